@@ -1,0 +1,1 @@
+//! booking, tested from outside.

@@ -1,0 +1,1 @@
+//! incidents, tested from outside.

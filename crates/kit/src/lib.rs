@@ -1,0 +1,33 @@
+//! What every service stands on, and no service should write twice.
+//!
+//! * [`config`] reads what an operator may set; [`run`] turns it into a running process.
+//! * [`clock`] is the only place that reads the time or draws an id.
+//! * [`error`] is the one table from what happened to how it looks on the wire.
+//! * [`http`] and [`grpc`] are the edges; [`caller`] says who is asking.
+//! * [`serve`] is three listeners with one way to stop; [`health`] tells the truth about them.
+//! * [`postgres`], [`command`], [`idempotency`], [`outbox`] and [`inbox`] keep promises.
+//! * [`redis`], [`cache`] and [`breaker`] make it fast and keep it standing.
+//! * [`jobs`] runs what nobody asked for.
+
+pub mod breaker;
+pub mod cache;
+pub mod caller;
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod error;
+pub mod grpc;
+pub mod health;
+pub mod http;
+pub mod idempotency;
+pub mod inbox;
+pub mod jobs;
+pub mod outbox;
+pub mod postgres;
+pub mod redis;
+pub mod run;
+pub mod serve;
+
+pub use caller::Caller;
+pub use clock::Clock;
+pub use error::{ApiError, Classify, FieldError, Kind};

@@ -1,0 +1,1 @@
+//! kit, tested from outside.

@@ -1,0 +1,1 @@
+//! The process's Prometheus registry and the metrics every service has.

@@ -1,0 +1,1 @@
+//! observability, tested from outside.

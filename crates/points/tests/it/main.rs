@@ -1,0 +1,1 @@
+//! points, tested from outside.
