@@ -1,1 +1,1 @@
-//! tidy
+//! The rules of `docs/architecture.md`, as tests: see `tests/tidy`.

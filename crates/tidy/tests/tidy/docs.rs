@@ -1,0 +1,56 @@
+//! Documents tell the truth.
+
+use std::path::Path;
+
+use crate::files::{files, name, none, read, root};
+
+#[test]
+fn every_relative_link_leads_somewhere() {
+    let mut documents = files("docs", "md");
+    documents.extend(["README.md", "CONTRIBUTING.md"].map(|file| root().join(file)));
+
+    let mut broken = Vec::new();
+    for document in &documents {
+        for link in links(&read(document)) {
+            let target = link.split('#').next().unwrap();
+            if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let base = document.parent().unwrap_or(Path::new(""));
+            if !base.join(target).exists() {
+                broken.push(format!("{} → {link}", name(document)));
+            }
+        }
+    }
+    none("links lead somewhere", &broken);
+}
+
+#[test]
+fn every_make_target_that_is_named_exists() {
+    let makefile = read(&root().join("Makefile"));
+    let targets: Vec<_> = makefile
+        .lines()
+        .filter(|line| !line.starts_with(['\t', ' ', '#', '.']))
+        .filter_map(|line| line.split_once(':'))
+        .flat_map(|(names, _)| names.split_whitespace())
+        .collect();
+
+    let mut documents = files("docs", "md");
+    documents.extend(["README.md", "CONTRIBUTING.md"].map(|file| root().join(file)));
+    let mut broken = Vec::new();
+    for document in &documents {
+        for quoted in read(document).split("`make ").skip(1) {
+            let target = quoted.split(['`', ' ', '\n']).next().unwrap();
+            if !target.ends_with('*') && !targets.contains(&target) {
+                broken.push(format!("{}: make {target}", name(document)));
+            }
+        }
+    }
+    none("documents name real commands", &broken);
+}
+
+/// The targets of `[text](target)`, code spans left out.
+fn links(text: &str) -> Vec<String> {
+    let prose: String = text.split('`').step_by(2).collect();
+    prose.split("](").skip(1).filter_map(|rest| rest.split(')').next()).map(str::to_owned).collect()
+}
