@@ -1,20 +1,71 @@
 //! Who is asking: verifies tokens locally with keys from auth.
 
+mod keys;
+mod ring_provider;
+pub mod token;
+mod verifier;
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::ApiError;
+pub use self::verifier::Verifier;
+use crate::error::{ApiError, Classify, Kind};
 
 /// What a person may be allowed to do, beyond their own things.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     Member,
     Staff,
     MerchantAdmin,
     Operator,
+}
+
+impl Role {
+    /// Its name in tokens, in the database and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Staff => "staff",
+            Self::MerchantAdmin => "merchant_admin",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// There is no such role.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a role is one of member, staff, merchant_admin, operator")]
+pub struct UnknownRole;
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRole> {
+        [Self::Member, Self::Staff, Self::MerchantAdmin, Self::Operator]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+            .ok_or(UnknownRole)
+    }
 }
 
 /// A person with a valid access token. As an extractor: 401 without one.
@@ -31,44 +82,74 @@ impl Caller {
 
     /// 403 unless the caller has one of these roles.
     pub fn require(&self, any_of: &[Role]) -> Result<(), ApiError> {
-        let _ = any_of;
-        todo!()
+        if any_of.iter().any(|role| self.has(*role)) {
+            return Ok(());
+        }
+        Err(Refused::Forbidden.into())
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiError;
 
-    async fn from_request_parts(_parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        todo!()
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let verifier = parts.extensions.get::<Verifier>().ok_or(Refused::NoVerifier)?;
+        let member = verifier.member(bearer(&parts.headers)?).await?;
+        Ok(Self { id: member.sub, roles: member.roles })
     }
 }
 
 /// A service with a valid service token, put into the extensions of a gRPC request by
 /// [`crate::grpc::guard`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceCaller {
     pub name: String,
 }
 
-/// Verifies tokens with the keys it holds. Cheap to clone. `kit::http::edge` and
-/// `kit::grpc::guard` carry it to the extractors.
-#[derive(Clone)]
-pub struct Verifier {}
+/// Why a caller may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// None, malformed, forged, or meant for someone else. Which one, a forger need not know.
+    #[error("this needs a valid access token")]
+    Invalid,
+    #[error("the access token has expired")]
+    Expired,
+    #[error("your roles do not allow this")]
+    Forbidden,
+    #[error("tokens cannot be verified right now")]
+    KeysUnavailable,
+    #[error("this router has no verifier: it is not inside `kit::http::edge`")]
+    NoVerifier,
+}
 
-impl Verifier {
-    /// Replaces the keys: `(kid, 32-byte Ed25519 public key)`.
-    pub fn set_keys(&self, _keys: Vec<(String, Vec<u8>)>) {
-        todo!()
+impl Classify for Refused {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Invalid | Self::Expired => Kind::Unauthenticated,
+            Self::Forbidden => Kind::Forbidden,
+            Self::KeysUnavailable => Kind::Unavailable,
+            Self::NoVerifier => Kind::Internal,
+        }
     }
 
-    /// A verifier without keys yet; every token is refused until it has some.
-    pub fn empty(_clock: crate::Clock) -> Self {
-        todo!()
+    fn code(&self) -> Cow<'static, str> {
+        match self {
+            Self::Invalid => "invalid_token",
+            Self::Expired => "token_expired",
+            Self::Forbidden => "forbidden",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::NoVerifier => "internal",
+        }
+        .into()
     }
+}
 
-    /// Keeps the keys fresh from auth over gRPC: at once, every minute, and on an unknown key id.
-    pub fn from_auth(_config: &crate::config::Auth, _clock: crate::Clock) -> anyhow::Result<Self> {
-        todo!()
-    }
+/// The token of the one `Authorization: Bearer` header. Two headers are none: whoever reads the
+/// other one would see another caller.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Refused> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Refused::Invalid) };
+    let (scheme, token) =
+        value.to_str().ok().and_then(|v| v.split_once(' ')).ok_or(Refused::Invalid)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token) } else { Err(Refused::Invalid) }
 }

@@ -1,44 +1,98 @@
 //! The gRPC edge: who may call what on the way in; token, trace and deadline on the way out.
 
-use std::task::{Context, Poll};
+mod credentials;
+mod peer;
+mod timeout;
 
-use tonic::body::Body;
+use std::borrow::Cow;
+
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use tokio::time::Instant;
+use tonic::Status;
 use tonic::service::Routes;
-use tower::Service;
 
-use crate::caller::Verifier;
+pub use self::peer::Peer;
+pub(crate) use self::peer::channel;
+use crate::caller::{self, Verifier};
+use crate::deadline;
+use crate::error::{ApiError, Classify, Kind};
 
-/// Which services may call a method: `("/points.v1.Points/Earn", &["booking"])`.
+/// Which services may call a method: `("/points.v1.Points/Earn", &["booking"])`. `&["*"]` opens a
+/// method to callers without a token: how would one get the first token, and the keys?
 pub type Allowlist = &'static [(&'static str, &'static [&'static str])];
 
-/// Guards every route: a valid service token, and its name on the method's list. A method that is
-/// not listed is refused. Health and reflection are open.
-pub fn guard(_routes: Routes, _verifier: Verifier, _allow: Allowlist) -> Routes {
-    todo!()
+const ANYONE: &[&str] = &["*"];
+
+/// What every server offers beside its own methods.
+const OPEN: [&str; 2] = ["/grpc.health.v1.Health/", "/grpc.reflection."];
+
+/// Guards every route: a valid service token, its name on the method's list, and a deadline. A
+/// method that is not listed is refused. Health and reflection are open.
+pub fn guard(routes: Routes, verifier: Verifier, allow: Allowlist) -> Routes {
+    let guard = Guard { verifier, allow };
+    let router = routes.prepare().into_axum_router();
+    router.layer(middleware::from_fn_with_state(guard, admit)).into()
 }
 
-/// A channel to another service that brings our service token, the trace context, the request and
-/// correlation ids, and a deadline: `PointsClient::new(peer)`.
 #[derive(Clone)]
-pub struct Peer {}
+struct Guard {
+    verifier: Verifier,
+    allow: Allowlist,
+}
 
-impl Peer {
-    /// Connects lazily to `url` (http://host:port).
-    pub fn new(_url: &str, _auth: &crate::config::Auth) -> anyhow::Result<Self> {
-        todo!()
+async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    match guard.check(request).await {
+        Ok((request, Some(by))) => deadline::within(by, next.run(request)).await,
+        Ok((request, None)) => next.run(request).await,
+        Err(error) => Status::from(error).into_http(),
     }
 }
 
-impl Service<http::Request<Body>> for Peer {
-    type Response = http::Response<Body>;
-    type Error = tonic::transport::Error;
-    type Future = futures::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
+impl Guard {
+    /// The request as its handler may see it, and when it must be answered.
+    async fn check(&self, mut request: Request) -> Result<(Request, Option<Instant>), ApiError> {
+        let by = timeout::read(request.headers()).map(|left| Instant::now() + left);
+        let path = request.uri().path();
+        let listed = self.allow.iter().find(|(method, _)| *method == path).map(|(_, names)| *names);
+        if listed == Some(ANYONE) || OPEN.iter().any(|open| path.starts_with(open)) {
+            return Ok((request, by));
+        }
+        let service = self.verifier.service(caller::bearer(request.headers())?).await?;
+        if !listed.is_some_and(|names| names.contains(&service.name.as_str())) {
+            return Err(Refused::NotAllowed.into());
+        }
+        if by.is_none() {
+            return Err(Refused::DeadlineRequired.into());
+        }
+        request.extensions_mut().insert(service);
+        Ok((request, by))
+    }
+}
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        todo!()
+/// Why a call is not let in, beyond what its token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Refused {
+    #[error("this service may not call this method")]
+    NotAllowed,
+    #[error("a call needs a deadline, in grpc-timeout")]
+    DeadlineRequired,
+}
+
+impl Classify for Refused {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotAllowed => Kind::Forbidden,
+            Self::DeadlineRequired => Kind::Malformed,
+        }
     }
 
-    fn call(&mut self, _request: http::Request<Body>) -> Self::Future {
-        todo!()
+    fn code(&self) -> Cow<'static, str> {
+        match self {
+            Self::NotAllowed => "forbidden",
+            Self::DeadlineRequired => "deadline_required",
+        }
+        .into()
     }
 }

@@ -4,6 +4,8 @@
 //! * [`clock`] is the only place that reads the time or draws an id.
 //! * [`error`] is the one table from what happened to how it looks on the wire.
 //! * [`http`] and [`grpc`] are the edges; [`caller`] says who is asking.
+//! * [`page`] is how lists are cut into pages.
+//! * [`deadline`] says how long the current request may still take.
 //! * [`serve`] is three listeners with one way to stop; [`health`] tells the truth about them.
 //! * [`postgres`], [`command`], [`idempotency`], [`outbox`] and [`inbox`] keep promises.
 //! * [`redis`], [`cache`] and [`breaker`] make it fast and keep it standing.
@@ -15,6 +17,7 @@ pub mod caller;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod deadline;
 pub mod error;
 pub mod grpc;
 pub mod health;
@@ -23,6 +26,7 @@ pub mod idempotency;
 pub mod inbox;
 pub mod jobs;
 pub mod outbox;
+pub mod page;
 pub mod postgres;
 pub mod redis;
 pub mod run;

@@ -1,0 +1,211 @@
+//! What a token says, how it is signed, and what makes one valid.
+//!
+//! Both kinds are EdDSA JWTs with RFC 9068's claims. A member's token is no service's: the `typ`
+//! header *and* the audience differ, so neither passes as the other.
+
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use uuid::Uuid;
+
+use super::{Refused, Role, ring_provider};
+
+/// Who signs every token here.
+pub const ISSUER: &str = "auth";
+
+/// How far two clocks may differ, in seconds.
+const LEEWAY: i64 = 30;
+
+/// No token of ours comes near it; a longer one is not worth decoding.
+const MAX_BYTES: usize = 4096;
+
+/// One kind of token.
+pub trait Claims: Serialize + DeserializeOwned {
+    /// The `typ` of its header.
+    const TYPE: &'static str;
+    /// The one audience it is for.
+    const AUDIENCE: &'static str;
+
+    /// The claims that every kind has.
+    fn registered(&self) -> &Registered;
+}
+
+/// The claims of RFC 7519 that every token carries. All are required.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Registered {
+    iss: String,
+    aud: String,
+    /// Seconds since the Unix epoch, as are the other two.
+    pub exp: i64,
+    iat: i64,
+    nbf: i64,
+    jti: Uuid,
+}
+
+/// A member's access token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Member {
+    #[serde(flatten)]
+    registered: Registered,
+    /// The member's id.
+    pub sub: Uuid,
+    /// The session it was issued in: what a logout revokes.
+    pub sid: Uuid,
+    #[serde(deserialize_with = "known_roles")]
+    pub roles: Vec<Role>,
+}
+
+/// A service's token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Service {
+    #[serde(flatten)]
+    registered: Registered,
+    /// The service's client id, such as `booking`.
+    pub sub: String,
+}
+
+impl Registered {
+    /// Claims for a token of kind `C` that is valid from `now` until `expires`.
+    fn new<C: Claims>(now: DateTime<Utc>, expires: DateTime<Utc>, jti: Uuid) -> Self {
+        let now = now.timestamp();
+        let (iss, aud) = (ISSUER.to_owned(), C::AUDIENCE.to_owned());
+        Self { iss, aud, exp: expires.timestamp(), iat: now, nbf: now, jti }
+    }
+
+    fn check_time(&self, now: DateTime<Utc>) -> Result<(), Refused> {
+        let now = now.timestamp();
+        if self.nbf.saturating_sub(LEEWAY) > now || self.iat.saturating_sub(LEEWAY) > now {
+            return Err(Refused::Invalid);
+        }
+        if self.exp.saturating_add(LEEWAY) <= now {
+            return Err(Refused::Expired);
+        }
+        Ok(())
+    }
+}
+
+impl Member {
+    /// `id` becomes the token's own id, `jti`.
+    pub fn new(
+        member: Uuid,
+        session: Uuid,
+        roles: Vec<Role>,
+        id: Uuid,
+        now: DateTime<Utc>,
+        expires: DateTime<Utc>,
+    ) -> Self {
+        let registered = Registered::new::<Self>(now, expires, id);
+        Self { registered, sub: member, sid: session, roles }
+    }
+}
+
+impl Service {
+    /// `id` becomes the token's own id, `jti`.
+    pub fn new(client: String, id: Uuid, now: DateTime<Utc>, expires: DateTime<Utc>) -> Self {
+        Self { registered: Registered::new::<Self>(now, expires, id), sub: client }
+    }
+}
+
+impl Claims for Member {
+    const TYPE: &'static str = "at+jwt";
+    const AUDIENCE: &'static str = "members";
+
+    fn registered(&self) -> &Registered {
+        &self.registered
+    }
+}
+
+impl Claims for Service {
+    const TYPE: &'static str = "st+jwt";
+    const AUDIENCE: &'static str = "services";
+
+    fn registered(&self) -> &Registered {
+        &self.registered
+    }
+}
+
+/// A newer auth may know more roles than we do: they grant nothing here, and refuse nothing.
+fn known_roles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Role>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// An Ed25519 key that signs tokens. Only auth has one, and tests.
+#[derive(Clone)]
+pub struct SigningKey {
+    kid: String,
+    key: EncodingKey,
+    public_key: [u8; 32],
+}
+
+impl SigningKey {
+    /// The key that grows from a 32-byte seed, which is the whole secret.
+    pub fn from_seed(kid: String, seed: &[u8; 32]) -> anyhow::Result<Self> {
+        /// RFC 8410: a PKCS#8 v1 envelope around an Ed25519 seed.
+        const PKCS8: [u8; 16] =
+            [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+
+        ring_provider::install();
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed)?;
+        let public_key = pair.public_key().as_ref().try_into()?;
+        let key = EncodingKey::from_ed_der(&[PKCS8.as_slice(), seed].concat());
+        Ok(Self { kid, key, public_key })
+    }
+
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// The 32 raw bytes that others verify with.
+    pub fn public_key(&self) -> &[u8; 32] {
+        &self.public_key
+    }
+
+    pub fn sign<C: Claims>(&self, claims: &C) -> anyhow::Result<String> {
+        let header = Header {
+            typ: Some(C::TYPE.to_owned()),
+            kid: Some(self.kid.clone()),
+            ..Header::new(Algorithm::EdDSA)
+        };
+        Ok(jsonwebtoken::encode(&header, claims, &self.key)?)
+    }
+}
+
+/// The key id a token names, if its header is one we could have written.
+pub(super) fn key_id<C: Claims>(token: &str) -> Result<String, Refused> {
+    if token.len() > MAX_BYTES {
+        return Err(Refused::Invalid);
+    }
+    let header = jsonwebtoken::decode_header(token).map_err(|_| Refused::Invalid)?;
+    // Keys come from auth, never from the token itself.
+    let brings_keys = header.jku.is_some()
+        || header.jwk.is_some()
+        || header.x5u.is_some()
+        || header.x5c.is_some()
+        || header.crit.is_some();
+    if brings_keys || header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(C::TYPE) {
+        return Err(Refused::Invalid);
+    }
+    header.kid.ok_or(Refused::Invalid)
+}
+
+/// The claims of a token that is valid at `now`.
+pub(super) fn verify<C: Claims>(
+    token: &str,
+    key: &DecodingKey,
+    now: DateTime<Utc>,
+) -> Result<C, Refused> {
+    let mut rules = Validation::new(Algorithm::EdDSA);
+    rules.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+    rules.set_issuer(&[ISSUER]);
+    rules.set_audience(&[C::AUDIENCE]);
+    // Times are checked below, by our own clock; their types by `Registered`, which is strict.
+    rules.validate_exp = false;
+
+    let claims =
+        jsonwebtoken::decode::<C>(token, key, &rules).map_err(|_| Refused::Invalid)?.claims;
+    claims.registered().check_time(now)?;
+    Ok(claims)
+}

@@ -1,0 +1,84 @@
+//! The keys a service holds, and what they prove.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jsonwebtoken::DecodingKey;
+
+use super::keys::{self, Source};
+use super::token::{self, Claims};
+use super::{Refused, ServiceCaller, ring_provider};
+use crate::Clock;
+
+/// Verifies tokens with the keys it holds. Cheap to clone. `kit::http::edge` and
+/// `kit::grpc::guard` carry it to the extractors.
+#[derive(Clone)]
+pub struct Verifier(pub(super) Arc<Held>);
+
+pub(super) struct Held {
+    clock: Clock,
+    keys: ArcSwap<HashMap<String, DecodingKey>>,
+    pub(super) source: Option<Source>,
+}
+
+impl Verifier {
+    /// A verifier without keys yet; every token is refused until it has some.
+    pub fn empty(clock: Clock) -> Self {
+        Self::new(clock, None)
+    }
+
+    /// Keeps the keys fresh from auth over gRPC: at once, every minute, and on an unknown key id.
+    /// Auth need not be up yet; until it is, tokens are refused with 503 `keys_unavailable`. To be
+    /// called inside a tokio runtime.
+    pub fn from_auth(config: &crate::config::Auth, clock: Clock) -> anyhow::Result<Self> {
+        let channel = crate::grpc::channel(&config.auth_grpc_url)?;
+        let verifier = Self::new(clock, Some(Source::new(channel)));
+        keys::keep_fresh(&verifier);
+        Ok(verifier)
+    }
+
+    fn new(clock: Clock, source: Option<Source>) -> Self {
+        ring_provider::install();
+        Self(Arc::new(Held { clock, keys: ArcSwap::default(), source }))
+    }
+
+    /// Replaces the keys: `(kid, 32-byte Ed25519 public key)`. A key that is no longer among them
+    /// verifies nothing from now on.
+    pub fn set_keys(&self, keys: Vec<(String, Vec<u8>)>) {
+        let keys = keys.into_iter().map(|(kid, key)| (kid, DecodingKey::from_ed_der(&key)));
+        self.0.keys.store(Arc::new(keys.collect()));
+    }
+
+    /// The claims of a valid member token.
+    pub async fn member(&self, token: &str) -> Result<token::Member, Refused> {
+        self.verify(token).await
+    }
+
+    /// The service that a valid service token names.
+    pub async fn service(&self, token: &str) -> Result<ServiceCaller, Refused> {
+        let claims: token::Service = self.verify(token).await?;
+        Ok(ServiceCaller { name: claims.sub })
+    }
+
+    async fn verify<C: Claims>(&self, token: &str) -> Result<C, Refused> {
+        let kid = token::key_id::<C>(token)?;
+        let key = match (self.key(&kid), &self.0.source) {
+            (None, Some(source)) => {
+                source.ask(self, &kid).await;
+                self.key(&kid)
+            }
+            (key, _) => key,
+        };
+        match key {
+            Some(key) => token::verify(token, &key, self.0.clock.now()),
+            // Not the token's fault: a client must keep it and come back.
+            None if self.0.keys.load().is_empty() => Err(Refused::KeysUnavailable),
+            None => Err(Refused::Invalid),
+        }
+    }
+
+    pub(super) fn key(&self, kid: &str) -> Option<DecodingKey> {
+        self.0.keys.load().get(kid).cloned()
+    }
+}

@@ -1,0 +1,114 @@
+//! Our own service token: fetched from auth, kept, renewed before it expires.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwapOption;
+use http::HeaderValue;
+use proto::auth::v1::IssueServiceTokenRequest;
+use proto::auth::v1::auth_client::AuthClient;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::Instant;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+/// Shorter than a peer's default deadline, so that a caller learns why.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
+/// After a failure, callers fail at once for as long instead of queueing for the next one.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+pub(super) struct Credentials {
+    auth: AuthClient<Channel>,
+    id: String,
+    secret: SecretString,
+    held: ArcSwapOption<Token>,
+    /// Held by whoever renews; holds when the last attempt failed.
+    renewal: Arc<Mutex<Option<Instant>>>,
+}
+
+struct Token {
+    bearer: HeaderValue,
+    renew_at: Instant,
+    expires_at: Instant,
+}
+
+impl Credentials {
+    pub(super) fn new(config: &crate::config::Auth) -> anyhow::Result<Self> {
+        Ok(Self {
+            auth: AuthClient::new(super::channel(&config.auth_grpc_url)?),
+            id: config.service_client_id.clone(),
+            secret: config.service_client_secret.clone(),
+            held: ArcSwapOption::empty(),
+            renewal: Arc::default(),
+        })
+    }
+
+    /// The value of the `authorization` metadata. A token that is still good is given out while
+    /// another task renews it; without one, callers wait together for one answer.
+    pub(super) async fn bearer(self: &Arc<Self>) -> Result<HeaderValue, Status> {
+        if let Some(token) = self.usable() {
+            if Instant::now() >= token.renew_at
+                && let Ok(turn) = Arc::clone(&self.renewal).try_lock_owned()
+            {
+                tokio::spawn(Arc::clone(self).renew(turn));
+            }
+            return Ok(token.bearer.clone());
+        }
+        let turn = Arc::clone(&self.renewal).lock_owned().await;
+        if self.usable().is_none() {
+            Arc::clone(self).renew(turn).await;
+        }
+        let token =
+            self.usable().ok_or_else(|| Status::unavailable("no service token from auth"))?;
+        Ok(token.bearer.clone())
+    }
+
+    /// The peer did not accept it: the next call brings another.
+    pub(super) fn refused(&self, bearer: &HeaderValue) {
+        let held = self.held.load();
+        if held.as_ref().is_some_and(|token| token.bearer == *bearer) {
+            self.held.store(None);
+        }
+    }
+
+    fn usable(&self) -> Option<Arc<Token>> {
+        self.held.load_full().filter(|token| Instant::now() < token.expires_at)
+    }
+
+    async fn renew(self: Arc<Self>, mut failed: OwnedMutexGuard<Option<Instant>>) {
+        if failed.is_some_and(|at| at.elapsed() < AFTER_FAILURE) {
+            return;
+        }
+        match self.fetch().await {
+            Ok(token) => {
+                self.held.store(Some(Arc::new(token)));
+                *failed = None;
+            }
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "no service token from auth");
+                *failed = Some(Instant::now());
+            }
+        }
+    }
+
+    async fn fetch(&self) -> anyhow::Result<Token> {
+        let asked = Instant::now();
+        let mut request = Request::new(IssueServiceTokenRequest {
+            client_id: self.id.clone(),
+            client_secret: self.secret.expose_secret().to_owned(),
+        });
+        request.set_timeout(FETCH_TIMEOUT);
+        let mut auth = self.auth.clone();
+        let call = auth.issue_service_token(request);
+        let reply =
+            tokio::time::timeout(FETCH_TIMEOUT, call).await.context("in time")??.into_inner();
+
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", reply.token))?;
+        bearer.set_sensitive(true);
+        let lifetime = Duration::from_secs(reply.expires_in.try_into()?);
+        let (renew_at, expires_at) = (asked + lifetime.mul_f64(0.7), asked + lifetime);
+        Ok(Token { bearer, renew_at, expires_at })
+    }
+}

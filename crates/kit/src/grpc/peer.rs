@@ -1,0 +1,95 @@
+//! A channel to another service.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::header::AUTHORIZATION;
+use tokio::time::{Instant, timeout_at};
+use tonic::body::Body;
+use tonic::transport::{Channel, Endpoint, Error};
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt as _};
+
+use super::credentials::Credentials;
+use super::timeout;
+use crate::deadline;
+
+/// What a call may take when its request says nothing else.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A channel to another service that brings our service token, the trace context, the request and
+/// correlation ids, and a deadline: `PointsClient::new(peer)`. The deadline is the call's own, else
+/// 2 s, and never more than the current request has left. It does not retry: whoever knows that a call may be
+/// repeated does.
+#[derive(Clone)]
+pub struct Peer {
+    channel: Channel,
+    credentials: Arc<Credentials>,
+}
+
+impl Peer {
+    /// Connects lazily to `url` (http://host:port), and again whenever the connection is lost.
+    pub fn new(url: &str, auth: &crate::config::Auth) -> anyhow::Result<Self> {
+        Ok(Self { channel: channel(url)?, credentials: Arc::new(Credentials::new(auth)?) })
+    }
+
+    async fn send(self, request: http::Request<Body>) -> Result<http::Response<Body>, Error> {
+        let limit = timeout::read(request.headers()).unwrap_or(TIMEOUT);
+        let by = Instant::now() + limit;
+        let by = deadline::current().map_or(by, |outer| outer.min(by));
+        let late = || Status::deadline_exceeded("no answer in time").into_http();
+        timeout_at(by, self.send_by(by, request)).await.unwrap_or_else(|_| Ok(late()))
+    }
+
+    async fn send_by(
+        mut self,
+        by: Instant,
+        mut request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, Error> {
+        // The failure to get a token is an answer like any other, not a broken channel.
+        let bearer = match self.credentials.bearer().await {
+            Ok(bearer) => bearer,
+            Err(status) => return Ok(status.into_http()),
+        };
+        request.headers_mut().insert(AUTHORIZATION, bearer.clone());
+        let channel = self.channel.ready().await?;
+        timeout::write(request.headers_mut(), by.saturating_duration_since(Instant::now()));
+
+        let response = channel.call(request).await?;
+        if Status::from_header_map(response.headers())
+            .is_some_and(|status| status.code() == Code::Unauthenticated)
+        {
+            self.credentials.refused(&bearer);
+        }
+        Ok(response)
+    }
+}
+
+impl Service<http::Request<Body>> for Peer {
+    type Response = http::Response<Body>;
+    type Error = Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // Readiness is awaited in `call`, where the deadline covers it.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        self.clone().send(request).boxed()
+    }
+}
+
+/// A lazy channel that notices a dead peer: a connection that does not answer pings is replaced.
+pub(crate) fn channel(url: &str) -> anyhow::Result<Channel> {
+    let endpoint = Endpoint::from_shared(url.to_owned())?
+        .connect_timeout(Duration::from_secs(1))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .keep_alive_while_idle(true);
+    Ok(endpoint.connect_lazy())
+}

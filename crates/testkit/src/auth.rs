@@ -1,0 +1,83 @@
+//! An auth to fetch keys and service tokens from, when the real one is not what is tested.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kit::config;
+use proto::auth::v1::auth_server::{Auth, AuthServer};
+use proto::auth::v1::{
+    GetKeysRequest, GetKeysResponse, IssueServiceTokenRequest, IssueServiceTokenResponse, Key,
+    ValidateTokenRequest, ValidateTokenResponse,
+};
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+use crate::grpc::{Listening, listen};
+use crate::tokens::Issuer;
+
+/// Publishes an issuer's keys and gives a service token to whoever asks. Cheap to clone.
+#[derive(Clone)]
+pub struct FakeAuth {
+    issuer: Issuer,
+    issued: Arc<AtomicUsize>,
+    asked_for_keys: Arc<AtomicUsize>,
+}
+
+impl FakeAuth {
+    pub fn new(issuer: Issuer) -> Self {
+        Self { issuer, issued: Arc::default(), asked_for_keys: Arc::default() }
+    }
+
+    /// Serves on a free port.
+    pub async fn listen(&self) -> Listening {
+        listen(Routes::new(AuthServer::new(self.clone()))).await
+    }
+
+    /// How many service tokens it gave out.
+    pub fn issued(&self) -> usize {
+        self.issued.load(Ordering::SeqCst)
+    }
+
+    /// How often it was asked for its keys.
+    pub fn asked_for_keys(&self) -> usize {
+        self.asked_for_keys.load(Ordering::SeqCst)
+    }
+}
+
+/// Where auth is, for the service `id`.
+pub fn config(auth_grpc_url: &str, id: &str) -> config::Auth {
+    config::Auth {
+        auth_grpc_url: auth_grpc_url.to_owned(),
+        service_client_id: id.to_owned(),
+        service_client_secret: "a secret that only tests know, 32 bytes".to_owned().into(),
+    }
+}
+
+#[tonic::async_trait]
+impl Auth for FakeAuth {
+    async fn get_keys(
+        &self,
+        _: Request<GetKeysRequest>,
+    ) -> Result<Response<GetKeysResponse>, Status> {
+        self.asked_for_keys.fetch_add(1, Ordering::SeqCst);
+        let keys = self.issuer.keys().into_iter();
+        let keys = keys.map(|(kid, public_key)| Key { kid, public_key }).collect();
+        Ok(Response::new(GetKeysResponse { keys }))
+    }
+
+    async fn validate_token(
+        &self,
+        _: Request<ValidateTokenRequest>,
+    ) -> Result<Response<ValidateTokenResponse>, Status> {
+        Err(Status::unimplemented("not what this stands in for"))
+    }
+
+    async fn issue_service_token(
+        &self,
+        request: Request<IssueServiceTokenRequest>,
+    ) -> Result<Response<IssueServiceTokenResponse>, Status> {
+        self.issued.fetch_add(1, Ordering::SeqCst);
+        let token = self.issuer.service(&request.into_inner().client_id);
+        Ok(Response::new(IssueServiceTokenResponse { token, expires_in: 300 }))
+    }
+}

@@ -1,0 +1,28 @@
+//! Connects to a test's own database as a service does in production.
+
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+/// A pool on the same database for this role, such as `points_app`: what the role was not granted
+/// fails here as it would in production. `#[sqlx::test]` gives the pool to begin with, whose role
+/// may do everything.
+pub fn app_pool(db: &PgPool, role: &str) -> PgPool {
+    let options = (*db.connect_options()).clone().username(role);
+    PgPoolOptions::new().max_connections(10).connect_lazy_with(options)
+}
+
+/// The same as a URL, for `kit::postgres::connect`.
+///
+/// # Panics
+/// When the test's own database has no name.
+pub fn url(db: &PgPool, role: &str) -> String {
+    let options = db.connect_options();
+    let database = options.get_database().expect("a test has a database of its own");
+    // A path in the middle of a URL needs escaping; as a parameter it does not.
+    match options.get_socket() {
+        Some(socket) => format!("postgres://{role}@/{database}?host={}", socket.display()),
+        None => {
+            format!("postgres://{role}@{}:{}/{database}", options.get_host(), options.get_port())
+        }
+    }
+}
