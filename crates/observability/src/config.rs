@@ -1,11 +1,60 @@
 //! What an operator may set about telemetry.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// Logs, traces and metrics.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
     /// Log directives, such as `info,kit=debug`.
-    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
+    #[arg(long, env = "LOG_LEVEL", default_value = "info", value_parser = directives)]
     pub log_level: String,
+    /// One JSON object per line, or lines for people.
+    #[arg(long, env = "LOG_FORMAT", default_value = "json")]
+    pub log_format: LogFormat,
+    /// Where traces go over OTLP gRPC, such as `http://127.0.0.1:4317`. Empty: nowhere, and log
+    /// lines have trace ids all the same.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "", value_parser = endpoint)]
+    pub otlp_endpoint: String,
+    /// The share of traces begun here that is recorded, 0 to 1. A caller's decision is kept.
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value = "1.0", value_parser = ratio)]
+    pub trace_ratio: f64,
+    /// Where this runs, such as `production`.
+    #[arg(long, env = "DEPLOYMENT_ENVIRONMENT", default_value = "development")]
+    pub environment: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Json,
+    Pretty,
+}
+
+/// What a process without operator has: `info`, JSON, every trace, no exporter.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            log_level: "info".to_owned(),
+            log_format: LogFormat::Json,
+            otlp_endpoint: String::new(),
+            trace_ratio: 1.0,
+            environment: "development".to_owned(),
+        }
+    }
+}
+
+fn directives(value: &str) -> Result<String, crate::log_level::Malformed> {
+    crate::log_level::parse(value).map(|_| value.to_owned())
+}
+
+fn endpoint(value: &str) -> Result<String, String> {
+    let known = value.is_empty() || value.starts_with("http://");
+    if known { Ok(value.to_owned()) } else { Err("expected http://host:port".to_owned()) }
+}
+
+fn ratio(value: &str) -> Result<f64, String> {
+    match value.parse() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err("expected a number from 0 to 1".to_owned()),
+    }
 }

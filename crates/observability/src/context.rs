@@ -1,0 +1,153 @@
+//! Who and what a piece of work belongs to.
+//!
+//! All of it is one [`opentelemetry::Context`]: the current span (also when it is not sampled), the
+//! baggage, and the [`Request`]. Whatever logs, opens a span or calls another service takes its ids
+//! from there. A plain `tokio::spawn` starts without a context; [`spawn`] carries it along.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::sync::{Arc, OnceLock};
+
+use opentelemetry::context::{FutureExt, WithContext};
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue, Value};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use tokio::task::JoinHandle;
+
+/// The request, event or job that work is done for.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// One per request from outside; the same in every service it reaches.
+    pub request_id: String,
+    /// Joins several requests of one story; the caller's, or else the request id.
+    pub correlation_id: String,
+    /// Who it is done for, known once the caller is.
+    pub(crate) user_id: OnceLock<String>,
+    /// For the log line of a panic.
+    pub(crate) origin: Origin,
+}
+
+/// Where a request came from.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    pub(crate) method: String,
+    pub(crate) route: String,
+    pub(crate) client_ip: String,
+    pub(crate) user_agent: String,
+}
+
+/// The context to hand to another thread or task by hand; see [`spawn`] first.
+pub fn current() -> Context {
+    Context::current()
+}
+
+/// The id of the current request, as the client sees it.
+pub fn request_id() -> Option<String> {
+    with_request(|request| request.request_id.clone())
+}
+
+/// The id that joins this request with others of the same story.
+pub fn correlation_id() -> Option<String> {
+    with_request(|request| request.correlation_id.clone())
+}
+
+/// The person the current work is done for, once [`set_user`] was called.
+pub fn user_id() -> Option<String> {
+    with_request(|request| request.user_id.get().cloned()).flatten()
+}
+
+/// Says for whom the current request is. The first call counts.
+pub fn set_user(id: impl Display) {
+    with_request(|request| {
+        let _ = request.user_id.set(id.to_string());
+    });
+}
+
+/// The current trace, as 32 hexadecimal digits.
+pub fn trace_id() -> Option<String> {
+    Context::map_current(|cx| {
+        let span = cx.span();
+        let span = span.span_context();
+        span.is_valid().then(|| span.trace_id().to_string())
+    })
+}
+
+/// Runs a future in the context of this call, wherever it is polled.
+pub fn in_context<F: Future>(future: F) -> WithContext<F> {
+    future.with_current_context()
+}
+
+/// `tokio::spawn` that keeps the context.
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(in_context(future))
+}
+
+/// `tokio::task::spawn_blocking` that keeps the context.
+pub fn spawn_blocking<F, T>(work: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let context = Context::current();
+    tokio::task::spawn_blocking(move || {
+        let _active = context.attach();
+        work()
+    })
+}
+
+/// Runs a future in a child span of the current one.
+pub async fn span<F: Future>(
+    name: impl Into<Cow<'static, str>>,
+    kind: SpanKind,
+    future: F,
+) -> F::Output {
+    let context = start(SpanBuilder::from_name(name).with_kind(kind), &Context::current());
+    future.with_context(context).await
+}
+
+/// Adds an attribute to the current span.
+pub fn set_attribute(key: &'static str, value: impl Into<Value>) {
+    Context::map_current(|cx| cx.span().set_attribute(KeyValue::new(key, value)));
+}
+
+/// Marks the current span as failed.
+pub fn mark_failed(description: impl Into<Cow<'static, str>>) {
+    Context::map_current(|cx| cx.span().set_status(Status::error(description)));
+}
+
+pub(crate) fn with_request<T>(read: impl FnOnce(&Request) -> T) -> Option<T> {
+    Context::map_current(|cx| cx.get::<Arc<Request>>().map(|request| read(request)))
+}
+
+/// `parent` with a new span in it, and everything else of it.
+pub(crate) fn start(builder: SpanBuilder, parent: &Context) -> Context {
+    parent.with_span(tracer().build_with_context(builder, parent))
+}
+
+/// A request id of our own: time-ordered, so that logs sort by it.
+#[expect(clippy::disallowed_methods, reason = "names a log line, decides nothing")]
+pub(crate) fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+static TRACER: OnceLock<SdkTracer> = OnceLock::new();
+
+#[expect(dead_code)]
+pub(crate) fn install_tracer(tracer: SdkTracer) {
+    let _ = TRACER.set(tracer);
+}
+
+/// Before (and without) `init` spans have ids and are recorded nowhere.
+fn tracer() -> &'static SdkTracer {
+    use opentelemetry::trace::TracerProvider;
+    TRACER.get_or_init(|| {
+        SdkTracerProvider::builder()
+            .with_sampler(Sampler::AlwaysOff)
+            .build()
+            .tracer("observability")
+    })
+}

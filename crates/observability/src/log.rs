@@ -1,0 +1,1 @@
+//! One line per event, with the ids of the work it belongs to.

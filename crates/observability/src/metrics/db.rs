@@ -1,0 +1,57 @@
+//! What the pool and its statements do; moved by `kit::postgres`.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+
+use super::{counter_vec, gauge_vec, histogram_vec};
+
+/// A statement slower than this is counted and logged.
+pub const SLOW: Duration = Duration::from_millis(100);
+
+const BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+static ACTIVE: LazyLock<IntGaugeVec> =
+    LazyLock::new(|| gauge_vec("db_connections_active", "Connections in use.", &["service"]));
+static IDLE: LazyLock<IntGaugeVec> =
+    LazyLock::new(|| gauge_vec("db_connections_idle", "Connections at rest.", &["service"]));
+static BY_STATE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauge_vec("db_connections", "Connections in use, at rest, and allowed.", &["service", "state"])
+});
+static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
+    histogram_vec(
+        "db_query_duration_seconds",
+        "Time one statement took, with its round trip.",
+        &["service", "operation"],
+        BUCKETS,
+    )
+});
+static SLOW_QUERIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec("db_slow_queries_total", "Statements slower than 100 ms.", &["service"])
+});
+
+/// Declares the series of a service's pool at 0.
+pub fn declare(service: &str, max: u32) {
+    SLOW_QUERIES.with_label_values(&[service]);
+    connections(service, 0, 0, max);
+}
+
+/// The pool's state now. All three states carry the same labels, so that they can be divided.
+pub fn connections(service: &str, in_use: u32, idle: u32, max: u32) {
+    ACTIVE.with_label_values(&[service]).set(in_use.into());
+    IDLE.with_label_values(&[service]).set(idle.into());
+    for (state, count) in [("in_use", in_use), ("idle", idle), ("max", max)] {
+        BY_STATE.with_label_values(&[service, state]).set(count.into());
+    }
+}
+
+/// One statement ended, well or not. True when it was slow and should be logged.
+pub fn statement(service: &str, operation: &'static str, took: Duration) -> bool {
+    DURATION.with_label_values(&[service, operation]).observe(took.as_secs_f64());
+    let slow = took > SLOW;
+    if slow {
+        SLOW_QUERIES.with_label_values(&[service]).inc();
+    }
+    slow
+}
