@@ -4,6 +4,16 @@
 //! dropped half way is at best lost work; with sqlx 0.8.4 to 0.9.0 it can take *later, acknowledged*
 //! writes with it (transact-rs/sqlx#4385). So every command runs in a task of its own.
 
+use std::panic::resume_unwind;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use observability::context::in_context;
+use tokio_util::task::TaskTracker;
+
+/// Every command that is running, so that a shutdown can wait for them.
+static RUNNING: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
+
 /// Runs a command to its end even when the caller goes away. Carries the request's context; a panic
 /// inside continues in the caller, where the edge turns it into a 500.
 pub async fn run<F>(command: F) -> F::Output
@@ -11,5 +21,22 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    command.await
+    match RUNNING.spawn(in_context(command)).await {
+        Ok(output) => output,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // Nobody aborts a command; a runtime that shuts down takes its tasks with it, and the
+            // caller's turn is next.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// Waits for the commands that are running, for the end of a shutdown. False: some were not done in
+/// time.
+pub async fn drain(deadline: Duration) -> bool {
+    RUNNING.close();
+    let done = tokio::time::timeout(deadline, RUNNING.wait()).await.is_ok();
+    RUNNING.reopen();
+    done
 }

@@ -1,22 +1,29 @@
 //! A repeated command has one effect and one answer.
 //!
 //! ```ignore
-//! let mut tx = self.db.begin().await?;
+//! let mut tx = postgres::begin(&self.db).await?;
 //! if let Some(answer) = idempotency::claim(&mut tx, principal, &key).await? {
 //!     return Ok(answer);                       // nothing to do: the first answer, byte for byte
 //! }
 //! // … the effect …
 //! let answer = Answer::json(StatusCode::CREATED, &receipt);
 //! idempotency::record(&mut tx, principal, &key, &answer).await?;
-//! tx.commit().await?;
+//! postgres::commit(tx).await?;
 //! ```
 
-use axum::http::StatusCode;
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::error::{Classify, Kind};
+use crate::postgres::{self, lock_id, query};
+
+/// Says that an answer was read back, not made now.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A client's key together with what it was used for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +37,25 @@ pub struct Key {
 }
 
 impl Key {
+    /// A key as a client sent it; `request` is the canonical form of what it asks for.
+    pub fn new(value: &str, route: &str, request: &[u8]) -> Result<Self, Error> {
+        let printable = value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        if !(1..=255).contains(&value.len()) || !printable {
+            return Err(Error::Malformed);
+        }
+        Ok(Self {
+            value: value.to_owned(),
+            route: route.to_owned(),
+            fingerprint: fingerprint(route, request),
+        })
+    }
+
     /// A key for a gRPC method; `message` is the encoded request.
-    pub fn grpc(_value: &str, _method: &str, _message: &[u8]) -> Result<Self, Error> {
-        todo!()
+    pub fn grpc(value: &str, method: &str, message: &[u8]) -> Result<Self, Error> {
+        if value.is_empty() {
+            return Err(Error::Missing);
+        }
+        Self::new(value, method, message)
     }
 }
 
@@ -46,15 +69,24 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn json(_status: StatusCode, _body: &impl Serialize) -> Self {
-        todo!()
+    /// # Panics
+    ///
+    /// When `body` cannot be JSON, such as a map whose keys are not strings.
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("an answer is plain data");
+        Self { status, body, replayed: false }
     }
 }
 
 /// Sets `Idempotency-Replayed: true` on a replay.
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        todo!()
+        let json = HeaderValue::from_static("application/json");
+        let mut response = (self.status, [(header::CONTENT_TYPE, json)], self.body).into_response();
+        if self.replayed {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
     }
 }
 
@@ -74,29 +106,126 @@ pub enum Error {
 
 impl Classify for Error {
     fn kind(&self) -> Kind {
-        todo!()
+        match self {
+            Self::Missing | Self::Malformed => Kind::Malformed,
+            Self::Reused => Kind::Refused,
+            Self::InProgress => Kind::Conflict,
+            Self::Database(error) => postgres::kind(error),
+        }
     }
 
-    fn code(&self) -> std::borrow::Cow<'static, str> {
-        todo!()
+    fn code(&self) -> Cow<'static, str> {
+        match self {
+            Self::Missing => "idempotency_key_missing".into(),
+            Self::Malformed => "idempotency_key_malformed".into(),
+            Self::Reused => "idempotency_key_reused".into(),
+            Self::InProgress => "idempotency_in_progress".into(),
+            Self::Database(error) => postgres::code(error),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::InProgress).then_some(Duration::from_secs(1))
     }
 }
 
 /// Claims the key for this transaction, or returns the first answer. Waits at most 2 s for a twin.
+///
+/// The claim is a lock that ends with the transaction, whichever way it ends, so a command that fails
+/// leaves nothing behind and there is never a row without an answer.
 pub async fn claim(
-    _tx: &mut PgConnection,
-    _principal: &str,
-    _key: &Key,
+    tx: &mut PgConnection,
+    principal: &str,
+    key: &Key,
 ) -> Result<Option<Answer>, Error> {
-    todo!()
+    let lock = lock_id(&["idempotency", principal, &key.route, &key.value]);
+    let free = query(
+        "idempotency_claim",
+        sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "free!""#, lock)
+            .fetch_one(&mut *tx),
+    )
+    .await?;
+    if !free {
+        wait_for_twin(tx, lock).await?;
+    }
+    // A statement of its own: only one that starts after the lock was had sees what the twin wrote.
+    let first = query(
+        "idempotency_read",
+        sqlx::query!(
+            "SELECT fingerprint, status, body FROM idempotency_key
+             WHERE principal = $1 AND route = $2 AND key = $3",
+            principal,
+            key.route,
+            key.value
+        )
+        .fetch_optional(&mut *tx),
+    )
+    .await?;
+    let Some(first) = first else { return Ok(None) };
+    if first.fingerprint != key.fingerprint {
+        return Err(Error::Reused);
+    }
+    let status = u16::try_from(first.status).ok().and_then(|s| StatusCode::from_u16(s).ok());
+    let status = status.ok_or_else(|| sqlx::Error::Decode("no HTTP status".into()))?;
+    Ok(Some(Answer { status, body: first.body, replayed: true }))
 }
 
 /// Keeps the answer; it commits together with the effect.
 pub async fn record(
-    _tx: &mut PgConnection,
-    _principal: &str,
-    _key: &Key,
-    _answer: &Answer,
+    tx: &mut PgConnection,
+    principal: &str,
+    key: &Key,
+    answer: &Answer,
 ) -> Result<(), Error> {
-    todo!()
+    let status = i16::try_from(answer.status.as_u16()).unwrap_or(i16::MAX); // statuses end at 999
+    query(
+        "idempotency_record",
+        sqlx::query!(
+            "INSERT INTO idempotency_key (principal, route, key, fingerprint, status, body)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            principal,
+            key.route,
+            key.value,
+            &key.fingerprint[..],
+            status,
+            answer.body
+        )
+        .execute(tx),
+    )
+    .await
+    .map_err(|error| match postgres::constraint(&error) {
+        // Somebody recorded without claiming: a twin all the same.
+        Some("idempotency_key_pk") => Error::InProgress,
+        _ => error.into(),
+    })?;
+    Ok(())
+}
+
+async fn wait_for_twin(tx: &mut PgConnection, lock: i64) -> Result<(), Error> {
+    // Longer than the pool's `lock_timeout`, shorter than its `statement_timeout` of 2 s.
+    query("idempotency_wait", sqlx::query!("SET LOCAL lock_timeout = '1800ms'").execute(&mut *tx))
+        .await?;
+    let waited = query(
+        "idempotency_wait",
+        sqlx::query!("SELECT pg_advisory_xact_lock($1)", lock).execute(&mut *tx),
+    )
+    .await;
+    match waited {
+        Ok(_) => {}
+        Err(error) if postgres::code(&error) == "database_busy" => return Err(Error::InProgress),
+        Err(error) => return Err(error.into()),
+    }
+    query("idempotency_wait", sqlx::query!("SET LOCAL lock_timeout TO DEFAULT").execute(tx))
+        .await?;
+    Ok(())
+}
+
+fn fingerprint(route: &str, request: &[u8]) -> [u8; 32] {
+    let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+    hash.update(route.as_bytes());
+    hash.update(&[0]);
+    hash.update(request);
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(hash.finish().as_ref());
+    fingerprint
 }

@@ -1,41 +1,70 @@
 //! The connection pool: timeouts, metrics, the slow-query log, and what a database error means.
 
-use std::borrow::Cow;
+mod failure;
+mod pool;
+mod schema;
 
-use sqlx::PgPool;
-use sqlx::migrate::Migrator;
+use std::io;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
-use crate::error::Kind;
+use observability::metrics::db;
+use sqlx::{PgPool, Postgres, Transaction};
 
-/// Connects, and refuses pending or dirty migrations with the command that cures them.
-pub async fn connect(
-    _config: &crate::config::Postgres,
-    _service: &'static str,
-    _schema: &Migrator,
-) -> anyhow::Result<PgPool> {
-    todo!()
+pub use failure::{code, constraint, kind};
+pub use pool::{connect, options};
+pub use schema::check as check_schema;
+
+/// No statement may take longer as seen from here. Above the server's own `statement_timeout`, so that
+/// the server says it first whenever it still can.
+const CLIENT_TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// One process is one service, so its name is set once, by [`connect`], rather than carried through
+/// every statement as an argument.
+static SERVICE: OnceLock<&'static str> = OnceLock::new();
+
+fn service() -> &'static str {
+    SERVICE.get().copied().unwrap_or("unset")
+}
+
+/// Begins a transaction. Bounded on the client's side like [`query`].
+pub async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    query("begin", pool.begin()).await
+}
+
+/// Commits. When the connection goes away meanwhile nobody can say whether it took effect: [`code`]
+/// is `outcome_unknown`, and repeating the command with its idempotency key finds out.
+pub async fn commit(tx: Transaction<'static, Postgres>) -> sqlx::Result<()> {
+    query("commit", tx.commit()).await.map_err(failure::during_commit)
 }
 
 /// Times one statement as `operation` (metrics, slow-query log) and bounds it on the client's side,
-/// because a frozen server honours no `statement_timeout`.
+/// because a frozen server honors no `statement_timeout`.
 pub async fn query<T>(
-    _operation: &'static str,
+    operation: &'static str,
     statement: impl Future<Output = sqlx::Result<T>>,
 ) -> sqlx::Result<T> {
-    statement.await
+    let started = Instant::now();
+    let result = match tokio::time::timeout(CLIENT_TIMEOUT, statement).await {
+        Ok(result) => result,
+        Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
+    };
+    let took = started.elapsed();
+    if db::statement(service(), operation, took) {
+        // The operation's name only: parameters are somebody's data.
+        tracing::warn!(operation, duration_ms = took.as_secs_f64() * 1000.0, "slow query");
+    }
+    result
 }
 
-/// What a database failure means to a client, for `Classify::kind`.
-pub fn kind(_error: &sqlx::Error) -> Kind {
-    todo!()
-}
-
-/// Its code, such as `database_unavailable`, for `Classify::code`.
-pub fn code(_error: &sqlx::Error) -> Cow<'static, str> {
-    todo!()
-}
-
-/// The name of the constraint that refused it, if one did.
-pub fn constraint(error: &sqlx::Error) -> Option<&str> {
-    error.as_database_error().and_then(|e| e.constraint())
+/// The number of an advisory lock, from a name that says what it is for. A collision (1 in 2^64) would
+/// make two things wait for each other that need not.
+pub(crate) fn lock_id(name: &[&str]) -> i64 {
+    let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+    for part in name {
+        hash.update(part.as_bytes());
+        hash.update(&[0]);
+    }
+    let hash = hash.finish();
+    hash.as_ref().iter().take(8).fold(0, |id, byte| id << 8 | i64::from(*byte))
 }

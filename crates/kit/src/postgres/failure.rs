@@ -1,0 +1,109 @@
+//! What a database failure means to a client.
+
+use std::borrow::Cow;
+use std::{fmt, io};
+
+use super::pool;
+use crate::error::Kind;
+
+/// A class of failure that clients can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// The server is away, refuses us or froze. Nothing was done, or it was rolled back.
+    Unavailable,
+    /// It gave up waiting or was chosen as a deadlock's victim. Nothing was done.
+    Busy,
+    /// Every connection of ours is taken. Nothing was done.
+    Overloaded,
+    /// The connection broke during COMMIT.
+    OutcomeUnknown,
+    /// A mistake of ours.
+    Internal,
+}
+
+/// What a database failure means to a client, for `Classify::kind`.
+pub fn kind(error: &sqlx::Error) -> Kind {
+    match classify(error) {
+        Failure::Unavailable | Failure::Busy | Failure::Overloaded | Failure::OutcomeUnknown => {
+            Kind::Unavailable
+        }
+        Failure::Internal => Kind::Internal,
+    }
+}
+
+/// Its code, such as `database_unavailable`, for `Classify::code`.
+pub fn code(error: &sqlx::Error) -> Cow<'static, str> {
+    Cow::Borrowed(match classify(error) {
+        Failure::Unavailable => "database_unavailable",
+        Failure::Busy => "database_busy",
+        Failure::Overloaded => "overloaded",
+        Failure::OutcomeUnknown => "outcome_unknown",
+        Failure::Internal => "internal",
+    })
+}
+
+/// The name of the constraint that refused it, if one did.
+pub fn constraint(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error().and_then(|e| e.constraint())
+}
+
+fn classify(error: &sqlx::Error) -> Failure {
+    match error {
+        sqlx::Error::Io(e) if e.get_ref().is_some_and(|inner| inner.is::<CommitInterrupted>()) => {
+            Failure::OutcomeUnknown
+        }
+        // sqlx says the same when the server is away and when all connections are in use.
+        sqlx::Error::PoolTimedOut if pool::is_exhausted() => Failure::Overloaded,
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => Failure::Unavailable,
+        sqlx::Error::Database(e) => by_sqlstate(e.code().as_deref().unwrap_or_default()),
+        _ => Failure::Internal,
+    }
+}
+
+/// <https://www.postgresql.org/docs/15/errcodes-appendix.html>
+fn by_sqlstate(code: &str) -> Failure {
+    match code {
+        // statement_timeout, lock_timeout, serialization_failure, deadlock_detected
+        "57014" | "55P03" | "40001" | "40P01" => Failure::Busy,
+        // admin_shutdown, crash_shutdown, cannot_connect_now, read_only_sql_transaction,
+        // idle_in_transaction_session_timeout, transaction_timeout
+        "57P01" | "57P02" | "57P03" | "25006" | "25P03" | "25P04" => Failure::Unavailable,
+        // connection exceptions; too many connections, out of disk or memory
+        _ if code.starts_with("08") || code.starts_with("53") => Failure::Unavailable,
+        _ => Failure::Internal,
+    }
+}
+
+/// Marks an error that came in place of the answer to COMMIT.
+pub(super) fn during_commit(error: sqlx::Error) -> sqlx::Error {
+    let in_doubt = match &error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        // The server closed the session; it may have done so just after the commit.
+        sqlx::Error::Database(e) => {
+            e.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
+        }
+        _ => false,
+    };
+    if in_doubt { sqlx::Error::Io(io::Error::other(CommitInterrupted(error))) } else { error }
+}
+
+#[derive(Debug)]
+struct CommitInterrupted(sqlx::Error);
+
+impl fmt::Display for CommitInterrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection was lost during COMMIT; the outcome is unknown")
+    }
+}
+
+impl std::error::Error for CommitInterrupted {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}

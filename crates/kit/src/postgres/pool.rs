@@ -1,0 +1,128 @@
+//! The pool and what every connection in it promises.
+
+use std::io;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwapOption;
+use observability::metrics::db;
+use secrecy::ExposeSecret as _;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{SERVICE, schema};
+use crate::config;
+
+/// How long a service waits at its start for a database that is still starting.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long one attempt to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long cleaning a connection may take before it is thrown away instead.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How old the gauges of the pool may be.
+const GAUGE_PERIOD: Duration = Duration::from_secs(1);
+
+/// The pool of this process, kept for [`is_exhausted`] and the gauges.
+static POOL: ArcSwapOption<PgPool> = ArcSwapOption::const_empty();
+
+/// Connects, and refuses pending or dirty migrations with the command that cures them. A database
+/// that is away gets 10 s to come up.
+pub async fn connect(
+    config: &config::Postgres,
+    service: &'static str,
+    schema: &Migrator,
+) -> anyhow::Result<PgPool> {
+    let service = *SERVICE.get_or_init(|| service);
+    let connect = PgConnectOptions::from_str(config.database_url.expose_secret())
+        .ok() // its error may quote the URL, password and all
+        .context("DATABASE_URL is not a PostgreSQL URL")?
+        .application_name(service)
+        .options([
+            ("statement_timeout", "2s"),
+            ("lock_timeout", "500ms"),
+            ("idle_in_transaction_session_timeout", "5s"),
+        ])
+        .disable_statement_logging(); // `query` does it, without the parameters
+    let mut first = wait_for_server(&connect).await?;
+    schema::check(&mut first, service, schema).await?;
+    first.close().await.ok();
+
+    let pool = options().connect_lazy_with(connect);
+    POOL.store(Some(pool.clone().into()));
+    tokio::spawn(watch(service, pool.clone()));
+    Ok(pool)
+}
+
+/// How our pools behave. Public so that tests can use the same on a database of their own.
+pub fn options() -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(16)
+        .acquire_timeout(Duration::from_millis(450))
+        .max_lifetime(Duration::from_secs(30 * 60))
+        .after_release(|connection, _| Box::pin(clean(connection)))
+}
+
+/// Ends whatever transaction a connection is still in before somebody else gets it.
+///
+/// sqlx 0.8.4 to 0.9.0 release a connection inside an open transaction when a future is dropped during
+/// BEGIN (transact-rs/sqlx#4385). The next user's COMMIT then commits nothing. A bare ROLLBACK would
+/// make the server log a warning each time there is nothing to roll back, which is nearly always.
+async fn clean(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let clean = connection.execute(sqlx::raw_sql("BEGIN; ROLLBACK"));
+    match timeout(RELEASE_TIMEOUT, clean).await {
+        Ok(result) => result.map(|_| true),
+        Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+/// Keeps the gauges of the pool, until it is closed.
+async fn watch(service: &'static str, pool: PgPool) {
+    let max = pool.options().get_max_connections();
+    db::declare(service, max);
+    while !pool.is_closed() {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        db::connections(service, pool.size().saturating_sub(idle), idle, max);
+        sleep(GAUGE_PERIOD).await;
+    }
+}
+
+/// True when requests wait for each other and not for the server.
+pub(super) fn is_exhausted() -> bool {
+    POOL.load().as_ref().is_some_and(|pool| {
+        pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections()
+    })
+}
+
+async fn wait_for_server(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
+    let deadline = Instant::now() + START_PATIENCE;
+    let mut said = false;
+    loop {
+        let attempt = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await;
+        let error = match attempt {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => error,
+            Err(_) => sqlx::Error::Io(io::ErrorKind::TimedOut.into()),
+        };
+        let passing = super::kind(&error) == crate::Kind::Unavailable;
+        if !passing || Instant::now() >= deadline {
+            return Err(error).with_context(|| {
+                format!(
+                    "cannot connect to PostgreSQL at {}:{}",
+                    options.get_host(),
+                    options.get_port()
+                )
+            });
+        }
+        if !said {
+            tracing::warn!(error = %error, "waiting for PostgreSQL");
+            said = true;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
