@@ -1,0 +1,117 @@
+//! Keyset pages: a limit within bounds, and a cursor that says where the last page ended.
+//!
+//! A cursor is opaque to clients but not secret: whatever is in it is read as untrusted input, and
+//! the query that uses it must not show more than it would without one.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Classify, FieldError, Kind};
+
+/// The most items a page may have.
+pub const MAX_LIMIT: u64 = 100;
+const DEFAULT_LIMIT: u64 = 20;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("this cursor did not come from a previous page of this list")]
+    Cursor,
+    #[error("a limit is 1 to {MAX_LIMIT}")]
+    Limit,
+}
+
+impl Classify for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Cursor => Kind::Malformed,
+            Self::Limit => Kind::Invalid,
+        }
+    }
+
+    fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Cursor => "invalid_cursor",
+            Self::Limit => "invalid_limit",
+        })
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Cursor => Vec::new(),
+            Self::Limit => vec![FieldError {
+                field: "limit".to_owned(),
+                code: "invalid_limit",
+                message: self.to_string(),
+            }],
+        }
+    }
+}
+
+/// How many items to return: 20 unless asked, 1 to [`MAX_LIMIT`].
+pub fn limit(asked: Option<i64>) -> Result<u64, Error> {
+    match asked.map(u64::try_from) {
+        None => Ok(DEFAULT_LIMIT),
+        Some(Ok(limit @ 1..=MAX_LIMIT)) => Ok(limit),
+        Some(_) => Err(Error::Limit),
+    }
+}
+
+/// The key of a page's last item, as a cursor. `key` must be something JSON can hold.
+pub fn cursor(key: &impl Serialize) -> String {
+    let json = serde_json::to_vec(key).unwrap_or_default();
+    URL_SAFE_NO_PAD.encode(json)
+}
+
+/// What [`cursor`] was made from.
+pub fn key<K: DeserializeOwned>(cursor: &str) -> Result<K, Error> {
+    let json = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Error::Cursor)?;
+    serde_json::from_slice(&json).map_err(|_| Error::Cursor)
+}
+
+/// Splits off the extra row that a query for `limit + 1` rows returned, and says where to go on.
+pub fn split<T, K: Serialize>(
+    mut rows: Vec<T>,
+    limit: u64,
+    key_of: impl Fn(&T) -> K,
+) -> (Vec<T>, Option<String>) {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if rows.len() <= limit {
+        return (rows, None);
+    }
+    rows.truncate(limit);
+    let next = rows.last().map(|row| cursor(&key_of(row)));
+    (rows, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_a_forged_one_does_not() {
+        let key_in = ("a".to_owned(), 7);
+        assert_eq!(key(&cursor(&key_in)), Ok(key_in));
+        for forged in ["", "!", "e30", "AAAA", &cursor(&7)] {
+            assert_eq!(key::<(String, i64)>(forged), Err(Error::Cursor), "{forged}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_within_bounds() {
+        assert_eq!(limit(None), Ok(20));
+        assert_eq!(limit(Some(100)), Ok(100));
+        for wrong in [0, -1, 101, 1_000_000, i64::MIN] {
+            assert_eq!(limit(Some(wrong)), Err(Error::Limit));
+        }
+    }
+
+    #[test]
+    fn only_a_longer_list_has_a_next_page() {
+        assert_eq!(split(vec![1, 2], 2, |n| *n), (vec![1, 2], None));
+        assert_eq!(split(vec![1, 2, 3], 2, |n| *n), (vec![1, 2], Some(cursor(&2))));
+    }
+}

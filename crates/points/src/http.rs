@@ -1,0 +1,202 @@
+//! The public API, as JSON over HTTP.
+
+use axum::extract::State;
+use axum::http::header::ETAG;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use chrono::{DateTime, Utc};
+use kit::caller::{Role, Verifier};
+use kit::http::{Command, Path, Query};
+use kit::idempotency::Answer;
+use kit::{ApiError, Caller};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::app::{
+    AccountView, Earn, Error, HistoryFilter, Page, Points, Receipt, Recipient, Which,
+};
+use crate::domain::{
+    AccountId, Amount, Basis, MemberId, MerchantId, Purchase, Reference, Refused, TransferKind,
+};
+
+#[derive(OpenApi)]
+#[openapi(info(title = "points", description = "The points ledger."))]
+struct Api;
+
+pub fn router(points: Points, verifier: Verifier) -> Router {
+    let (routes, api) = OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(open))
+        .routes(routes!(my_balance))
+        .routes(routes!(my_history))
+        .routes(routes!(balance))
+        .routes(routes!(history))
+        .routes(routes!(earn))
+        .with_state(points)
+        .split_for_parts();
+    kit::http::edge(routes, api, verifier)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OpenBody {}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EarnBody {
+    /// A purchase in the currency's minor units. Give this or `points`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i64>, minimum = 1)]
+    purchase_minor: Option<Value>,
+    /// Plain points.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 1_000_000_000)]
+    points: Option<Value>,
+    merchant_id: Uuid,
+    /// What it is for. At most 200 characters.
+    #[serde(default)]
+    #[schema(max_length = 200)]
+    reference: String,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct HistoryQuery {
+    /// Only transfers of this kind.
+    #[param(value_type = Option<String>, example = "earn")]
+    kind: Option<TransferKind>,
+    /// Not before this time (RFC 3339).
+    from: Option<DateTime<Utc>>,
+    /// Before this time (RFC 3339).
+    to: Option<DateTime<Utc>>,
+    /// 1 to 100; 20 when absent.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Opens the caller's own account.
+#[utoipa::path(
+    post, path = "/v1/accounts", request_body = OpenBody,
+    responses((status = 201, body = AccountView), (status = 200, description = "There already", body = AccountView)),
+)]
+async fn open(
+    State(points): State<Points>,
+    caller: Caller,
+    Command { key, body: OpenBody {} }: Command<OpenBody>,
+) -> Result<Answer, ApiError> {
+    Ok(points.open(MemberId(caller.id), key).await?)
+}
+
+/// Credits an account, by a purchase or by plain points.
+#[utoipa::path(
+    post, path = "/v1/accounts/{id}/earnings", params(("id" = Uuid, Path)), request_body = EarnBody,
+    responses((status = 201, body = Receipt)),
+)]
+async fn earn(
+    State(points): State<Points>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Command { key, body }: Command<EarnBody>,
+) -> Result<Answer, ApiError> {
+    caller.require(&[Role::Staff, Role::MerchantAdmin, Role::Operator])?;
+    let command = body.into_command(AccountId(id))?;
+    Ok(points.earn(caller.id.to_string(), key, command).await?)
+}
+
+/// The caller's own account.
+#[utoipa::path(get, path = "/v1/accounts/me", responses((status = 200, body = AccountView)))]
+async fn my_balance(State(points): State<Points>, caller: Caller) -> Result<Response, ApiError> {
+    let account = points.balance(Which::Of(MemberId(caller.id))).await?;
+    Ok(tagged(account))
+}
+
+/// An account of the caller's; an operator may read any.
+#[utoipa::path(
+    get, path = "/v1/accounts/{id}", params(("id" = Uuid, Path)),
+    responses((status = 200, body = AccountView)),
+)]
+async fn balance(
+    State(points): State<Points>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Response, ApiError> {
+    let account = points.balance(visible(&caller, id)).await?;
+    Ok(tagged(account))
+}
+
+/// The entries of the caller's own account, newest first.
+#[utoipa::path(
+    get, path = "/v1/accounts/me/history", params(HistoryQuery),
+    responses((status = 200, body = Page)),
+)]
+async fn my_history(
+    State(points): State<Points>,
+    caller: Caller,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Json<Page>, ApiError> {
+    Ok(Json(points.history(Which::Of(MemberId(caller.id)), query.into()).await?))
+}
+
+/// The entries of an account, newest first; an operator may read any.
+#[utoipa::path(
+    get, path = "/v1/accounts/{id}/history", params(("id" = Uuid, Path), HistoryQuery),
+    responses((status = 200, body = Page)),
+)]
+async fn history(
+    State(points): State<Points>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Json<Page>, ApiError> {
+    Ok(Json(points.history(visible(&caller, id), query.into()).await?))
+}
+
+fn visible(caller: &Caller, id: Uuid) -> Which {
+    if caller.has(Role::Operator) {
+        Which::Any(AccountId(id))
+    } else {
+        Which::Owned(AccountId(id), MemberId(caller.id))
+    }
+}
+
+fn tagged(account: AccountView) -> Response {
+    ([(ETAG, format!("\"{}\"", account.version))], Json(account)).into_response()
+}
+
+/// Takes any value that was sent, `null` included: what is not a whole number is refused by the
+/// domain as an amount, whatever its JSON type.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+impl EarnBody {
+    fn into_command(self, account: AccountId) -> Result<Earn, Error> {
+        let basis = match (self.purchase_minor, self.points) {
+            (Some(minor), None) => {
+                Basis::Purchase(Purchase::new(minor.as_i64().ok_or(Refused::Purchase)?)?)
+            }
+            (None, Some(points)) => {
+                Basis::Points(Amount::new(points.as_i64().ok_or(Refused::Amount)?)?)
+            }
+            (None, None) | (Some(_), Some(_)) => return Err(Error::OneBasis),
+        };
+        Ok(Earn {
+            to: Recipient::Account(account),
+            basis,
+            merchant: MerchantId(self.merchant_id),
+            reference: Reference::new(self.reference)?,
+        })
+    }
+}
+
+impl From<HistoryQuery> for HistoryFilter {
+    fn from(query: HistoryQuery) -> Self {
+        let HistoryQuery { kind, from, to, limit, cursor } = query;
+        Self { kind, from, to, limit, cursor }
+    }
+}

@@ -1,0 +1,29 @@
+use std::process::ExitCode;
+
+use kit::caller::Verifier;
+use kit::health::Health;
+use kit::redis::Redis;
+use kit::serve::{Servers, serve};
+use kit::{Clock, postgres};
+use points::app::Points;
+use points::config::Config;
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    kit::run::run("points", env!("CARGO_PKG_VERSION"), start)
+}
+
+async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let db = postgres::connect(&config.postgres, "points", &points::MIGRATOR).await?;
+    let redis = Redis::new(&config.redis, "points")?;
+    let verifier = Verifier::from_auth(&config.auth, Clock::system())?;
+    let app = Points::new(db.clone(), redis.clone(), Clock::system());
+
+    let http = points::http::router(app.clone(), verifier.clone());
+    let grpc = points::grpc::routes(app, verifier);
+    serve(&config.listen, Servers { http, grpc, health: Health::new("points", db, redis) }, stop)
+        .await
+}
