@@ -1,0 +1,37 @@
+//! What a caller may ask of the calendar: one file per use case.
+
+mod add_staff;
+mod book;
+mod cancel;
+mod complete;
+mod create_merchant;
+mod error;
+mod get;
+mod list;
+
+pub use add_staff::{AddStaff, Staff};
+pub use book::Book;
+pub use complete::{BOOKING_COMPLETED, BookingCompleted};
+pub use create_merchant::{CreateMerchant, Merchant};
+pub use error::Error;
+pub(crate) use list::Place;
+pub use list::{Filter, List, Page};
+
+use kit::Clock;
+use sqlx::PgPool;
+
+use crate::metrics;
+
+/// The calendar. Cheap to clone: each transport holds one.
+#[derive(Clone)]
+pub struct Bookings {
+    db: PgPool,
+    clock: Clock,
+}
+
+impl Bookings {
+    pub fn new(db: PgPool, clock: Clock) -> Self {
+        metrics::register();
+        Self { db, clock }
+    }
+}

@@ -1,0 +1,55 @@
+use axum::http::StatusCode;
+use kit::command;
+use kit::idempotency::{self, Answer, Key};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Bookings, Error};
+use crate::domain::Name;
+use crate::store;
+
+/// Adds a person who can be booked. Only the merchant's owner may.
+pub struct AddStaff {
+    pub owner_id: Uuid,
+    pub merchant_id: Uuid,
+    pub name: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Staff {
+    pub staff_id: Uuid,
+    pub merchant_id: Uuid,
+    pub name: String,
+}
+
+impl Bookings {
+    /// 201 with the [`Staff`]. Another's merchant looks like a missing one.
+    pub async fn add_staff(&self, key: Key, wanted: AddStaff) -> Result<Answer, Error> {
+        let name = Name::try_new(&wanted.name)?;
+        let this = self.clone();
+        command::run(async move { this.employ(&key, &wanted, &name).await }).await
+    }
+
+    async fn employ(&self, key: &Key, wanted: &AddStaff, name: &Name) -> Result<Answer, Error> {
+        let principal = wanted.owner_id.to_string();
+        let mut tx = self.db.begin().await?;
+        if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
+            return Ok(answer);
+        }
+
+        let staff = Staff {
+            staff_id: self.clock.id(),
+            merchant_id: wanted.merchant_id,
+            name: name.as_str().to_owned(),
+        };
+        if !store::insert_staff(&mut tx, wanted.owner_id, &staff, self.clock.now()).await? {
+            return Err(Error::UnknownMerchant);
+        }
+
+        let answer = Answer::json(StatusCode::CREATED, &staff);
+        idempotency::record(&mut tx, &principal, key, &answer).await?;
+        tx.commit().await?;
+        Ok(answer)
+    }
+}

@@ -1,0 +1,88 @@
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use kit::idempotency::{self, Answer, Key};
+use kit::{command, postgres};
+use uuid::Uuid;
+
+use super::{Bookings, Error};
+use crate::domain::{Booking, Interval, Price, Status};
+use crate::metrics::Attempt;
+use crate::store;
+
+/// Takes a slot of one of a merchant's staff.
+#[derive(Clone, Debug)]
+pub struct Book {
+    pub member_id: Uuid,
+    pub merchant_id: Uuid,
+    pub staff_id: Uuid,
+    pub starts_at: DateTime<Utc>,
+    pub ends_at: DateTime<Utc>,
+    pub price_minor: i64,
+}
+
+impl Bookings {
+    /// 201 with the [`Booking`], at once `confirmed`; [`Error::SlotTaken`] when it overlaps another.
+    #[tracing::instrument(skip_all, fields(merchant.id = %wanted.merchant_id))]
+    pub async fn book(&self, key: Key, wanted: Book) -> Result<Answer, Error> {
+        let this = self.clone();
+        command::run(async move {
+            let attempt = Attempt::start();
+            let outcome = this.take_slot(&key, &wanted).await;
+            attempt.settle(&outcome);
+            outcome
+        })
+        .await
+    }
+
+    async fn take_slot(&self, key: &Key, wanted: &Book) -> Result<Answer, Error> {
+        let interval = Interval::try_new(wanted.starts_at, wanted.ends_at)?;
+        let price = Price::try_new(wanted.price_minor)?;
+        let principal = wanted.member_id.to_string();
+        let mut tx = self.db.begin().await?;
+        if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
+            return Ok(answer);
+        }
+
+        // Only now: a replay must answer alike after the slot has passed.
+        let now = self.clock.now();
+        let booking = wanted.confirmed(self.clock.id(), interval.bookable_at(now)?, price, now);
+        if !store::insert_booking(&mut tx, &booking).await.map_err(unknown_staff)? {
+            return Err(Error::SlotTaken);
+        }
+
+        let answer = Answer::json(StatusCode::CREATED, &booking);
+        idempotency::record(&mut tx, &principal, key, &answer).await?;
+        tx.commit().await?;
+        tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "booked");
+        Ok(answer)
+    }
+}
+
+impl Book {
+    fn confirmed(
+        &self,
+        booking_id: Uuid,
+        interval: Interval,
+        price: Price,
+        now: DateTime<Utc>,
+    ) -> Booking {
+        Booking {
+            booking_id,
+            merchant_id: self.merchant_id,
+            staff_id: self.staff_id,
+            member_id: self.member_id,
+            starts_at: interval.starts_at(),
+            ends_at: interval.ends_at(),
+            status: Status::Confirmed,
+            price_minor: price.minor(),
+            created_at: now,
+        }
+    }
+}
+
+fn unknown_staff(error: sqlx::Error) -> Error {
+    match postgres::constraint(&error) {
+        Some("booking_staff_exists") => Error::UnknownStaff,
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,74 @@
+use axum::http::StatusCode;
+use kit::command;
+use kit::idempotency::{self, Answer, Key};
+use kit::outbox::{self, Event};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Bookings, Error};
+use crate::domain::Booking;
+use crate::store;
+
+/// The kind of event that says a booking was completed.
+pub const BOOKING_COMPLETED: &str = "booking.completed";
+
+/// Its payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BookingCompleted {
+    pub booking_id: Uuid,
+    pub merchant_id: Uuid,
+    pub member_id: Uuid,
+    pub price_minor: i64,
+}
+
+impl Bookings {
+    /// 200 with the [`Booking`], now `completed`; the member's points follow through the outbox.
+    /// Only the merchant's owner may.
+    pub async fn complete(&self, owner: Uuid, key: Key, booking: Uuid) -> Result<Answer, Error> {
+        let this = self.clone();
+        command::run(async move { this.finish(owner, &key, booking).await }).await
+    }
+
+    async fn finish(&self, owner: Uuid, key: &Key, booking: Uuid) -> Result<Answer, Error> {
+        let principal = owner.to_string();
+        let mut tx = self.db.begin().await?;
+        if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
+            return Ok(answer);
+        }
+
+        let booking = store::lock_booking_of_owner(&mut tx, booking, owner)
+            .await?
+            .ok_or(Error::UnknownBooking)?;
+        let booking = Booking { status: booking.status.complete()?, ..booking };
+        store::update_status(&mut tx, &booking, self.clock.now()).await?;
+        self.publish_completed(&mut tx, &booking).await?;
+
+        let answer = Answer::json(StatusCode::OK, &booking);
+        idempotency::record(&mut tx, &principal, key, &answer).await?;
+        tx.commit().await?;
+        tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "completed");
+        Ok(answer)
+    }
+
+    async fn publish_completed(
+        &self,
+        tx: &mut PgConnection,
+        booking: &Booking,
+    ) -> Result<(), Error> {
+        let payload = BookingCompleted {
+            booking_id: booking.booking_id,
+            merchant_id: booking.merchant_id,
+            member_id: booking.member_id,
+            price_minor: booking.price_minor,
+        };
+        let event = Event {
+            id: self.clock.id(),
+            aggregate: format!("booking:{}", booking.booking_id),
+            kind: BOOKING_COMPLETED.to_owned(),
+            payload: serde_json::json!(payload),
+            occurred_at: self.clock.now(),
+        };
+        Ok(outbox::publish(tx, &event).await?)
+    }
+}

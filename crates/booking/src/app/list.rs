@@ -1,0 +1,67 @@
+use chrono::{DateTime, Datelike as _, Utc};
+use kit::page;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Bookings, Error};
+use crate::domain::{Booking, Status};
+use crate::store;
+
+/// A page of the caller's own bookings, the latest appointment first.
+pub struct List {
+    pub member_id: Uuid,
+    pub filter: Filter,
+    /// 1 to 100; 20 when absent.
+    pub limit: Option<i64>,
+    /// From the page before. It only says where to go on: who may see what is in the query.
+    pub cursor: Option<String>,
+}
+
+/// Which of them.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub status: Option<Status>,
+    /// Those that start at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Those that start before it.
+    pub to: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page {
+    pub items: Vec<Booking>,
+    /// Brings the next page; null on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// The place of a booking in the list: its start and its id.
+pub(crate) type Place = (DateTime<Utc>, Uuid);
+
+impl Bookings {
+    pub async fn list(&self, query: List) -> Result<Page, Error> {
+        let limit = page::limit(query.limit)?;
+        let after = query.cursor.as_deref().map(page::key::<Place>).transpose()?;
+        if !after.iter().all(|(starts_at, _)| storable(starts_at)) {
+            return Err(page::Error::Cursor.into());
+        }
+        let Filter { from, to, .. } = &query.filter;
+        if !from.iter().chain(to).all(storable) {
+            return Err(Error::InvalidPeriod);
+        }
+
+        let mut conn = self.db.acquire().await?;
+        let rows =
+            store::list_bookings(&mut conn, query.member_id, &query.filter, after, limit + 1)
+                .await?;
+        let (items, next_cursor) = page::split(rows, limit, |booking: &Booking| -> Place {
+            (booking.starts_at, booking.booking_id)
+        });
+        Ok(Page { items, next_cursor })
+    }
+}
+
+/// chrono knows years before 4713 BC, PostgreSQL does not.
+fn storable(time: &DateTime<Utc>) -> bool {
+    (0..=9999).contains(&time.year())
+}

@@ -1,0 +1,30 @@
+use std::process::ExitCode;
+
+use booking::app::Bookings;
+use booking::config::Config;
+use booking::peers::PointsOverGrpc;
+use booking::{grpc, http, peers};
+use kit::caller::Verifier;
+use kit::serve::{Servers, serve};
+use kit::{Clock, health::Health, postgres, redis};
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    kit::run::run("booking", env!("CARGO_PKG_VERSION"), start)
+}
+
+async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let db = postgres::connect(&config.postgres, "booking", &booking::MIGRATOR).await?;
+    let points = PointsOverGrpc::new(&config.points_grpc_url, &config.auth)?;
+    tokio::spawn(peers::deliver(db.clone(), points, stop.clone()));
+    let redis = redis::Redis::new(&config.redis, "booking")?;
+    let verifier = Verifier::from_auth(&config.auth, Clock::system())?;
+    let bookings = Bookings::new(db.clone(), Clock::system());
+    let http = http::router(bookings.clone(), verifier.clone());
+    let grpc = grpc::routes(bookings, verifier);
+    let health = Health::new("booking", db, redis);
+    serve(&config.listen, Servers { http, grpc, health }, stop).await
+}

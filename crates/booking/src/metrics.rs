@@ -1,0 +1,72 @@
+//! What this service counts. A merchant's id is in logs and traces, never a label: there is no bound
+//! to how many there are.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use kit::idempotency::Answer;
+use kit::{Classify as _, Kind};
+use observability::metrics::{self, Histogram, IntCounterVec};
+
+use crate::app::Error;
+
+/// Booked; lost the slot to another; refused for the caller's reasons; failed for ours.
+const STATUSES: [&str; 4] = ["success", "overlap_error", "rejected", "error"];
+
+static CREATED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let created = metrics::counter_vec(
+        "booking_created_total",
+        "Attempts to book, by how they ended. A replayed answer is no attempt.",
+        &["status"],
+    );
+    for status in STATUSES {
+        created.with_label_values(&[status]);
+    }
+    created
+});
+
+static SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
+    metrics::histogram(
+        "booking_creation_duration_seconds",
+        "How long an attempt to book took, however it ended.",
+        &[0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0],
+    )
+});
+
+/// Shows every series at 0 before the first attempt: `rate()` misses a series that starts at 1.
+pub(crate) fn register() {
+    LazyLock::force(&CREATED);
+    LazyLock::force(&SECONDS);
+}
+
+/// An attempt to book. One that is never settled, because it panicked, counts as an error.
+pub(crate) struct Attempt {
+    started: Instant,
+    status: Option<&'static str>,
+}
+
+impl Attempt {
+    pub(crate) fn start() -> Self {
+        Self { started: Instant::now(), status: Some("error") }
+    }
+
+    pub(crate) fn settle(mut self, outcome: &Result<Answer, Error>) {
+        self.status = match outcome {
+            Ok(answer) if answer.replayed => None,
+            Ok(_) => Some("success"),
+            Err(Error::SlotTaken) => Some("overlap_error"),
+            Err(error) => match error.kind() {
+                Kind::Internal | Kind::Unavailable | Kind::Timeout => Some("error"),
+                _ => Some("rejected"),
+            },
+        };
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let Some(status) = self.status else { return };
+        CREATED.with_label_values(&[status]).inc();
+        SECONDS.observe(self.started.elapsed().as_secs_f64());
+    }
+}

@@ -1,0 +1,4 @@
+DROP TABLE booking;
+DROP TABLE staff;
+DROP TABLE merchant;
+DROP EXTENSION btree_gist;
