@@ -1,0 +1,44 @@
+#!/bin/sh
+# Makes the secrets of docker-compose.yml in deployments/secrets/ (git-ignored). Run it as often as you
+# like: what is there stays. To rotate one, delete its file, run this again, and restart the stack.
+set -eu
+cd "$(dirname "$0")"
+
+# Compose mounts these files as they are and cannot change owner or mode, and the containers run as
+# seven different users: so the files are readable to all, and the directory only to you.
+mkdir -p secrets
+chmod 700 secrets
+cd secrets
+umask 022
+
+# write NAME: standard input becomes the secret, all of it or nothing
+write() {
+    cat >".$1.new"
+    chmod 444 ".$1.new"
+    mv -f ".$1.new" "$1"
+}
+
+# random NAME BYTES: once, in hex, so that it needs no escaping in a URL, in SQL or in YAML
+random() {
+    [ -s "$1" ] || od -An -vtx1 -N "$2" /dev/urandom | tr -d ' \n' | write "$1"
+}
+
+random postgres_password 24
+random grafana_admin_password 12
+random alert_webhook_token 32
+# a 256-bit key
+[ -s auth_key_encryption_key ] || head -c 32 /dev/urandom | base64 | tr -d '\n' | write auth_key_encryption_key
+
+for service in auth points booking incidents; do
+    random "${service}_owner_password" 24
+    random "${service}_app_password" 24
+    # derived, so always written: a rotated password reaches them
+    printf 'postgres://%s_owner:%s@postgres:5432/%s' \
+        "$service" "$(cat "${service}_owner_password")" "$service" | write "${service}_owner_url"
+    printf 'postgres://%s_app:%s@postgres:5432/%s' \
+        "$service" "$(cat "${service}_app_password")" "$service" | write "${service}_database_url"
+done
+
+for client in points booking incidents; do
+    random "${client}_client_secret" 32
+done
