@@ -3,44 +3,41 @@
 //! A service states *what went wrong* in its own error enum and gives each case a [`Kind`] and a
 //! stable code. This module alone knows how that looks over HTTP (RFC 9457 problem details) and over
 //! gRPC (`google.rpc.ErrorInfo` and `BadRequest`). The text of an internal error is logged here,
-//! once, and never sent.
+//! once, with its source chain, and never sent.
+//!
+//! A handler that turns a body into a command names every wrong field at once with [`Fields`]:
+//!
+//! ```ignore
+//! impl TryFrom<EarnBody> for Earn {
+//!     type Error = ApiError;
+//!
+//!     fn try_from(body: EarnBody) -> Result<Self, ApiError> {
+//!         let mut fields = Fields::new();
+//!         let amount = fields.check("amount", "invalid_amount", Amount::new(body.amount));
+//!         let reason = fields.check("reason", "invalid_reason", Reason::new(body.reason));
+//!         fields.done(|| Some(Self { amount: amount?, reason: reason? }))
+//!     }
+//! }
+//! ```
+
+mod fields;
+mod grpc;
+mod kind;
+mod problem;
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::time::Duration;
 
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tonic::{Code, Status};
 
-/// What kind of failure it was. Decides the HTTP status, the gRPC code and whether to retry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The message could not be read at all: syntax, encoding, a malformed id or header.
-    Malformed,
-    /// The message was read, and its fields break a rule that needs no state to check.
-    Invalid,
-    Unauthenticated,
-    Forbidden,
-    NotFound,
-    MethodNotAllowed,
-    NotAcceptable,
-    Timeout,
-    /// The state of the resource, or a concurrent request, stands against it.
-    Conflict,
-    TooLarge,
-    UnsupportedMediaType,
-    /// A business rule refuses it.
-    Refused,
-    /// `If-Match` names another version.
-    Precondition,
-    PreconditionRequired,
-    RateLimited,
-    /// A dependency is away. The same request may succeed later.
-    Unavailable,
-    Internal,
-}
+pub use self::fields::Fields;
+pub use self::grpc::reason;
+pub use self::kind::{Kind, Outcome};
+pub use self::problem::{PROBLEM_JSON, Problem, panic_response};
+
+/// When nobody said when to come back.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An error that knows what kind of failure it is.
 pub trait Classify: Error + Send + Sync + 'static {
@@ -55,9 +52,15 @@ pub trait Classify: Error + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// When to come back, for [`Kind::Unavailable`] and [`Kind::RateLimited`].
+    /// When to come back. Saying so also says that the same request may succeed then; the kinds
+    /// [`Kind::Unavailable`] and [`Kind::RateLimited`] say 1 s by themselves.
     fn retry_after(&self) -> Option<Duration> {
         None
+    }
+
+    /// Whether something may have happened all the same.
+    fn outcome(&self) -> Outcome {
+        self.kind().outcome()
     }
 }
 
@@ -72,30 +75,97 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// An error on its way to a client.
-#[derive(Debug)]
+/// An error on its way to a client: everything in it is safe to show.
+#[derive(Clone, Debug)]
 pub struct ApiError {
     pub(crate) kind: Kind,
     pub(crate) code: Cow<'static, str>,
     pub(crate) detail: String,
     pub(crate) fields: Vec<FieldError>,
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) outcome: Outcome,
+}
+
+impl ApiError {
+    /// `detail` is sent as it is: no input, no internals.
+    pub fn new(kind: Kind, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code: code.into(),
+            detail: detail.into(),
+            fields: Vec::new(),
+            retry_after: kind.may_pass().then_some(RETRY_AFTER),
+            outcome: kind.outcome(),
+        }
+    }
+
+    /// Fields that break a rule. One wrong field gives the whole its code, more are
+    /// `invalid_fields`.
+    pub fn invalid(fields: Vec<FieldError>) -> Self {
+        let (code, detail) = match fields.as_slice() {
+            [only] => (only.code, format!("{}: {}", only.field, only.message)),
+            _ => ("invalid_fields", "several fields are wrong".to_owned()),
+        };
+        Self { fields, ..Self::new(Kind::Invalid, code, detail) }
+    }
+
+    /// Logs `cause` with its sources, and says nothing about it.
+    pub fn internal(cause: &(dyn Error + 'static)) -> Self {
+        tracing::error!(error = %Chain(cause), code = "internal_error", "request failed");
+        Self::new(Kind::Internal, "internal_error", "internal error")
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The stable word for programs.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    fn retryable(&self) -> bool {
+        self.kind.retryable() || self.retry_after.is_some()
+    }
 }
 
 impl<E: Classify> From<E> for ApiError {
     fn from(error: E) -> Self {
-        todo!("{error}")
+        let kind = error.kind();
+        let code = error.code();
+        let detail = match kind {
+            Kind::Internal => return Self::internal(&error),
+            Kind::Unavailable => {
+                tracing::warn!(error = %Chain(&error), %code, "a dependency failed the request");
+                "temporarily unavailable; try again".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        let fields = error.fields();
+        let outcome = error.outcome();
+        let retry_after = error.retry_after();
+        let plain = Self::new(kind, code, detail);
+        Self { fields, outcome, retry_after: retry_after.or(plain.retry_after), ..plain }
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        StatusCode::OK.into_response()
-    }
-}
+/// An error and its sources on one line, without repeating a source that its error already quotes.
+pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 
-impl From<ApiError> for Status {
-    fn from(error: ApiError) -> Self {
-        Self::new(Code::Internal, error.detail)
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut last = self.0.to_string();
+        f.write_str(&last)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            let text = error.to_string();
+            if !last.ends_with(&text) {
+                write!(f, ": {text}")?;
+            }
+            last = text;
+            source = error.source();
+        }
+        Ok(())
     }
 }

@@ -1,68 +1,44 @@
 //! The HTTP edge: extractors that answer bad input with a problem, and the layers around a router.
+//!
+//! * [`Json`] and [`Command`] read a body, [`Path`] and [`Query`] the URI. What cannot be read is 400,
+//!   what was read and is wrong is 422 with the field's name, and neither repeats the input.
+//! * [`edge`] is the finished public router.
+//!
+//! A route that must take more than 64 KiB says so: `.layer(Extension(BodyLimit(1 << 20)))`.
 
-use axum::Router;
-use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::request::Parts;
-use serde::de::DeserializeOwned;
+mod body;
+mod decode;
+mod layers;
+mod params;
+mod strict;
 
-use crate::caller::Verifier;
-use crate::error::ApiError;
-use crate::idempotency;
+use std::time::Duration;
 
-/// A JSON body. Unknown fields are refused when `T` says `deny_unknown_fields`, as all must.
-#[derive(Debug)]
-pub struct Json<T>(pub T);
+pub use self::body::{Command, Json};
+pub use self::layers::{edge, edge_with};
+pub use self::params::{Path, Query};
 
-/// Path parameters; a malformed id is 400 `invalid_id`.
-#[derive(Debug)]
-pub struct Path<T>(pub T);
-
-/// Query parameters; 422 with the field's name when one is wrong.
-#[derive(Debug)]
-pub struct Query<T>(pub T);
-
-/// A command: its JSON body and its `Idempotency-Key`. Every POST that changes state takes one.
-#[derive(Debug)]
-pub struct Command<T> {
-    pub key: idempotency::Key,
-    pub body: T,
+/// What one request may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest body, in bytes.
+    pub body: BodyLimit,
+    /// How long a client may take to send its body.
+    pub body_timeout: Duration,
+    /// How long a handler may take. A command that was begun goes on without its client.
+    pub request_timeout: Duration,
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(_request: Request, _: &S) -> Result<Self, ApiError> {
-        todo!()
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: BodyLimit(64 * 1024),
+            body_timeout: Duration::from_secs(8),
+            request_timeout: Duration::from_secs(30),
+        }
     }
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(_request: Request, _: &S) -> Result<Self, ApiError> {
-        todo!()
-    }
-}
-
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(_parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        todo!()
-    }
-}
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(_parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        todo!()
-    }
-}
-
-/// The finished public router: `/openapi.json` and `/docs` beside the routes, problems for unknown
-/// routes and methods, and the layers, in one place, top to bottom.
-pub fn edge(routes: Router, openapi: utoipa::openapi::OpenApi, verifier: Verifier) -> Router {
-    let _ = (openapi, verifier);
-    routes
-}
+/// The largest body a route takes, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimit(pub usize);

@@ -1,0 +1,141 @@
+//! Bodies: JSON, and commands with their idempotency key.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, MatchedPath, OriginalUri, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::decode::decode;
+use super::strict;
+use super::{BodyLimit, Limits};
+use crate::error::{ApiError, Kind};
+use crate::idempotency;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// How much of a body that is too large is still read, so that the client can read our answer: with
+/// unread bytes in its buffer the kernel resets the connection instead.
+const DISCARD: usize = 1024 * 1024;
+
+/// A JSON body. Unknown fields are refused when `T` says `deny_unknown_fields`, as all must.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+/// A command: its JSON body and its `Idempotency-Key`. Every POST that changes state takes one.
+#[derive(Debug)]
+pub struct Command<T> {
+    pub key: idempotency::Key,
+    pub body: T,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        Ok(Self(decode(value(&parts, body).await?)?))
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        // A command without its key is refused before its body is read.
+        let key = key_value(&parts.headers)?;
+        let key = idempotency::Key::new(key, &route(&parts), b"")?;
+        let body = value(&parts, body).await?;
+        let key =
+            idempotency::Key::new(&key.value, &key.route, canonical(&parts, &body).as_bytes())?;
+        Ok(Self { key, body: decode(body)? })
+    }
+}
+
+async fn value(parts: &Parts, body: Body) -> Result<Value, ApiError> {
+    if body.is_end_stream() {
+        return Err(missing_body());
+    }
+    if !is_json(&parts.headers) {
+        return Err(ApiError::new(
+            Kind::UnsupportedMediaType,
+            "unsupported_media_type",
+            "send the body as application/json",
+        ));
+    }
+    let limits = parts.extensions.get::<Limits>().copied().unwrap_or_default();
+    let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or(limits.body);
+    let bytes =
+        tokio::time::timeout(limits.body_timeout, read(body, limit.0)).await.map_err(|_| {
+            ApiError::new(Kind::Timeout, "request_timeout", "the body came too slowly")
+        })??;
+    if bytes.is_empty() {
+        return Err(missing_body());
+    }
+    strict::parse(&bytes)
+}
+
+fn missing_body() -> ApiError {
+    ApiError::new(Kind::Malformed, "missing_body", "this request needs a JSON body")
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let (media_type, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let charset = parameters.trim().to_ascii_lowercase();
+    media_type.trim().eq_ignore_ascii_case("application/json")
+        && (charset.is_empty() || !charset.starts_with("charset") || charset.contains("utf-8"))
+}
+
+/// The whole body; 413 when it is larger than `limit`, whether it said so or not.
+async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    let mut seen = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| {
+            ApiError::new(Kind::Malformed, "malformed_body", "the body ended early or is malformed")
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        if seen <= limit {
+            bytes.extend_from_slice(&data);
+        } else if seen > limit + DISCARD {
+            break;
+        }
+    }
+    if seen > limit {
+        let detail = format!("a body here is at most {limit} bytes");
+        return Err(ApiError::new(Kind::TooLarge, "body_too_large", detail));
+    }
+    Ok(bytes)
+}
+
+/// The key as sent; [`idempotency::Key::new`] says whether it is one.
+fn key_value(headers: &HeaderMap) -> Result<&str, idempotency::Error> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let key = values.next().ok_or(idempotency::Error::Missing)?;
+    match (key.to_str(), values.next()) {
+        (Ok(key), None) => Ok(key),
+        _ => Err(idempotency::Error::Malformed),
+    }
+}
+
+/// The pattern, not the path: what is in the path is part of the fingerprint.
+fn route(parts: &Parts) -> String {
+    let path =
+        parts.extensions.get::<MatchedPath>().map_or_else(|| parts.uri.path(), |p| p.as_str());
+    format!("{} {path}", parts.method)
+}
+
+/// What the key stands for: the same path, and the same JSON however it was spaced and ordered.
+fn canonical(parts: &Parts, body: &Value) -> String {
+    let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0);
+    format!("{}\n{body}", uri.path())
+}

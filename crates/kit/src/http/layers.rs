@@ -1,0 +1,137 @@
+//! The finished public router, with its layers in one place.
+
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
+use tower::ServiceBuilder;
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::Limits;
+use crate::caller::Verifier;
+use crate::error::{self, ApiError, Kind};
+
+/// An answer is data: nothing in it may run, and nobody may frame it.
+const DATA_ONLY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
+
+/// The documentation page runs its own scripts and styles, all served by us.
+const DOCS: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+);
+
+/// The finished public router: `/openapi.json` and `/docs` beside the routes, problems for unknown
+/// routes and methods, and the layers, in one place, top to bottom.
+pub fn edge(routes: Router, openapi: utoipa::openapi::OpenApi, verifier: Verifier) -> Router {
+    edge_with(Limits::default(), routes, openapi, verifier)
+}
+
+/// [`edge`] with other limits.
+pub fn edge_with(
+    limits: Limits,
+    routes: Router,
+    openapi: utoipa::openapi::OpenApi,
+    verifier: Verifier,
+) -> Router {
+    let layers = ServiceBuilder::new()
+        // Outermost, so that whatever happens below is measured, logged and traced: also a panic,
+        // which it turns into `panic_response`.
+        .layer(observability::http::layer(panic_response))
+        // On every answer, also those that the layers below give.
+        .layer(from_fn(security_headers))
+        // Before any work: an answer that the client cannot read is no answer.
+        .layer(from_fn(acceptable))
+        // A handler that hangs must not hold its client, or our memory, for ever.
+        .layer(from_fn(move |request, next| timeout(limits, request, next)))
+        // For extractors that are not ours; ours read `Limits`.
+        .layer(DefaultBodyLimit::max(limits.body.0))
+        .layer(Extension(limits))
+        // For `kit::Caller`.
+        .layer(Extension(verifier));
+
+    routes
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi))
+        .fallback(|| async { ApiError::new(Kind::NotFound, "not_found", "there is no such route") })
+        .method_not_allowed_fallback(|| async {
+            ApiError::new(Kind::MethodNotAllowed, "method_not_allowed", "see the Allow header")
+        })
+        .layer(layers)
+}
+
+fn panic_response(request_id: &str) -> Response {
+    let mut response = error::panic_response(request_id);
+    secure(response.headers_mut(), false);
+    response
+}
+
+async fn security_headers(request: Request, next: Next) -> Response {
+    let docs = is_docs(&request);
+    let http1 = request.version() <= Version::HTTP_11;
+    let mut response = next.run(request).await;
+    secure(response.headers_mut(), docs);
+    // The rest of the body is still on its way and means nothing any more.
+    if http1
+        && matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT)
+    {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn is_docs(request: &Request) -> bool {
+    request.uri().path().starts_with("/docs")
+}
+
+fn secure(headers: &mut HeaderMap, docs: bool) {
+    // Answers are personal; a handler whose answer is public, such as a key set, says so itself.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (CONTENT_SECURITY_POLICY, if docs { DOCS } else { DATA_ONLY }),
+        (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (
+            STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000; includeSubDomains"),
+        ),
+    ] {
+        headers.insert(name, value);
+    }
+}
+
+async fn acceptable(request: Request, next: Next) -> Response {
+    if is_docs(&request) || takes_json(request.headers()) {
+        return next.run(request).await;
+    }
+    ApiError::new(Kind::NotAcceptable, "not_acceptable", "answers are application/json")
+        .into_response()
+}
+
+fn takes_json(headers: &HeaderMap) -> bool {
+    let mut ranges = headers
+        .get_all(ACCEPT)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
+        .peekable();
+    ranges.peek().is_none()
+        || ranges.any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let refused =
+                parts.any(|p| p.strip_prefix("q=").and_then(|q| q.parse().ok()) == Some(0.0));
+            let ours = ["application/json", "application/*", "*/*", error::PROBLEM_JSON];
+            ours.contains(&media_type.as_str()) && !refused
+        })
+}
+
+async fn timeout(limits: Limits, request: Request, next: Next) -> Response {
+    tokio::time::timeout(limits.request_timeout, next.run(request)).await.unwrap_or_else(|_| {
+        ApiError::new(Kind::Unavailable, "deadline_exceeded", "this took too long").into_response()
+    })
+}

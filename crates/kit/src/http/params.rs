@@ -1,0 +1,69 @@
+//! What is in the URI.
+
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::decode::decode;
+use super::strict;
+use crate::error::{ApiError, Kind};
+
+/// Path parameters; a malformed id is 400 `invalid_id`.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+/// Query parameters; 422 with the field's name when one is wrong.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await.map_err(
+            |error| match error {
+                PathRejection::FailedToDeserializePathParams(error)
+                    if matches!(error.kind(), ErrorKind::InvalidUtf8InPathParam { .. }) =>
+                {
+                    strict::invalid_encoding()
+                }
+                PathRejection::FailedToDeserializePathParams(_) => invalid_id(),
+                error => ApiError::internal(&error),
+            },
+        )?;
+        let raw = RawPathParams::from_request_parts(parts, state).await;
+        if raw.is_ok_and(|raw| raw.iter().any(|(_, value)| value.contains('\0'))) {
+            return Err(invalid_id());
+        }
+        Ok(Self(path.0))
+    }
+}
+
+fn invalid_id() -> ApiError {
+    ApiError::new(Kind::Malformed, "invalid_id", "an id in the path is malformed")
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (percent_decoded(name)?, percent_decoded(value)?);
+            if name.contains('\0') || value.contains('\0') {
+                return Err(strict::invalid_character(name.replace('\0', "")));
+            }
+        }
+        decode(serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes())))
+            .map(Self)
+    }
+}
+
+/// The usual decoders put U+FFFD where bytes are not UTF-8; a filter must not match by accident.
+fn percent_decoded(text: &str) -> Result<String, ApiError> {
+    String::from_utf8(percent_encoding::percent_decode_str(text).collect())
+        .map_err(|_| strict::invalid_encoding())
+}
