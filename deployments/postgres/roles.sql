@@ -32,13 +32,13 @@ SET log_statement = none;
 
 CREATE TEMP TABLE wanted (service text, role text, password text, connections int);
 INSERT INTO wanted VALUES
-    ('auth',      'auth_owner',      :'auth_owner_password',      5),
+    ('auth',      'auth_owner',      :'auth_owner_password',      10),
     ('auth',      'auth_app',        :'auth_app_password',        :app_connections),
-    ('points',    'points_owner',    :'points_owner_password',    5),
+    ('points',    'points_owner',    :'points_owner_password',    10),
     ('points',    'points_app',      :'points_app_password',      :app_connections),
-    ('booking',   'booking_owner',   :'booking_owner_password',   5),
+    ('booking',   'booking_owner',   :'booking_owner_password',   10),
     ('booking',   'booking_app',     :'booking_app_password',     :app_connections),
-    ('incidents', 'incidents_owner', :'incidents_owner_password', 5),
+    ('incidents', 'incidents_owner', :'incidents_owner_password', 10),
     ('incidents', 'incidents_app',   :'incidents_app_password',   :app_connections);
 
 SELECT format('CREATE ROLE %I', role) FROM wanted
