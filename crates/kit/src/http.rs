@@ -14,7 +14,7 @@ mod strict;
 
 use std::time::Duration;
 
-pub use self::body::{Command, Json};
+pub use self::body::{Command, Json, Raw};
 pub use self::layers::{edge, edge_with};
 pub use self::params::{Path, Query};
 

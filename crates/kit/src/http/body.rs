@@ -33,6 +33,19 @@ pub struct Command<T> {
     pub body: T,
 }
 
+/// A body as it came, of any media type: for callers that speak a JSON we did not define.
+#[derive(Debug)]
+pub struct Raw(pub Vec<u8>);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        Ok(Self(bytes(&parts, body).await?))
+    }
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
@@ -68,16 +81,20 @@ async fn value(parts: &Parts, body: Body) -> Result<Value, ApiError> {
             "send the body as application/json",
         ));
     }
-    let limits = parts.extensions.get::<Limits>().copied().unwrap_or_default();
-    let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or(limits.body);
-    let bytes =
-        tokio::time::timeout(limits.body_timeout, read(body, limit.0)).await.map_err(|_| {
-            ApiError::new(Kind::Timeout, "request_timeout", "the body came too slowly")
-        })??;
+    let bytes = bytes(parts, body).await?;
     if bytes.is_empty() {
         return Err(missing_body());
     }
     strict::parse(&bytes)
+}
+
+/// The whole body, within the route's limit and in time.
+async fn bytes(parts: &Parts, body: Body) -> Result<Vec<u8>, ApiError> {
+    let limits = parts.extensions.get::<Limits>().copied().unwrap_or_default();
+    let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or(limits.body);
+    tokio::time::timeout(limits.body_timeout, read(body, limit.0)).await.map_err(|_| {
+        ApiError::new(Kind::Timeout, "request_timeout", "the body came too slowly")
+    })?
 }
 
 fn missing_body() -> ApiError {
