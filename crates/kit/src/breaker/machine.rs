@@ -1,0 +1,193 @@
+//! The rules of the breaker: plain values, the time is an argument.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Open;
+
+/// When to open, and how to find out that it is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Never open on fewer failures than this within the window of 10 s.
+    pub max_failures: u32,
+    /// Of the calls within the window, the share (0 to 1) that must have failed.
+    pub failure_ratio: f64,
+    /// A call that took longer counts as failed.
+    pub slow: Duration,
+    /// How long to stay open, ± 20 %, so that replicas do not come back all at once.
+    pub reset_timeout: Duration,
+    /// How many calls find out whether it is over; all of them must succeed.
+    pub probes: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_failures: 10,
+            failure_ratio: 0.5,
+            slow: Duration::from_secs(2),
+            reset_timeout: Duration::from_secs(2),
+            probes: 3,
+        }
+    }
+}
+
+/// As the gauge shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Closed = 0,
+    HalfOpen = 1,
+    Open = 2,
+}
+
+impl State {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    Closed,
+    Open { until: Instant },
+    HalfOpen { since: Instant, in_flight: u32, succeeded: u32 },
+}
+
+/// Lets a call say how it went, in the phase that admitted it and no other.
+pub(super) struct Ticket {
+    generation: u64,
+    started: Instant,
+}
+
+pub(super) struct Machine {
+    config: Config,
+    phase: Phase,
+    /// Counts phases, so that a result from an earlier one is known as stale.
+    generation: u64,
+    window: Window,
+}
+
+impl Machine {
+    pub(super) fn new(config: Config) -> Self {
+        Self { config, phase: Phase::Closed, generation: 0, window: Window::default() }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self.phase {
+            Phase::Closed => State::Closed,
+            Phase::Open { .. } => State::Open,
+            Phase::HalfOpen { .. } => State::HalfOpen,
+        }
+    }
+
+    pub(super) fn admit(&mut self, now: Instant) -> Result<Ticket, Open> {
+        if let Phase::Open { until } = self.phase {
+            if now < until {
+                return Err(Open { retry_after: until - now });
+            }
+            self.enter(Phase::HalfOpen { since: now, in_flight: 0, succeeded: 0 });
+        }
+        if let Phase::HalfOpen { since, in_flight, succeeded } = &mut self.phase {
+            if *in_flight + *succeeded >= self.config.probes {
+                let since = *since;
+                if now - since >= self.config.slow {
+                    self.open(now); // the probes hang; whatever they say later is stale
+                }
+                return Err(Open { retry_after: self.config.reset_timeout });
+            }
+            *in_flight += 1;
+        }
+        Ok(Ticket { generation: self.generation, started: now })
+    }
+
+    pub(super) fn done(&mut self, ticket: Ticket, failed: bool, now: Instant) {
+        if ticket.generation != self.generation {
+            return;
+        }
+        let failed = failed || now - ticket.started > self.config.slow;
+        match &mut self.phase {
+            Phase::Closed => {
+                self.window.count(now, failed);
+                let (calls, failures) = self.window.sum(now);
+                let ratio = f64::from(failures) / f64::from(calls.max(1));
+                if failures >= self.config.max_failures && ratio >= self.config.failure_ratio {
+                    self.open(now);
+                }
+            }
+            Phase::HalfOpen { .. } if failed => self.open(now),
+            Phase::HalfOpen { in_flight, succeeded, .. } => {
+                *in_flight -= 1;
+                *succeeded += 1;
+                if *succeeded >= self.config.probes {
+                    self.window = Window::default();
+                    self.enter(Phase::Closed);
+                }
+            }
+            Phase::Open { .. } => {} // admits nothing, so nothing of its own generation comes back
+        }
+    }
+
+    /// Nobody waits for the result any more. That says nothing, unless they had waited for long.
+    pub(super) fn abandoned(&mut self, ticket: Ticket, now: Instant) {
+        if now - ticket.started > self.config.slow {
+            self.done(ticket, true, now);
+        } else if ticket.generation == self.generation
+            && let Phase::HalfOpen { in_flight, .. } = &mut self.phase
+        {
+            *in_flight -= 1;
+        }
+    }
+
+    fn open(&mut self, now: Instant) {
+        let jitter = rand::random_range(0.8..1.2);
+        self.enter(Phase::Open { until: now + self.config.reset_timeout.mul_f64(jitter) });
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.generation += 1;
+    }
+}
+
+/// Calls and failures of the last ten seconds, in one-second buckets.
+#[derive(Default)]
+struct Window {
+    origin: Option<Instant>,
+    buckets: [Bucket; 10],
+}
+
+#[derive(Clone, Copy, Default)]
+struct Bucket {
+    second: u64,
+    calls: u32,
+    failures: u32,
+}
+
+impl Window {
+    fn count(&mut self, now: Instant, failed: bool) {
+        let second = self.second(now);
+        let bucket = &mut self.buckets[(second % 10) as usize];
+        if bucket.second != second {
+            *bucket = Bucket { second, ..Bucket::default() };
+        }
+        bucket.calls = bucket.calls.saturating_add(1);
+        bucket.failures = bucket.failures.saturating_add(failed.into());
+    }
+
+    fn sum(&mut self, now: Instant) -> (u32, u32) {
+        let second = self.second(now);
+        let recent = self.buckets.iter().filter(|bucket| bucket.second + 10 > second);
+        recent.fold((0, 0), |(calls, failures), bucket| {
+            (calls.saturating_add(bucket.calls), failures.saturating_add(bucket.failures))
+        })
+    }
+
+    fn second(&mut self, now: Instant) -> u64 {
+        now.duration_since(*self.origin.get_or_insert(now)).as_secs()
+    }
+}
