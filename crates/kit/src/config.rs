@@ -1,13 +1,22 @@
 //! Configuration sections that services share. Each is a `clap::Args`, read from flags and the
-//! environment once, at start; `--help` lists every variable. Secrets may come from a file named by
-//! `<VARIABLE>_FILE`.
+//! environment once, at start; `--help` lists every variable.
+//!
+//! An argument with `hide_env_values` is a secret: it may also come from the file that
+//! `<VARIABLE>_FILE` names, and no message ever shows it. This holds for a service's own secrets too.
+
+mod duration;
+mod load;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args;
 use secrecy::SecretString;
 
-/// Where a service listens.
+pub use self::duration::duration;
+pub use self::load::{Stop, load};
+
+/// Where a service listens, and for how long it puts up with whom.
 #[derive(Args, Clone, Debug)]
 pub struct Listen {
     /// The public HTTP API.
@@ -19,6 +28,40 @@ pub struct Listen {
     /// Metrics, detailed health and the log-level switch. Never public.
     #[arg(long, env = "ADMIN_LISTEN")]
     pub admin_listen: SocketAddr,
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// What one connection may cost, and how long a stop may take.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a new connection may stay silent.
+    #[arg(long, env = "FIRST_BYTE_TIMEOUT", default_value = "5s", value_parser = duration)]
+    pub first_byte_timeout: Duration,
+    /// How long a request's head may take, and an idle connection may stay open.
+    #[arg(long, env = "HEADER_TIMEOUT", default_value = "5s", value_parser = duration)]
+    pub header_timeout: Duration,
+    /// How long a client may take nothing of what we send.
+    #[arg(long, env = "WRITE_TIMEOUT", default_value = "10s", value_parser = duration)]
+    pub write_timeout: Duration,
+    /// How many connections the public port holds at once; more wait to be accepted.
+    #[arg(long, env = "MAX_CONNECTIONS", default_value = "10000")]
+    pub max_connections: usize,
+    /// How long requests in flight may take to finish after a stop.
+    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "10s", value_parser = duration)]
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            first_byte_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
 }
 
 /// The service's own database.
@@ -27,6 +70,39 @@ pub struct Postgres {
     /// postgres://user:password@host:port/database
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
+    /// The most connections this process opens.
+    #[arg(long, env = "DATABASE_POOL_MAX", default_value = "16")]
+    pub database_pool_max: u32,
+    /// How many connections are kept open when nobody needs them.
+    #[arg(long, env = "DATABASE_POOL_MIN", default_value = "0")]
+    pub database_pool_min: u32,
+    /// How long a request waits for a free connection.
+    #[arg(long, env = "DATABASE_ACQUIRE_TIMEOUT", default_value = "450ms", value_parser = duration)]
+    pub database_acquire_timeout: Duration,
+    /// How old a connection may become.
+    #[arg(long, env = "DATABASE_MAX_LIFETIME", default_value = "30m", value_parser = duration)]
+    pub database_max_lifetime: Duration,
+    /// How long a connection may go unused before it is closed.
+    #[arg(long, env = "DATABASE_IDLE_TIMEOUT", default_value = "10m", value_parser = duration)]
+    pub database_idle_timeout: Duration,
+    /// How long the server works on one statement.
+    #[arg(long, env = "DATABASE_STATEMENT_TIMEOUT", default_value = "2s", value_parser = duration)]
+    pub database_statement_timeout: Duration,
+}
+
+impl Postgres {
+    /// This database, and otherwise what `--help` says.
+    pub fn new(database_url: impl Into<SecretString>) -> Self {
+        Self {
+            database_url: database_url.into(),
+            database_pool_max: 16,
+            database_pool_min: 0,
+            database_acquire_timeout: Duration::from_millis(450),
+            database_max_lifetime: Duration::from_secs(30 * 60),
+            database_idle_timeout: Duration::from_secs(10 * 60),
+            database_statement_timeout: Duration::from_secs(2),
+        }
+    }
 }
 
 /// Redis: caches and the revocation feed.
@@ -35,6 +111,23 @@ pub struct Redis {
     /// redis://host:port. Without it the service runs uncached.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,
+    /// How long a command may take before the database is asked instead.
+    #[arg(long, env = "REDIS_TIMEOUT", default_value = "50ms", value_parser = duration)]
+    pub redis_timeout: Duration,
+    /// How long connecting may take.
+    #[arg(long, env = "REDIS_CONNECT_TIMEOUT", default_value = "200ms", value_parser = duration)]
+    pub redis_connect_timeout: Duration,
+}
+
+impl Redis {
+    /// This Redis, or none, and otherwise what `--help` says.
+    pub fn new(redis_url: Option<SecretString>) -> Self {
+        Self {
+            redis_url,
+            redis_timeout: Duration::from_millis(50),
+            redis_connect_timeout: Duration::from_millis(200),
+        }
+    }
 }
 
 /// Where auth is, and who we are to it.
@@ -49,4 +142,30 @@ pub struct Auth {
     /// This service's client secret at auth.
     #[arg(long, env = "SERVICE_CLIENT_SECRET", hide_env_values = true)]
     pub service_client_secret: SecretString,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        limits: Limits,
+        #[command(flatten)]
+        postgres: Postgres,
+        #[command(flatten)]
+        redis: Redis,
+    }
+
+    #[test]
+    fn what_tests_run_with_is_what_help_says() {
+        let read = Defaults::parse_from(["", "--database-url", "postgres://x"]);
+        let redis = Redis::new(read.redis.redis_url.clone());
+        assert_eq!(format!("{:?}", read.limits), format!("{:?}", Limits::default()));
+        assert_eq!(format!("{:?}", read.postgres), format!("{:?}", Postgres::new("postgres://x")));
+        assert_eq!(format!("{:?}", read.redis), format!("{redis:?}"));
+    }
 }

@@ -2,20 +2,87 @@
 
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, Stop};
+
+/// `EX_USAGE` of `sysexits.h`: a flag or variable is missing or wrong.
+const BAD_CONFIGURATION: u8 = 64;
+/// `EX_CONFIG`: what we found is not what we were built for.
+const REFUSED: u8 = 78;
 
 /// A service's configuration.
 pub trait Config: clap::Parser + Send + 'static {
     fn observability(&self) -> &observability::Config;
 }
 
+/// Why a service will not start until an operator has changed something, such as applied a
+/// migration: exit 78, so that a supervisor need not try again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
 /// Parses the configuration (one line and exit 64 when it is wrong), starts logs, traces and
 /// metrics, runs the service until SIGTERM or Ctrl-C, and flushes.
-pub fn run<C, F, Fut>(_service: &'static str, _version: &'static str, _start: F) -> ExitCode
+pub fn run<C, F, Fut>(service: &'static str, version: &'static str, start: F) -> ExitCode
 where
     C: Config,
     F: FnOnce(C, CancellationToken) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
 {
-    todo!()
+    let config = match config::load::<C>() {
+        Ok(config) => config,
+        Err(Stop::Asked(text)) => {
+            say(&text);
+            return ExitCode::SUCCESS;
+        }
+        Err(Stop::Wrong(line)) => return fail(&line, BAD_CONFIGURATION),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}"), 1),
+    };
+    let result = runtime.block_on(async {
+        let _telemetry = observability::init(service, version, config.observability())?;
+        let stop = CancellationToken::new();
+        tokio::spawn(cancel_on_signal(stop.clone())?);
+        start(config, stop).await
+    });
+    // What has not ended by now is not waited for: a drain has its own deadline.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let refused = error.downcast_ref::<Refusal>().is_some();
+            // One line, whatever RUST_BACKTRACE says: `{:?}` would add a backtrace.
+            fail(&format!("{error:#}"), if refused { REFUSED } else { 1 })
+        }
+    }
+}
+
+/// SIGTERM is how a supervisor says stop; SIGINT is Ctrl-C.
+fn cancel_on_signal(
+    stop: CancellationToken,
+) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "what --help asked for")]
+fn say(text: &str) {
+    print!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "there is no log before the configuration is read")]
+fn fail(line: &str, code: u8) -> ExitCode {
+    eprintln!("error: {}", line.replace('\n', " "));
+    ExitCode::from(code)
 }

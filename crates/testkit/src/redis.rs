@@ -13,10 +13,10 @@ pub fn url() -> String {
 
 /// For `kit::redis::Redis::new`.
 pub fn config() -> config::Redis {
-    config::Redis { redis_url: Some(url().into()) }
+    config::Redis::new(Some(url().into()))
 }
 
 /// For a service that runs without Redis.
 pub fn none() -> config::Redis {
-    config::Redis { redis_url: None }
+    config::Redis::new(None)
 }

@@ -92,9 +92,9 @@ async fn value(parts: &Parts, body: Body) -> Result<Value, ApiError> {
 async fn bytes(parts: &Parts, body: Body) -> Result<Vec<u8>, ApiError> {
     let limits = parts.extensions.get::<Limits>().copied().unwrap_or_default();
     let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or(limits.body);
-    tokio::time::timeout(limits.body_timeout, read(body, limit.0)).await.map_err(|_| {
-        ApiError::new(Kind::Timeout, "request_timeout", "the body came too slowly")
-    })?
+    tokio::time::timeout(limits.body_timeout, read(body, limit.0))
+        .await
+        .map_err(|_| ApiError::new(Kind::Timeout, "request_timeout", "the body came too slowly"))?
 }
 
 fn missing_body() -> ApiError {
