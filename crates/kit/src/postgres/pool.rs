@@ -39,12 +39,13 @@ pub async fn connect(
     schema: &Migrator,
 ) -> anyhow::Result<PgPool> {
     let service = *SERVICE.get_or_init(|| service);
+    let statement_timeout = format!("{}ms", config.database_statement_timeout.as_millis());
     let connect = PgConnectOptions::from_str(config.database_url.expose_secret())
         .ok() // its error may quote the URL, password and all
         .context("DATABASE_URL is not a PostgreSQL URL")?
         .application_name(service)
         .options([
-            ("statement_timeout", "2s"),
+            ("statement_timeout", statement_timeout.as_str()),
             ("lock_timeout", "500ms"),
             ("idle_in_transaction_session_timeout", "5s"),
         ])
@@ -53,7 +54,13 @@ pub async fn connect(
     schema::check(&mut first, service, schema).await?;
     first.close().await.ok();
 
-    let pool = options().connect_lazy_with(connect);
+    let pool = options()
+        .max_connections(config.database_pool_max)
+        .min_connections(config.database_pool_min)
+        .acquire_timeout(config.database_acquire_timeout)
+        .max_lifetime(config.database_max_lifetime)
+        .idle_timeout(config.database_idle_timeout)
+        .connect_lazy_with(connect);
     POOL.store(Some(pool.clone().into()));
     tokio::spawn(watch(service, pool.clone()));
     Ok(pool)

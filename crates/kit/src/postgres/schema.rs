@@ -6,6 +6,8 @@ use anyhow::{Context as _, bail, ensure};
 use sqlx::migrate::Migrator;
 use sqlx::{PgConnection, Row as _};
 
+use crate::run::Refusal;
+
 /// Refuses pending, changed and dirty migrations, with the command that cures them. Newer migrations
 /// than we know are fine: they are made so that the previous version still runs.
 pub async fn check(
@@ -15,10 +17,10 @@ pub async fn check(
 ) -> anyhow::Result<()> {
     let applied = applied(connection, service).await?;
     if let Some((version, _)) = applied.iter().find(|(_, state)| !state.success) {
-        bail!(
+        bail!(Refusal(format!(
             "migration {version} died half way, so the schema is dirty; repair it, then run \
              `make migrate-force SERVICE={service} V=<version it is really at>`"
-        );
+        )));
     }
     let ours: Vec<_> =
         schema.iter().filter(|migration| !migration.migration_type.is_down_migration()).collect();
@@ -29,16 +31,21 @@ pub async fn check(
         .collect();
     ensure!(
         pending.is_empty(),
-        "pending migrations ({}): run `make migrate-up SERVICE={service}`",
-        pending.join(", ")
+        Refusal(format!(
+            "pending migrations ({}): run `make migrate-up SERVICE={service}`",
+            pending.join(", ")
+        ))
     );
     for migration in ours {
         ensure!(
             applied
                 .get(&migration.version)
                 .is_some_and(|state| state.checksum == *migration.checksum),
-            "migration {} was changed after it was applied: restore its file and write a new one",
-            migration.version
+            Refusal(format!(
+                "migration {} was changed after it was applied: restore its file and write a new \
+                 one",
+                migration.version
+            ))
         );
     }
     Ok(())
@@ -60,10 +67,12 @@ async fn applied(
     let rows = match rows {
         Ok(rows) => rows,
         Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some("42P01") => Vec::new(),
-        Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some("42501") => bail!(
-            "this role may not read _sqlx_migrations, which migration 1 grants: run `make migrate-up \
+        Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some("42501") => {
+            bail!(Refusal(format!(
+                "this role may not read _sqlx_migrations, which migration 1 grants: run `make migrate-up \
              SERVICE={service}`"
-        ),
+            )))
+        }
         Err(e) => return Err(e).context("cannot read the applied migrations"),
     };
     rows.iter()
