@@ -1,1 +1,19 @@
-//! incidents
+//! Incidents: what Alertmanager reports, deduplicated, classified and kept until it is over.
+//!
+//! A request crosses the modules in this order, and none of them looks back:
+//!
+//! * [`http`] and [`grpc`] turn a message into a command.
+//! * [`app`] runs the command in one transaction.
+//! * [`domain`] decides. It knows no clock, no database and no network.
+//! * [`store`] is the SQL.
+
+pub mod app;
+pub mod config;
+pub mod domain;
+pub mod grpc;
+pub mod http;
+mod metrics;
+mod store;
+
+/// The schema this service owns, embedded in the binary.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/incidents");

@@ -47,7 +47,7 @@ impl Points {
     pub async fn earn(&self, principal: String, key: Key, earn: Earn) -> Result<Answer, Error> {
         let points = self.clone();
         let answer = command::run(async move {
-            let mut tx = postgres::query("begin", points.db.begin()).await?;
+            let mut tx = postgres::begin(&points.db).await?;
             if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
                 return Ok(answer);
             }
@@ -56,7 +56,7 @@ impl Points {
 
             let answer = Answer::json(StatusCode::CREATED, &receipt);
             idempotency::record(&mut tx, &principal, &key, &answer).await?;
-            postgres::query("commit", tx.commit()).await?;
+            postgres::commit(tx).await?;
 
             points.refresh(account).await;
             Ok(answer)

@@ -12,7 +12,7 @@ impl Points {
         let points = self.clone();
         command::run(async move {
             let principal = member.0.to_string();
-            let mut tx = postgres::query("begin", points.db.begin()).await?;
+            let mut tx = postgres::begin(&points.db).await?;
             if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
                 return Ok(answer);
             }
@@ -24,7 +24,7 @@ impl Points {
             let status = if opened { StatusCode::CREATED } else { StatusCode::OK };
             let answer = Answer::json(status, &AccountView::from(account.clone()));
             idempotency::record(&mut tx, &principal, &key, &answer).await?;
-            postgres::query("commit", tx.commit()).await?;
+            postgres::commit(tx).await?;
 
             points.refresh(account).await;
             Ok(answer)

@@ -1,0 +1,52 @@
+//! The same use cases for the other services, over gRPC.
+
+use chrono::SecondsFormat;
+use kit::ApiError;
+use kit::caller::Verifier;
+use kit::grpc::Allowlist;
+use proto::incidents::v1::incidents_server::{Incidents as Rpc, IncidentsServer};
+use proto::incidents::v1::{Incident as IncidentMessage, ListOpenRequest, ListOpenResponse};
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+use crate::app::{Filter, Incident, Incidents};
+use crate::domain;
+
+/// Every service may ask what is broken.
+const ALLOW: Allowlist = &[("/incidents.v1.Incidents/ListOpen", &["auth", "booking", "points"])];
+
+pub fn routes(incidents: Incidents, verifier: Verifier) -> Routes {
+    kit::grpc::guard(Routes::new(IncidentsServer::new(Server(incidents))), verifier, ALLOW)
+}
+
+struct Server(Incidents);
+
+#[tonic::async_trait]
+impl Rpc for Server {
+    async fn list_open(
+        &self,
+        request: Request<ListOpenRequest>,
+    ) -> Result<Response<ListOpenResponse>, Status> {
+        let limit = match request.get_ref().limit {
+            0 => None,
+            limit => Some(limit.into()),
+        };
+        let open = Some(domain::Status::Open);
+        let page = self.0.list(Filter { status: open, limit, ..Filter::default() }).await;
+        let incidents = page.map_err(ApiError::from)?.items.into_iter().map(Into::into).collect();
+        Ok(Response::new(ListOpenResponse { incidents }))
+    }
+}
+
+impl From<Incident> for IncidentMessage {
+    fn from(incident: Incident) -> Self {
+        Self {
+            incident_id: incident.incident_id.to_string(),
+            title: incident.title,
+            severity: incident.severity,
+            status: incident.status,
+            service: incident.service,
+            started_at: incident.started_at.to_rfc3339_opts(SecondsFormat::Millis, true),
+        }
+    }
+}

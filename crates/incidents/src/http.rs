@@ -1,0 +1,86 @@
+//! The public API, as JSON over HTTP, and the webhook that Alertmanager calls.
+
+mod webhook;
+
+pub use webhook::Credential;
+
+use axum::extract::{FromRef, State};
+use axum::{Extension, Json, Router};
+use kit::caller::{Role, Verifier};
+use kit::http::{BodyLimit, Path, Query};
+use kit::{ApiError, Caller};
+use serde::Deserialize;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::app::{Filter, IncidentDetail, Incidents, Page};
+use crate::domain::{Severity, Status};
+
+/// The largest delivery taken. Alertmanager sends a group whole.
+const MAX_DELIVERY: BodyLimit = BodyLimit(1024 * 1024);
+
+#[derive(OpenApi)]
+#[openapi(info(title = "incidents", description = "Incidents, from alerts."))]
+struct Api;
+
+#[derive(Clone, FromRef)]
+struct App {
+    incidents: Incidents,
+    webhook: Credential,
+}
+
+pub fn router(incidents: Incidents, webhook: Credential, verifier: Verifier) -> Router {
+    let alerts =
+        OpenApiRouter::new().routes(routes!(webhook::receive)).layer(Extension(MAX_DELIVERY));
+    let (routes, api) = OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .merge(alerts)
+        .with_state(App { incidents, webhook })
+        .split_for_parts();
+    kit::http::edge(routes, api, verifier)
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Only incidents with this status: open or resolved.
+    #[param(value_type = Option<String>, example = "open")]
+    status: Option<Status>,
+    /// Only incidents of this severity: P0, P1, P2 or P3.
+    #[param(value_type = Option<String>, example = "P0")]
+    severity: Option<Severity>,
+    /// 1 to 100; 20 when absent.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Incidents, newest first. For operators.
+#[utoipa::path(get, path = "/v1/incidents", params(ListQuery), responses((status = 200, body = Page)))]
+async fn list(
+    State(incidents): State<Incidents>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page>, ApiError> {
+    caller.require(&[Role::Operator])?;
+    let ListQuery { status, severity, limit, cursor } = query;
+    Ok(Json(incidents.list(Filter { status, severity, limit, cursor }).await?))
+}
+
+/// An incident with its alerts. For operators.
+#[utoipa::path(
+    get, path = "/v1/incidents/{id}", params(("id" = Uuid, Path)),
+    responses((status = 200, body = IncidentDetail)),
+)]
+async fn show(
+    State(incidents): State<Incidents>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<IncidentDetail>, ApiError> {
+    caller.require(&[Role::Operator])?;
+    Ok(Json(incidents.show(id).await?))
+}

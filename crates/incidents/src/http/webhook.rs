@@ -1,0 +1,166 @@
+//! Alertmanager's webhook, version 4.
+//!
+//! Alertmanager repeats what was answered 5xx and nothing else: a 429 or a 4xx is a lost alert. So
+//! trouble of ours is 503, and 4xx means that no repetition would help.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::{FromRef, FromRequestParts, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
+use kit::http::Raw;
+use kit::{ApiError, Classify, Kind};
+use ring::hmac;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use thiserror::Error;
+use utoipa::ToSchema;
+
+use crate::app::{Delivery, Incidents, Outcome};
+use crate::domain::Alert;
+
+/// What Alertmanager must bring. Compared in constant time, by a keyed hash that the token itself keys.
+#[derive(Clone)]
+pub struct Credential {
+    key: hmac::Key,
+    tag: hmac::Tag,
+}
+
+/// Proof that a request brought it, before its body is read.
+pub(super) struct Alertmanager;
+
+/// As Alertmanager sends it. Other fields may come: a newer one must not lose its alerts here.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Payload {
+    #[schema(example = "4")]
+    version: String,
+    /// How many alerts of the group were left out.
+    #[serde(default)]
+    truncated_alerts: u64,
+    alerts: Vec<AlertMessage>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AlertMessage {
+    status: AlertStatus,
+    fingerprint: String,
+    starts_at: DateTime<Utc>,
+    #[serde(default)]
+    ends_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    labels: HashMap<String, String>,
+    #[serde(default)]
+    annotations: HashMap<String, String>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum AlertStatus {
+    Firing,
+    Resolved,
+}
+
+#[derive(Debug, Error)]
+enum Refused {
+    #[error("this needs the webhook's bearer token")]
+    Credential,
+    #[error("not an Alertmanager payload of version 4")]
+    Payload,
+}
+
+/// Takes alerts from Alertmanager. Safe to repeat.
+#[utoipa::path(
+    post, path = "/v1/alerts", request_body = Payload,
+    responses((status = 200, description = "Kept", body = Outcome)),
+)]
+pub(super) async fn receive(
+    _: Alertmanager,
+    State(incidents): State<Incidents>,
+    Raw(payload): Raw,
+) -> Result<Json<Outcome>, ApiError> {
+    let message: Payload = serde_json::from_slice(&payload).map_err(|_| Refused::Payload)?;
+    if message.version != "4" {
+        return Err(Refused::Payload.into());
+    }
+    let incomplete = message.truncated_alerts > 0;
+    let alerts = message.alerts.into_iter().map(Alert::try_from).collect::<Result<_, _>>()?;
+    Ok(Json(incidents.receive(Delivery { payload, alerts, incomplete }).await?))
+}
+
+impl Credential {
+    pub fn new(token: &SecretString) -> Self {
+        let token = token.expose_secret().as_bytes();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, token);
+        let tag = hmac::sign(&key, token);
+        Self { key, tag }
+    }
+
+    fn is(&self, presented: &[u8]) -> bool {
+        hmac::verify(&self.key, presented, self.tag.as_ref()).is_ok()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Alertmanager
+where
+    Credential: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(Refused::Credential.into());
+        };
+        let token = value.as_bytes().strip_prefix(b"Bearer ").ok_or(Refused::Credential)?;
+        if !Credential::from_ref(state).is(token) {
+            return Err(Refused::Credential.into());
+        }
+        Ok(Self)
+    }
+}
+
+impl TryFrom<AlertMessage> for Alert {
+    type Error = Refused;
+
+    fn try_from(message: AlertMessage) -> Result<Self, Refused> {
+        // Never cut: two alerts must not become one.
+        let length = message.fingerprint.chars().count();
+        if !(1..=Self::MAX_FINGERPRINT_CHARS).contains(&length)
+            || message.fingerprint.contains('\0')
+        {
+            return Err(Refused::Payload);
+        }
+        let ends_at = match message.status {
+            AlertStatus::Firing => None,
+            AlertStatus::Resolved => Some(message.ends_at.unwrap_or(message.starts_at)),
+        };
+        Ok(Self {
+            fingerprint: message.fingerprint,
+            starts_at: message.starts_at,
+            ends_at,
+            labels: Self::texts(message.labels),
+            annotations: Self::texts(message.annotations),
+        })
+    }
+}
+
+impl Classify for Refused {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Credential => Kind::Unauthenticated,
+            Self::Payload => Kind::Malformed,
+        }
+    }
+
+    fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Credential => "invalid_token",
+            Self::Payload => "malformed_payload",
+        })
+    }
+}

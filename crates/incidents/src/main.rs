@@ -1,0 +1,31 @@
+use std::process::ExitCode;
+
+use incidents::app::Incidents;
+use incidents::config::Config;
+use incidents::http::Credential;
+use kit::caller::Verifier;
+use kit::health::Health;
+use kit::redis::Redis;
+use kit::serve::{Servers, serve};
+use kit::{Clock, postgres};
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    kit::run::run("incidents", env!("CARGO_PKG_VERSION"), start)
+}
+
+async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let db = postgres::connect(&config.postgres, "incidents", &incidents::MIGRATOR).await?;
+    let redis = Redis::new(&config.redis, "incidents")?;
+    let verifier = Verifier::from_auth(&config.auth, Clock::system())?;
+    let app = Incidents::new(db.clone(), Clock::system());
+
+    let webhook = Credential::new(&config.webhook_token);
+    let http = incidents::http::router(app.clone(), webhook, verifier.clone());
+    let grpc = incidents::grpc::routes(app, verifier);
+    let health = Health::new("incidents", db, redis);
+    serve(&config.listen, Servers { http, grpc, health }, stop).await
+}

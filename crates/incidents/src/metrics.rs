@@ -1,0 +1,41 @@
+use std::sync::LazyLock;
+
+use observability::metrics::{IntCounterVec, counter_vec};
+
+use crate::app::Outcome;
+use crate::domain::Severity;
+
+static OPENED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec("incidents_opened_total", "Incidents opened, by severity.", &["severity"])
+});
+
+static ALERTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "incidents_alerts_total",
+        "Alerts received, by what became of them: unknown ones ended without having fired here.",
+        &["result"],
+    )
+});
+
+/// At start: every label set at 0, because `rate()` misses a first 1.
+pub(crate) fn declare() {
+    for severity in Severity::ALL {
+        OPENED.with_label_values(&[severity.as_str()]);
+    }
+    received(&Outcome::default(), &[]);
+}
+
+/// Counts a delivery that was committed.
+pub(crate) fn received(outcome: &Outcome, opened: &[Severity]) {
+    for severity in opened {
+        OPENED.with_label_values(&[severity.as_str()]).inc();
+    }
+    for (result, alerts) in [
+        ("opened", outcome.opened),
+        ("resolved", outcome.resolved),
+        ("duplicate", outcome.duplicate),
+        ("unknown", outcome.unknown),
+    ] {
+        ALERTS.with_label_values(&[result]).inc_by(alerts);
+    }
+}

@@ -1,0 +1,3 @@
+DROP TABLE alert;
+DROP TABLE incident;
+DROP TABLE alert_delivery;
