@@ -1,19 +1,21 @@
 //! The context on paper: HTTP headers, gRPC metadata, or the row of an event.
 
+mod headers;
+
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt;
 use opentelemetry::propagation::{
     Extractor, Injector, TextMapCompositePropagator, TextMapPropagator,
 };
-use opentelemetry::trace::{SpanBuilder, SpanKind};
+use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use serde::{Deserialize, Serialize};
-use std::sync::LazyLock;
 
 use crate::context::{self, Origin, Request};
+pub(crate) use headers::{REQUEST_ID, accept, inject};
 
 /// A context that outlives its process, such as in the row of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,12 +60,14 @@ impl Carrier {
         let request = Request {
             correlation_id: correlation_id.unwrap_or(&request_id).clone(),
             request_id,
-            origin: Origin { route: name.clone().into_owned(), ..Origin::default() },
+            origin: Origin { route: (&*name).into(), ..Origin::default() },
             ..Request::default()
         };
         let parent = extract(self).with_value(Arc::new(request));
         let context = context::start(SpanBuilder::from_name(name).with_kind(kind), &parent);
-        future.with_context(context).await
+        let output = future.with_context(context.clone()).await;
+        context.span().end();
+        output
     }
 }
 

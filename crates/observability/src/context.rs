@@ -1,13 +1,15 @@
 //! Who and what a piece of work belongs to.
 //!
 //! All of it is one [`opentelemetry::Context`]: the current span (also when it is not sampled), the
-//! baggage, and the [`Request`]. Whatever logs, opens a span or calls another service takes its ids
+//! baggage, and the ids of the request. Whatever logs, opens a span or calls another service takes its ids
 //! from there. A plain `tokio::spawn` starts without a context; [`spawn`] carries it along.
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+use http::HeaderValue;
 use opentelemetry::context::{FutureExt, WithContext};
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, Value};
@@ -15,25 +17,30 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use tokio::task::JoinHandle;
 
 /// The request, event or job that work is done for.
-#[derive(Debug, Default)]
-pub struct Request {
+#[derive(Default)]
+pub(crate) struct Request {
     /// One per request from outside; the same in every service it reaches.
-    pub request_id: String,
+    pub(crate) request_id: String,
     /// Joins several requests of one story; the caller's, or else the request id.
-    pub correlation_id: String,
+    pub(crate) correlation_id: String,
     /// Who it is done for, known once the caller is.
     pub(crate) user_id: OnceLock<String>,
-    /// For the log line of a panic.
     pub(crate) origin: Origin,
 }
 
-/// Where a request came from.
-#[derive(Debug, Default)]
+/// Where a request came from: for the log line of a panic.
 pub(crate) struct Origin {
-    pub(crate) method: String,
-    pub(crate) route: String,
-    pub(crate) client_ip: String,
-    pub(crate) user_agent: String,
+    pub(crate) method: Cow<'static, str>,
+    /// The matched route, gRPC method, or name of the work.
+    pub(crate) route: Arc<str>,
+    pub(crate) client_ip: Option<IpAddr>,
+    pub(crate) user_agent: Option<HeaderValue>,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self { method: "".into(), route: "".into(), client_ip: None, user_agent: None }
+    }
 }
 
 /// The context to hand to another thread or task by hand; see [`spawn`] first.
@@ -106,7 +113,10 @@ pub async fn span<F: Future>(
     future: F,
 ) -> F::Output {
     let context = start(SpanBuilder::from_name(name).with_kind(kind), &Context::current());
-    future.with_context(context).await
+    let output = future.with_context(context.clone()).await;
+    // Now, not when the last clone goes: a task begun inside may outlive it.
+    context.span().end();
+    output
 }
 
 /// Adds an attribute to the current span.
@@ -136,7 +146,6 @@ pub(crate) fn new_id() -> String {
 
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
-#[expect(dead_code)]
 pub(crate) fn install_tracer(tracer: SdkTracer) {
     let _ = TRACER.set(tracer);
 }

@@ -10,9 +10,22 @@
 pub mod db;
 mod domain;
 mod registry;
+mod runtime;
 
 pub use domain::{concurrency_conflict, declare_conflict, declare_invariant, invariant_violated};
 pub use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
 };
 pub use registry::{counter, counter_vec, gauge, gauge_vec, histogram, histogram_vec, render};
+
+/// 1 ms to 10 s, for requests and calls.
+pub(crate) const DURATION_BUCKETS: &[f64] =
+    &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Adds what the runtime does to the registry. The rest is there from the first use.
+pub(crate) fn start(runtime: tokio::runtime::Handle) {
+    match runtime::Runtime::new(runtime) {
+        Ok(runtime) => registry::register(runtime),
+        Err(error) => tracing::error!(%error, "no metrics of the runtime"),
+    }
+}

@@ -1,12 +1,17 @@
 //! A panic is a failure like any other: logged once with its stack, counted, survived.
 
-use std::panic::AssertUnwindSafe;
+mod hook;
 
-use futures::FutureExt;
-use prometheus::{IntCounter, IntCounterVec};
+use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
 
+use futures::FutureExt;
+use opentelemetry::Context;
+use opentelemetry::context::FutureExt as _;
+use prometheus::{IntCounter, IntCounterVec};
+
 use crate::metrics;
+pub(crate) use hook::{flush, install};
 
 /// The work panicked. What and where is in the log.
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +21,7 @@ pub struct Panicked {
 }
 
 /// Every panic of the process, caught or not: the hook counts.
-pub(crate) static TOTAL: LazyLock<IntCounter> =
-    LazyLock::new(|| metrics::counter("panic_total", "Panics."));
+static TOTAL: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("panic_total", "Panics."));
 
 static BY_ENDPOINT: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counter_vec(
@@ -27,16 +31,23 @@ static BY_ENDPOINT: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
+/// What is running outside of a request, for the log line of its panic.
+struct Endpoint(String);
+
 /// Declares an endpoint, so that its first panic is seen by `rate()`.
 pub fn declare(endpoint: &str) {
     BY_ENDPOINT.with_label_values(&[endpoint]);
 }
 
-/// Runs an event handler, job or task; a panic in it becomes an error.
+/// Runs an event handler, job or task; a panic in it becomes an error. `endpoint` becomes a label:
+/// one of few.
 pub async fn catch<F: Future>(endpoint: &str, future: F) -> Result<F::Output, Panicked> {
-    AssertUnwindSafe(future).catch_unwind().await.map_err(|_| caught(endpoint))
+    let context = Context::current_with_value(Endpoint(endpoint.to_owned()));
+    let outcome = AssertUnwindSafe(future.with_context(context)).catch_unwind().await;
+    outcome.map_err(|_| caught(endpoint))
 }
 
+/// Counts a panic that was caught.
 pub(crate) fn caught(endpoint: &str) -> Panicked {
     BY_ENDPOINT.with_label_values(&[endpoint]).inc();
     Panicked { endpoint: endpoint.to_owned() }

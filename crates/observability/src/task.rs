@@ -1,13 +1,65 @@
 //! Background work that must not end.
 
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use prometheus::IntCounterVec;
 use tokio_util::sync::CancellationToken;
 
-/// Runs what `factory` makes until `stop`; after an error or a panic again, with growing, jittered
-/// pauses. `Ok(())` means the work is done.
-pub async fn supervise<F, Fut>(_name: &'static str, _stop: CancellationToken, _factory: F)
+use crate::{metrics, panics};
+
+/// Work that ran this long was sound: its next failure is a first one.
+const SOUND: Duration = Duration::from_secs(60);
+
+static RESTARTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    metrics::counter_vec(
+        "task_restarts_total",
+        "Background tasks started again after an error or a panic.",
+        &["task"],
+    )
+});
+
+/// Runs what `factory` makes; after an error or a panic again, with jittered pauses that grow from
+/// 0.1 s to 30 s, until `stop`. `Ok(())` means the work is done. The work itself must heed `stop`:
+/// it is not cut short.
+pub async fn supervise<F, Fut>(name: &'static str, stop: CancellationToken, mut factory: F)
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
 {
-    todo!()
+    panics::declare(name);
+    let restarts = RESTARTS.with_label_values(&[name]);
+    let mut pauses = pauses();
+    while !stop.is_cancelled() {
+        let started = Instant::now();
+        // Inside the future, because a factory may panic too.
+        let outcome = panics::catch(name, async { factory().await }).await;
+        match outcome {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::error!(task = name, error = format!("{error:#}"), "task failed")
+            }
+            Err(_) => tracing::warn!(task = name, "task panicked"),
+        }
+        if started.elapsed() > SOUND {
+            pauses = self::pauses();
+        }
+        let pause = pauses.next().unwrap_or(Duration::from_secs(30));
+        let stopped = stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
+        if stopped {
+            return;
+        }
+        restarts.inc();
+        tracing::info!(task = name, pause_ms = pause.as_millis(), "task starts again");
+    }
+}
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(30))
+        .with_jitter()
+        .without_max_times()
+        .build()
 }

@@ -1,21 +1,103 @@
 //! What is done around a call from outside.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use axum::BoxError;
 use bytes::Bytes;
+use futures::FutureExt as _;
+use http::header;
+use opentelemetry::KeyValue;
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status as SpanStatus, TraceContextExt};
+use prometheus::{HistogramVec, IntCounterVec};
+use prost::Message;
+use prost_types::FileDescriptorSet;
 use tonic::body::Body;
+use tonic::transport::server::TcpConnectInfo;
+use tonic::{Code, Status};
+
+use super::body::{self, Call};
+use super::series::Series;
+use super::{is_server_fault, name};
+use crate::carrier;
+use crate::context::{self, Origin};
+use crate::{metrics, panics};
+
+static REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    metrics::counter_vec("grpc_requests_total", "Calls answered.", &["method", "code"])
+});
+static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
+    metrics::histogram_vec(
+        "grpc_request_duration_seconds",
+        "Time from the head of a call to the end of its answer.",
+        &["method"],
+        metrics::DURATION_BUCKETS,
+    )
+});
+
+/// Methods that every server of ours has beside its own.
+const STANDARD: [&str; 3] = [
+    "grpc.health.v1.Health/Check",
+    "grpc.health.v1.Health/Watch",
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+];
 
 /// See [`crate::grpc::layer`].
 #[derive(Clone)]
-pub struct ServerLayer {}
+pub struct ServerLayer {
+    methods: Arc<Methods>,
+}
+
+/// The series of the known methods, made when a method is first called.
+struct Methods {
+    known: HashMap<String, OnceLock<Arc<Series>>>,
+    other: OnceLock<Arc<Series>>,
+}
+
+impl ServerLayer {
+    pub(super) fn new(descriptors: &[u8]) -> Self {
+        let files = FileDescriptorSet::decode(descriptors).unwrap_or_else(|error| {
+            tracing::error!(%error, "unreadable descriptors: every method is counted as `other`");
+            FileDescriptorSet::default()
+        });
+        let own = files.file.iter().flat_map(|file| {
+            file.service.iter().flat_map(move |service| {
+                let prefix = format!("{}.{}", file.package(), service.name());
+                service.method.iter().map(move |method| format!("{prefix}/{}", method.name()))
+            })
+        });
+        let known = own.chain(STANDARD.map(str::to_owned));
+        let known = known.map(|method| (method, OnceLock::new())).collect();
+        Self { methods: Arc::new(Methods { known, other: OnceLock::new() }) }
+    }
+}
+
+impl Methods {
+    fn of(&self, path: &str) -> Arc<Series> {
+        let method = path.trim_start_matches('/');
+        let (slot, method) = match self.known.get(method) {
+            Some(slot) => (slot, method),
+            None => (&self.other, "other"),
+        };
+        let new = || {
+            panics::declare(method);
+            Arc::new(Series::new(method, &DURATION, &REQUESTS))
+        };
+        slot.get_or_init(new).clone()
+    }
+}
 
 impl<S> tower::Layer<S> for ServerLayer {
     type Service = Server<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Server { inner }
+        Server { inner, methods: self.methods.clone() }
     }
 }
 
@@ -23,6 +105,7 @@ impl<S> tower::Layer<S> for ServerLayer {
 #[derive(Clone)]
 pub struct Server<S> {
     inner: S,
+    methods: Arc<Methods>,
 }
 
 impl<S, B, R> tower::Service<http::Request<B>> for Server<S>
@@ -43,7 +126,107 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let call = self.inner.call(request);
-        Box::pin(async move { Ok(call.await?.map(Body::new)) })
+        // The clone may not be ready; the one that was polled is.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let mut call = ServerCall::begin(self.methods.of(request.uri().path()), &request);
+        let context = call.context();
+        let answer = async move {
+            let handled = async move { inner.call(request).await };
+            let response = match AssertUnwindSafe(handled).catch_unwind().await {
+                Ok(Ok(response)) => response.map(Body::new),
+                Ok(Err(error)) => {
+                    call.ended(Code::Internal);
+                    return Err(error);
+                }
+                Err(_) => {
+                    call.panicked();
+                    Status::internal("internal error").into_http()
+                }
+            };
+            Ok(body::observe(response, call))
+        };
+        Box::pin(answer.with_context(context))
     }
+}
+
+/// One call; ends once.
+struct ServerCall {
+    started: Instant,
+    series: Arc<Series>,
+    context: opentelemetry::Context,
+    ended: bool,
+}
+
+impl ServerCall {
+    fn begin<B>(series: Arc<Series>, request: &http::Request<B>) -> Self {
+        let started = Instant::now();
+        let origin = Origin {
+            method: "gRPC".into(),
+            route: series.method.as_str().into(),
+            client_ip: client_ip(request),
+            user_agent: request.headers().get(header::USER_AGENT).cloned(),
+        };
+        let (parent, _) = carrier::accept(request.headers(), origin);
+        let span = SpanBuilder::from_name(series.method.clone()).with_kind(SpanKind::Server);
+        let context = context::start(span, &parent);
+        let span = context.span();
+        if span.is_recording() {
+            span.set_attributes([
+                KeyValue::new("rpc.system.name", "grpc"),
+                KeyValue::new("rpc.method", series.method.clone()),
+            ]);
+        }
+        Self { started, series, context, ended: false }
+    }
+}
+
+impl Call for ServerCall {
+    fn ended(&mut self, code: Code) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let took = self.started.elapsed();
+        self.series.observe(code, took.as_secs_f64());
+        let duration_ms = took.as_micros() as f64 / 1000.0;
+        let (method, code_name) = (self.series.method.as_str(), name(code));
+        if is_server_fault(code) {
+            // A warning, because those are not dropped when the log is slow.
+            tracing::warn!(target: "access", method, code = code_name, duration_ms, "call");
+        } else {
+            tracing::info!(target: "access", method, code = code_name, duration_ms, "call");
+        }
+        let span = self.context.span();
+        if span.is_recording() {
+            span.set_attribute(KeyValue::new("rpc.status_code", code_name));
+            if is_server_fault(code) {
+                span.set_attribute(KeyValue::new("error.type", code_name));
+                span.set_status(SpanStatus::error(""));
+            }
+        }
+        span.end();
+    }
+
+    fn context(&self) -> opentelemetry::Context {
+        self.context.clone()
+    }
+
+    fn panicked(&mut self) {
+        let _ = panics::caught(&self.series.method);
+    }
+}
+
+/// Dropped before its end: the caller went away, or its deadline passed.
+impl Drop for ServerCall {
+    fn drop(&mut self) {
+        if !self.ended {
+            let _active = self.context.clone().attach();
+            self.ended(Code::Cancelled);
+        }
+    }
+}
+
+fn client_ip<B>(request: &http::Request<B>) -> Option<IpAddr> {
+    let peer = request.extensions().get::<TcpConnectInfo>()?;
+    peer.remote_addr().map(|address| address.ip())
 }

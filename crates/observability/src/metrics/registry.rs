@@ -62,8 +62,9 @@ pub fn histogram_vec(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -
 
 /// Adds a collector that reads its values when it is asked.
 pub(crate) fn register(collector: impl Collector + 'static) {
-    // Twice is no failure: `init` can be retried.
-    let _ = REGISTRY.register(Box::new(collector));
+    if let Err(error) = REGISTRY.register(Box::new(collector)) {
+        tracing::error!(%error, "metrics are missing");
+    }
 }
 
 /// # Panics

@@ -1,1 +1,15 @@
-//! observability, tested from outside.
+//! observability, tested from outside: what it logs, counts, traces and answers.
+//!
+//! A process has one subscriber, so every test needs a process of its own: `cargo nextest`.
+
+#![allow(unreachable_pub, reason = "a test crate exports nothing")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod grpc;
+mod http;
+mod log;
+mod panics;
+mod propagation;
+mod shutdown;
+mod support;
+mod task;
