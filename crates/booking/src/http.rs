@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use self::body::{Empty, ListQuery, NewBooking, NewMerchant, NewStaff};
-use crate::app::{AddStaff, Book, Bookings, CreateMerchant, List, Merchant, Page, Staff};
+use crate::app::{Bookings, List, Merchant, Page, Staff};
 use crate::domain::Booking;
 
 #[derive(OpenApi)]
@@ -48,8 +48,7 @@ async fn create_merchant(
     Command { key, body }: Command<NewMerchant>,
 ) -> Result<Answer, ApiError> {
     caller.require(&[Role::MerchantAdmin])?;
-    let wanted = CreateMerchant { owner_id: caller.id, name: body.name, time_zone: body.time_zone };
-    Ok(bookings.create_merchant(key, wanted).await?)
+    Ok(bookings.create_merchant(key, body.into_command(caller.id)?).await?)
 }
 
 /// Add a person who can be booked. For the merchant's owner.
@@ -65,8 +64,7 @@ async fn add_staff(
     Path(merchant_id): Path<Uuid>,
     Command { key, body }: Command<NewStaff>,
 ) -> Result<Answer, ApiError> {
-    let wanted = AddStaff { owner_id: caller.id, merchant_id, name: body.name };
-    Ok(bookings.add_staff(key, wanted).await?)
+    Ok(bookings.add_staff(key, body.into_command(caller.id, merchant_id)?).await?)
 }
 
 /// Book a slot. 409 `slot_taken` when it overlaps another booking.
@@ -81,15 +79,7 @@ async fn book(
     caller: Caller,
     Command { key, body }: Command<NewBooking>,
 ) -> Result<Answer, ApiError> {
-    let wanted = Book {
-        member_id: caller.id,
-        merchant_id: body.merchant_id,
-        staff_id: body.staff_id,
-        starts_at: body.starts_at,
-        ends_at: body.ends_at,
-        price_minor: body.price_minor,
-    };
-    Ok(bookings.book(key, wanted).await?)
+    Ok(bookings.book(key, body.into_command(caller.id)?).await?)
 }
 
 /// List your own bookings, the latest appointment first.

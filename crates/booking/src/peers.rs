@@ -8,7 +8,6 @@ use proto::points::v1::earn_request::Basis;
 use proto::points::v1::points_client::PointsClient;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use crate::app::{BOOKING_COMPLETED, BookingCompleted};
@@ -90,13 +89,12 @@ impl Points for PointsOverGrpc {
             reference: purchase.reference,
         };
         let Err(status) = self.0.clone().earn(request).await else { return Ok(()) };
-        let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
-        match reason.as_str() {
+        match kit::error::reason(&status).as_deref() {
             // Paid less than a point is worth: an answer, not a failure.
-            "purchase_too_small" => Ok(()),
-            // Refusals that no retry can change are retried too: the relay parks them and alerts,
-            // so that a person sees them. The message may name someone; the code and reason cannot.
-            _ => Err(anyhow!("points: {:?} {reason}", status.code())),
+            Some("purchase_too_small") => Ok(()),
+            // A refusal that no retry can change is retried too: the relay parks it and alerts, so
+            // that a person sees it. The message may name someone; code and reason cannot.
+            reason => Err(anyhow!("points: {:?} {}", status.code(), reason.unwrap_or_default())),
         }
     }
 }

@@ -1,6 +1,6 @@
 use axum::http::StatusCode;
-use kit::command;
 use kit::idempotency::{self, Answer, Key};
+use kit::{command, postgres};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::store;
 pub struct AddStaff {
     pub owner_id: Uuid,
     pub merchant_id: Uuid,
-    pub name: String,
+    pub name: Name,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,14 +26,13 @@ pub struct Staff {
 impl Bookings {
     /// 201 with the [`Staff`]. Another's merchant looks like a missing one.
     pub async fn add_staff(&self, key: Key, wanted: AddStaff) -> Result<Answer, Error> {
-        let name = Name::try_new(&wanted.name)?;
         let this = self.clone();
-        command::run(async move { this.employ(&key, &wanted, &name).await }).await
+        command::run(async move { this.employ(&key, &wanted).await }).await
     }
 
-    async fn employ(&self, key: &Key, wanted: &AddStaff, name: &Name) -> Result<Answer, Error> {
+    async fn employ(&self, key: &Key, wanted: &AddStaff) -> Result<Answer, Error> {
         let principal = wanted.owner_id.to_string();
-        let mut tx = self.db.begin().await?;
+        let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
         }
@@ -41,7 +40,7 @@ impl Bookings {
         let staff = Staff {
             staff_id: self.clock.id(),
             merchant_id: wanted.merchant_id,
-            name: name.as_str().to_owned(),
+            name: wanted.name.as_str().to_owned(),
         };
         if !store::insert_staff(&mut tx, wanted.owner_id, &staff, self.clock.now()).await? {
             return Err(Error::UnknownMerchant);
@@ -49,7 +48,7 @@ impl Bookings {
 
         let answer = Answer::json(StatusCode::CREATED, &staff);
         idempotency::record(&mut tx, &principal, key, &answer).await?;
-        tx.commit().await?;
+        postgres::commit(tx).await?;
         Ok(answer)
     }
 }

@@ -15,9 +15,8 @@ pub struct Book {
     pub member_id: Uuid,
     pub merchant_id: Uuid,
     pub staff_id: Uuid,
-    pub starts_at: DateTime<Utc>,
-    pub ends_at: DateTime<Utc>,
-    pub price_minor: i64,
+    pub interval: Interval,
+    pub price: Price,
 }
 
 impl Bookings {
@@ -35,46 +34,39 @@ impl Bookings {
     }
 
     async fn take_slot(&self, key: &Key, wanted: &Book) -> Result<Answer, Error> {
-        let interval = Interval::try_new(wanted.starts_at, wanted.ends_at)?;
-        let price = Price::try_new(wanted.price_minor)?;
         let principal = wanted.member_id.to_string();
-        let mut tx = self.db.begin().await?;
+        let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
         }
 
         // Only now: a replay must answer alike after the slot has passed.
         let now = self.clock.now();
-        let booking = wanted.confirmed(self.clock.id(), interval.bookable_at(now)?, price, now);
+        wanted.interval.bookable_at(now)?;
+        let booking = wanted.confirmed(self.clock.id(), now);
         if !store::insert_booking(&mut tx, &booking).await.map_err(unknown_staff)? {
             return Err(Error::SlotTaken);
         }
 
         let answer = Answer::json(StatusCode::CREATED, &booking);
         idempotency::record(&mut tx, &principal, key, &answer).await?;
-        tx.commit().await?;
+        postgres::commit(tx).await?;
         tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "booked");
         Ok(answer)
     }
 }
 
 impl Book {
-    fn confirmed(
-        &self,
-        booking_id: Uuid,
-        interval: Interval,
-        price: Price,
-        now: DateTime<Utc>,
-    ) -> Booking {
+    fn confirmed(&self, booking_id: Uuid, now: DateTime<Utc>) -> Booking {
         Booking {
             booking_id,
             merchant_id: self.merchant_id,
             staff_id: self.staff_id,
             member_id: self.member_id,
-            starts_at: interval.starts_at(),
-            ends_at: interval.ends_at(),
+            starts_at: self.interval.starts_at(),
+            ends_at: self.interval.ends_at(),
             status: Status::Confirmed,
-            price_minor: price.minor(),
+            price_minor: self.price.minor(),
             created_at: now,
         }
     }

@@ -1,6 +1,6 @@
 use axum::http::StatusCode;
-use kit::command;
 use kit::idempotency::{self, Answer, Key};
+use kit::{command, postgres};
 use uuid::Uuid;
 
 use super::{Bookings, Error};
@@ -16,7 +16,7 @@ impl Bookings {
 
     async fn free_slot(&self, by: Uuid, key: &Key, booking: Uuid) -> Result<Answer, Error> {
         let principal = by.to_string();
-        let mut tx = self.db.begin().await?;
+        let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
         }
@@ -28,7 +28,7 @@ impl Bookings {
 
         let answer = Answer::json(StatusCode::OK, &booking);
         idempotency::record(&mut tx, &principal, key, &answer).await?;
-        tx.commit().await?;
+        postgres::commit(tx).await?;
         tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "cancelled");
         Ok(answer)
     }

@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
-use kit::command;
 use kit::idempotency::{self, Answer, Key};
 use kit::outbox::{self, Event};
+use kit::{command, postgres};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ impl Bookings {
 
     async fn finish(&self, owner: Uuid, key: &Key, booking: Uuid) -> Result<Answer, Error> {
         let principal = owner.to_string();
-        let mut tx = self.db.begin().await?;
+        let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
         }
@@ -46,7 +46,7 @@ impl Bookings {
 
         let answer = Answer::json(StatusCode::OK, &booking);
         idempotency::record(&mut tx, &principal, key, &answer).await?;
-        tx.commit().await?;
+        postgres::commit(tx).await?;
         tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "completed");
         Ok(answer)
     }

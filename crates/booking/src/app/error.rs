@@ -6,10 +6,7 @@ use std::time::Duration;
 use kit::{Classify, FieldError, Kind, idempotency, page, postgres};
 use thiserror::Error;
 
-use crate::domain::{
-    InvalidInterval, InvalidName, InvalidPrice, InvalidTransition, OutsideBookingWindow,
-    UnknownTimeZone,
-};
+use crate::domain::{InvalidTransition, OutsideBookingWindow};
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -25,14 +22,6 @@ pub enum Error {
     InvalidPeriod,
     #[error(transparent)]
     Page(#[from] page::Error),
-    #[error(transparent)]
-    InvalidName(#[from] InvalidName),
-    #[error(transparent)]
-    InvalidPrice(#[from] InvalidPrice),
-    #[error(transparent)]
-    InvalidInterval(#[from] InvalidInterval),
-    #[error(transparent)]
-    UnknownTimeZone(#[from] UnknownTimeZone),
     #[error(transparent)]
     OutsideBookingWindow(#[from] OutsideBookingWindow),
     #[error(transparent)]
@@ -50,11 +39,7 @@ impl Classify for Error {
         match self {
             Self::UnknownMerchant | Self::UnknownStaff | Self::UnknownBooking => Kind::NotFound,
             Self::InvalidId => Kind::Malformed,
-            Self::InvalidPeriod
-            | Self::InvalidName(_)
-            | Self::InvalidPrice(_)
-            | Self::InvalidInterval(_)
-            | Self::UnknownTimeZone(_) => Kind::Invalid,
+            Self::InvalidPeriod => Kind::Invalid,
             Self::OutsideBookingWindow(_) => Kind::Refused,
             Self::InvalidTransition(_) | Self::SlotTaken => Kind::Conflict,
             Self::Page(error) => error.kind(),
@@ -65,16 +50,10 @@ impl Classify for Error {
 
     fn code(&self) -> Cow<'static, str> {
         match self {
-            Self::UnknownMerchant => "merchant_not_found".into(),
-            Self::UnknownStaff => "staff_not_found".into(),
-            Self::UnknownBooking => "booking_not_found".into(),
+            Self::UnknownMerchant | Self::UnknownStaff | Self::UnknownBooking => "not_found".into(),
             Self::InvalidId => "invalid_id".into(),
             Self::InvalidPeriod => "invalid_period".into(),
             Self::Page(error) => error.code(),
-            Self::InvalidName(_) => "invalid_name".into(),
-            Self::InvalidPrice(_) => "invalid_price".into(),
-            Self::InvalidInterval(_) => "invalid_interval".into(),
-            Self::UnknownTimeZone(_) => "unknown_time_zone".into(),
             Self::OutsideBookingWindow(_) => "outside_booking_window".into(),
             Self::InvalidTransition(_) => "invalid_transition".into(),
             Self::SlotTaken => "slot_taken".into(),
@@ -87,11 +66,7 @@ impl Classify for Error {
         let (field, code) = match self {
             Self::Page(error) => return error.fields(),
             Self::InvalidPeriod => ("from", "invalid_period"),
-            Self::InvalidName(_) => ("name", "invalid_name"),
-            Self::InvalidPrice(_) => ("price_minor", "invalid_price"),
-            Self::InvalidInterval(_) => ("ends_at", "invalid_interval"),
             Self::OutsideBookingWindow(_) => ("starts_at", "outside_booking_window"),
-            Self::UnknownTimeZone(_) => ("time_zone", "unknown_time_zone"),
             _ => return Vec::new(),
         };
         vec![FieldError { field: field.to_owned(), code, message: self.to_string() }]

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Datelike as _, Utc};
-use kit::page;
+use kit::{page, postgres};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ pub struct List {
     pub filter: Filter,
     /// 1 to 100; 20 when absent.
     pub limit: Option<i64>,
-    /// From the page before. It only says where to go on: who may see what is in the query.
+    /// From the page before.
     pub cursor: Option<String>,
 }
 
@@ -35,29 +35,34 @@ pub struct Page {
     pub next_cursor: Option<String>,
 }
 
-/// The place of a booking in the list: its start and its id.
+/// The place of a booking in a list: its start and its id.
 pub(crate) type Place = (DateTime<Utc>, Uuid);
 
 impl Bookings {
     pub async fn list(&self, query: List) -> Result<Page, Error> {
         let limit = page::limit(query.limit)?;
-        let after = query.cursor.as_deref().map(page::key::<Place>).transpose()?;
-        if !after.iter().all(|(starts_at, _)| storable(starts_at)) {
-            return Err(page::Error::Cursor.into());
-        }
+        let after = query.cursor.as_deref().map(|c| place(c, query.member_id)).transpose()?;
         let Filter { from, to, .. } = &query.filter;
         if !from.iter().chain(to).all(storable) {
             return Err(Error::InvalidPeriod);
         }
 
-        let mut conn = self.db.acquire().await?;
+        let mut conn = postgres::query("acquire", self.db.acquire()).await?;
         let rows =
             store::list_bookings(&mut conn, query.member_id, &query.filter, after, limit + 1)
                 .await?;
-        let (items, next_cursor) = page::split(rows, limit, |booking: &Booking| -> Place {
-            (booking.starts_at, booking.booking_id)
+        let (items, next_cursor) = page::split(rows, limit, |booking: &Booking| {
+            (query.member_id, (booking.starts_at, booking.booking_id))
         });
         Ok(Page { items, next_cursor })
+    }
+}
+
+/// The cursor names its member, so that one from another's list is refused, not misread.
+fn place(cursor: &str, member: Uuid) -> Result<Place, page::Error> {
+    match page::key::<(Uuid, Place)>(cursor)? {
+        (whose, place) if whose == member && storable(&place.0) => Ok(place),
+        _ => Err(page::Error::Cursor),
     }
 }
 

@@ -37,12 +37,12 @@ impl Interval {
     }
 
     /// Refuses a start in the past or more than 400 days ahead.
-    pub fn bookable_at(self, now: DateTime<Utc>) -> Result<Self, OutsideBookingWindow> {
+    pub fn bookable_at(self, now: DateTime<Utc>) -> Result<(), OutsideBookingWindow> {
         let ahead = self.starts_at.signed_duration_since(now);
         if ahead < TimeDelta::zero() || ahead > Self::WINDOW {
             return Err(OutsideBookingWindow);
         }
-        Ok(self)
+        Ok(())
     }
 
     pub fn starts_at(self) -> DateTime<Utc> {

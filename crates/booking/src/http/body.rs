@@ -1,12 +1,14 @@
 //! The bodies and queries of the public API.
 
 use chrono::{DateTime, Utc};
+use kit::ApiError;
+use kit::error::Fields;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::app::Filter;
-use crate::domain::Status;
+use crate::app::{AddStaff, Book, CreateMerchant, Filter};
+use crate::domain::{Interval, Name, Price, Status};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -17,11 +19,28 @@ pub(super) struct NewMerchant {
     pub(super) time_zone: String,
 }
 
+impl NewMerchant {
+    pub(super) fn into_command(self, owner_id: Uuid) -> Result<CreateMerchant, ApiError> {
+        let mut fields = Fields::new();
+        let name = fields.check("name", "invalid_name", Name::try_new(&self.name));
+        let zone = fields.check("time_zone", "unknown_time_zone", self.time_zone.parse());
+        fields.done(|| Some(CreateMerchant { owner_id, name: name?, time_zone: zone? }))
+    }
+}
+
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewStaff {
     /// 1 to 100 characters.
     pub(super) name: String,
+}
+
+impl NewStaff {
+    pub(super) fn into_command(self, owner: Uuid, merchant: Uuid) -> Result<AddStaff, ApiError> {
+        let mut fields = Fields::new();
+        let name = fields.check("name", "invalid_name", Name::try_new(&self.name));
+        fields.done(|| Some(AddStaff { owner_id: owner, merchant_id: merchant, name: name? }))
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -35,6 +54,20 @@ pub(super) struct NewBooking {
     pub(super) ends_at: DateTime<Utc>,
     /// In the minor unit of the merchant's currency, 0 to 1,000,000,000.
     pub(super) price_minor: i64,
+}
+
+impl NewBooking {
+    pub(super) fn into_command(self, member_id: Uuid) -> Result<Book, ApiError> {
+        let Self { merchant_id, staff_id, starts_at, ends_at, price_minor } = self;
+        let mut fields = Fields::new();
+        let interval =
+            fields.check("ends_at", "invalid_interval", Interval::try_new(starts_at, ends_at));
+        let price = fields.check("price_minor", "invalid_amount", Price::try_new(price_minor));
+        fields.done(|| {
+            let (interval, price) = (interval?, price?);
+            Some(Book { member_id, merchant_id, staff_id, interval, price })
+        })
+    }
 }
 
 /// `{}`: the path says it all.

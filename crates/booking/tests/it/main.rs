@@ -1,1 +1,16 @@
-//! booking, tested from outside.
+//! Bookings from outside, over both transports, each test on a database of its own.
+
+#![allow(unreachable_pub, reason = "a test crate exports nothing")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod app;
+mod complete;
+mod errors;
+mod lifecycle;
+mod list;
+mod merchants;
+mod metrics;
+mod repeat;
+mod rewards;
+mod schema;
+mod slots;

@@ -1,0 +1,158 @@
+//! The service as its callers see it, on a test's own database and at a fixed time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use booking::app::Bookings;
+use booking::{grpc, http};
+use chrono::{DateTime, TimeDelta, Utc};
+use kit::Clock;
+use kit::caller::Role;
+use proto::booking::v1::booking_client::BookingClient;
+use proto::booking::v1::{GetBookingRequest, GetBookingResponse};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use testkit::http::{Api, Call, Reply};
+use testkit::tokens::Issuer;
+use tonic::Status;
+use tonic::service::Routes;
+use uuid::Uuid;
+
+pub const NOW: &str = "2030-01-01T08:00:00Z";
+
+pub struct App {
+    /// As the database's owner: it may do what the service may not.
+    pub db: PgPool,
+    pub issuer: Issuer,
+    pub api: Api,
+    grpc: Routes,
+    keys: AtomicU64,
+}
+
+/// A merchant with one member of staff.
+#[derive(Clone, Copy)]
+pub struct Shop {
+    pub owner: Uuid,
+    pub merchant: Uuid,
+    pub staff: Uuid,
+}
+
+impl App {
+    pub fn new(db: PgPool) -> Self {
+        Self::at(db, now())
+    }
+
+    /// The same service at another time.
+    pub fn at(db: PgPool, now: DateTime<Utc>) -> Self {
+        let clock = Clock::fixed(now);
+        let issuer = Issuer::at(clock.clone());
+        let bookings = Bookings::new(service_pool(&db), clock);
+        let api = Api::new(http::router(bookings.clone(), issuer.verifier()));
+        let grpc = grpc::routes(bookings, issuer.verifier());
+        Self { db, issuer, api, grpc, keys: AtomicU64::new(0) }
+    }
+
+    pub fn get(&self, who: Uuid, path: &str) -> Call {
+        self.api.get(path).bearer(&self.issuer.member(who))
+    }
+
+    /// A command with a key of its own.
+    pub fn post(&self, who: Uuid, path: &str, body: Value) -> Call {
+        let key = self.keys.fetch_add(1, Ordering::Relaxed);
+        self.post_keyed(who, path, body, &format!("key-{key}"))
+    }
+
+    pub fn post_keyed(&self, who: Uuid, path: &str, body: Value, key: &str) -> Call {
+        let token = self.issuer.with_roles(who, &[Role::Member, Role::MerchantAdmin]);
+        self.api.post(path).bearer(&token).key(key).json(body)
+    }
+
+    pub async fn shop(&self) -> Shop {
+        self.shop_of(member(1)).await
+    }
+
+    pub async fn shop_of(&self, owner: Uuid) -> Shop {
+        let body = json!({ "name": "Shears", "time_zone": "Asia/Tokyo" });
+        let merchant = self.post(owner, "/v1/merchants", body).send().await.expect(201);
+        let merchant = id(&merchant, "merchant_id");
+        let staff = self.staff(owner, merchant).await;
+        Shop { owner, merchant, staff }
+    }
+
+    pub async fn staff(&self, owner: Uuid, merchant: Uuid) -> Uuid {
+        let path = format!("/v1/merchants/{merchant}/staff");
+        let staff = self.post(owner, &path, json!({ "name": "Ann" })).send().await.expect(201);
+        id(&staff, "staff_id")
+    }
+
+    /// Books `minutes` from `start` minutes after now.
+    pub fn book(&self, who: Uuid, shop: &Shop, start: i64, minutes: i64) -> Call {
+        self.post(who, "/v1/bookings", wish(shop, start, minutes))
+    }
+
+    pub async fn booked(&self, who: Uuid, shop: &Shop, start: i64) -> Uuid {
+        id(&self.book(who, shop, start, 60).send().await.expect(201), "booking_id")
+    }
+
+    /// `cancel` or `complete`.
+    pub fn act(&self, who: Uuid, booking: Uuid, verb: &str) -> Call {
+        self.post(who, &format!("/v1/bookings/{booking}/{verb}"), json!({}))
+    }
+
+    pub async fn get_over_grpc(
+        &self,
+        service: &str,
+        booking_id: &str,
+    ) -> Result<GetBookingResponse, Status> {
+        let message = GetBookingRequest { booking_id: booking_id.to_owned() };
+        let request = testkit::grpc::request(message, &self.issuer.service(service));
+        let routes = self.grpc.clone().prepare();
+        BookingClient::new(routes).get_booking(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn count(&self, table: &'static str) -> i64 {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        sqlx::query_scalar(sql).fetch_one(&self.db).await.unwrap()
+    }
+
+    /// How many pairs of bookings share a moment of the same person's time. The constraint's own
+    /// operator is not used, so that this does not believe what it is to check.
+    pub async fn overlaps(&self) -> i64 {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM booking a JOIN booking b
+             ON a.staff_id = b.staff_id AND a.booking_id < b.booking_id
+                AND lower(a.during) < upper(b.during) AND lower(b.during) < upper(a.during)
+             WHERE a.status NOT IN ('cancelled', 'no_show')
+               AND b.status NOT IN ('cancelled', 'no_show')",
+        )
+        .fetch_one(&self.db)
+        .await
+        .unwrap()
+    }
+}
+
+/// Connects as the role that the service has in production.
+pub fn service_pool(db: &PgPool) -> PgPool {
+    testkit::postgres::app_pool(db, "booking_app")
+}
+
+pub fn wish(shop: &Shop, start: i64, minutes: i64) -> Value {
+    json!({
+        "merchant_id": shop.merchant,
+        "staff_id": shop.staff,
+        "starts_at": now() + TimeDelta::minutes(start),
+        "ends_at": now() + TimeDelta::minutes(start + minutes),
+        "price_minor": 5000,
+    })
+}
+
+pub fn now() -> DateTime<Utc> {
+    NOW.parse().unwrap()
+}
+
+pub fn member(number: u128) -> Uuid {
+    Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0000 + number)
+}
+
+pub fn id(reply: &Reply, field: &str) -> Uuid {
+    reply.json()[field].as_str().unwrap().parse().unwrap()
+}

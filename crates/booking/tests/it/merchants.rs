@@ -1,0 +1,45 @@
+//! Who opens a calendar, and who adds people to it.
+
+use kit::caller::Role;
+use serde_json::json;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::app::{App, id, member};
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn only_a_merchant_administrator_opens_a_calendar(db: PgPool) {
+    let app = App::new(db);
+    let body = json!({ "name": " Shears ", "time_zone": "Europe/Berlin" });
+    let open =
+        |token: &str| app.api.post("/v1/merchants").key("k").bearer(token).json(&body).send();
+
+    for roles in [&[Role::Member][..], &[Role::Staff], &[Role::Operator], &[]] {
+        let refused = open(&app.issuer.with_roles(member(1), roles)).await.expect(403);
+        assert_eq!(refused.code(), "forbidden");
+    }
+    let opened = open(&app.issuer.with_roles(member(1), &[Role::MerchantAdmin])).await.expect(201);
+    let merchant = id(&opened, "merchant_id");
+    let expected =
+        json!({ "merchant_id": merchant, "name": "Shears", "time_zone": "Europe/Berlin" });
+    assert_eq!(opened.json(), expected);
+    assert_eq!(app.count("merchant").await, 1);
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn only_the_owner_adds_staff_and_to_others_the_merchant_is_missing(db: PgPool) {
+    let app = App::new(db);
+    let shop = app.shop().await;
+    let add = |who, merchant: Uuid| {
+        app.post(who, &format!("/v1/merchants/{merchant}/staff"), json!({ "name": "Bo" }))
+            .header("x-request-id", "the-same")
+            .send()
+    };
+
+    let foreign = add(member(7), shop.merchant).await.expect(404);
+    let missing = add(member(7), Uuid::from_u128(404)).await.expect(404);
+    assert_eq!((&foreign.body, &foreign.headers), (&missing.body, &missing.headers));
+    assert_eq!(app.count("staff").await, 1);
+    add(shop.owner, shop.merchant).await.expect(201);
+    assert_eq!(app.count("staff").await, 2);
+}

@@ -1,0 +1,214 @@
+//! A completed booking earns points: at least once over the wire, once in effect.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use booking::peers::{self, Points, PointsOverGrpc, Purchase};
+use proto::points::v1::earn_request::Basis;
+use proto::points::v1::points_server::{Points as Rpc, PointsServer};
+use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
+use serde_json::json;
+use sqlx::PgPool;
+use testkit::auth::FakeAuth;
+use testkit::eventually;
+use testkit::grpc::Listening;
+use testkit::tokens::Issuer;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::app::{App, Shop, id, member, service_pool, wish};
+
+const SOON: Duration = Duration::from_secs(20);
+
+enum Mishap {
+    Fail,
+    Panic,
+}
+
+/// A ledger that records what it is asked, after some mishaps.
+#[derive(Clone, Default)]
+struct FakePoints {
+    mishaps: Arc<Mutex<VecDeque<Mishap>>>,
+    asked: Arc<Mutex<Vec<Purchase>>>,
+}
+
+impl FakePoints {
+    fn after(mishaps: impl IntoIterator<Item = Mishap>) -> Self {
+        Self { mishaps: Arc::new(Mutex::new(mishaps.into_iter().collect())), ..Self::default() }
+    }
+
+    fn asked(&self) -> Vec<Purchase> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Points for FakePoints {
+    async fn earn(&self, purchase: Purchase) -> anyhow::Result<()> {
+        self.asked.lock().unwrap().push(purchase);
+        let mishap = self.mishaps.lock().unwrap().pop_front();
+        match mishap {
+            None => Ok(()),
+            Some(Mishap::Fail) => anyhow::bail!("points is away"),
+            Some(Mishap::Panic) => panic!("a bug in the delivery"),
+        }
+    }
+}
+
+/// Delivers until dropped.
+fn relay(app: &App, points: impl Points + Clone) -> DropGuard {
+    let stop = CancellationToken::new();
+    tokio::spawn(peers::deliver(service_pool(&app.db), points, stop.clone()));
+    stop.drop_guard()
+}
+
+async fn completed(app: &App, shop: &Shop, price: i64) -> Uuid {
+    let mut body = wish(shop, 60, 60);
+    body["price_minor"] = json!(price);
+    let booked = app.post(member(2), "/v1/bookings", body).send().await.expect(201);
+    let booking = id(&booked, "booking_id");
+    app.act(shop.owner, booking, "complete").send().await.expect(200);
+    booking
+}
+
+async fn all_delivered(app: &App) {
+    eventually(SOON, || async {
+        let left: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM outbox_event WHERE delivered_at IS NULL")
+                .fetch_one(&app.db)
+                .await
+                .unwrap();
+        (left == 0).then_some(())
+    })
+    .await;
+}
+
+async fn event(app: &App) -> Uuid {
+    sqlx::query_scalar("SELECT id FROM outbox_event").fetch_one(&app.db).await.unwrap()
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_completed_booking_earns_once(db: PgPool) {
+    let app = App::new(db);
+    let shop = app.shop().await;
+    let booking = completed(&app, &shop, 5000).await;
+
+    let points = FakePoints::default();
+    let _relay = relay(&app, points.clone());
+    all_delivered(&app).await;
+
+    let expected = Purchase {
+        key: event(&app).await,
+        member_id: member(2),
+        merchant_id: shop.merchant,
+        minor: 5000,
+        reference: format!("booking:{booking}"),
+    };
+    assert_eq!(points.asked(), [expected]);
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn after_a_failure_or_a_panic_it_asks_again_with_the_same_key(db: PgPool) {
+    let app = App::new(db);
+    let shop = app.shop().await;
+    completed(&app, &shop, 5000).await;
+
+    let points = FakePoints::after([Mishap::Fail, Mishap::Panic]);
+    let _relay = relay(&app, points.clone());
+    all_delivered(&app).await;
+
+    let asked = points.asked();
+    assert_eq!(asked.len(), 3);
+    assert!(asked.iter().all(|again| *again == asked[0]), "{asked:?}");
+    assert_eq!(asked[0].key, event(&app).await);
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn what_was_free_earns_nothing(db: PgPool) {
+    let app = App::new(db);
+    let shop = app.shop().await;
+    completed(&app, &shop, 0).await;
+
+    let points = FakePoints::default();
+    let _relay = relay(&app, points.clone());
+    all_delivered(&app).await;
+
+    assert_eq!(points.asked(), []);
+}
+
+/// Points as it is on the wire; answers by the price.
+#[derive(Clone, Default)]
+struct Wire(Arc<Mutex<Vec<EarnRequest>>>);
+
+const TOO_SMALL: i64 = 99;
+const TOO_MUCH: i64 = 1_000_000_000;
+
+#[tonic::async_trait]
+impl Rpc for Wire {
+    async fn earn(&self, request: Request<EarnRequest>) -> Result<Response<EarnResponse>, Status> {
+        let message = request.into_inner();
+        let basis = message.basis;
+        self.0.lock().unwrap().push(message);
+        let refuse = |code| {
+            kit::ApiError::new(kit::Kind::Refused, code, "member@example.com may not read this")
+        };
+        match basis {
+            Some(Basis::PurchaseMinor(TOO_SMALL)) => Err(refuse("purchase_too_small").into()),
+            Some(Basis::PurchaseMinor(TOO_MUCH)) => Err(refuse("balance_limit_exceeded").into()),
+            _ => Ok(Response::new(EarnResponse::default())),
+        }
+    }
+
+    async fn get_balance(
+        &self,
+        _: Request<GetBalanceRequest>,
+    ) -> Result<Response<GetBalanceResponse>, Status> {
+        Err(Status::unimplemented("booking never asks"))
+    }
+}
+
+/// Points on a real socket, behind its guard, and our client of it.
+async fn over_grpc() -> (Wire, PointsOverGrpc, [Listening; 2]) {
+    let issuer = Issuer::new();
+    let auth = FakeAuth::new(issuer.clone()).listen().await;
+    let wire = Wire::default();
+    let routes = kit::grpc::guard(
+        Routes::new(PointsServer::new(wire.clone())),
+        issuer.verifier(),
+        &[("/points.v1.Points/Earn", &["booking"])],
+    );
+    let server = testkit::grpc::listen(routes).await;
+    let auth_config = testkit::auth::config(&auth.url, "booking");
+    let client = PointsOverGrpc::new(&server.url, &auth_config).unwrap();
+    (wire, client, [auth, server])
+}
+
+#[tokio::test]
+async fn over_grpc_the_event_is_the_key_of_the_earning() {
+    let (wire, client, _servers) = over_grpc().await;
+    let purchase = Purchase {
+        key: Uuid::from_u128(1),
+        member_id: member(2),
+        merchant_id: Uuid::from_u128(3),
+        minor: 5000,
+        reference: "booking:4".to_owned(),
+    };
+
+    client.earn(purchase.clone()).await.unwrap();
+
+    let expected = EarnRequest {
+        idempotency_key: purchase.key.to_string(),
+        member_id: purchase.member_id.to_string(),
+        merchant_id: purchase.merchant_id.to_string(),
+        basis: Some(Basis::PurchaseMinor(5000)),
+        reference: "booking:4".to_owned(),
+    };
+    assert_eq!(*wire.0.lock().unwrap(), [expected]);
+
+    // Less than a point is worth is an answer; a refusal is a failure that names nobody.
+    client.earn(Purchase { minor: TOO_SMALL, ..purchase.clone() }).await.unwrap();
+    let refused = client.earn(Purchase { minor: TOO_MUCH, ..purchase }).await.unwrap_err();
+    assert_eq!(format!("{refused:#}"), "points: FailedPrecondition balance_limit_exceeded");
+}
