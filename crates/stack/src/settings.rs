@@ -1,0 +1,59 @@
+//! What one may set, read from the environment once.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::place::Place;
+use crate::ports::Ports;
+
+/// Where the stack lives and how it behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub place: Place,
+    pub ports: Ports,
+    /// How long a crashed part stays down before its first restart; doubles with every crash.
+    pub restart_delay: Duration,
+}
+
+/// What `--help` says about it.
+pub const HELP: &str = "\
+  STACK_DIR                where the data, secrets and logs are; .stack beside the workspace
+  STACK_RESTART_DELAY_MS   how long a crashed part stays down before its first restart; 200";
+
+impl Settings {
+    pub fn from_env() -> anyhow::Result<Self> {
+        let workspace = workspace()?;
+        let dir = match variable("STACK_DIR") {
+            Some(dir) => std::path::absolute(dir)?,
+            None => workspace.join(".stack"),
+        };
+        let delay = match variable("STACK_RESTART_DELAY_MS") {
+            Some(text) => text.parse().context("STACK_RESTART_DELAY_MS is not a number")?,
+            None => 200,
+        };
+        let exe = std::env::current_exe().context("where this program is")?;
+        let binaries = exe.parent().unwrap_or(Path::new("/")).to_path_buf();
+        Ok(Self {
+            place: Place { dir, workspace, binaries },
+            ports: Ports::from_env()?,
+            restart_delay: Duration::from_millis(delay),
+        })
+    }
+}
+
+/// An environment variable; an empty one counts as not set.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The nearest directory above this one that has our migrations.
+fn workspace() -> anyhow::Result<PathBuf> {
+    let here = std::env::current_dir().context("the current directory")?;
+    let found = here.ancestors().find(|dir| dir.join("migrations/points").is_dir());
+    found
+        .map(Path::to_path_buf)
+        .context("run this inside the workspace (no `migrations/` here or above)")
+}
