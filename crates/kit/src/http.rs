@@ -15,6 +15,7 @@ mod strict;
 use std::time::Duration;
 
 pub use self::body::{Command, Json, Raw};
+pub(crate) use self::layers::secured;
 pub use self::layers::{edge, edge_with};
 pub use self::params::{Path, Query};
 

@@ -1,10 +1,26 @@
 //! Three listeners, one way to stop.
+//!
+//! * `connection` is how long a socket may keep us waiting; `public` serves HTTP over such sockets.
+//! * `internal` is the gRPC server, `admin` the port for operators.
+//! * `port` binds, and says who is in the way when it cannot.
+
+mod admin;
+mod connection;
+mod internal;
+mod port;
+mod public;
+
+use std::net::SocketAddr;
 
 use axum::Router;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
-use crate::config::Listen;
+use crate::command;
+use crate::config::{Limits, Listen};
 use crate::health::Health;
 
 /// What a service serves. The admin listener is made from `health` and the process's metrics.
@@ -17,6 +33,83 @@ pub struct Servers {
 }
 
 /// Serves until `stop`, then takes no new work and lets what is in flight finish, 10 s at most.
-pub async fn serve(_listen: &Listen, _servers: Servers, _stop: CancellationToken) -> anyhow::Result<()> {
-    todo!()
+///
+/// # Errors
+/// When a port cannot be had, naming the variable, the port and who has it.
+pub async fn serve(
+    listen: &Listen,
+    servers: Servers,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    Listeners::bind(listen).await?.serve(servers, stop).await;
+    Ok(())
+}
+
+/// The three ports, ours but not yet served.
+pub struct Listeners {
+    http: TcpListener,
+    grpc: TcpListener,
+    admin: TcpListener,
+    limits: Limits,
+}
+
+/// Where the ports are, for whoever asked for port 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    pub http: SocketAddr,
+    pub grpc: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl Listeners {
+    /// Takes the three ports, or none.
+    pub async fn bind(listen: &Listen) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: port::bind("HTTP_LISTEN", listen.http_listen).await?,
+            grpc: port::bind("GRPC_LISTEN", listen.grpc_listen).await?,
+            admin: port::bind("ADMIN_LISTEN", listen.admin_listen).await?,
+            limits: listen.limits,
+        })
+    }
+
+    pub fn addresses(&self) -> std::io::Result<Addresses> {
+        Ok(Addresses {
+            http: self.http.local_addr()?,
+            grpc: self.grpc.local_addr()?,
+            admin: self.admin.local_addr()?,
+        })
+    }
+
+    /// See [`serve`].
+    pub async fn serve(self, servers: Servers, stop: CancellationToken) {
+        let (limits, health) = (self.limits, servers.health);
+        if let Ok(Addresses { http, grpc, admin }) = self.addresses() {
+            tracing::info!(%http, %grpc, %admin, "listening");
+        }
+        // The admin port outlives the others: what watches us is to see how we stop.
+        let (work, watchers) = (TaskTracker::new(), CancellationToken::new());
+        let http = servers.http.merge(health.public());
+        work.spawn(public::serve(self.http, http, limits, stop.clone()));
+        work.spawn(internal::serve(self.grpc, servers.grpc, health.clone(), limits, stop.clone()));
+        tokio::spawn(public::serve(self.admin, admin::router(&health), limits, watchers.clone()));
+
+        stop.cancelled().await;
+        health.stop();
+        tracing::info!("stopping: what is in flight may finish");
+        drain(work, limits).await;
+        watchers.cancel();
+    }
+}
+
+/// Half-open sockets may hold the servers for ever, so this has an end.
+async fn drain(work: TaskTracker, limits: Limits) {
+    let deadline = Instant::now() + limits.drain_timeout;
+    work.close();
+    let requests = timeout_at(deadline, work.wait()).await.is_ok();
+    let commands = command::drain(deadline.saturating_duration_since(Instant::now())).await;
+    if requests && commands {
+        tracing::info!("stopped");
+    } else {
+        tracing::warn!(requests, commands, "stopped with something still in flight");
+    }
 }

@@ -6,7 +6,7 @@ use std::fs;
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command, Error, Parser};
+use clap::{Arg, Error, Parser};
 
 /// Why there is no configuration.
 #[derive(Debug)]

@@ -64,6 +64,11 @@ pub fn edge_with(
         .layer(layers)
 }
 
+/// Routes outside [`edge`], such as the probes, with the headers that every answer of ours has.
+pub(crate) fn secured(routes: Router) -> Router {
+    routes.layer(from_fn(security_headers))
+}
+
 fn panic_response(request_id: &str) -> Response {
     let mut response = error::panic_response(request_id);
     secure(response.headers_mut(), false);

@@ -1,0 +1,72 @@
+//! The gRPC server. tonic keeps its own, because `grpc-timeout` is handled there.
+
+use std::io;
+use std::time::Duration;
+
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_reflection::server as reflection;
+
+use super::connection::Connection;
+use crate::config::Limits;
+use crate::health::Health;
+
+/// A peer that does not answer a ping for this long is gone.
+const PING: Duration = Duration::from_secs(10);
+
+/// Serves until `stop`, then until the calls in flight are answered.
+pub(super) async fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    health: Health,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let names = method_services(health.service());
+    let reflection = names
+        .iter()
+        .fold(reflection::Builder::configure(), reflection::Builder::with_service_name)
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .build_v1();
+    let routes = match reflection {
+        Ok(reflection) => routes.add_service(reflection),
+        Err(error) => {
+            tracing::error!(error = %error, "the descriptors are malformed: no reflection");
+            routes
+        }
+    };
+    let routes = routes.add_service(health.grpc(names, stop.clone()));
+    let connections = TcpListenerStream::new(listener).map(move |accepted: io::Result<_>| {
+        let socket: TcpStream = accepted?;
+        socket.set_nodelay(true)?;
+        Ok::<_, io::Error>(Connection::first_byte_only(socket, &limits))
+    });
+    let served = Server::builder()
+        .layer(observability::grpc::layer(proto::DESCRIPTORS))
+        .http2_keepalive_interval(Some(PING))
+        .http2_keepalive_timeout(Some(PING))
+        .http2_max_pending_accept_reset_streams(Some(20))
+        .max_concurrent_streams(200)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(connections, stop.cancelled())
+        .await;
+    if let Err(error) = served {
+        tracing::error!(error = %crate::error::Chain(&error), "the gRPC server failed");
+    }
+}
+
+/// The services of `points.v1` and so on, for a process that is `points`.
+fn method_services(process: &str) -> Vec<String> {
+    let files = FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap_or_default().file;
+    let ours = files.iter().filter(|file| file.package().split('.').next() == Some(process));
+    ours.flat_map(|file| {
+        file.service.iter().map(|service| format!("{}.{}", file.package(), service.name()))
+    })
+    .collect()
+}

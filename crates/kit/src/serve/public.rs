@@ -1,0 +1,105 @@
+//! HTTP over sockets that do not wait for ever. `axum::serve` has no such timeouts: see
+//! `docs/decisions/0005-our-own-listener.md`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::connection::{Connection, InFlight};
+use crate::config::Limits;
+
+/// The largest head of a request: 431 above.
+const HEAD_BYTES: usize = 16 * 1024;
+const HEADERS: usize = 100;
+
+/// After the machine refused us a socket, for want of file descriptors as a rule.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop`, then until the requests in flight are answered.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let http = Arc::new(builder(&limits));
+    let graceful = GracefulShutdown::new();
+    // More than this many wait in the kernel's queue, where they cost us nothing.
+    let room = Arc::new(Semaphore::new(limits.max_connections));
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &room) => accepted,
+            () = stop.cancelled() => break,
+        };
+        let Some((socket, permit)) = accepted else { continue };
+        let in_flight = InFlight::default();
+        let socket = TokioIo::new(Connection::new(socket, in_flight.clone(), &limits));
+        let router = router.clone();
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let entered = in_flight.enter();
+            let answer = router.clone().call(request.map(Body::new));
+            async move {
+                let answer = answer.await;
+                drop(entered);
+                answer
+            }
+        });
+        let connection = http.serve_connection(socket, service).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // What a client does wrong on the wire is its own affair.
+            if let Err(error) = connection.await {
+                tracing::debug!(error = &*error, "connection ended");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits.header_timeout)
+        .keep_alive_timeout(limits.header_timeout)
+        .max_concurrent_streams(100)
+        .max_header_list_size(HEAD_BYTES as u32);
+    http
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((socket, _)) => {
+            // Answers are small and whole: waiting for more to send with them only delays them.
+            let _ = socket.set_nodelay(true);
+            Some((socket, permit))
+        }
+        Err(error) => {
+            tracing::warn!(error = %error, "cannot accept a connection");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
