@@ -11,7 +11,7 @@ use std::time::Instant;
 use axum::BoxError;
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::header;
+use http::{HeaderValue, header};
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status as SpanStatus, TraceContextExt};
@@ -25,7 +25,7 @@ use tonic::{Code, Status};
 use super::body::{self, Call};
 use super::series::Series;
 use super::{is_server_fault, name};
-use crate::carrier;
+use crate::carrier::{self, REQUEST_ID};
 use crate::context::{self, Origin};
 use crate::{metrics, panics};
 
@@ -129,7 +129,8 @@ where
         // The clone may not be ready; the one that was polled is.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let mut call = ServerCall::begin(self.methods.of(request.uri().path()), &request);
+        let series = self.methods.of(request.uri().path());
+        let (mut call, request_id) = ServerCall::begin(series, &request);
         let context = call.context();
         let answer = async move {
             let handled = async move { inner.call(request).await };
@@ -144,7 +145,9 @@ where
                     Status::internal("internal error").into_http()
                 }
             };
-            Ok(body::observe(response, call))
+            let mut response = body::observe(response, call);
+            response.headers_mut().insert(REQUEST_ID, request_id);
+            Ok(response)
         };
         Box::pin(answer.with_context(context))
     }
@@ -159,7 +162,7 @@ struct ServerCall {
 }
 
 impl ServerCall {
-    fn begin<B>(series: Arc<Series>, request: &http::Request<B>) -> Self {
+    fn begin<B>(series: Arc<Series>, request: &http::Request<B>) -> (Self, HeaderValue) {
         let started = Instant::now();
         let origin = Origin {
             method: "gRPC".into(),
@@ -167,7 +170,7 @@ impl ServerCall {
             client_ip: client_ip(request),
             user_agent: request.headers().get(header::USER_AGENT).cloned(),
         };
-        let (parent, _) = carrier::accept(request.headers(), origin);
+        let (parent, request_id) = carrier::accept(request.headers(), origin);
         let span = SpanBuilder::from_name(series.method.clone()).with_kind(SpanKind::Server);
         let context = context::start(span, &parent);
         let span = context.span();
@@ -177,7 +180,7 @@ impl ServerCall {
                 KeyValue::new("rpc.method", series.method.clone()),
             ]);
         }
-        Self { started, series, context, ended: false }
+        (Self { started, series, context, ended: false }, request_id)
     }
 }
 

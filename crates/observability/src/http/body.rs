@@ -15,11 +15,13 @@ pub(super) struct Measured {
     inner: Body,
     sent: u64,
     series: Arc<Series>,
+    /// Of the request, so that what the body logs carries its ids.
+    context: opentelemetry::Context,
 }
 
 impl Measured {
-    pub(super) fn new(inner: Body, series: Arc<Series>) -> Self {
-        Self { inner, sent: 0, series }
+    pub(super) fn new(inner: Body, series: Arc<Series>, context: opentelemetry::Context) -> Self {
+        Self { inner, sent: 0, series, context }
     }
 }
 
@@ -31,6 +33,7 @@ impl http_body::Body for Measured {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let _active = self.context.clone().attach();
         let frame = Pin::new(&mut self.inner).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(data) = frame.data_ref()

@@ -55,7 +55,7 @@ impl Exchange {
                 KeyValue::new("http.request.method", semantic(series.method)),
                 KeyValue::new("http.route", series.path.clone()),
                 // Never the query: that is where tokens travel.
-                KeyValue::new("url.path", request.uri().path().to_owned()),
+                KeyValue::new("url.path", path(request.uri()).to_owned()),
             ]);
         }
         let uri = request.uri().clone();
@@ -79,8 +79,8 @@ impl Exchange {
         match size {
             Some(bytes) => self.series.observe_size(bytes),
             None => {
-                let series = self.series.clone();
-                response = response.map(|body| Body::new(Measured::new(body, series)));
+                let (series, context) = (self.series.clone(), self.context());
+                response = response.map(|body| Body::new(Measured::new(body, series, context)));
             }
         }
         response
@@ -105,8 +105,7 @@ impl Exchange {
 
     fn access_line(&self, status: u16, duration_ms: f64, bytes: Option<u64>) {
         let Series { method, path: route, .. } = &*self.series;
-        let path = self.uri.path();
-        let path = &path[..path.floor_char_boundary(256)];
+        let path = path(&self.uri);
         if status >= StatusCode::INTERNAL_SERVER_ERROR.as_u16() {
             // A warning, because those are not dropped when the log is slow.
             tracing::warn!(target: "access", method, route = &**route, path, status, duration_ms, bytes, "request");
@@ -124,6 +123,12 @@ impl Drop for Exchange {
             self.close(CLIENT_CLOSED, None);
         }
     }
+}
+
+/// The path, or as much of it as is worth keeping.
+fn path(uri: &Uri) -> &str {
+    let path = uri.path();
+    &path[..path.floor_char_boundary(256)]
 }
 
 fn semantic(method: &'static str) -> &'static str {

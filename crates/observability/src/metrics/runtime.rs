@@ -10,6 +10,11 @@ use tokio::runtime::Handle;
 /// Reads tokio's own counters; none of them needs `tokio_unstable`.
 pub(super) struct Runtime {
     runtime: Handle,
+    shape: Values,
+}
+
+/// One reading. Made anew each time, because a counter cannot be set, only increased.
+struct Values {
     workers: IntGauge,
     alive_tasks: IntGauge,
     global_queue: IntGauge,
@@ -18,8 +23,24 @@ pub(super) struct Runtime {
 
 impl Runtime {
     pub(super) fn new(runtime: Handle) -> prometheus::Result<Self> {
+        Ok(Self { runtime, shape: Values::zero()? })
+    }
+
+    fn read(&self) -> prometheus::Result<Values> {
+        let (now, values) = (self.runtime.metrics(), Values::zero()?);
+        values.workers.set(to_gauge(now.num_workers()));
+        values.alive_tasks.set(to_gauge(now.num_alive_tasks()));
+        values.global_queue.set(to_gauge(now.global_queue_depth()));
+        let workers = 0..now.num_workers();
+        let busy: Duration = workers.map(|worker| now.worker_total_busy_duration(worker)).sum();
+        values.busy.inc_by(busy.as_secs_f64());
+        Ok(values)
+    }
+}
+
+impl Values {
+    fn zero() -> prometheus::Result<Self> {
         Ok(Self {
-            runtime,
             workers: IntGauge::new("tokio_workers", "Worker threads.")?,
             alive_tasks: IntGauge::new("tokio_alive_tasks", "Tasks that have not ended.")?,
             global_queue: IntGauge::new(
@@ -30,27 +51,20 @@ impl Runtime {
         })
     }
 
-    fn read(&self) {
-        let now = self.runtime.metrics();
-        self.workers.set(to_gauge(now.num_workers()));
-        self.alive_tasks.set(to_gauge(now.num_alive_tasks()));
-        self.global_queue.set(to_gauge(now.global_queue_depth()));
-        let busy: Duration =
-            (0..now.num_workers()).map(|worker| now.worker_total_busy_duration(worker)).sum();
-        self.busy.inc_by((busy.as_secs_f64() - self.busy.get()).max(0.0));
+    fn collectors(&self) -> [&dyn Collector; 4] {
+        [&self.workers, &self.alive_tasks, &self.global_queue, &self.busy]
     }
 }
 
 impl Collector for Runtime {
     fn desc(&self) -> Vec<&Desc> {
-        let gauges = [&self.workers, &self.alive_tasks, &self.global_queue];
-        gauges.into_iter().flat_map(Collector::desc).chain(self.busy.desc()).collect()
+        self.shape.collectors().into_iter().flat_map(Collector::desc).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.read();
-        let gauges = [&self.workers, &self.alive_tasks, &self.global_queue];
-        gauges.into_iter().flat_map(Collector::collect).chain(self.busy.collect()).collect()
+        let values = self.read();
+        let values = values.iter().flat_map(Values::collectors);
+        values.flat_map(Collector::collect).collect()
     }
 }
 

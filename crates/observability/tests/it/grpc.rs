@@ -64,6 +64,7 @@ async fn a_panicking_method_answers_internal_is_counted_once_and_the_connection_
 
     let status = client.earn(request).await.unwrap_err();
 
+    assert_eq!(status.metadata().get("x-request-id").unwrap(), "r-1");
     assert_eq!((status.code(), status.message()), (Code::Internal, "internal error"));
     let balance = client.get_balance(balance_of("ada")).await.unwrap();
     assert_eq!(balance.get_ref().available, 7, "the connection serves on");

@@ -41,7 +41,7 @@ async fn a_request_is_counted_measured_and_traced() {
     let telemetry = telemetry();
     let failing = async || (http::StatusCode::SERVICE_UNAVAILABLE, "12345");
     let streaming = async || {
-        let chunks = ["abc", "defg"].map(|chunk| Ok::<_, std::io::Error>(chunk));
+        let chunks = ["abc", "defg"].map(Ok::<_, std::io::Error>);
         Body::from_stream(futures::stream::iter(chunks))
     };
     let routes = Router::new().route("/f/{id}", post(failing)).route("/stream", get(streaming));

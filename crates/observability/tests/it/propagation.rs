@@ -120,8 +120,9 @@ async fn a_context_written_down_is_taken_up_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_carrier_begins_a_new_story() {
     let telemetry = telemetry();
-    let job = || {
-        Carrier::default().scope("expire holds", SpanKind::Internal, async { Carrier::current() })
+    let job = async || {
+        let work = async { Carrier::current() };
+        Carrier::default().scope("expire holds", SpanKind::Internal, work).await
     };
     let (first, second) = (job().await, job().await);
     assert_eq!(first.request_id.len(), 36);

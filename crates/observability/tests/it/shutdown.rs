@@ -22,6 +22,9 @@ async fn a_collector_that_refuses_does_not_hold_up_the_end() {
     let (took, log) = farewell("http://127.0.0.1:1".to_owned()).await;
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(log.text().contains("last words"));
+    let reported =
+        log.lines().into_iter().any(|line| line["level"] == "ERROR" || line["level"] == "WARN");
+    assert!(reported, "lost spans are silent: {}", log.text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
