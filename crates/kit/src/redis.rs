@@ -1,8 +1,46 @@
 //! Redis with 50 ms timeouts and a breaker in front. An optimization, never the holder of a promise.
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use observability::metrics::{self, IntCounterVec};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult};
+use secrecy::ExposeSecret as _;
+use tokio::time::timeout;
+
+use crate::breaker::{self, Breaker};
+
+/// A command takes no longer, whatever state the connection is in.
+const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// A longer value is neither stored nor read back: nothing of ours is, so it would not be ours.
+pub const MAX_VALUE: usize = 64 * 1024;
+
+static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    metrics::counter_vec(
+        "cache_failures_total",
+        "Redis commands that failed, timed out or were not tried.",
+        &["operation"],
+    )
+});
+
 /// Cheap to clone. Without a URL every call says `Unavailable` at once.
 #[derive(Clone)]
-pub struct Redis {}
+pub struct Redis {
+    remote: Option<Remote>,
+    /// Before every key, so that services share a server and an ACL can tell them apart.
+    service: &'static str,
+}
+
+#[derive(Clone)]
+struct Remote {
+    /// One multiplexed connection: it needs no pool.
+    connection: ConnectionManager,
+    breaker: Breaker,
+}
 
 /// Redis did not answer in time, refused, or lied.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +49,136 @@ pub struct Unavailable;
 
 impl Redis {
     /// Does not connect yet, so that a service starts without Redis.
-    pub fn new(_config: &crate::config::Redis, _service: &'static str) -> anyhow::Result<Self> {
-        todo!()
+    pub fn new(config: &crate::config::Redis, service: &'static str) -> anyhow::Result<Self> {
+        for operation in ["get", "set", "del", "eval"] {
+            FAILURES.with_label_values(&[operation]);
+        }
+        let Some(url) = &config.redis_url else {
+            return Ok(Self::disabled());
+        };
+        let client = Client::open(url.expose_secret())
+            .ok() // its error may quote the URL, password and all
+            .context("REDIS_URL is not a Redis URL")?;
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(0) // with the default of 6, every command takes 9 s while it is down
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(COMMAND_TIMEOUT));
+        let connection = ConnectionManager::new_lazy_with_config(client, config)
+            .context("cannot prepare the Redis connection")?;
+        let breaker = Breaker::new(
+            "redis",
+            breaker::Config {
+                window: Duration::from_secs(2),
+                max_failures: 5,
+                slow: COMMAND_TIMEOUT * 2,
+                reset_timeout: Duration::from_secs(1),
+                ..breaker::Config::default()
+            },
+        );
+        Ok(Self { remote: Some(Remote { connection, breaker }), service })
     }
+
+    /// No Redis at all: every call says `Unavailable` at once.
+    pub fn disabled() -> Self {
+        Self { remote: None, service: "" }
+    }
+
+    pub fn is_enabled(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    /// A value of at most [`MAX_VALUE`] bytes. Parse it as input from a stranger.
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
+        // One byte more than allowed says enough, however much there is. No value of ours is empty.
+        let mut command = redis::cmd("GETRANGE");
+        command.arg(self.key(key)).arg(0).arg(MAX_VALUE);
+        let value: Vec<u8> = self.send("get", &command).await?;
+        Ok(Some(value).filter(|value| (1..=MAX_VALUE).contains(&value.len())))
+    }
+
+    /// Keeps a value for `ttl`, at least a millisecond.
+    pub async fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Unavailable> {
+        if !(1..=MAX_VALUE).contains(&value.len()) {
+            return self.del(key).await;
+        }
+        let mut command = redis::cmd("SET");
+        command.arg(self.key(key)).arg(value).arg("PX").arg(milliseconds(ttl));
+        self.send("set", &command).await
+    }
+
+    pub async fn del(&self, key: &str) -> Result<(), Unavailable> {
+        self.send("del", redis::cmd("DEL").arg(self.key(key))).await
+    }
+
+    /// Runs a script on one key. Always sent whole: a restarted Redis has forgotten its scripts, and
+    /// ours are short.
+    pub async fn eval<T: FromRedisValue>(
+        &self,
+        script: &'static str,
+        key: &str,
+        arguments: &[&[u8]],
+    ) -> Result<T, Unavailable> {
+        let mut command = redis::cmd("EVAL");
+        command.arg(script).arg(1).arg(self.key(key)).arg(arguments);
+        self.send("eval", &command).await
+    }
+
+    /// Whether it answers now. Asks past the breaker, so that health tells the truth.
+    pub async fn ping(&self) -> Result<(), Unavailable> {
+        let remote = self.remote.as_ref().ok_or(Unavailable)?;
+        let ping = redis::cmd("PING");
+        match timeout(CONNECT_TIMEOUT, ping.query_async(&mut remote.connection.clone())).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Unavailable),
+        }
+    }
+
+    async fn send<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        command: &Cmd,
+    ) -> Result<T, Unavailable> {
+        let remote = self.remote.as_ref().ok_or(Unavailable)?;
+        let mut connection = remote.connection.clone();
+        let call = async {
+            match timeout(COMMAND_TIMEOUT, command.query_async(&mut connection)).await {
+                Ok(result) => result,
+                Err(_) => Err(RedisError::from((ErrorKind::Io, "timed out"))),
+            }
+        };
+        match remote.breaker.call(call, is_outage).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                FAILURES.with_label_values(&[operation]).inc();
+                // The kind only: its text may quote a value.
+                tracing::debug!(operation, kind = ?error.kind(), "redis command failed");
+                Err(Unavailable)
+            }
+            Err(breaker::Open { .. }) => {
+                FAILURES.with_label_values(&[operation]).inc();
+                Err(Unavailable)
+            }
+        }
+    }
+
+    fn key(&self, key: &str) -> String {
+        format!("{}:{key}", self.service)
+    }
+}
+
+/// Whether Redis itself is in trouble. One key of the wrong type, a forbidden command or a full
+/// memory says nothing about the next command.
+fn is_outage<T>(result: &RedisResult<T>) -> bool {
+    use redis::ServerErrorKind as Server;
+    match result.as_ref().err().map(RedisError::kind) {
+        None | Some(ErrorKind::Extension | ErrorKind::UnexpectedReturnType) => false,
+        Some(ErrorKind::Server(kind)) => {
+            matches!(kind, Server::BusyLoading | Server::MasterDown | Server::ClusterDown)
+        }
+        Some(_) => true,
+    }
+}
+
+fn milliseconds(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }

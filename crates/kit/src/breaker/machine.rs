@@ -9,7 +9,9 @@ use super::Open;
 /// When to open, and how to find out that it is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// Never open on fewer failures than this within the window of 10 s.
+    /// What counts is what happened within this time.
+    pub window: Duration,
+    /// Never open on fewer failures than this within the window.
     pub max_failures: u32,
     /// Of the calls within the window, the share (0 to 1) that must have failed.
     pub failure_ratio: f64,
@@ -24,6 +26,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            window: Duration::from_secs(10),
             max_failures: 10,
             failure_ratio: 0.5,
             slow: Duration::from_secs(2),
@@ -74,7 +77,7 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, phase: Phase::Closed, generation: 0, window: Window::default() }
+        Self { config, phase: Phase::Closed, generation: 0, window: Window::new(config.window) }
     }
 
     pub(super) fn state(&self) -> State {
@@ -124,7 +127,7 @@ impl Machine {
                 *in_flight -= 1;
                 *succeeded += 1;
                 if *succeeded >= self.config.probes {
-                    self.window = Window::default();
+                    self.window = Window::new(self.config.window);
                     self.enter(Phase::Closed);
                 }
             }
@@ -154,40 +157,48 @@ impl Machine {
     }
 }
 
-/// Calls and failures of the last ten seconds, in one-second buckets.
-#[derive(Default)]
+/// Calls and failures of the recent past, in ten buckets.
 struct Window {
+    /// How long a bucket is.
+    slice: Duration,
     origin: Option<Instant>,
     buckets: [Bucket; 10],
 }
 
 #[derive(Clone, Copy, Default)]
 struct Bucket {
-    second: u64,
+    /// Since `origin`, in slices.
+    slice: u128,
     calls: u32,
     failures: u32,
 }
 
 impl Window {
+    fn new(length: Duration) -> Self {
+        let slice = (length / 10).max(Duration::from_millis(1));
+        Self { slice, origin: None, buckets: Default::default() }
+    }
+
     fn count(&mut self, now: Instant, failed: bool) {
-        let second = self.second(now);
-        let bucket = &mut self.buckets[(second % 10) as usize];
-        if bucket.second != second {
-            *bucket = Bucket { second, ..Bucket::default() };
+        let slice = self.slice(now);
+        let bucket = &mut self.buckets[(slice % 10) as usize];
+        if bucket.slice != slice {
+            *bucket = Bucket { slice, ..Bucket::default() };
         }
         bucket.calls = bucket.calls.saturating_add(1);
         bucket.failures = bucket.failures.saturating_add(failed.into());
     }
 
     fn sum(&mut self, now: Instant) -> (u32, u32) {
-        let second = self.second(now);
-        let recent = self.buckets.iter().filter(|bucket| bucket.second + 10 > second);
+        let slice = self.slice(now);
+        let recent = self.buckets.iter().filter(|bucket| bucket.slice + 10 > slice);
         recent.fold((0, 0), |(calls, failures), bucket| {
             (calls.saturating_add(bucket.calls), failures.saturating_add(bucket.failures))
         })
     }
 
-    fn second(&mut self, now: Instant) -> u64 {
-        now.duration_since(*self.origin.get_or_insert(now)).as_secs()
+    fn slice(&mut self, now: Instant) -> u128 {
+        let age = now.duration_since(*self.origin.get_or_insert(now));
+        age.as_nanos() / self.slice.as_nanos()
     }
 }
