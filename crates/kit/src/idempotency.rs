@@ -17,7 +17,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use crate::error::{Classify, Kind};
 use crate::postgres::{self, lock_id, query};
@@ -228,4 +228,26 @@ fn fingerprint(route: &str, request: &[u8]) -> [u8; 32] {
     let mut fingerprint = [0; 32];
     fingerprint.copy_from_slice(hash.finish().as_ref());
     fingerprint
+}
+
+/// Deletes keys older than 72 hours: longer than any client retries.
+pub async fn sweep(db: &PgPool) -> sqlx::Result<u64> {
+    let mut swept = 0;
+    loop {
+        let batch = query(
+            "idempotency_sweep",
+            sqlx::query!(
+                "DELETE FROM idempotency_key WHERE ctid = ANY (ARRAY(
+                     SELECT ctid FROM idempotency_key
+                     WHERE created_at < now() - interval '72 hours' LIMIT 1000))"
+            )
+            .execute(db),
+        )
+        .await?
+        .rows_affected();
+        swept += batch;
+        if batch == 0 {
+            return Ok(swept);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! An event is handled once, however often it is delivered.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::postgres::query;
@@ -19,4 +19,26 @@ pub async fn first_time(tx: &mut PgConnection, consumer: &str, event: Uuid) -> s
     )
     .await?;
     Ok(inserted.rows_affected() == 1)
+}
+
+/// Deletes rows older than 30 days. An event parked for longer must not be delivered any more.
+pub async fn prune(db: &PgPool) -> sqlx::Result<u64> {
+    let mut pruned = 0;
+    loop {
+        let batch = query(
+            "inbox_prune",
+            sqlx::query!(
+                "DELETE FROM inbox_message WHERE ctid = ANY (ARRAY(
+                     SELECT ctid FROM inbox_message
+                     WHERE received_at < now() - interval '30 days' LIMIT 1000))"
+            )
+            .execute(db),
+        )
+        .await?
+        .rows_affected();
+        pruned += batch;
+        if batch == 0 {
+            return Ok(pruned);
+        }
+    }
 }

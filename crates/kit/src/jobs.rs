@@ -1,20 +1,110 @@
 //! Scheduled jobs: one runner at a time across replicas, panics survived and counted.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use observability::metrics::{self, IntCounterVec};
+use observability::{Carrier, SpanKind, panics};
 use sqlx::PgPool;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// Runs `job` every `period` on the replica that holds the leader lock of `name`.
+use crate::postgres::Leader;
+use crate::{idempotency, inbox, outbox};
+
+/// How often a replica that does not lead looks whether it may.
+const ELECTION_PERIOD: Duration = Duration::from_secs(2);
+
+/// How often what is no longer needed is deleted.
+const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(10 * 60);
+
+static RUNS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    metrics::counter_vec(
+        "job_runs_total",
+        "Runs of scheduled jobs: ok, error or panic.",
+        &["job", "result"],
+    )
+});
+
+/// Runs `job` every `period` on the replica that holds the leader lock of `name`, until `stop`; a run
+/// that has begun is not cut off. Should the leader lose its connection during a run, another replica
+/// may begin one: a job must bear that.
 pub async fn every<F, Fut>(
-    _name: &'static str,
-    _period: Duration,
-    _db: PgPool,
-    _stop: CancellationToken,
-    _job: F,
+    name: &'static str,
+    period: Duration,
+    db: PgPool,
+    stop: CancellationToken,
+    job: F,
 ) where
     F: Fn() -> Fut + Send + Sync + 'static,
     Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
-    todo!()
+    panics::declare(name);
+    for result in ["ok", "error", "panic"] {
+        RUNS.with_label_values(&[name, result]);
+    }
+    while !stop.is_cancelled() {
+        match Leader::elect(&db, &["job", name]).await {
+            Ok(Some(leader)) => lead(leader, name, period, &stop, &job).await,
+            Ok(None) => {}
+            Err(error) => tracing::warn!(job = name, %error, "no leader election"),
+        }
+        let _ = stop.run_until_cancelled(sleep(ELECTION_PERIOD)).await;
+    }
+}
+
+/// Deletes what is kept for a time only: idempotency keys, delivered events, inbox rows.
+pub async fn housekeeping(db: PgPool, stop: CancellationToken) {
+    let pool = db.clone();
+    every("housekeeping", HOUSEKEEPING_PERIOD, db, stop, move || {
+        let db = pool.clone();
+        async move {
+            let keys = idempotency::sweep(&db).await?;
+            let events = outbox::prune(&db).await?;
+            let messages = inbox::prune(&db).await?;
+            tracing::info!(keys, events, messages, "housekeeping done");
+            Ok(())
+        }
+    })
+    .await;
+}
+
+async fn lead<F, Fut>(
+    mut leader: Leader,
+    name: &'static str,
+    period: Duration,
+    stop: &CancellationToken,
+    job: &F,
+) where
+    F: Fn() -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    while !stop.is_cancelled() {
+        if let Err(error) = leader.confirm().await {
+            tracing::warn!(job = name, %error, "leadership lost");
+            return;
+        }
+        let next = Instant::now() + period;
+        run(name, job).await;
+        let _ = stop.run_until_cancelled(sleep_until(next)).await;
+    }
+    leader.resign().await;
+}
+
+async fn run<F, Fut>(name: &'static str, job: &F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    // `async` first, so that a panic before the job's first await is caught as well.
+    let run = panics::catch(name, async { job().await });
+    let result = match Carrier::default().scope(name, SpanKind::Internal, run).await {
+        Ok(Ok(())) => "ok",
+        Ok(Err(error)) => {
+            tracing::error!(job = name, error = format!("{error:#}"), "job failed");
+            "error"
+        }
+        Err(_) => "panic", // the hook has logged it
+    };
+    RUNS.with_label_values(&[name, result]).inc();
 }

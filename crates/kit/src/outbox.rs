@@ -1,15 +1,19 @@
 //! Events leave through the outbox: written in the business transaction, delivered by the relay.
 
+mod relay;
+mod store;
+
+use std::fmt;
+
 use chrono::{DateTime, Utc};
-use observability::Carrier;
-use sqlx::{PgConnection, PgPool};
-use tokio_util::sync::CancellationToken;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::postgres::query;
+pub use relay::relay;
+pub use store::prune;
 
 /// Something that happened. `id` is stable across retries: consumers deduplicate by it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Event {
     pub id: Uuid,
     /// Events of one aggregate are delivered in order.
@@ -20,36 +24,24 @@ pub struct Event {
     pub occurred_at: DateTime<Utc>,
 }
 
+/// Without the payload, which may be about a person.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut event = f.debug_struct("Event");
+        event.field("id", &self.id).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
 /// Adds the event to the business transaction, with the current trace context.
 ///
 /// Events of one aggregate are ordered by publication. That is the order of their commits when the
 /// transaction holds a lock on the aggregate while it publishes, as one that changes it does.
 pub async fn publish(tx: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
-    let carrier = serde_json::to_value(Carrier::current()).unwrap_or_default();
-    query(
-        "outbox_publish",
-        sqlx::query!(
-            "INSERT INTO outbox_event (id, aggregate, kind, payload, carrier, occurred_at)
-             VALUES ($1, $2, $3, $4, $5, $6)",
-            event.id,
-            event.aggregate,
-            event.kind,
-            event.payload,
-            carrier,
-            event.occurred_at
-        )
-        .execute(tx),
-    )
-    .await?;
-    Ok(())
+    store::insert(tx, event).await
 }
 
-/// Delivers one event. An error or a panic means: try again later.
+/// Delivers one event, outside of any transaction. It is given 10 s; an error or a panic means: try
+/// again later. The consumer may see an event twice, and tells by its id.
 pub trait Deliver: Send + Sync + 'static {
     fn deliver(&self, event: &Event) -> impl Future<Output = anyhow::Result<()>> + Send;
-}
-
-/// Delivers committed events for ever, until `stop`.
-pub async fn relay(_db: PgPool, _deliver: impl Deliver, _stop: CancellationToken) {
-    todo!()
 }

@@ -1,6 +1,7 @@
 //! The connection pool: timeouts, metrics, the slow-query log, and what a database error means.
 
 mod failure;
+mod leader;
 mod pool;
 mod schema;
 
@@ -12,6 +13,7 @@ use observability::metrics::db;
 use sqlx::{PgPool, Postgres, Transaction};
 
 pub use failure::{code, constraint, kind};
+pub(crate) use leader::Leader;
 pub use pool::{connect, options};
 pub use schema::check as check_schema;
 

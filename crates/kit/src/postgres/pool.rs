@@ -48,6 +48,10 @@ pub async fn connect(
             ("statement_timeout", statement_timeout.as_str()),
             ("lock_timeout", "500ms"),
             ("idle_in_transaction_session_timeout", "5s"),
+            // A machine that vanished must not keep its locks for the two hours that TCP waits.
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
         ])
         .disable_statement_logging(); // `query` does it, without the parameters
     let mut first = wait_for_server(&connect).await?;

@@ -1,0 +1,259 @@
+//! The relay: one replica leads, reads committed events in order, and delivers them, several
+//! aggregates at a time. No transaction is open meanwhile.
+//!
+//! One leader, and not leases per event: a single reader keeps the order of an aggregate without
+//! further locks, a dead leader's lock is gone with its connection, and delivery waits for the network,
+//! not for a processor, so one process is enough.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use observability::metrics::{self, IntCounter, IntGauge};
+use observability::{SpanKind, panics};
+use sqlx::PgPool;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::store::{self, Due};
+use super::{Deliver, Event};
+use crate::breaker;
+use crate::postgres::Leader;
+
+/// How long an event may wait before anybody looks. A poll of an empty outbox reads one index page, so
+/// this is simpler than LISTEN, and cannot miss a call.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How often a replica that does not lead looks whether it may.
+const ELECTION_PERIOD: Duration = Duration::from_millis(500);
+
+const GAUGE_PERIOD: Duration = Duration::from_secs(2);
+
+/// Aggregates delivered at the same time: half the connections of the pool.
+const CONCURRENCY: usize = 8;
+
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An event that failed this often, with its consumer there to hear it, is poison.
+const MAX_ATTEMPTS: i32 = 10;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// Between tries while the consumer is away. Short, so that a backlog drains as soon as it is back.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+
+static PENDING: LazyLock<IntGauge> =
+    LazyLock::new(|| metrics::gauge("outbox_pending", "Events not delivered yet, nor parked."));
+static OLDEST_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
+    metrics::gauge("outbox_oldest_age_seconds", "Age of the oldest event not delivered yet.")
+});
+static PARKED: LazyLock<IntCounter> = LazyLock::new(|| {
+    metrics::counter("outbox_parked_total", "Events given up on until a person has looked.")
+});
+static DELIVERED: LazyLock<IntCounter> =
+    LazyLock::new(|| metrics::counter("outbox_delivered_total", "Events delivered."));
+
+/// What panics in a `Deliver` are counted under.
+const ENDPOINT: &str = "outbox";
+
+/// Delivers committed events for ever, until `stop`; deliveries that have begun are not cut off.
+pub async fn relay(db: PgPool, deliver: impl Deliver, stop: CancellationToken) {
+    panics::declare(ENDPOINT);
+    LazyLock::force(&PARKED);
+    LazyLock::force(&DELIVERED);
+    let deliver = Arc::new(deliver);
+    let lead = async {
+        while !stop.is_cancelled() {
+            match Leader::elect(&db, &["outbox"]).await {
+                Ok(Some(leader)) => lead(leader, &db, &deliver, &stop).await,
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "no leader election for the outbox"),
+            }
+            let _ = stop.run_until_cancelled(sleep(ELECTION_PERIOD)).await;
+        }
+    };
+    tokio::join!(lead, measure(&db, &stop));
+}
+
+/// Every replica measures, so that a backlog is seen when nobody leads.
+async fn measure(db: &PgPool, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Ok(backlog) = store::backlog(db).await {
+            PENDING.set(backlog.pending);
+            OLDEST_AGE.set(backlog.oldest_age_seconds);
+        }
+        let _ = stop.run_until_cancelled(sleep(GAUGE_PERIOD)).await;
+    }
+}
+
+async fn lead<D: Deliver>(
+    mut leader: Leader,
+    db: &PgPool,
+    deliver: &Arc<D>,
+    stop: &CancellationToken,
+) {
+    let mut running = JoinSet::new();
+    let mut queue = VecDeque::new();
+    let mut busy = HashSet::new();
+    while !stop.is_cancelled() {
+        let mut pause = POLL;
+        if queue.is_empty() && running.len() < CONCURRENCY {
+            let asked = Instant::now();
+            let except: Vec<String> = busy.iter().cloned().collect();
+            match store::due(leader.connection(), &except).await {
+                Ok(due) => queue.extend(by_aggregate(due)),
+                Err(error) => {
+                    tracing::warn!(%error, "the outbox lost its leader");
+                    break;
+                }
+            }
+            // A long way through events that are held back is not gone ten times a second.
+            pause = pause.max(asked.elapsed() * 4);
+        }
+        while running.len() < CONCURRENCY
+            && let Some((aggregate, events)) = queue.pop_front()
+        {
+            busy.insert(aggregate.clone());
+            let (db, deliver) = (db.clone(), Arc::clone(deliver));
+            running.spawn(async move {
+                in_order(&db, &*deliver, events).await;
+                aggregate
+            });
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            Some(done) = running.join_next() => match done {
+                Ok(aggregate) => { busy.remove(&aggregate); }
+                Err(error) => tracing::error!(%error, "a delivery task died"),
+            },
+            () = sleep(pause) => {}
+        }
+    }
+    while running.join_next().await.is_some() {}
+    leader.resign().await;
+}
+
+/// The settled head of each aggregate, in order.
+fn by_aggregate(due: Vec<Due>) -> Vec<(String, Vec<Due>)> {
+    let mut groups: Vec<(String, Vec<Due>)> = Vec::new();
+    let mut index: HashMap<String, usize> = HashMap::new();
+    let mut unsettled: HashSet<String> = HashSet::new();
+    for due in due {
+        let aggregate = due.event.aggregate.clone();
+        if !due.settled {
+            unsettled.insert(aggregate);
+        } else if !unsettled.contains(&aggregate) {
+            let group = *index.entry(aggregate.clone()).or_insert_with(|| {
+                groups.push((aggregate, Vec::new()));
+                groups.len() - 1
+            });
+            groups[group].1.push(due);
+        }
+    }
+    groups
+}
+
+/// Delivers the events of one aggregate, up to the first that fails.
+async fn in_order<D: Deliver>(db: &PgPool, deliver: &D, events: Vec<Due>) {
+    for due in events {
+        let recorded = match attempt(deliver, &due).await {
+            Ok(()) => {
+                DELIVERED.inc();
+                store::delivered(db, due.position).await
+            }
+            Err(failure) => {
+                let recorded = record(db, &due, &failure).await;
+                if recorded.is_ok() {
+                    return;
+                }
+                recorded
+            }
+        };
+        if let Err(error) = recorded {
+            // It will be delivered again: at least once is the promise.
+            tracing::warn!(event = %due.event.id, %error, "a delivery could not be recorded");
+            return;
+        }
+    }
+}
+
+/// Why an event was not delivered, as it may be written down: no text from elsewhere.
+enum Failure {
+    /// The consumer is away. Says nothing about the event, so it is tried for ever.
+    Outage,
+    Refused,
+    Panicked,
+}
+
+impl Failure {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Outage => "consumer unavailable",
+            Self::Refused => "refused",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+async fn attempt<D: Deliver>(deliver: &D, due: &Due) -> Result<(), Failure> {
+    let Event { id, kind, .. } = &due.event;
+    let deliver = async {
+        let deliver = panics::catch(ENDPOINT, async { deliver.deliver(&due.event).await });
+        match timeout(DELIVERY_TIMEOUT, deliver).await {
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(error))) => {
+                let outage = is_outage(&error);
+                let error = format!("{error:#}");
+                tracing::warn!(event = %id, kind, outage, error, "event not delivered");
+                Err(if outage { Failure::Outage } else { Failure::Refused })
+            }
+            Ok(Err(_)) => Err(Failure::Panicked), // the hook has logged it
+            Err(_) => {
+                tracing::warn!(event = %id, kind, "event not delivered in time");
+                Err(Failure::Outage)
+            }
+        }
+    };
+    due.carrier.scope(format!("deliver {kind}"), SpanKind::Producer, deliver).await
+}
+
+async fn record(db: &PgPool, due: &Due, failure: &Failure) -> sqlx::Result<()> {
+    let why = failure.name();
+    let jitter = rand::random_range(0.5..1.5);
+    if matches!(failure, Failure::Outage) {
+        // Marked as failed, so that its aggregate waits, without using up its attempts.
+        let pause = OUTAGE_PAUSE.mul_f64(jitter);
+        return store::failed(db, due.position, due.attempts.max(1), why, pause).await;
+    }
+    let attempts = due.attempts + 1;
+    if attempts >= MAX_ATTEMPTS {
+        let Event { id, kind, .. } = &due.event;
+        store::parked(db, due.position, attempts, why).await?;
+        PARKED.inc();
+        tracing::error!(event = %id, kind, attempts, why, "event parked");
+        return Ok(());
+    }
+    let doublings = u32::try_from(attempts - 1).unwrap_or(0);
+    let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(doublings)).min(MAX_PAUSE);
+    store::failed(db, due.position, attempts, why, pause.mul_f64(jitter)).await
+}
+
+/// Whether a delivery failed for lack of a consumer rather than because of the event.
+fn is_outage(error: &anyhow::Error) -> bool {
+    use tonic::Code;
+    error.chain().any(|cause| {
+        cause.is::<breaker::Open>()
+            || cause.is::<std::io::Error>()
+            || cause.downcast_ref::<tonic::Status>().is_some_and(|status| {
+                matches!(
+                    status.code(),
+                    Code::Unavailable
+                        | Code::DeadlineExceeded
+                        | Code::ResourceExhausted
+                        | Code::Cancelled
+                )
+            })
+    })
+}

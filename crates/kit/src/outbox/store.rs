@@ -1,0 +1,197 @@
+//! The SQL of the outbox.
+
+use std::time::Duration;
+
+use observability::Carrier;
+use sqlx::postgres::types::PgInterval;
+use sqlx::{PgConnection, PgPool};
+
+use super::Event;
+use crate::postgres::query;
+
+/// How many rows one statement of [`prune`] deletes.
+const PRUNE_BATCH: i64 = 1000;
+
+/// How many events one poll takes.
+pub(super) const BATCH: i64 = 200;
+
+/// An event that may be delivered now, with how often that failed so far.
+pub(super) struct Due {
+    pub(super) position: i64,
+    pub(super) event: Event,
+    pub(super) carrier: Carrier,
+    pub(super) attempts: i32,
+    /// No transaction that could publish something earlier is still running.
+    pub(super) settled: bool,
+}
+
+pub(super) struct Backlog {
+    pub(super) pending: i64,
+    pub(super) oldest_age_seconds: i64,
+}
+
+pub(super) async fn insert(tx: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
+    let carrier = serde_json::to_value(Carrier::current()).unwrap_or_default();
+    query(
+        "outbox_publish",
+        sqlx::query!(
+            "INSERT INTO outbox_event (id, aggregate, kind, payload, carrier, occurred_at)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            event.id,
+            event.aggregate,
+            event.kind,
+            event.payload,
+            carrier,
+            event.occurred_at
+        )
+        .execute(tx),
+    )
+    .await?;
+    Ok(())
+}
+
+/// The first events that are due, in order, of aggregates that are neither in `busy` nor held back by
+/// an earlier event that failed. Each aggregate's events are there without a gap.
+pub(super) async fn due(leader: &mut PgConnection, busy: &[String]) -> sqlx::Result<Vec<Due>> {
+    let rows = query(
+        "outbox_due",
+        sqlx::query!(
+            r#"SELECT position, id, aggregate, kind, payload, carrier, occurred_at, attempts,
+                      xid < pg_snapshot_xmin(pg_current_snapshot()) AS "settled!"
+               FROM outbox_event e
+               WHERE delivered_at IS NULL AND parked_at IS NULL AND next_attempt_at <= now()
+                 AND aggregate <> ALL ($1)
+                 AND NOT EXISTS (
+                     SELECT FROM outbox_event earlier
+                     WHERE earlier.aggregate = e.aggregate AND earlier.position < e.position
+                       AND earlier.delivered_at IS NULL AND earlier.attempts > 0
+                       AND (earlier.parked_at IS NOT NULL OR earlier.next_attempt_at > now()))
+               ORDER BY position
+               LIMIT $2"#,
+            busy,
+            BATCH
+        )
+        .fetch_all(leader),
+    )
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Due {
+            position: row.position,
+            event: Event {
+                id: row.id,
+                aggregate: row.aggregate,
+                kind: row.kind,
+                payload: row.payload,
+                occurred_at: row.occurred_at,
+            },
+            carrier: serde_json::from_value(row.carrier).unwrap_or_default(),
+            attempts: row.attempts,
+            settled: row.settled,
+        })
+        .collect())
+}
+
+pub(super) async fn delivered(db: &PgPool, position: i64) -> sqlx::Result<()> {
+    query(
+        "outbox_delivered",
+        sqlx::query!(
+            "UPDATE outbox_event SET delivered_at = now(), attempts = attempts + 1, last_error = NULL
+             WHERE position = $1",
+            position
+        )
+        .execute(db),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Records a failure: `attempts` so far, why, and when to try again.
+pub(super) async fn failed(
+    db: &PgPool,
+    position: i64,
+    attempts: i32,
+    why: &str,
+    pause: Duration,
+) -> sqlx::Result<()> {
+    query(
+        "outbox_failed",
+        sqlx::query!(
+            "UPDATE outbox_event
+             SET attempts = $2, last_error = $3, next_attempt_at = clock_timestamp() + $4
+             WHERE position = $1",
+            position,
+            attempts,
+            why,
+            interval(pause)
+        )
+        .execute(db),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Gives up on an event until a person has looked at it. Its aggregate waits.
+pub(super) async fn parked(
+    db: &PgPool,
+    position: i64,
+    attempts: i32,
+    why: &str,
+) -> sqlx::Result<()> {
+    query(
+        "outbox_parked",
+        sqlx::query!(
+            "UPDATE outbox_event SET attempts = $2, last_error = $3, parked_at = now()
+             WHERE position = $1",
+            position,
+            attempts,
+            why
+        )
+        .execute(db),
+    )
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn backlog(db: &PgPool) -> sqlx::Result<Backlog> {
+    query(
+        "outbox_backlog",
+        sqlx::query_as!(
+            Backlog,
+            r#"SELECT count(*) AS "pending!",
+                      coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::bigint
+                          AS "oldest_age_seconds!"
+               FROM outbox_event WHERE delivered_at IS NULL AND parked_at IS NULL"#
+        )
+        .fetch_one(db),
+    )
+    .await
+}
+
+/// Deletes what was delivered more than 72 hours ago.
+pub async fn prune(db: &PgPool) -> sqlx::Result<u64> {
+    let mut pruned = 0;
+    loop {
+        let batch = query(
+            "outbox_prune",
+            sqlx::query!(
+                "DELETE FROM outbox_event WHERE position = ANY (ARRAY(
+                     SELECT position FROM outbox_event
+                     WHERE delivered_at < now() - interval '72 hours' LIMIT $1))",
+                PRUNE_BATCH
+            )
+            .execute(db),
+        )
+        .await?
+        .rows_affected();
+        pruned += batch;
+        if batch == 0 {
+            return Ok(pruned);
+        }
+    }
+}
+
+fn interval(pause: Duration) -> PgInterval {
+    let microseconds = i64::try_from(pause.as_micros()).unwrap_or(i64::MAX);
+    PgInterval { months: 0, days: 0, microseconds }
+}
