@@ -1,1 +1,23 @@
-//! auth
+//! Who somebody is, and how the other services can tell.
+//!
+//! A request crosses the modules in this order, and none of them looks back:
+//!
+//! * [`http`] and [`grpc`] turn a message into a command.
+//! * [`app`] runs the command in one transaction.
+//! * [`domain`] decides. It knows no clock, no database and no network.
+//! * [`store`] is the SQL.
+//!
+//! Beside them, [`hasher`] bounds what passwords cost and [`keyring`] keeps secrets secret.
+
+pub mod app;
+pub mod config;
+pub mod domain;
+pub mod grpc;
+pub mod hasher;
+pub mod http;
+pub mod keyring;
+mod metrics;
+mod store;
+
+/// The schema this service owns, embedded in the binary.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/auth");

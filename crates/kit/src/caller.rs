@@ -95,6 +95,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let verifier = parts.extensions.get::<Verifier>().ok_or(Refused::NoVerifier)?;
         let member = verifier.member(bearer(&parts.headers)?).await?;
+        observability::context::set_user(member.sub);
         Ok(Self { id: member.sub, roles: member.roles })
     }
 }
@@ -138,7 +139,7 @@ impl Classify for Refused {
             Self::Expired => "token_expired",
             Self::Forbidden => "forbidden",
             Self::KeysUnavailable => "keys_unavailable",
-            Self::NoVerifier => "internal",
+            Self::NoVerifier => "internal_error",
         }
         .into()
     }

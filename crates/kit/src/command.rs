@@ -11,6 +11,8 @@ use std::time::Duration;
 use observability::context::in_context;
 use tokio_util::task::TaskTracker;
 
+use crate::deadline;
+
 /// Every command that is running, so that a shutdown can wait for them.
 static RUNNING: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
@@ -21,7 +23,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match RUNNING.spawn(in_context(command)).await {
+    match RUNNING.spawn(deadline::carry(in_context(command))).await {
         Ok(output) => output,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),

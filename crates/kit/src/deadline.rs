@@ -23,3 +23,14 @@ pub fn current() -> Option<Instant> {
 pub fn remaining() -> Option<Duration> {
     current().map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }
+
+/// Takes the current deadline along into another task, as a plain `spawn` would not.
+pub(crate) fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let deadline = current();
+    async move {
+        match deadline {
+            Some(deadline) => DEADLINE.scope(deadline, work).await,
+            None => work.await,
+        }
+    }
+}

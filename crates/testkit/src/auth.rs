@@ -1,7 +1,8 @@
 //! An auth to fetch keys and service tokens from, when the real one is not what is tested.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kit::config;
 use proto::auth::v1::auth_server::{Auth, AuthServer};
@@ -18,19 +19,40 @@ use crate::tokens::Issuer;
 /// Publishes an issuer's keys and gives a service token to whoever asks. Cheap to clone.
 #[derive(Clone)]
 pub struct FakeAuth {
-    issuer: Issuer,
+    issuer: Arc<Mutex<Issuer>>,
+    token_seconds: Arc<AtomicU64>,
     issued: Arc<AtomicUsize>,
     asked_for_keys: Arc<AtomicUsize>,
 }
 
 impl FakeAuth {
     pub fn new(issuer: Issuer) -> Self {
-        Self { issuer, issued: Arc::default(), asked_for_keys: Arc::default() }
+        Self {
+            issuer: Arc::new(Mutex::new(issuer)),
+            token_seconds: Arc::new(AtomicU64::new(300)),
+            issued: Arc::default(),
+            asked_for_keys: Arc::default(),
+        }
+    }
+
+    /// From now on this issuer's keys and tokens, and no longer the first one's.
+    pub fn rotate_to(&self, issuer: Issuer) {
+        *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = issuer;
+    }
+
+    /// What it says about the tokens it gives out from now on, in whole seconds.
+    pub fn tokens_live_for(&self, life: Duration) {
+        self.token_seconds.store(life.as_secs(), Ordering::SeqCst);
+    }
+
+    /// To be served.
+    pub fn routes(&self) -> Routes {
+        Routes::new(AuthServer::new(self.clone()))
     }
 
     /// Serves on a free port.
     pub async fn listen(&self) -> Listening {
-        listen(Routes::new(AuthServer::new(self.clone()))).await
+        listen(self.routes()).await
     }
 
     /// How many service tokens it gave out.
@@ -41,6 +63,12 @@ impl FakeAuth {
     /// How often it was asked for its keys.
     pub fn asked_for_keys(&self) -> usize {
         self.asked_for_keys.load(Ordering::SeqCst)
+    }
+}
+
+impl FakeAuth {
+    fn issuer(&self) -> Issuer {
+        self.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -60,7 +88,7 @@ impl Auth for FakeAuth {
         _: Request<GetKeysRequest>,
     ) -> Result<Response<GetKeysResponse>, Status> {
         self.asked_for_keys.fetch_add(1, Ordering::SeqCst);
-        let keys = self.issuer.keys().into_iter();
+        let keys = self.issuer().keys().into_iter();
         let keys = keys.map(|(kid, public_key)| Key { kid, public_key }).collect();
         Ok(Response::new(GetKeysResponse { keys }))
     }
@@ -77,7 +105,8 @@ impl Auth for FakeAuth {
         request: Request<IssueServiceTokenRequest>,
     ) -> Result<Response<IssueServiceTokenResponse>, Status> {
         self.issued.fetch_add(1, Ordering::SeqCst);
-        let token = self.issuer.service(&request.into_inner().client_id);
-        Ok(Response::new(IssueServiceTokenResponse { token, expires_in: 300 }))
+        let token = self.issuer().service(&request.into_inner().client_id);
+        let expires_in = self.token_seconds.load(Ordering::SeqCst).try_into().unwrap_or(i64::MAX);
+        Ok(Response::new(IssueServiceTokenResponse { token, expires_in }))
     }
 }

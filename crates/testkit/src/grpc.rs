@@ -29,19 +29,27 @@ pub fn code(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
-/// A server on a free port of the loopback, until this is dropped.
+/// A server on the loopback, until this is dropped.
 pub struct Listening {
     pub url: String,
     _stop: DropGuard,
 }
 
-/// Serves routes over a real socket.
+/// Serves routes over a real socket, on a free port.
 ///
 /// # Panics
 /// When no port is free.
 pub async fn listen(routes: Routes) -> Listening {
-    let socket = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-    let url = format!("http://{}", socket.local_addr().expect("its address"));
+    listen_on(0, routes).await
+}
+
+/// Serves routes on this port of the loopback.
+///
+/// # Panics
+/// When the port is taken.
+pub async fn listen_on(port: u16, routes: Routes) -> Listening {
+    let socket = TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
+    let url = url(&socket);
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     tokio::spawn(
@@ -50,4 +58,34 @@ pub async fn listen(routes: Routes) -> Listening {
             .serve_with_incoming_shutdown(TcpIncoming::from(socket), stopped),
     );
     Listening { url, _stop: stop.drop_guard() }
+}
+
+/// Takes connections and never says a word: a peer that hangs.
+///
+/// # Panics
+/// When no port is free.
+pub async fn silent() -> Listening {
+    let socket = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let url = url(&socket);
+    let stop = CancellationToken::new();
+    tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+        let mut held = Vec::new();
+        while let Ok((connection, _)) = socket.accept().await {
+            held.push(connection);
+        }
+    }));
+    Listening { url, _stop: stop.drop_guard() }
+}
+
+/// A port that nobody listens on now, and its URL.
+///
+/// # Panics
+/// When no port is free.
+pub async fn free_port() -> (u16, String) {
+    let socket = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    (socket.local_addr().expect("its address").port(), url(&socket))
+}
+
+fn url(socket: &TcpListener) -> String {
+    format!("http://{}", socket.local_addr().expect("its address"))
 }

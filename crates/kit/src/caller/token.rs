@@ -38,7 +38,7 @@ pub struct Registered {
     iss: String,
     aud: String,
     /// Seconds since the Unix epoch, as are the other two.
-    pub exp: i64,
+    exp: i64,
     iat: i64,
     nbf: i64,
     jti: Uuid,
@@ -98,6 +98,11 @@ impl Member {
     ) -> Self {
         let registered = Registered::new::<Self>(now, expires, id);
         Self { registered, sub: member, sid: session, roles }
+    }
+
+    /// In seconds since the Unix epoch.
+    pub fn expires_at(&self) -> i64 {
+        self.registered.exp
     }
 }
 

@@ -1,5 +1,6 @@
 //! A channel to another service.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -7,11 +8,12 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::header::AUTHORIZATION;
+use observability::grpc::{Client, client_layer};
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint, Error};
-use tonic::{Code, Status};
-use tower::{Service, ServiceExt as _};
+use tonic::{Code, Status, TimeoutExpired};
+use tower::{Layer as _, Service, ServiceExt as _};
 
 use super::credentials::Credentials;
 use super::timeout;
@@ -26,14 +28,15 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// repeated does.
 #[derive(Clone)]
 pub struct Peer {
-    channel: Channel,
+    channel: Client<Channel>,
     credentials: Arc<Credentials>,
 }
 
 impl Peer {
     /// Connects lazily to `url` (http://host:port), and again whenever the connection is lost.
     pub fn new(url: &str, auth: &crate::config::Auth) -> anyhow::Result<Self> {
-        Ok(Self { channel: channel(url)?, credentials: Arc::new(Credentials::new(auth)?) })
+        let channel = client_layer().layer(channel(url)?);
+        Ok(Self { channel, credentials: Arc::new(Credentials::new(auth)?) })
     }
 
     async fn send(self, request: http::Request<Body>) -> Result<http::Response<Body>, Error> {
@@ -41,7 +44,14 @@ impl Peer {
         let by = Instant::now() + limit;
         let by = deadline::current().map_or(by, |outer| outer.min(by));
         let late = || Status::deadline_exceeded("no answer in time").into_http();
-        timeout_at(by, self.send_by(by, request)).await.unwrap_or_else(|_| Ok(late()))
+        match timeout_at(by, self.send_by(by, request)).await {
+            // tonic reads the header that we write, and would call it `Cancelled`.
+            Ok(Err(error)) if error.source().is_some_and(|e| e.is::<TimeoutExpired>()) => {
+                Ok(late())
+            }
+            Ok(result) => result,
+            Err(_) => Ok(late()),
+        }
     }
 
     async fn send_by(

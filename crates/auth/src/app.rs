@@ -1,0 +1,147 @@
+//! What may be asked of auth: one file per use case.
+
+mod housekeeping;
+mod introspect;
+mod keys;
+mod login;
+mod me;
+mod operate;
+mod register;
+mod service_token;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kit::caller::Verifier;
+use kit::error::Outcome;
+use kit::{Classify, Clock, Kind, idempotency, postgres};
+use sqlx::PgPool;
+use thiserror::Error;
+
+pub use introspect::Introspection;
+pub use keys::PublicKey;
+pub use login::{Login, Session};
+pub use me::Profile;
+pub use register::Register;
+pub use service_token::{ClientSecret, ServiceToken, WeakSecret};
+
+use crate::hasher::{self, Hasher};
+use crate::keyring::Keyring;
+use crate::metrics;
+use keys::Keys;
+
+/// Accounts, logins and tokens. Cheap to clone: each transport holds one.
+#[derive(Clone)]
+pub struct Auth {
+    db: PgPool,
+    clock: Clock,
+    hasher: Hasher,
+    keyring: Arc<Keyring>,
+    keys: Arc<Keys>,
+    verifier: Verifier,
+}
+
+impl Auth {
+    /// Loads the signing keys, or makes the first one.
+    pub async fn open(
+        db: PgPool,
+        clock: Clock,
+        hasher: Hasher,
+        keyring: Keyring,
+    ) -> anyhow::Result<Self> {
+        metrics::declare();
+        let keys = Keys::load(&db, &keyring, &clock).await?;
+        let verifier = Verifier::empty(clock.clone());
+        verifier.set_keys(keys.public().iter().map(PublicKey::to_pair).collect());
+        Ok(Self { db, clock, hasher, keyring: keyring.into(), keys: keys.into(), verifier })
+    }
+
+    /// Knows our own keys: for the routes of auth itself.
+    pub fn verifier(&self) -> Verifier {
+        self.verifier.clone()
+    }
+
+    /// What tokens are to be verified with.
+    pub fn public_keys(&self) -> &[PublicKey] {
+        self.keys.public()
+    }
+}
+
+#[derive(Debug, Error)]
+pub enum Error {
+    /// One error for an unknown address and a wrong password: nobody learns who is a member.
+    #[error("wrong e-mail address or password")]
+    InvalidCredentials,
+    #[error("too many attempts; try again later")]
+    TooManyAttempts { retry_after: Duration },
+    #[error("too many passwords to hash")]
+    Overloaded,
+    #[error("no such member")]
+    MemberNotFound,
+    #[error("unknown client or wrong secret")]
+    InvalidClient,
+    #[error("a password could not be hashed")]
+    Hash,
+    #[error("a token could not be signed: {0:#}")]
+    Sign(anyhow::Error),
+    #[error("keys to verify tokens with are missing")]
+    NoKeys,
+    #[error(transparent)]
+    Idempotency(#[from] idempotency::Error),
+    #[error("database failure")]
+    Database(#[from] sqlx::Error),
+}
+
+impl Classify for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::InvalidCredentials | Self::InvalidClient => Kind::Unauthenticated,
+            Self::TooManyAttempts { .. } => Kind::RateLimited,
+            Self::Overloaded => Kind::Unavailable,
+            Self::MemberNotFound => Kind::NotFound,
+            Self::Hash | Self::Sign(_) | Self::NoKeys => Kind::Internal,
+            Self::Idempotency(error) => error.kind(),
+            Self::Database(error) => postgres::kind(error),
+        }
+    }
+
+    fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::TooManyAttempts { .. } => "too_many_attempts",
+            Self::Overloaded => "auth_overloaded",
+            Self::MemberNotFound => "not_found",
+            Self::InvalidClient => "invalid_client",
+            Self::Hash | Self::Sign(_) | Self::NoKeys => "internal_error",
+            Self::Idempotency(error) => return error.code(),
+            Self::Database(error) => return postgres::code(error),
+        })
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyAttempts { retry_after } => Some(*retry_after),
+            Self::Idempotency(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self {
+            // Refused before anything was begun.
+            Self::Overloaded => Outcome::None,
+            Self::Idempotency(error) => error.outcome(),
+            _ => self.kind().outcome(),
+        }
+    }
+}
+
+impl From<hasher::Failure> for Error {
+    fn from(failure: hasher::Failure) -> Self {
+        match failure {
+            hasher::Failure::Overloaded => Self::Overloaded,
+            hasher::Failure::Broken => Self::Hash,
+        }
+    }
+}

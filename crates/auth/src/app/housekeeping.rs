@@ -1,0 +1,50 @@
+use std::time::Duration;
+
+use kit::jobs;
+use observability::task::supervise;
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use super::Auth;
+use crate::metrics;
+use crate::store::{attempts, sessions};
+
+/// How old the gauge of active sessions may be.
+const COUNT_PERIOD: Duration = Duration::from_secs(15);
+const FORGET_PERIOD: Duration = Duration::from_mins(10);
+
+impl Auth {
+    /// What nobody asks for and has to be done all the same, until `stop`.
+    pub fn keep_house(&self, stop: &CancellationToken) {
+        let auth = self.clone();
+        tokio::spawn(supervise("count_sessions", stop.clone(), move || {
+            let auth = auth.clone();
+            async move { auth.count_sessions().await }
+        }));
+        let auth = self.clone();
+        let forget = move || {
+            let auth = auth.clone();
+            async move { auth.forget().await }
+        };
+        tokio::spawn(jobs::every("forget", FORGET_PERIOD, self.db.clone(), stop.clone(), forget));
+    }
+
+    /// In every replica, as each is scraped by itself.
+    async fn count_sessions(&self) -> anyhow::Result<()> {
+        let mut tick = interval(COUNT_PERIOD);
+        loop {
+            tick.tick().await;
+            let mut conn = self.db.acquire().await?;
+            metrics::ACTIVE_SESSIONS.set(sessions::count_active(&mut conn).await?);
+        }
+    }
+
+    /// Deletes what counts for nothing any more.
+    async fn forget(&self) -> anyhow::Result<()> {
+        let mut conn = self.db.acquire().await?;
+        let attempts = attempts::forget(&mut conn).await?;
+        let sessions = sessions::forget(&mut conn).await?;
+        tracing::debug!(attempts, sessions, "forgot what is over");
+        Ok(())
+    }
+}

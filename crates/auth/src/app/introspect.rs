@@ -1,0 +1,41 @@
+use kit::caller::{Refused, Role};
+use uuid::Uuid;
+
+use super::{Auth, Error};
+use crate::metrics;
+use crate::store::sessions;
+
+/// What a valid access token says.
+#[derive(Debug)]
+pub struct Introspection {
+    pub member_id: Uuid,
+    pub roles: Vec<Role>,
+    /// Seconds since the Unix epoch.
+    pub expires_at: i64,
+}
+
+impl Auth {
+    /// What the token says, if it is valid right now: well signed, and its session has not ended.
+    pub async fn introspect(&self, token: &str) -> Result<Option<Introspection>, Error> {
+        let claims = match self.verifier.member(token).await {
+            Ok(claims) => claims,
+            Err(Refused::Expired) => {
+                metrics::validation("expired");
+                return Ok(None);
+            }
+            Err(Refused::Invalid | Refused::Forbidden) => {
+                metrics::validation("invalid");
+                return Ok(None);
+            }
+            Err(Refused::KeysUnavailable | Refused::NoVerifier) => return Err(Error::NoKeys),
+        };
+        let mut conn = self.db.acquire().await?;
+        if !sessions::is_active(&mut conn, claims.sid, claims.sub).await? {
+            metrics::validation("expired");
+            return Ok(None);
+        }
+        metrics::validation("valid");
+        let expires_at = claims.expires_at();
+        Ok(Some(Introspection { member_id: claims.sub, roles: claims.roles, expires_at }))
+    }
+}

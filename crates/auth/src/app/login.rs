@@ -1,0 +1,104 @@
+use kit::caller::Role;
+use kit::caller::token::Member;
+use kit::{command, postgres};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{Auth, Error};
+use crate::domain::{ACCESS_TOKEN_LIFE, ATTEMPTS, Email, Guess, WINDOW};
+use crate::store::attempts::{self, Attempt};
+use crate::store::members::{self, Credentials};
+use crate::store::sessions;
+use crate::{hasher, metrics};
+
+/// Proves who one is.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub email: Email,
+    pub password: Guess,
+}
+
+/// A member who is signed in.
+#[derive(Debug)]
+pub struct Session {
+    pub member_id: Uuid,
+    pub access_token: SecretString,
+}
+
+impl Auth {
+    /// Takes no idempotency key: it hands out a credential, and the first answer would have to be
+    /// kept to be repeated. Logging in twice is two sessions.
+    pub async fn login(&self, command: Login) -> Result<Session, Error> {
+        let timer = metrics::LOGIN_DURATION.start_timer();
+        let auth = self.clone();
+        let outcome = command::run(async move { auth.sign_in(command).await }).await;
+        timer.observe_duration();
+        metrics::login(&outcome);
+        outcome
+    }
+
+    /// An unknown address takes the same steps as a known one, at the same cost.
+    async fn sign_in(&self, Login { email, password }: Login) -> Result<Session, Error> {
+        let mut conn = self.db.acquire().await?;
+        let account = self.keyring.blind("login", email.as_str().as_bytes());
+        let attempt = match attempts::reserve(&mut conn, account, ATTEMPTS, WINDOW).await? {
+            Some(attempt) => attempt,
+            None => {
+                metrics::failed_attempt("account_locked");
+                let retry_after = attempts::wait(&mut conn, account).await?;
+                return Err(Error::TooManyAttempts { retry_after });
+            }
+        };
+        let known = members::credentials(&mut conn, &email).await?;
+        drop(conn); // others need it while we hash
+
+        let hash = known.as_ref().map(|known| known.hash.clone());
+        match (self.hasher.verify(password, hash).await, known) {
+            (Ok(true), Some(member)) => self.begin_session(member, &attempt).await,
+            (Ok(_), known) => self.refuse(known, &attempt).await,
+            (Err(failure), _) => self.not_checked(failure, &attempt).await,
+        }
+    }
+
+    async fn begin_session(
+        &self,
+        member: Credentials,
+        attempt: &Attempt,
+    ) -> Result<Session, Error> {
+        let Credentials { member_id, roles, .. } = member;
+        let (session, token, now) = (self.clock.id(), self.clock.id(), self.clock.now());
+        let expires = now + ACCESS_TOKEN_LIFE;
+        let claims = Member::new(member_id, session, with_member(&roles), token, now, expires);
+        let access_token = self.keys.signer().sign(&claims).map_err(Error::Sign)?;
+
+        let mut tx = postgres::begin(&self.db).await?;
+        attempts::succeeded(&mut tx, attempt).await?;
+        sessions::begin(&mut tx, session, member_id, now, expires).await?;
+        postgres::commit(tx).await?;
+        tracing::info!(member_id = %member_id, session_id = %session, "signed in");
+        Ok(Session { member_id, access_token: access_token.into() })
+    }
+
+    async fn refuse<T>(&self, known: Option<Credentials>, attempt: &Attempt) -> Result<T, Error> {
+        let mut conn = self.db.acquire().await?;
+        attempts::failed(&mut conn, attempt).await?;
+        metrics::failed_attempt(if known.is_some() { "wrong_password" } else { "user_not_found" });
+        Err(Error::InvalidCredentials)
+    }
+
+    async fn not_checked<T>(
+        &self,
+        failure: hasher::Failure,
+        attempt: &Attempt,
+    ) -> Result<T, Error> {
+        let mut conn = self.db.acquire().await?;
+        attempts::returned(&mut conn, attempt).await?;
+        Err(failure.into())
+    }
+}
+
+/// Everybody is a member; what is stored comes on top.
+pub(super) fn with_member(stored: &[String]) -> Vec<Role> {
+    let stored = stored.iter().filter_map(|role| role.parse().ok());
+    std::iter::once(Role::Member).chain(stored).collect()
+}

@@ -1,0 +1,69 @@
+use std::time::Duration;
+
+use kit::caller::token::Service;
+use kit::postgres;
+use ring::hmac;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Auth, Error};
+use crate::domain::SERVICE_TOKEN_LIFE;
+use crate::keyring::random;
+use crate::store::clients::{self, SecretHash};
+
+/// The secret of a service, long enough that nobody can try them all.
+#[derive(Clone, Debug)]
+pub struct ClientSecret(SecretString);
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a client secret has at least 32 bytes")]
+pub struct WeakSecret;
+
+impl ClientSecret {
+    pub fn new(text: SecretString) -> Result<Self, WeakSecret> {
+        if text.expose_secret().len() < 32 { Err(WeakSecret) } else { Ok(Self(text)) }
+    }
+}
+
+/// A token that a service identifies itself with to the others.
+#[derive(Debug)]
+pub struct ServiceToken {
+    pub token: SecretString,
+    pub expires_in: Duration,
+}
+
+impl Auth {
+    /// Client credentials: the secret against a short-lived token.
+    pub async fn service_token(
+        &self,
+        client: &str,
+        secret: &SecretString,
+    ) -> Result<ServiceToken, Error> {
+        let mut conn = self.db.acquire().await?;
+        let kept = clients::secret(&mut conn, client).await?.ok_or(Error::InvalidClient)?;
+        drop(conn);
+        // In constant time.
+        hmac::verify(&salted(&kept.salt), secret.expose_secret().as_bytes(), &kept.hash)
+            .map_err(|_| Error::InvalidClient)?;
+
+        let (id, now) = (self.clock.id(), self.clock.now());
+        let claims = Service::new(client.to_owned(), id, now, now + SERVICE_TOKEN_LIFE);
+        let token = self.keys.signer().sign(&claims).map_err(Error::Sign)?;
+        Ok(ServiceToken { token: token.into(), expires_in: SERVICE_TOKEN_LIFE })
+    }
+
+    /// Creates the client, or replaces its secret. Tokens it has stay valid until they expire.
+    pub async fn put_client(&self, client: &str, secret: &ClientSecret) -> anyhow::Result<()> {
+        let salt: [u8; 16] = random()?;
+        let hash = hmac::sign(&salted(&salt), secret.0.expose_secret().as_bytes());
+        let hash = SecretHash { salt: salt.to_vec(), hash: hash.as_ref().to_vec() };
+        let mut tx = postgres::begin(&self.db).await?;
+        clients::put(&mut tx, client, &hash, self.clock.now()).await?;
+        postgres::commit(tx).await?;
+        tracing::info!(client_id = client, "the client has this secret now");
+        Ok(())
+    }
+}
+
+fn salted(salt: &[u8]) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, salt)
+}

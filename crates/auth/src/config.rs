@@ -1,0 +1,64 @@
+//! Everything an operator may set, read once at start.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use kit::caller::Role;
+use kit::config::{Listen, Postgres, Redis};
+use secrecy::SecretString;
+
+/// Accounts, logins and tokens.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "auth", version)]
+pub struct Config {
+    #[command(flatten)]
+    pub listen: Listen,
+    #[command(flatten)]
+    pub postgres: Postgres,
+    #[command(flatten)]
+    pub redis: Redis,
+    #[command(flatten)]
+    pub observability: observability::Config,
+    /// Seals the signing keys in the database: at least 32 bytes, in base64 or hexadecimal.
+    #[arg(long, env = "AUTH_KEY_ENCRYPTION_KEY", hide_env_values = true)]
+    pub auth_key_encryption_key: SecretString,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The last two are run beside the service, in its environment.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Runs the service, which is what happens without a command.
+    Serve,
+    /// Gives a member a role.
+    Grant(Grant),
+    /// Creates a service client, or replaces its secret.
+    Client(Client),
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Grant {
+    /// The address the member registered with.
+    #[arg(long)]
+    pub email: String,
+    /// staff, merchant_admin or operator.
+    #[arg(long)]
+    pub role: Role,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Client {
+    /// The service's name, such as `booking`.
+    #[arg(long)]
+    pub id: String,
+    /// A file that holds the secret: at least 32 bytes, best from a random source.
+    #[arg(long)]
+    pub secret_file: PathBuf,
+}
+
+impl kit::run::Config for Config {
+    fn observability(&self) -> &observability::Config {
+        &self.observability
+    }
+}

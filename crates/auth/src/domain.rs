@@ -1,0 +1,24 @@
+//! What may be an address, a password and a name, and how many guesses one gets.
+
+mod email;
+mod name;
+mod password;
+
+use std::time::Duration;
+
+pub use email::{Email, InvalidEmail};
+pub use name::{DisplayName, InvalidName};
+pub use password::{Guess, InvalidPassword, Password};
+
+/// How many wrong guesses one address gets in a [`WINDOW`].
+pub const ATTEMPTS: i32 = 5;
+
+/// Begins with the first guess. Refused guesses do not prolong it, or anybody could lock out the
+/// owner for ever.
+pub const WINDOW: Duration = Duration::from_mins(15);
+
+/// How long an access token is valid: what a stolen one is worth.
+pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_mins(5);
+
+/// How long a service's token is valid.
+pub const SERVICE_TOKEN_LIFE: Duration = Duration::from_mins(5);

@@ -1,0 +1,94 @@
+use secrecy::{ExposeSecret as _, SecretString};
+use thiserror::Error;
+
+/// The longest password in bytes. Hashing reads all of it, so there has to be an end.
+const MAX: usize = 1024;
+const MIN: usize = 8;
+
+/// A password that may be chosen: 8 to 1024 bytes of any Unicode, never truncated.
+#[derive(Clone, Debug)]
+pub struct Password(SecretString);
+
+/// What somebody says the password is. Any length up to the longest: the rules for choosing one may
+/// grow, and an old password must still open its account.
+#[derive(Clone, Debug)]
+pub struct Guess(SecretString);
+
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum InvalidPassword {
+    #[error("a password has at least 8 bytes")]
+    TooShort,
+    #[error("a password has at most 1024 bytes")]
+    TooLong,
+    #[error("a password has no NUL character")]
+    Nul,
+}
+
+impl InvalidPassword {
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooShort => "password_too_short",
+            Self::TooLong => "password_too_long",
+            Self::Nul => "invalid_character",
+        }
+    }
+}
+
+impl Password {
+    pub fn new(text: SecretString) -> Result<Self, InvalidPassword> {
+        let bytes = text.expose_secret().as_bytes();
+        if bytes.len() < MIN {
+            return Err(InvalidPassword::TooShort);
+        }
+        if bytes.len() > MAX {
+            return Err(InvalidPassword::TooLong);
+        }
+        // Some hash functions stop at it; ours does not, and one day it may be another one.
+        if bytes.contains(&0) {
+            return Err(InvalidPassword::Nul);
+        }
+        Ok(Self(text))
+    }
+
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
+    }
+}
+
+impl Guess {
+    pub fn new(text: SecretString) -> Result<Self, InvalidPassword> {
+        if text.expose_secret().len() > MAX {
+            return Err(InvalidPassword::TooLong);
+        }
+        Ok(Self(text))
+    }
+
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<(), InvalidPassword> {
+        Password::new(text.to_owned().into()).map(drop)
+    }
+
+    #[test]
+    fn a_password_is_8_to_1024_bytes_of_anything() {
+        assert_eq!(check("1234567"), Err(InvalidPassword::TooShort));
+        assert_eq!(check("        "), Ok(()));
+        assert_eq!(check("🦀🦀"), Ok(()));
+        assert_eq!(check(&"x".repeat(1024)), Ok(()));
+        assert_eq!(check(&"x".repeat(1025)), Err(InvalidPassword::TooLong));
+        assert_eq!(check("12345678\0"), Err(InvalidPassword::Nul));
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let password = Password::new("correct horse".to_owned().into()).unwrap();
+        assert!(!format!("{password:?}").contains("correct"));
+    }
+}

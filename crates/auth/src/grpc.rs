@@ -1,0 +1,73 @@
+//! What the other services need, over gRPC.
+
+use kit::ApiError;
+use kit::grpc::Allowlist;
+use proto::auth::v1::auth_server::{Auth as Rpc, AuthServer};
+use proto::auth::v1::{
+    GetKeysRequest, GetKeysResponse, IssueServiceTokenRequest, IssueServiceTokenResponse, Key,
+    ValidateTokenRequest, ValidateTokenResponse,
+};
+use secrecy::ExposeSecret as _;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+use crate::app::{Auth, Introspection};
+
+/// The first two are how a service gets to have a token at all.
+const ALLOW: Allowlist = &[
+    ("/auth.v1.Auth/GetKeys", &["*"]),
+    ("/auth.v1.Auth/IssueServiceToken", &["*"]),
+    ("/auth.v1.Auth/ValidateToken", &["booking", "incidents", "points"]),
+];
+
+pub fn routes(auth: Auth) -> Routes {
+    let verifier = auth.verifier();
+    kit::grpc::guard(Routes::new(AuthServer::new(Server(auth))), verifier, ALLOW)
+}
+
+struct Server(Auth);
+
+#[tonic::async_trait]
+impl Rpc for Server {
+    async fn get_keys(
+        &self,
+        _: Request<GetKeysRequest>,
+    ) -> Result<Response<GetKeysResponse>, Status> {
+        let keys = self.0.public_keys().iter().map(|key| key.to_pair());
+        let keys = keys.map(|(kid, public_key)| Key { kid, public_key }).collect();
+        Ok(Response::new(GetKeysResponse { keys }))
+    }
+
+    async fn validate_token(
+        &self,
+        request: Request<ValidateTokenRequest>,
+    ) -> Result<Response<ValidateTokenResponse>, Status> {
+        let token = request.into_inner().token;
+        let known = self.0.introspect(&token).await.map_err(ApiError::from)?;
+        Ok(Response::new(known.map(ValidateTokenResponse::from).unwrap_or_default()))
+    }
+
+    async fn issue_service_token(
+        &self,
+        request: Request<IssueServiceTokenRequest>,
+    ) -> Result<Response<IssueServiceTokenResponse>, Status> {
+        let IssueServiceTokenRequest { client_id, client_secret } = request.into_inner();
+        let issued = self.0.service_token(&client_id, &client_secret.into()).await;
+        let issued = issued.map_err(ApiError::from)?;
+        Ok(Response::new(IssueServiceTokenResponse {
+            token: issued.token.expose_secret().to_owned(),
+            expires_in: issued.expires_in.as_secs().try_into().unwrap_or(i64::MAX),
+        }))
+    }
+}
+
+impl From<Introspection> for ValidateTokenResponse {
+    fn from(known: Introspection) -> Self {
+        Self {
+            active: true,
+            member_id: known.member_id.to_string(),
+            roles: known.roles.iter().map(|role| role.as_str().to_owned()).collect(),
+            expires_at: known.expires_at,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Argon2id, bounded: hashing is the most expensive thing a stranger can make us do.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
+use observability::context;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::domain::{Guess, Password};
+use crate::metrics;
+
+/// How many may wait for each core. A hash takes some 25 ms, so that the last in line waits half a
+/// second; whoever comes after is told to come back.
+const QUEUE_PER_CORE: usize = 20;
+
+/// Hashed against when there is no such member, so that an unknown address costs the same.
+const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBvdGhlciBzYWx0$\
+                     w8FDYuD8ogI0505xnaJFIKZXSBaYCiQI0tS+OsH9Ms0";
+
+/// As many hashes at a time as there are cores. Cheap to clone.
+#[derive(Clone)]
+pub struct Hasher {
+    cores: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Too many are waiting already.
+    #[error("too many passwords to hash")]
+    Overloaded,
+    #[error("a password could not be hashed")]
+    Broken,
+}
+
+impl Hasher {
+    pub fn new() -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self::with(cores, cores * QUEUE_PER_CORE)
+    }
+
+    /// So many at a time, and so many waiting.
+    pub fn with(cores: usize, waiting: usize) -> Self {
+        let (cores, places) = (Semaphore::new(cores), Semaphore::new(cores + waiting));
+        Self { cores: Arc::new(cores), places: Arc::new(places) }
+    }
+
+    /// A hash to keep: Argon2id, 19 MiB, two passes, one lane, as OWASP and ASVS ask for.
+    pub async fn hash(&self, password: Password) -> Result<String, Failure> {
+        let hash = move || argon2().hash_password(password.expose()).map(|hash| hash.to_string());
+        self.run(hash).await?.map_err(|_| Failure::Broken)
+    }
+
+    /// Whether the guess is right. Without a hash it never is, and takes as long to find out.
+    pub async fn verify(&self, guess: Guess, hash: Option<String>) -> Result<bool, Failure> {
+        let known = hash.is_some();
+        let verify = move || {
+            let hash = hash.as_deref().unwrap_or(DUMMY);
+            let hash = PasswordHash::new(hash).map_err(|_| Failure::Broken)?;
+            Ok(argon2().verify_password(guess.expose(), &hash).is_ok() && known)
+        };
+        self.run(verify).await?
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let place =
+            Arc::clone(&self.places).try_acquire_owned().map_err(|_| Failure::Overloaded)?;
+        let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Failure::Broken)?;
+        // The permits move into the blocking task. It cannot be canceled; were they left behind in a
+        // future that can, clients that hang up would start more hashes than there are cores.
+        let held: [OwnedSemaphorePermit; 2] = [place, core];
+        let task = context::spawn_blocking(move || {
+            let _held = held;
+            let _timer = metrics::HASH_DURATION.start_timer();
+            work()
+        });
+        task.await.map_err(|_| Failure::Broken)
+    }
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// 19456 KiB, t=2, p=1 are the crate's defaults; written out, so that an update cannot weaken them.
+fn argon2() -> Argon2<'static> {
+    let params = argon2::Params::new(19_456, 2, 1, None).unwrap_or_default();
+    Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guess(text: &str) -> Guess {
+        Guess::new(text.to_owned().into()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_verifies() {
+        let hasher = Hasher::with(1, 1);
+        let hash = hasher.hash(Password::new("12345678".to_owned().into()).unwrap()).await.unwrap();
+
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(hasher.verify(guess("12345678"), Some(hash.clone())).await.unwrap());
+        assert!(!hasher.verify(guess("12345679"), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn without_a_hash_nothing_is_right_and_it_is_computed_all_the_same() {
+        let before = metrics::HASH_DURATION.get_sample_count();
+        assert!(!Hasher::with(1, 1).verify(guess("12345678"), None).await.unwrap());
+        assert_eq!(metrics::HASH_DURATION.get_sample_count(), before + 1);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once() {
+        let hasher = Hasher::with(1, 1);
+        let calls = (0..3).map(|_| hasher.verify(guess("12345678"), None));
+        let results = futures::future::join_all(calls).await;
+        let refused = results.iter().filter(|r| matches!(r, Err(Failure::Overloaded)));
+        assert_eq!(refused.count(), 1);
+    }
+}

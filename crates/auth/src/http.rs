@@ -1,0 +1,179 @@
+//! The public API, as JSON over HTTP.
+
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kit::error::Fields;
+use kit::http::Command;
+use kit::idempotency::Answer;
+use kit::{ApiError, Caller};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::app::{Auth, Login, Profile, PublicKey, Register, Session};
+use crate::domain::{ACCESS_TOKEN_LIFE, DisplayName, Email, Guess, Password};
+
+#[derive(OpenApi)]
+#[openapi(info(title = "auth", description = "Accounts, logins and tokens."))]
+struct Api;
+
+pub fn router(auth: Auth) -> Router {
+    let verifier = auth.verifier();
+    let (routes, api) = OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(register))
+        .routes(routes!(login))
+        .routes(routes!(me))
+        .routes(routes!(jwks))
+        .with_state(auth)
+        .split_for_parts();
+    kit::http::edge(routes, api, verifier)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RegisterBody {
+    #[schema(format = "email", max_length = 254)]
+    email: String,
+    /// 8 to 1024 bytes of any Unicode.
+    #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
+    password: SecretString,
+    #[schema(min_length = 1, max_length = 100)]
+    display_name: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LoginBody {
+    #[schema(format = "email", max_length = 254)]
+    email: String,
+    #[schema(value_type = String, format = "password", max_length = 1024)]
+    password: SecretString,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Accepted {
+    /// Always `accepted`.
+    status: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+struct TokenReply {
+    access_token: String,
+    /// Always `Bearer`.
+    token_type: &'static str,
+    /// Seconds.
+    expires_in: u64,
+    member_id: Uuid,
+}
+
+/// RFC 7517.
+#[derive(Serialize, ToSchema)]
+struct KeySet {
+    keys: Vec<Jwk>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Jwk {
+    kty: &'static str,
+    crv: &'static str,
+    alg: &'static str,
+    #[serde(rename = "use")]
+    purpose: &'static str,
+    kid: String,
+    x: String,
+}
+
+/// Opens an account. The answer does not say whether the address was known already.
+#[utoipa::path(
+    post, path = "/v1/register", request_body = RegisterBody,
+    responses((status = 202, body = Accepted)),
+)]
+async fn register(
+    State(auth): State<Auth>,
+    Command { key, body }: Command<RegisterBody>,
+) -> Result<Answer, ApiError> {
+    Ok(auth.register(body.try_into()?, key).await?)
+}
+
+/// Exchanges an address and its password for an access token. Needs no `Idempotency-Key`.
+#[utoipa::path(
+    post, path = "/v1/login", request_body = LoginBody,
+    responses((status = 200, body = TokenReply)),
+)]
+async fn login(
+    State(auth): State<Auth>,
+    kit::http::Json(body): kit::http::Json<LoginBody>,
+) -> Result<Response, ApiError> {
+    let session = auth.login(body.try_into()?).await?;
+    Ok(([(CACHE_CONTROL, "no-store")], Json(TokenReply::from(session))).into_response())
+}
+
+/// The caller's own profile.
+#[utoipa::path(get, path = "/v1/me", responses((status = 200, body = Profile)))]
+async fn me(State(auth): State<Auth>, caller: Caller) -> Result<Response, ApiError> {
+    let profile = auth.profile(caller.id).await?;
+    Ok(([(CACHE_CONTROL, "no-store")], Json(profile)).into_response())
+}
+
+/// The keys that access tokens are signed with.
+#[utoipa::path(get, path = "/.well-known/jwks.json", responses((status = 200, body = KeySet)))]
+async fn jwks(State(auth): State<Auth>) -> Response {
+    let keys = auth.public_keys().iter().map(Jwk::from).collect();
+    ([(CACHE_CONTROL, "public, max-age=60")], Json(KeySet { keys })).into_response()
+}
+
+impl TryFrom<RegisterBody> for Register {
+    type Error = ApiError;
+
+    fn try_from(body: RegisterBody) -> Result<Self, ApiError> {
+        let mut fields = Fields::new();
+        let email = fields.check("email", "invalid_email", Email::parse(&body.email));
+        let password = Password::new(body.password)
+            .map_err(|error| fields.add("password", error.code(), error));
+        let display_name = DisplayName::new(&body.display_name)
+            .map_err(|error| fields.add("display_name", error.code(), error));
+        fields.done(|| {
+            let (password, display_name) = (password.ok()?, display_name.ok()?);
+            Some(Self { email: email?, password, display_name })
+        })
+    }
+}
+
+impl TryFrom<LoginBody> for Login {
+    type Error = ApiError;
+
+    fn try_from(body: LoginBody) -> Result<Self, ApiError> {
+        let mut fields = Fields::new();
+        let email = fields.check("email", "invalid_email", Email::parse(&body.email));
+        let password =
+            Guess::new(body.password).map_err(|error| fields.add("password", error.code(), error));
+        fields.done(|| Some(Self { email: email?, password: password.ok()? }))
+    }
+}
+
+impl From<Session> for TokenReply {
+    fn from(session: Session) -> Self {
+        Self {
+            access_token: session.access_token.expose_secret().to_owned(),
+            token_type: "Bearer",
+            expires_in: ACCESS_TOKEN_LIFE.as_secs(),
+            member_id: session.member_id,
+        }
+    }
+}
+
+/// RFC 8037.
+impl From<&PublicKey> for Jwk {
+    fn from(key: &PublicKey) -> Self {
+        let x = URL_SAFE_NO_PAD.encode(&key.bytes);
+        let kid = key.kid.clone();
+        Self { kty: "OKP", crv: "Ed25519", alg: "EdDSA", purpose: "sig", kid, x }
+    }
+}

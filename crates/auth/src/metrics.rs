@@ -1,0 +1,86 @@
+//! What operators watch. Names and labels are fixed by requirement O3.
+
+use std::sync::LazyLock;
+
+use observability::metrics::{
+    Histogram, IntCounter, IntCounterVec, IntGauge, counter, counter_vec, gauge, histogram,
+};
+
+use crate::app::Error;
+
+const SECONDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+static LOGINS: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counter_vec("auth_login_total", "Logins by outcome.", &["status"]));
+
+pub(crate) static LOGIN_DURATION: LazyLock<Histogram> = LazyLock::new(|| {
+    histogram("auth_login_duration_seconds", "Time a login took, whatever its outcome.", SECONDS)
+});
+
+static REGISTRATIONS: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counter_vec("auth_register_total", "Registrations by outcome.", &["status"]));
+
+static REFRESHES: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("auth_token_refresh_total", "Access tokens renewed."));
+
+static VALIDATIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec("auth_token_validation_total", "Tokens introspected, by outcome.", &["status"])
+});
+
+/// The same number in every replica: it comes from the database.
+pub(crate) static ACTIVE_SESSIONS: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("auth_active_sessions", "Sessions that have not ended."));
+
+static FAILED_ATTEMPTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec("auth_failed_login_attempts_total", "Failed logins by reason.", &["reason"])
+});
+
+/// Its count is the number of hashes, which is what an attacker makes us spend.
+pub(crate) static HASH_DURATION: LazyLock<Histogram> = LazyLock::new(|| {
+    histogram("auth_password_hash_duration_seconds", "Time one password hash took.", SECONDS)
+});
+
+/// At start: every label set at 0, because `rate()` misses a first 1.
+pub(crate) fn declare() {
+    for status in ["success", "failed", "blocked"] {
+        LOGINS.with_label_values(&[status]);
+    }
+    for status in ["success", "duplicate", "failed"] {
+        REGISTRATIONS.with_label_values(&[status]);
+    }
+    for status in ["valid", "expired", "invalid"] {
+        VALIDATIONS.with_label_values(&[status]);
+    }
+    for reason in ["wrong_password", "user_not_found", "account_locked"] {
+        FAILED_ATTEMPTS.with_label_values(&[reason]);
+    }
+    LazyLock::force(&LOGIN_DURATION);
+    LazyLock::force(&HASH_DURATION);
+    LazyLock::force(&REFRESHES);
+    LazyLock::force(&ACTIVE_SESSIONS);
+}
+
+/// Counts a login. `blocked` is who was refused before the password was looked at.
+pub(crate) fn login<T>(outcome: &Result<T, Error>) {
+    let status = match outcome {
+        Ok(_) => "success",
+        Err(Error::TooManyAttempts { .. } | Error::Overloaded) => "blocked",
+        Err(_) => "failed",
+    };
+    LOGINS.with_label_values(&[status]).inc();
+}
+
+/// Counts a failed guess: `wrong_password`, `user_not_found` or `account_locked`.
+pub(crate) fn failed_attempt(reason: &'static str) {
+    FAILED_ATTEMPTS.with_label_values(&[reason]).inc();
+}
+
+/// Counts a registration: `success`, `duplicate` or `failed`.
+pub(crate) fn registration(status: &'static str) {
+    REGISTRATIONS.with_label_values(&[status]).inc();
+}
+
+/// Counts an introspection: `valid`, `expired` or `invalid`.
+pub(crate) fn validation(status: &'static str) {
+    VALIDATIONS.with_label_values(&[status]).inc();
+}

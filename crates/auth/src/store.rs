@@ -1,0 +1,7 @@
+//! The SQL. Every function takes a connection, so that the caller owns the transaction.
+
+pub(crate) mod attempts;
+pub(crate) mod clients;
+pub(crate) mod keys;
+pub(crate) mod members;
+pub(crate) mod sessions;

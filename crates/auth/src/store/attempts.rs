@@ -1,0 +1,93 @@
+//! Guesses, counted before they are checked.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use kit::postgres::query;
+use sqlx::PgConnection;
+
+/// A guess that may be checked. Each ends in one of [`failed`], [`succeeded`] and [`returned`]; one
+/// that ends in none, because the process died, stays counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    account: [u8; 32],
+    /// Names the window: the counts of another one are not ours to change.
+    window_ends_at: DateTime<Utc>,
+}
+
+/// Takes one of `limit` guesses at `account` in a window that begins with the first. One statement:
+/// of any number of guesses at the same time, `limit` get through.
+pub(crate) async fn reserve(
+    conn: &mut PgConnection,
+    account: [u8; 32],
+    limit: i32,
+    window: Duration,
+) -> sqlx::Result<Option<Attempt>> {
+    let statement = sqlx::query_scalar!(
+        "INSERT INTO login_attempt AS a (account, reserved, failed, window_ends_at)
+         VALUES ($1, 1, 0, now() + make_interval(secs => $3))
+         ON CONFLICT (account) DO UPDATE SET
+             reserved = CASE WHEN a.window_ends_at <= now() THEN 1 ELSE a.reserved + 1 END,
+             failed = CASE WHEN a.window_ends_at <= now() THEN 0 ELSE a.failed END,
+             window_ends_at = CASE WHEN a.window_ends_at <= now()
+                 THEN excluded.window_ends_at ELSE a.window_ends_at END
+         WHERE a.window_ends_at <= now() OR a.reserved < $2
+         RETURNING window_ends_at",
+        &account[..],
+        limit,
+        window.as_secs_f64(),
+    );
+    let window_ends_at = query("attempt_reserve", statement.fetch_optional(conn)).await?;
+    Ok(window_ends_at.map(|window_ends_at| Attempt { account, window_ends_at }))
+}
+
+/// How long until there are guesses at `account` again.
+pub(crate) async fn wait(conn: &mut PgConnection, account: [u8; 32]) -> sqlx::Result<Duration> {
+    let statement = sqlx::query_scalar!(
+        r#"SELECT EXTRACT(EPOCH FROM window_ends_at - now())::float8 AS "seconds!"
+           FROM login_attempt WHERE account = $1"#,
+        &account[..],
+    );
+    let seconds = query("attempt_wait", statement.fetch_optional(conn)).await?;
+    Ok(Duration::try_from_secs_f64(seconds.unwrap_or_default()).unwrap_or_default())
+}
+
+/// The guess was wrong.
+pub(crate) async fn failed(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
+    let statement = sqlx::query!(
+        "UPDATE login_attempt SET failed = failed + 1
+         WHERE account = $1 AND window_ends_at = $2 AND failed < reserved",
+        &attempt.account[..],
+        attempt.window_ends_at,
+    );
+    query("attempt_failed", statement.execute(conn)).await.map(drop)
+}
+
+/// The guess was right, which forgives the wrong ones before it. Those that are still being checked
+/// stay counted: they may yet turn out wrong.
+pub(crate) async fn succeeded(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
+    let statement = sqlx::query!(
+        "UPDATE login_attempt SET reserved = greatest(reserved - failed - 1, 0), failed = 0
+         WHERE account = $1 AND window_ends_at = $2",
+        &attempt.account[..],
+        attempt.window_ends_at,
+    );
+    query("attempt_succeeded", statement.execute(conn)).await.map(drop)
+}
+
+/// The guess was not checked, so it does not count.
+pub(crate) async fn returned(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
+    let statement = sqlx::query!(
+        "UPDATE login_attempt SET reserved = reserved - 1
+         WHERE account = $1 AND window_ends_at = $2 AND failed < reserved",
+        &attempt.account[..],
+        attempt.window_ends_at,
+    );
+    query("attempt_returned", statement.execute(conn)).await.map(drop)
+}
+
+/// Windows that are over count for nothing.
+pub(crate) async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
+    let statement = sqlx::query!("DELETE FROM login_attempt WHERE window_ends_at < now()");
+    Ok(query("attempt_forget", statement.execute(conn)).await?.rows_affected())
+}

@@ -1,0 +1,99 @@
+//! Members, their passwords and roles.
+
+use chrono::{DateTime, Utc};
+use kit::postgres::query;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::{DisplayName, Email};
+
+/// What a login needs to know.
+pub(crate) struct Credentials {
+    pub(crate) member_id: Uuid,
+    pub(crate) hash: String,
+    pub(crate) roles: Vec<String>,
+}
+
+/// What a member sees of themselves.
+pub(crate) struct Row {
+    pub(crate) email: String,
+    pub(crate) display_name: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) roles: Vec<String>,
+}
+
+/// False when somebody has the address already; then nothing was done.
+pub(crate) async fn create(
+    tx: &mut PgConnection,
+    id: Uuid,
+    email: &Email,
+    name: &DisplayName,
+    hash: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    // One statement, so that a known address takes one round trip as well.
+    let statement = sqlx::query!(
+        "WITH new_member AS (
+             INSERT INTO member (member_id, email, display_name, created_at)
+             VALUES ($1, $2, $3, $5)
+             ON CONFLICT ON CONSTRAINT member_email_unique DO NOTHING
+             RETURNING member_id
+         )
+         INSERT INTO member_password (member_id, hash, changed_at)
+         SELECT member_id, $4, $5 FROM new_member",
+        id,
+        email.as_str(),
+        name.as_str(),
+        hash,
+        now,
+    );
+    Ok(query("member_create", statement.execute(tx)).await?.rows_affected() == 1)
+}
+
+pub(crate) async fn credentials(
+    conn: &mut PgConnection,
+    email: &Email,
+) -> sqlx::Result<Option<Credentials>> {
+    let statement = sqlx::query_as!(
+        Credentials,
+        r#"SELECT m.member_id, p.hash,
+               ARRAY(SELECT role FROM member_role r WHERE r.member_id = m.member_id) AS "roles!"
+           FROM member m JOIN member_password p USING (member_id)
+           WHERE m.email = $1"#,
+        email.as_str(),
+    );
+    query("member_credentials", statement.fetch_optional(conn)).await
+}
+
+pub(crate) async fn profile(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Row>> {
+    let statement = sqlx::query_as!(
+        Row,
+        r#"SELECT email, display_name, created_at,
+               ARRAY(SELECT role FROM member_role r WHERE r.member_id = m.member_id) AS "roles!"
+           FROM member m WHERE member_id = $1"#,
+        id,
+    );
+    query("member_profile", statement.fetch_optional(conn)).await
+}
+
+/// Gives the member with this address a role; false when there is none.
+pub(crate) async fn grant(
+    conn: &mut PgConnection,
+    email: &Email,
+    role: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let statement = sqlx::query_scalar!(
+        r#"WITH known AS (SELECT member_id FROM member WHERE email = $1),
+           granted AS (
+               INSERT INTO member_role (member_id, role, granted_at)
+               SELECT member_id, $2, $3 FROM known
+               ON CONFLICT ON CONSTRAINT member_role_pk DO NOTHING
+           )
+           SELECT EXISTS (SELECT FROM known) AS "known!""#,
+        email.as_str(),
+        role,
+        now,
+    );
+    query("member_grant", statement.fetch_one(conn)).await
+}

@@ -1,0 +1,7 @@
+//! Who is believed, and who is let in.
+
+mod forged;
+mod guard;
+mod keys;
+mod member;
+mod peer;
