@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Tests the checks: plants one fault at a time in a copy of the tree and expects check.sh to find it.
+# shellcheck disable=SC2016  # what is planted is in single quotes because it is not ours to expand
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+failed=0
+
+fresh() {
+    rm -rf "${copy:?}/tree"
+    mkdir -p "$copy/tree/docs"
+    cp -R docker-compose.yml rust-toolchain.toml deployments .github "$copy/tree/"
+    cp -R docs/runbooks "$copy/tree/docs/"
+    rm -rf "$copy/tree/deployments/secrets"
+    find crates -path '*/src/*.rs' | while read -r file; do
+        mkdir -p "$copy/tree/$(dirname "$file")"
+        cp "$file" "$copy/tree/$file"
+    done
+}
+
+expect() { # WHAT COMPLAINT COMMAND…: after COMMAND in the copy, check.sh fails and says COMPLAINT
+    local what=$1 complaint=$2 output
+    shift 2
+    fresh
+    (cd "$copy/tree" && "$@")
+    if output=$("$copy/tree/deployments/check.sh" 2>&1); then
+        printf 'MISSED  %s\n' "$what"
+        failed=1
+    elif ! grep -qF -- "$complaint" <<<"$output"; then
+        printf 'MISSED  %s: red, but not for it\n%s\n' "$what" "$output"
+        failed=1
+    else
+        printf 'found   %s\n' "$what"
+    fi
+}
+
+# shellcheck disable=SC2329  # called by `expect`
+edit() { # FILE SED-EXPRESSION, which must change something
+    sed -i.before "$2" "$1"
+    if cmp -s "$1" "$1.before"; then
+        printf 'nothing to edit in %s: %s\n' "$1" "$2"
+        exit 1
+    fi
+    rm "$1.before"
+}
+
+rules=deployments/prometheus/rules
+expect "an alert whose labels never match" "FAILED" \
+    edit $rules/data.yml 's/sum by (service) (db_connections{state="max"})/db_connections{state="max"}/'
+expect "a renamed metric" "no code registers the metric db_connections_total" \
+    edit deployments/grafana/dashboards/overview.json 's/db_connections{/db_connections_total{/'
+expect "a typo in a dashboard's PromQL" "PromQL does not parse" \
+    edit deployments/grafana/dashboards/overview.json 's/sum by (status) (rate/sum by (status (rate/'
+expect "an alert without severity" "has no severity" \
+    edit $rules/booking.yml 's/labels: {severity: warning}/labels: {team: booking}/'
+expect "a missing runbook" "there is no docs/runbooks/outbox-parked.md" \
+    rm docs/runbooks/outbox-parked.md
+expect "an alert without a test" "no test in which it fires" \
+    edit deployments/prometheus/tests/data_test.yml 's/alertname: OutboxParked/alertname: OutboxStalled/'
+expect "a mount that does not exist" "which does not exist" \
+    edit docker-compose.yml 's|/loki/loki.yml:/etc|/loki/loki.yaml:/etc|'
+expect "a service waiting for one that is not there" "depends on migrations" \
+    edit docker-compose.yml 's/      migrate: {condition/      migrations: {condition/'
+expect "a key the schema does not know" "FAIL  compose: the compose-spec schema" \
+    edit docker-compose.yml 's/    mem_limit: 448m/    memlimit: 448m/'
+expect "too much memory" "above 4096" \
+    edit docker-compose.yml 's/mem_limit: 512m/mem_limit: 2g/'
+expect "a port open to the world" "is not on loopback" \
+    edit docker-compose.yml 's/"127.0.0.1:${GRAFANA_PORT/"${GRAFANA_PORT/'
+expect "a secret in the compose file" "holds a secret" \
+    edit docker-compose.yml 's|WEBHOOK_TOKEN_FILE: .*|WEBHOOK_TOKEN: abc|'
+expect "a secret nobody makes" "differs from docker-compose.yml" \
+    edit deployments/secrets.sh 's/^random alert_webhook_token/random webhook_token/'
+expect "a variable nobody reads" "nothing reads POINTS_URL" \
+    edit docker-compose.yml 's/POINTS_GRPC_URL/POINTS_URL/'
+expect "two Rust versions" "rust-toolchain.toml says" \
+    edit deployments/docker/Dockerfile 's/RUST_VERSION=1/RUST_VERSION=2/'
+expect "an unpinned package in the Dockerfile" "FAIL  Dockerfile: hadolint" \
+    edit deployments/docker/Dockerfile 's/^WORKDIR.*/RUN cd \/src/'
+expect "a shell mistake" "FAIL  shell: shellcheck" \
+    edit deployments/postgres/roles.sh 's/"$(dirname "$0")/$(dirname $0)/'
+expect "alerts that go nowhere" "FAIL  alertmanager" \
+    edit deployments/alertmanager/alertmanager.yml 's/  receiver: incidents/  receiver: nobody/'
+exit $failed

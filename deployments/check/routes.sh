@@ -1,0 +1,15 @@
+#!/bin/sh
+# Where alerts go: everything to incidents, but the Watchdog.
+set -eu
+config=deployments/alertmanager/alertmanager.yml
+
+route() { # RECEIVER LABEL=VALUE…
+    receiver=$1
+    shift
+    amtool config routes test --config.file="$config" --verify.receivers="$receiver" "$@"
+}
+
+route incidents alertname=PanicDetected severity=critical service=points
+route incidents alertname=HighLatency severity=warning service=points
+route incidents alertname=SomethingNew
+route nobody alertname=Watchdog severity=none service=prometheus
