@@ -137,7 +137,7 @@ impl Classify for Error {
             Self::Refused(Refused::BalanceLimit) => "balance_limit_exceeded",
             Self::InvalidPeriod => "invalid_period",
             Self::InvalidId(_) => "invalid_id",
-            Self::KeptAnswer(_) => "internal_error",
+            Self::KeptAnswer(_) => "internal",
             Self::Page(error) => return error.code(),
             Self::Idempotency(error) => return error.code(),
             Self::Database(error) => return postgres::code(error),

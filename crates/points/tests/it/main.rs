@@ -1,1 +1,14 @@
-//! points, tested from outside.
+//! The ledger from outside, over both transports, each test on a database of its own.
+
+#![allow(unreachable_pub, reason = "a test crate exports nothing")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod accounts;
+mod app;
+mod bad_input;
+mod earn;
+mod history;
+mod idempotency;
+mod ledger;
+mod rude_clients;
+mod transports;

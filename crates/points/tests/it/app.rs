@@ -1,0 +1,152 @@
+use kit::Clock;
+use kit::caller::Role;
+use kit::redis::Redis;
+use points::app::Points;
+use proto::points::v1::earn_request::Basis;
+use proto::points::v1::points_client::PointsClient;
+use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use testkit::http::{Api, Call, Reply};
+use testkit::tokens::Issuer;
+use testkit::{grpc, postgres, redis};
+use tonic::Status;
+use tonic::service::Routes;
+use uuid::Uuid;
+
+/// The service as production wires it: its own role, the real router, the guarded gRPC routes.
+pub struct TestApp {
+    pub api: Api,
+    pub issuer: Issuer,
+    /// Everything is allowed here, unlike to the service.
+    pub db: PgPool,
+    routes: Routes,
+}
+
+impl TestApp {
+    pub fn new(db: PgPool) -> Self {
+        Self::with_redis(&redis::config(), db)
+    }
+
+    pub fn with_redis(redis: &kit::config::Redis, db: PgPool) -> Self {
+        let issuer = Issuer::new();
+        let pool = postgres::app_pool(&db, "points_app");
+        let redis = Redis::new(redis, "points").unwrap();
+        let points = Points::new(pool, redis, Clock::system());
+        let routes = points::grpc::routes(points.clone(), issuer.verifier());
+        let api = Api::new(points::http::router(points, issuer.verifier()));
+        Self { api, issuer, db, routes }
+    }
+
+    pub fn get(&self, path: &str, token: &str) -> Call {
+        self.api.get(path).bearer(token)
+    }
+
+    pub fn operator(&self) -> String {
+        self.issuer.with_roles(id(), &[Role::Operator])
+    }
+
+    /// A new member with an account: the account's id and the member's token.
+    pub async fn member(&self) -> (Uuid, String) {
+        let token = self.issuer.member(id());
+        let reply = self.open(&token, &key()).await.expect(201);
+        (uuid(&reply.json()["account_id"]), token)
+    }
+
+    pub async fn open(&self, token: &str, key: &str) -> Reply {
+        self.api.post("/v1/accounts").bearer(token).key(key).json(json!({})).send().await
+    }
+
+    /// Earns by an operator, with a key of its own.
+    pub async fn earn(&self, account: Uuid, body: Value) -> Reply {
+        self.earning(account, &key(), body).send().await
+    }
+
+    pub fn earning(&self, account: Uuid, key: &str, body: Value) -> Call {
+        let path = format!("/v1/accounts/{account}/earnings");
+        self.api.post(&path).bearer(&self.operator()).key(key).json(body)
+    }
+
+    pub async fn earn_by_booking(&self, message: EarnRequest) -> Result<EarnResponse, Status> {
+        let request = grpc::request(message, &self.issuer.service("booking"));
+        PointsClient::new(self.routes.clone()).earn(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn balance_by(
+        &self,
+        service: &str,
+        member: Uuid,
+    ) -> Result<GetBalanceResponse, Status> {
+        let message = GetBalanceRequest { member_id: member.to_string() };
+        let request = grpc::request(message, &self.issuer.service(service));
+        PointsClient::new(self.routes.clone())
+            .get_balance(request)
+            .await
+            .map(tonic::Response::into_inner)
+    }
+
+    /// How many entries of members there are.
+    pub async fn entries(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM entry WHERE account_id IS NOT NULL")
+            .fetch_one(&self.db)
+            .await
+            .unwrap()
+    }
+
+    /// What must hold after every test: each transfer sums to zero, and each balance is what its
+    /// entries say, without a gap.
+    pub async fn the_books_balance(&self) {
+        let wrong: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM (SELECT FROM entry GROUP BY transfer_id HAVING sum(amount) <> 0) AS t",
+        )
+        .fetch_one(&self.db)
+        .await
+        .unwrap();
+        assert_eq!(wrong, 0, "transfers that do not sum to zero");
+
+        let wrong: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM account a
+             LEFT JOIN (SELECT account_id, sum(amount) AS sum, count(*) AS n, max(account_version) AS last
+                        FROM entry GROUP BY account_id) e USING (account_id)
+             WHERE a.earned - a.used <> COALESCE(e.sum, 0)
+                OR a.version <> COALESCE(e.n, 0) + 1 OR a.version <> COALESCE(e.last, 1)",
+        )
+        .fetch_one(&self.db)
+        .await
+        .unwrap();
+        assert_eq!(wrong, 0, "accounts that differ from their entries");
+    }
+}
+
+/// Plain points, at some merchant.
+pub fn points(points: impl Into<Value>) -> Value {
+    json!({ "points": points.into(), "merchant_id": Uuid::nil(), "reference": "test" })
+}
+
+/// A purchase, at some merchant.
+pub fn purchase(minor: impl Into<Value>) -> Value {
+    json!({ "purchase_minor": minor.into(), "merchant_id": Uuid::nil(), "reference": "test" })
+}
+
+/// The same over gRPC, with a key of its own.
+pub fn message(member: Uuid, basis: Basis) -> EarnRequest {
+    EarnRequest {
+        idempotency_key: key(),
+        member_id: member.to_string(),
+        merchant_id: Uuid::nil().to_string(),
+        basis: Some(basis),
+        reference: "test".to_owned(),
+    }
+}
+
+pub fn id() -> Uuid {
+    Clock::system().id()
+}
+
+pub fn key() -> String {
+    id().to_string()
+}
+
+pub fn uuid(value: &Value) -> Uuid {
+    value.as_str().unwrap().parse().unwrap()
+}

@@ -1,0 +1,75 @@
+use futures::future::join_all;
+use proto::points::v1::earn_request::Basis;
+use sqlx::PgPool;
+use testkit::grpc;
+
+use crate::app::{TestApp, id, key, message, points, purchase};
+
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn a_hundred_posts_with_one_key_have_one_effect_and_one_answer(db: PgPool) {
+    let app = TestApp::new(db);
+    let (account, _) = app.member().await;
+    let call = app.earning(account, &key(), points(10));
+
+    let replies = join_all((0..100).map(|_| call.clone().send())).await;
+
+    let first = &replies[0].body;
+    assert!(replies.iter().all(|reply| reply.status == 201 && reply.body == *first));
+    let made = replies.iter().filter(|reply| reply.header("idempotency-replayed").is_empty());
+    assert_eq!(made.count(), 1);
+    assert_eq!(app.entries().await, 1);
+    app.the_books_balance().await;
+}
+
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn a_key_stands_for_one_request(db: PgPool) {
+    let app = TestApp::new(db);
+    let (account, _) = app.member().await;
+    let key = key();
+    // One caller: a key means nothing for another one.
+    let token = app.operator();
+    let earn = |body| {
+        let call = app.api.post(&format!("/v1/accounts/{account}/earnings")).bearer(&token);
+        call.key(&key).json(body).send()
+    };
+    earn(points(10)).await.expect(201);
+
+    for other in [points(11), purchase(1_000)] {
+        let reply = earn(other).await.expect(422);
+        assert_eq!(reply.code(), "idempotency_key_reused");
+    }
+
+    assert_eq!(app.entries().await, 1);
+    // Another caller may have had the same idea.
+    app.earning(account, &key, points(11)).send().await.expect(201);
+    assert_eq!(app.entries().await, 2);
+}
+
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn an_event_delivered_again_credits_once_and_hears_the_same(db: PgPool) {
+    let app = TestApp::new(db);
+    let earning = message(id(), Basis::PurchaseMinor(12_345));
+
+    let first = app.earn_by_booking(earning.clone()).await.unwrap();
+    let again = app.earn_by_booking(earning.clone()).await.unwrap();
+    assert_eq!(first, again);
+    assert_eq!(app.entries().await, 1);
+
+    let mut other = earning;
+    other.basis = Some(Basis::PurchaseMinor(12_346));
+    let refused = app.earn_by_booking(other).await.unwrap_err();
+    assert_eq!(grpc::code(&refused), "idempotency_key_reused");
+}
+
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn a_refused_command_does_not_use_up_its_key(db: PgPool) {
+    let app = TestApp::new(db);
+    let (account, _) = app.member().await;
+    let call = app.earning(account, &key(), points(1));
+    sqlx::query("UPDATE account SET earned = 9007199254740991").execute(&app.db).await.unwrap();
+    let reply = call.clone().send().await.expect(422);
+    assert_eq!(reply.code(), "balance_limit_exceeded");
+
+    sqlx::query("UPDATE account SET earned = 0").execute(&app.db).await.unwrap();
+    call.send().await.expect(201);
+}
