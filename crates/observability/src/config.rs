@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 /// Logs, traces and metrics.
 #[derive(Args, Clone, Debug)]
+#[group(skip)] // a group would be called `Config`, as the service's own
 pub struct Config {
     /// Log directives, such as `info,kit=debug`.
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_parser = directives)]
