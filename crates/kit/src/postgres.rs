@@ -17,16 +17,22 @@ pub(crate) use leader::Leader;
 pub use pool::{connect, options};
 pub use schema::check as check_schema;
 
-/// No statement may take longer as seen from here. Above the server's own `statement_timeout`, so that
-/// the server says it first whenever it still can.
-const CLIENT_TIMEOUT: Duration = Duration::from_millis(2500);
+/// How much longer than the server's own `statement_timeout` we wait, so that the server says it first
+/// whenever it still can.
+const GRACE: Duration = Duration::from_millis(500);
 
-/// One process is one service, so its name is set once, by [`connect`], rather than carried through
-/// every statement as an argument.
-static SERVICE: OnceLock<&'static str> = OnceLock::new();
+/// One process is one service, so what every statement needs to know is set once, by [`connect`],
+/// rather than carried through every statement as an argument.
+static PROCESS: OnceLock<Process> = OnceLock::new();
 
-fn service() -> &'static str {
-    SERVICE.get().copied().unwrap_or("unset")
+struct Process {
+    service: &'static str,
+    statement_timeout: Duration,
+}
+
+/// No statement may take longer as seen from here.
+fn client_timeout() -> Duration {
+    PROCESS.get().map_or(Duration::from_secs(2), |process| process.statement_timeout) + GRACE
 }
 
 /// Begins a transaction. Bounded on the client's side like [`query`].
@@ -47,12 +53,13 @@ pub async fn query<T>(
     statement: impl Future<Output = sqlx::Result<T>>,
 ) -> sqlx::Result<T> {
     let started = Instant::now();
-    let result = match tokio::time::timeout(CLIENT_TIMEOUT, statement).await {
+    let result = match tokio::time::timeout(client_timeout(), statement).await {
         Ok(result) => result,
         Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
     };
     let took = started.elapsed();
-    if db::statement(service(), operation, took) {
+    let service = PROCESS.get().map_or("unset", |process| process.service);
+    if db::statement(service, operation, took) {
         // The operation's name only: parameters are somebody's data.
         tracing::warn!(operation, duration_ms = took.as_secs_f64() * 1000.0, "slow query");
     }

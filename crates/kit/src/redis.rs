@@ -12,9 +12,8 @@ use tokio::time::timeout;
 
 use crate::breaker::{self, Breaker};
 
-/// A command takes no longer, whatever state the connection is in.
-const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long health waits for an answer.
+const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A longer value is neither stored nor read back: nothing of ours is, so it would not be ours.
 pub const MAX_VALUE: usize = 64 * 1024;
@@ -40,6 +39,8 @@ struct Remote {
     /// One multiplexed connection: it needs no pool.
     connection: ConnectionManager,
     breaker: Breaker,
+    /// A command takes no longer, whatever state the connection is in.
+    timeout: Duration,
 }
 
 /// Redis did not answer in time, refused, or lied.
@@ -59,23 +60,24 @@ impl Redis {
         let client = Client::open(url.expose_secret())
             .ok() // its error may quote the URL, password and all
             .context("REDIS_URL is not a Redis URL")?;
-        let config = ConnectionManagerConfig::new()
+        let manager = ConnectionManagerConfig::new()
             .set_number_of_retries(0) // with the default of 6, every command takes 9 s while it is down
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(COMMAND_TIMEOUT));
-        let connection = ConnectionManager::new_lazy_with_config(client, config)
+            .set_connection_timeout(Some(config.redis_connect_timeout))
+            .set_response_timeout(Some(config.redis_timeout));
+        let connection = ConnectionManager::new_lazy_with_config(client, manager)
             .context("cannot prepare the Redis connection")?;
         let breaker = Breaker::new(
             "redis",
             breaker::Config {
                 window: Duration::from_secs(2),
                 max_failures: 5,
-                slow: COMMAND_TIMEOUT * 2,
+                slow: config.redis_timeout * 2,
                 reset_timeout: Duration::from_secs(1),
                 ..breaker::Config::default()
             },
         );
-        Ok(Self { remote: Some(Remote { connection, breaker }), service })
+        let timeout = config.redis_timeout;
+        Ok(Self { remote: Some(Remote { connection, breaker, timeout }), service })
     }
 
     /// No Redis at all: every call says `Unavailable` at once.
@@ -127,7 +129,7 @@ impl Redis {
     pub async fn ping(&self) -> Result<(), Unavailable> {
         let remote = self.remote.as_ref().ok_or(Unavailable)?;
         let ping = redis::cmd("PING");
-        match timeout(CONNECT_TIMEOUT, ping.query_async(&mut remote.connection.clone())).await {
+        match timeout(PING_TIMEOUT, ping.query_async(&mut remote.connection.clone())).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Unavailable),
         }
@@ -141,7 +143,7 @@ impl Redis {
         let remote = self.remote.as_ref().ok_or(Unavailable)?;
         let mut connection = remote.connection.clone();
         let call = async {
-            match timeout(COMMAND_TIMEOUT, command.query_async(&mut connection)).await {
+            match timeout(remote.timeout, command.query_async(&mut connection)).await {
                 Ok(result) => result,
                 Err(_) => Err(RedisError::from((ErrorKind::Io, "timed out"))),
             }

@@ -3,7 +3,7 @@
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::time::timeout;
 
-use super::{CLIENT_TIMEOUT, lock_id, query};
+use super::{client_timeout, lock_id, query};
 
 /// Leadership among the replicas of a service, held by a session lock on a connection of its own.
 /// Nobody else leads while that connection lives; PostgreSQL ends it when this process dies.
@@ -16,7 +16,7 @@ impl Leader {
     pub(crate) async fn elect(db: &PgPool, office: &[&str]) -> sqlx::Result<Option<Self>> {
         let options = db.connect_options();
         let mut connection =
-            match timeout(CLIENT_TIMEOUT, PgConnection::connect_with(&options)).await {
+            match timeout(client_timeout(), PgConnection::connect_with(&options)).await {
                 Ok(connection) => connection?,
                 Err(_) => return Err(sqlx::Error::PoolTimedOut),
             };
@@ -46,6 +46,6 @@ impl Leader {
 
     /// Lets another replica lead at once.
     pub(crate) async fn resign(self) {
-        let _ = timeout(CLIENT_TIMEOUT, self.connection.close()).await;
+        let _ = timeout(client_timeout(), self.connection.close()).await;
     }
 }

@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{SERVICE, schema};
+use super::{PROCESS, Process, schema};
 use crate::config;
 
 /// How long a service waits at its start for a database that is still starting.
@@ -38,7 +38,9 @@ pub async fn connect(
     service: &'static str,
     schema: &Migrator,
 ) -> anyhow::Result<PgPool> {
-    let service = *SERVICE.get_or_init(|| service);
+    PROCESS
+        .get_or_init(|| Process { service, statement_timeout: config.database_statement_timeout });
+    let statement_timeout = format!("{}ms", config.database_statement_timeout.as_millis());
     let statement_timeout = format!("{}ms", config.database_statement_timeout.as_millis());
     let connect = PgConnectOptions::from_str(config.database_url.expose_secret())
         .ok() // its error may quote the URL, password and all
@@ -58,7 +60,7 @@ pub async fn connect(
     schema::check(&mut first, service, schema).await?;
     first.close().await.ok();
 
-    let pool = options()
+    let pool = options(config)
         .max_connections(config.database_pool_max)
         .min_connections(config.database_pool_min)
         .acquire_timeout(config.database_acquire_timeout)
@@ -71,11 +73,13 @@ pub async fn connect(
 }
 
 /// How our pools behave. Public so that tests can use the same on a database of their own.
-pub fn options() -> PgPoolOptions {
+pub fn options(config: &config::Postgres) -> PgPoolOptions {
     PgPoolOptions::new()
-        .max_connections(16)
-        .acquire_timeout(Duration::from_millis(450))
-        .max_lifetime(Duration::from_secs(30 * 60))
+        .max_connections(config.database_pool_max)
+        .min_connections(config.database_pool_min)
+        .acquire_timeout(config.database_acquire_timeout)
+        .max_lifetime(config.database_max_lifetime)
+        .idle_timeout(config.database_idle_timeout)
         .after_release(|connection, _| Box::pin(clean(connection)))
 }
 
