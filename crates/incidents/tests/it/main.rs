@@ -1,1 +1,10 @@
-//! incidents, tested from outside.
+//! Incidents from outside: as Alertmanager, as an operator, as another service.
+
+#![allow(unreachable_pub, reason = "a test crate exports nothing")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod app;
+mod hostile;
+mod listing;
+mod trouble;
+mod webhook;

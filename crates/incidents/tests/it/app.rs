@@ -1,0 +1,120 @@
+use incidents::app::Incidents;
+use incidents::http::Credential;
+use kit::Clock;
+use kit::caller::Role;
+use proto::incidents::v1::incidents_client::IncidentsClient;
+use proto::incidents::v1::{ListOpenRequest, ListOpenResponse};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use testkit::http::{Api, Call, Reply};
+use testkit::tokens::Issuer;
+use testkit::{grpc, postgres};
+use tonic::Status;
+use tonic::service::Routes;
+
+pub const TOKEN: &str = "what-alertmanager-brings";
+
+/// The service as production wires it: its own role, the real router, the guarded gRPC routes.
+pub struct TestApp {
+    pub api: Api,
+    pub issuer: Issuer,
+    /// Everything is allowed here, unlike to the service.
+    pub db: PgPool,
+    routes: Routes,
+}
+
+impl TestApp {
+    pub fn new(db: PgPool) -> Self {
+        Self::on(postgres::app_pool(&db, "incidents_app"), db)
+    }
+
+    /// The service on a pool of its own.
+    pub fn on(pool: PgPool, db: PgPool) -> Self {
+        let issuer = Issuer::new();
+        let incidents = Incidents::new(pool, Clock::system());
+        let webhook = Credential::new(&TOKEN.into());
+        let routes = incidents::grpc::routes(incidents.clone(), issuer.verifier());
+        let api = Api::new(incidents::http::router(incidents, webhook, issuer.verifier()));
+        Self { api, issuer, db, routes }
+    }
+
+    /// Delivers alerts as Alertmanager does.
+    pub async fn deliver(&self, alerts: &[Value]) -> Reply {
+        self.delivery(&payload(alerts)).send().await
+    }
+
+    pub fn delivery(&self, payload: &Value) -> Call {
+        self.api.post("/v1/alerts").bearer(TOKEN).json(payload)
+    }
+
+    pub async fn list(&self, query: &str) -> Reply {
+        self.get(&format!("/v1/incidents?{query}")).await
+    }
+
+    /// Asks as an operator.
+    pub async fn get(&self, path: &str) -> Reply {
+        let operator = self.issuer.with_roles(Clock::system().id(), &[Role::Operator]);
+        self.api.get(path).bearer(&operator).send().await
+    }
+
+    pub async fn list_open(&self, service: &str, limit: i32) -> Result<ListOpenResponse, Status> {
+        let request = grpc::request(ListOpenRequest { limit }, &self.issuer.service(service));
+        let mut client = IncidentsClient::new(self.routes.clone());
+        client.list_open(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Every incident there is, newest first.
+    pub async fn incidents(&self) -> Vec<Value> {
+        self.list("limit=100").await.expect(200).json()["items"].as_array().unwrap().clone()
+    }
+
+    pub async fn count(&self, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.db).await.unwrap()
+    }
+}
+
+/// As Alertmanager 0.25 sends it.
+pub fn payload(alerts: &[Value]) -> Value {
+    json!({
+        "version": "4",
+        "groupKey": "{}:{alertname=\"HighErrorRate\"}",
+        "truncatedAlerts": 0,
+        "status": "firing",
+        "receiver": "incidents",
+        "groupLabels": { "alertname": "HighErrorRate" },
+        "commonLabels": {},
+        "commonAnnotations": {},
+        "externalURL": "http://alertmanager:9093",
+        "alerts": alerts,
+    })
+}
+
+/// An alert that fires, on a service of its own.
+pub fn firing(fingerprint: &str) -> Value {
+    json!({
+        "status": "firing",
+        "labels": { "alertname": "HighErrorRate", "service": "points", "severity": "critical" },
+        "annotations": { "summary": format!("{fingerprint} fails") },
+        "startsAt": "2030-01-01T00:00:00.123456789Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": "http://prometheus:9090/graph",
+        "fingerprint": fingerprint,
+    })
+}
+
+/// The same alert, over.
+pub fn resolved(firing: &Value) -> Value {
+    with(with(firing.clone(), "/status", "resolved"), "/endsAt", "2030-01-01T00:10:00Z")
+}
+
+/// The alert with one thing changed.
+pub fn with(mut alert: Value, pointer: &str, value: impl Into<Value>) -> Value {
+    *alert.pointer_mut(pointer).unwrap() = value.into();
+    alert
+}
+
+/// An alert with exactly these labels.
+pub fn labelled(fingerprint: &str, labels: Value) -> Value {
+    with(firing(fingerprint), "/labels", labels)
+}

@@ -1,0 +1,121 @@
+//! What must not get in, and what must not get lost.
+
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use testkit::http::Reply;
+
+use crate::app::{TOKEN, TestApp, firing, labelled, payload, with};
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn a_wrong_credential_is_refused(db: PgPool) {
+    let app = TestApp::new(db);
+    let body = payload(&[firing("a")]);
+    let call = app.api.post("/v1/alerts").json(&body);
+    let longer = format!("Bearer {TOKEN}x");
+    let basic = format!("Basic {TOKEN}");
+    for wrong in ["Bearer wrong", "Bearer ", "Bearer", TOKEN, &longer, &longer[..20], &basic] {
+        let reply = call.clone().header("authorization", wrong).send().await.expect(401);
+        assert_eq!(reply.code(), "invalid_token", "{wrong}");
+    }
+    call.clone().send().await.expect(401);
+    call.clone().bearer(TOKEN).bearer(TOKEN).send().await.expect(401);
+    // Nor does an operator's token open this door.
+    let operator = [kit::caller::Role::Operator];
+    let token = app.issuer.with_roles(kit::Clock::system().id(), &operator);
+    call.bearer(&token).send().await.expect(401);
+    nothing_was_stored(&app).await;
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn what_is_no_payload_is_refused_for_good(db: PgPool) {
+    let app = TestApp::new(db);
+    let whole = payload(&[firing("a")]).to_string();
+    let one = |alert: Value| payload(&[alert]).to_string();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for body in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        &whole[..whole.len() / 2],
+        &deep,
+        &with(payload(&[firing("a")]), "/version", "3").to_string(),
+        &with(payload(&[firing("a")]), "/version", 4).to_string(),
+        &with(payload(&[]), "/alerts", Value::Null).to_string(),
+        &one(with(firing("a"), "/fingerprint", "")),
+        &one(with(firing("a"), "/fingerprint", "f\0")),
+        &one(with(firing("a"), "/fingerprint", "f".repeat(129))),
+        &one(with(firing("a"), "/startsAt", "yesterday")),
+        &one(with(firing("a"), "/status", "smoldering")),
+        &one(with(firing("a"), "/labels", json!({ "n": 1 }))),
+    ] {
+        let reply = post(&app, body).await.expect(400);
+        assert_eq!(reply.header("content-type"), "application/problem+json");
+        assert_eq!(reply.code(), "malformed_payload", "{body:.100}");
+    }
+    post(&app, &format!("{whole}{}", " ".repeat(1024 * 1024))).await.expect(413);
+    nothing_was_stored(&app).await;
+
+    // Just within the limit, and from a newer Alertmanager.
+    let padded = format!("{whole}{}", " ".repeat(1024 * 1024 - whole.len()));
+    post(&app, &padded).await.expect(200);
+    let mut newer = payload(&[firing("b")]);
+    newer["groupAge"] = json!(12);
+    newer["alerts"][0]["mood"] = json!("bad");
+    post(&app, &newer.to_string()).await.expect(200);
+    assert_eq!(app.count("incident").await, 2);
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn no_label_however_hostile_loses_its_alert(db: PgPool) {
+    let app = TestApp::new(db);
+    for (n, text) in [
+        "a\0b",
+        "\0",
+        "<!channel> `rm -rf` <script>alert(1)</script>",
+        "\r\n{\"level\":\"INFO\"}\u{1b}[31m\u{2028}",
+        "\u{202e}evil\u{2066}",
+        "'; DROP TABLE incident; --",
+        "%s%n$1",
+        &"語".repeat(10_000),
+        "👩‍👩‍👧‍👦",
+        "",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let labels = json!({ "alertname": text, "service": text, "severity": text, text: "name" });
+        let mut alert = labelled(&format!("hostile-{n}"), labels);
+        alert["annotations"] = json!({ "summary": text, "description": text });
+        let outcome = app.deliver(&[alert]).await.expect(200).json();
+        assert_eq!(outcome["opened"], 1, "{text:.50}");
+
+        let incident = &app.incidents().await[0];
+        let title = incident["title"].as_str().unwrap();
+        assert!((1..=200).contains(&title.chars().count()), "{title:?}");
+        assert!(!title.contains(char::is_control), "{title:?}");
+        assert_eq!(incident["severity"], "P2");
+        let path = format!("/v1/incidents/{}", incident["incident_id"].as_str().unwrap());
+        app.get(&path).await.expect(200);
+    }
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn what_was_said_is_kept_byte_for_byte(db: PgPool) {
+    let app = TestApp::new(db);
+    let body = format!(" {} \n", payload(&[labelled("a", json!({ "x": "a\0b" }))]));
+    post(&app, &body).await.expect(200);
+    let kept: Vec<u8> =
+        sqlx::query_scalar("SELECT payload FROM alert_delivery").fetch_one(&app.db).await.unwrap();
+    assert_eq!(kept, body.as_bytes());
+}
+
+async fn post(app: &TestApp, body: &str) -> Reply {
+    app.api.post("/v1/alerts").bearer(TOKEN).body("application/json", body.to_owned()).send().await
+}
+
+async fn nothing_was_stored(app: &TestApp) {
+    for table in ["alert_delivery", "alert", "incident"] {
+        assert_eq!(app.count(table).await, 0, "{table}");
+    }
+}

@@ -1,0 +1,177 @@
+use futures::future::join_all;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::app::{TestApp, firing, labelled, payload, resolved, with};
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn an_alert_opens_an_incident(db: PgPool) {
+    let app = TestApp::new(db);
+
+    let outcome = app.deliver(&[firing("a")]).await.expect(200).json();
+    assert_eq!(outcome, json!({ "opened": 1, "resolved": 0, "duplicate": 0, "unknown": 0 }));
+
+    let incidents = app.incidents().await;
+    let incident = &incidents[0];
+    assert_eq!(incidents.len(), 1);
+    for (field, value) in [
+        ("title", json!("a fails")),
+        ("service", json!("points")),
+        ("severity", json!("P0")),
+        ("classification_uncertain", json!(false)),
+        ("status", json!("open")),
+        ("incomplete", json!(false)),
+        ("started_at", json!("2030-01-01T00:00:00.123456Z")),
+        ("resolved_at", Value::Null),
+    ] {
+        assert_eq!(incident[field], value, "{field}");
+    }
+    let path = format!("/v1/incidents/{}", incident["incident_id"].as_str().unwrap());
+    let detail = app.get(&path).await.expect(200).json();
+    assert_eq!(detail["title"], "a fails");
+    assert_eq!(detail["alerts"][0]["fingerprint"], "a");
+    assert_eq!(detail["alerts"][0]["labels"]["alertname"], "HighErrorRate");
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn an_alert_told_ten_times_is_one_incident(db: PgPool) {
+    let app = TestApp::new(db);
+    app.deliver(&[firing("a")]).await.expect(200);
+    let first = app.incidents().await;
+
+    for _ in 0..9 {
+        let outcome = app.deliver(&[firing("a")]).await.expect(200).json();
+        assert_eq!((&outcome["opened"], &outcome["duplicate"]), (&json!(0), &json!(1)));
+    }
+    // Nor does it change by being told differently, or twice in one breath.
+    let louder = with(firing("a"), "/annotations/summary", "A FAILS!");
+    app.deliver(&[louder.clone(), firing("a")]).await.expect(200);
+
+    assert_eq!(app.incidents().await, first);
+    assert_eq!(app.count("alert_delivery").await, 2);
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn parallel_deliveries_of_one_alert_are_one_incident(db: PgPool) {
+    let app = TestApp::new(db);
+    let alerts: Vec<_> = (0..20).map(|n| firing(&format!("alert-{n}"))).collect();
+    let backwards: Vec<_> = alerts.iter().rev().cloned().collect();
+
+    let deliveries = (0..32).map(|n| app.deliver(if n % 2 == 0 { &alerts } else { &backwards }));
+    let replies = join_all(deliveries).await;
+
+    let outcomes: Vec<_> = replies.into_iter().map(|reply| reply.expect(200).json()).collect();
+    let sum = |field: &str| outcomes.iter().map(|o| o[field].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("opened"), sum("duplicate")), (20, 31 * 20));
+    assert_eq!(app.incidents().await.len(), 20);
+
+    // And they end as they came: at once, in either order.
+    let over: Vec<_> = alerts.iter().map(resolved).collect();
+    let backwards: Vec<_> = over.iter().rev().cloned().collect();
+    let deliveries = (0..32).map(|n| app.deliver(if n % 2 == 0 { &over } else { &backwards }));
+    let replies = join_all(deliveries).await;
+    let ended = replies.into_iter().map(|r| r.expect(200).json()["resolved"].as_u64().unwrap());
+    assert_eq!(ended.sum::<u64>(), 20);
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn an_incident_is_over_when_its_alert_is(db: PgPool) {
+    let app = TestApp::new(db);
+    app.deliver(&[firing("a"), firing("b")]).await.expect(200);
+
+    let outcome = app.deliver(&[resolved(&firing("a"))]).await.expect(200).json();
+    assert_eq!(outcome, json!({ "opened": 0, "resolved": 1, "duplicate": 0, "unknown": 0 }));
+    let again = app.deliver(&[resolved(&firing("a"))]).await.expect(200).json();
+    assert_eq!(again, json!({ "opened": 0, "resolved": 0, "duplicate": 1, "unknown": 0 }));
+    // Too late: it has ended.
+    app.deliver(&[firing("a")]).await.expect(200);
+
+    let incidents = app.incidents().await;
+    let status = |title: &str| incidents.iter().find(|i| i["title"] == title).unwrap().clone();
+    assert_eq!(status("a fails")["status"], "resolved");
+    assert_eq!(status("a fails")["resolved_at"], "2030-01-01T00:10:00Z");
+    assert_eq!(status("b fails")["status"], "open");
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn firing_again_after_it_was_over_is_another_incident(db: PgPool) {
+    let app = TestApp::new(db);
+    app.deliver(&[firing("a")]).await.expect(200);
+    app.deliver(&[resolved(&firing("a"))]).await.expect(200);
+
+    let again = with(firing("a"), "/startsAt", "2030-01-02T00:00:00Z");
+    let outcome = app.deliver(&[again]).await.expect(200).json();
+
+    assert_eq!(outcome["opened"], 1);
+    let status: Vec<_> = app.incidents().await.iter().map(|i| i["status"].clone()).collect();
+    assert_eq!(status, ["open", "resolved"]);
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn the_end_of_what_never_fired_is_ignored_and_counted(db: PgPool) {
+    let app = TestApp::new(db);
+    let before = ignored();
+    let outcome = app.deliver(&[resolved(&firing("a"))]).await.expect(200).json();
+    assert_eq!(outcome, json!({ "opened": 0, "resolved": 0, "duplicate": 0, "unknown": 1 }));
+    assert!(app.incidents().await.is_empty());
+    assert_eq!(ignored(), before + 1);
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn an_alert_that_ends_before_it_starts_took_no_time(db: PgPool) {
+    let app = TestApp::new(db);
+    app.deliver(&[firing("a")]).await.expect(200);
+    let skewed = with(resolved(&firing("a")), "/endsAt", "2029-12-31T23:55:00Z");
+    app.deliver(&[skewed]).await.expect(200);
+
+    let incident = &app.incidents().await[0];
+    assert_eq!(incident["resolved_at"], incident["started_at"]);
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn every_alert_gets_exactly_one_severity(db: PgPool) {
+    let app = TestApp::new(db);
+    for (n, (label, severity, uncertain)) in [
+        (json!({ "severity": "critical" }), "P0", false),
+        (json!({ "severity": "error" }), "P1", false),
+        (json!({ "severity": "warning" }), "P2", false),
+        (json!({ "severity": "P3" }), "P3", false),
+        (json!({ "severity": "P9" }), "P2", true),
+        (json!({ "severity": "" }), "P2", true),
+        (json!({}), "P2", true),
+        (json!({ "alertname": "CriticalMemoryLeak", "errorRate": "50" }), "P2", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        app.deliver(&[labelled(&format!("{n}"), label.clone())]).await.expect(200);
+        let incident = &app.incidents().await[0];
+        assert_eq!(incident["severity"], severity, "{label}");
+        assert_eq!(incident["classification_uncertain"], uncertain, "{label}");
+    }
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn incidents_of_a_truncated_delivery_are_incomplete(db: PgPool) {
+    let app = TestApp::new(db);
+    let truncated = with(payload(&[firing("a")]), "/truncatedAlerts", 7);
+    app.delivery(&truncated).send().await.expect(200);
+    assert_eq!(app.incidents().await[0]["incomplete"], true);
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn a_storm_is_taken_in_one_delivery(db: PgPool) {
+    let app = TestApp::new(db);
+    let storm: Vec<_> = (0..2_000).map(|n| labelled(&format!("{n:016x}"), json!({}))).collect();
+    let outcome = app.deliver(&storm).await.expect(200).json();
+    assert_eq!(outcome["opened"], 2_000);
+    assert_eq!(app.count("incident").await, 2_000);
+}
+
+/// How many alerts this process has ignored so far.
+fn ignored() -> u64 {
+    let (_, text) = observability::metrics::render();
+    let text = String::from_utf8(text).unwrap();
+    let line = text.lines().find(|l| l.starts_with("incidents_alerts_total{result=\"unknown\"}"));
+    line.unwrap().split(' ').next_back().unwrap().parse().unwrap()
+}
