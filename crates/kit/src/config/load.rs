@@ -32,7 +32,8 @@ pub fn load<C: Parser>() -> Result<C, Stop> {
         if let (true, Some(flag)) = (is_secret(arg), arg.get_long()) {
             command = command.mut_arg(arg.get_id(), |arg| name_file(arg, &variable));
             if let Some(secret) = from_file(&variable, set)? {
-                arguments.push(format!("--{flag}={secret}").into());
+                // In front: what follows a subcommand is the subcommand's.
+                arguments.insert(1.min(arguments.len()), format!("--{flag}={secret}").into());
             }
         }
     }
