@@ -93,8 +93,8 @@ async fn what_cannot_be_read_is_refused_before_anything_happens(db: PgPool) {
         (400, "missing_body", call().key("k")),
         (415, "unsupported_media_type", call().key("k").body("text/plain", good.clone())),
         (413, "body_too_large", call().key("k").body("application/json", " ".repeat(70_000))),
-        (400, "idempotency_key_missing", call().body("application/json", good.clone())),
-        (400, "idempotency_key_malformed", call().key("").body("application/json", good.clone())),
+        (400, "idempotency_key_required", call().body("application/json", good.clone())),
+        (400, "idempotency_key_invalid", call().key("").body("application/json", good.clone())),
         (404, "not_found", app.api.get("/v1/nowhere").bearer(&token)),
         (405, "method_not_allowed", app.api.delete("/v1/bookings").bearer(&token)),
     ] {
