@@ -103,6 +103,7 @@ impl ApiError {
     /// `invalid_fields`.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let (code, detail) = match fields.as_slice() {
+            [only] if only.field.is_empty() => (only.code, only.message.clone()),
             [only] => (only.code, format!("{}: {}", only.field, only.message)),
             _ => ("invalid_fields", "several fields are wrong".to_owned()),
         };

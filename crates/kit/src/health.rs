@@ -184,7 +184,7 @@ impl Health {
 
     /// The gRPC health service. The whole server (the empty name) and `services` follow readiness
     /// until `stop`.
-    pub(crate) fn grpc(
+    pub(crate) async fn grpc(
         &self,
         mut services: Vec<String>,
         stop: CancellationToken,
@@ -192,6 +192,9 @@ impl Health {
         let (reporter, server) = tonic_health::server::health_reporter();
         let health = self.clone();
         services.push(String::new());
+        for service in &services {
+            reporter.set_service_status(service, ServingStatus::NotServing).await;
+        }
         tokio::spawn(async move {
             loop {
                 let stopping = stop.is_cancelled();

@@ -41,7 +41,7 @@ pub async fn serve(
     servers: Servers,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    Listeners::bind(listen).await?.serve(servers, stop).await;
+    Listeners::bind(listen)?.serve(servers, stop).await;
     Ok(())
 }
 
@@ -63,11 +63,11 @@ pub struct Addresses {
 
 impl Listeners {
     /// Takes the three ports, or none.
-    pub async fn bind(listen: &Listen) -> anyhow::Result<Self> {
+    pub fn bind(listen: &Listen) -> anyhow::Result<Self> {
         Ok(Self {
-            http: port::bind("HTTP_LISTEN", listen.http_listen).await?,
-            grpc: port::bind("GRPC_LISTEN", listen.grpc_listen).await?,
-            admin: port::bind("ADMIN_LISTEN", listen.admin_listen).await?,
+            http: port::bind("HTTP_LISTEN", listen.http_listen)?,
+            grpc: port::bind("GRPC_LISTEN", listen.grpc_listen)?,
+            admin: port::bind("ADMIN_LISTEN", listen.admin_listen)?,
             limits: listen.limits,
         })
     }

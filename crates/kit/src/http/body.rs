@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::decode::decode;
 use super::strict;
 use super::{BodyLimit, Limits};
-use crate::error::{ApiError, Kind};
+use crate::error::{ApiError, FieldError, Kind};
 use crate::idempotency;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -85,7 +85,13 @@ async fn value(parts: &Parts, body: Body) -> Result<Value, ApiError> {
     if bytes.is_empty() {
         return Err(missing_body());
     }
-    strict::parse(&bytes)
+    let value = strict::parse(&bytes)?;
+    if value.is_object() {
+        return Ok(value);
+    }
+    // serde would take an array for a struct, field by field.
+    let (field, message) = (String::new(), "expected an object".to_owned());
+    Err(ApiError::invalid(vec![FieldError { field, code: "invalid_type", message }]))
 }
 
 /// The whole body, within the route's limit and in time.

@@ -41,7 +41,7 @@ pub(super) async fn serve(
             routes
         }
     };
-    let routes = routes.add_service(health.grpc(names, stop.clone()));
+    let routes = routes.add_service(health.grpc(names, stop.clone()).await);
     let connections = TcpListenerStream::new(listener).map(move |accepted: io::Result<_>| {
         let socket: TcpStream = accepted?;
         socket.set_nodelay(true)?;

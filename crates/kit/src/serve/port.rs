@@ -6,17 +6,29 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::anyhow;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// How many connections may wait to be accepted. With the usual 128, a burst makes the kernel drop
+/// the last step of handshakes, and a client that believes itself connected waits for seconds.
+const BACKLOG: u32 = 4096;
 
 /// Listens on `address`, which `variable` set.
-pub(super) async fn bind(variable: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+pub(super) fn bind(variable: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen(address).map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => {
             let owner = owner(address.port()).unwrap_or_else(|| "another process".to_owned());
             anyhow!("{variable}: port {} is in use by {owner}", address.port())
         }
         _ => anyhow!("{variable}: cannot listen on {address}: {error}"),
     })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart must not wait until the last connections of its predecessor are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The process that listens on `port`, such as `points (pid 4711)`, as far as we may see.

@@ -1,0 +1,56 @@
+//! The smallest service: all that a `main` does, with nothing behind it. The tests of `kit` run it as
+//! a process of its own; for a real one see `crates/points/src/main.rs`.
+
+use std::process::ExitCode;
+
+use axum::Router;
+use axum::routing::get;
+use kit::caller::Verifier;
+use kit::config::{self, Listen, Postgres};
+use kit::health::Health;
+use kit::redis::Redis;
+use kit::run::{self, Refusal};
+use kit::serve::{Servers, serve};
+use kit::{Clock, http};
+use secrecy::ExposeSecret;
+use sqlx::postgres::PgPoolOptions;
+
+#[derive(clap::Parser)]
+struct Config {
+    #[command(flatten)]
+    listen: Listen,
+    #[command(flatten)]
+    postgres: Postgres,
+    #[command(flatten)]
+    redis: config::Redis,
+    #[command(flatten)]
+    observability: observability::Config,
+    /// Refuse to start, and say this.
+    #[arg(long, env = "REFUSE")]
+    refuse: Option<String>,
+}
+
+impl run::Config for Config {
+    fn observability(&self) -> &observability::Config {
+        &self.observability
+    }
+}
+
+fn main() -> ExitCode {
+    run::run("smallest", env!("CARGO_PKG_VERSION"), async |config: Config, stop| {
+        if let Some(reason) = config.refuse {
+            return Err(Refusal(reason).into());
+        }
+        let database_url = config.postgres.database_url.expose_secret();
+        let database = PgPoolOptions::new().connect_lazy(database_url)?;
+        let redis = Redis::new(&config.redis, "smallest")?;
+        let routes = Router::new().route("/hello", get(|| async { "hello" }));
+        let openapi = utoipa::openapi::OpenApiBuilder::new().build();
+        let servers = Servers {
+            http: http::edge(routes, openapi, Verifier::empty(Clock::system())),
+            grpc: tonic::service::Routes::default(),
+            health: Health::new("smallest", database, redis),
+        };
+        serve(&config.listen, servers, stop).await
+    })
+}

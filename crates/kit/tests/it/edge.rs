@@ -1,0 +1,11 @@
+//! The edge: what a client may send, how long it may take, and what it reads.
+
+mod bad_input;
+mod errors;
+mod headers;
+mod health;
+mod process;
+mod slow_clients;
+mod stop;
+mod wire;
+mod world;

@@ -1,0 +1,102 @@
+//! Clients that take their time are cut off in time, and nobody else notices.
+
+use std::time::Duration;
+
+use futures::future::{join, join_all};
+use tokio::time::{Instant, interval};
+
+use super::wire::{Client, get, request};
+use super::world::World;
+
+/// The timeouts of `world` are 300 to 500 ms; this is far below the 5 s of production.
+const IN_TIME: Duration = Duration::from_secs(3);
+
+async fn closed_in_time(mut client: Client) -> String {
+    let started = Instant::now();
+    let text = client.until_closed().await;
+    assert!(started.elapsed() < IN_TIME, "closed after {:?}", started.elapsed());
+    text
+}
+
+async fn sends(world: &World, bytes: &[u8]) -> Client {
+    let mut client = Client::connect(world.at.http).await;
+    client.send(bytes).await;
+    client
+}
+
+/// One byte of the head now and then: each of them in time, all of them never.
+async fn drips(world: &World) {
+    let mut client = sends(world, b"GET /things HTTP/1.1\r\nX: ").await;
+    let started = Instant::now();
+    let mut tick = interval(Duration::from_millis(50));
+    while !client.is_closed() {
+        assert!(started.elapsed() < IN_TIME, "still open");
+        tick.tick().await;
+        client.send(b"y").await;
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_slow_client_is_cut_off() {
+    let world = World::start().await;
+    let silent = Client::connect(world.at.http).await;
+    let partial = sends(&world, b"GET /things HTTP/1.1\r\nHos").await;
+    let preface = sends(&world, b"PRI * HTTP/2.0\r\n").await;
+    let http2 = sends(&world, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    let mut idle = sends(&world, &request("GET /things", &[], b"")).await;
+    assert_eq!(idle.answer().await.status, 200);
+    let head = "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{";
+    let body = sends(&world, head.as_bytes()).await;
+    let quiet = [silent, partial, preface, http2, idle].map(closed_in_time);
+    let (_, (slow, ())) = join(join_all(quiet), join(closed_in_time(body), drips(&world))).await;
+    assert!(slow.starts_with("HTTP/1.1 408"), "{slow}");
+}
+
+#[tokio::test]
+async fn a_silent_client_of_the_other_ports_is_cut_off_too() {
+    let world = World::start().await;
+    for address in [world.at.grpc, world.at.admin] {
+        closed_in_time(Client::connect(address).await).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let world = World::start().await;
+    let mut client = Client::connect(world.at.http).await;
+    // Far more answers than the buffers of two sockets hold; it reads none of them.
+    let many = request("GET /docs/swagger-ui-bundle.js", &[], b"").repeat(40);
+    client.send(&many).await;
+    let started = Instant::now();
+    client.peer_gave_up().await;
+    assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn five_hundred_slow_clients_do_not_delay_an_honest_one() {
+    let world = World::start().await;
+    let slow = (0..500).map(|n| {
+        let head: &[u8] = if n % 2 == 0 { b"" } else { b"GET /things HTTP/1.1\r\nX: " };
+        sends(&world, head)
+    });
+    let slow = join_all(slow).await;
+    let honest = async {
+        for _ in 0..50 {
+            let started = Instant::now();
+            assert_eq!(get(world.at.http, "/things").await.status, 200);
+            assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+        }
+    };
+    let (_, ()) = join(join_all(slow.into_iter().map(closed_in_time)), honest).await;
+}
+
+#[tokio::test]
+async fn a_slow_handler_is_not_a_slow_client() {
+    let world = World::start().await;
+    let mut client = sends(&world, &request("GET /wait", &[], b"")).await;
+    world.seen.waiting.notified().await;
+    // Longer than every timeout for clients.
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    world.seen.go_on.notify_one();
+    assert_eq!(client.answer().await.status, 200);
+}
