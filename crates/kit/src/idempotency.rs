@@ -116,8 +116,8 @@ impl Classify for Error {
 
     fn code(&self) -> Cow<'static, str> {
         match self {
-            Self::Missing => "idempotency_key_missing".into(),
-            Self::Malformed => "idempotency_key_malformed".into(),
+            Self::Missing => "idempotency_key_required".into(),
+            Self::Malformed => "idempotency_key_invalid".into(),
             Self::Reused => "idempotency_key_reused".into(),
             Self::InProgress => "idempotency_in_progress".into(),
             Self::Database(error) => postgres::code(error),
