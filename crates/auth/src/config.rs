@@ -7,6 +7,8 @@ use kit::caller::Role;
 use kit::config::{Listen, Postgres, Redis};
 use secrecy::SecretString;
 
+use crate::keyring::Keyring;
+
 /// Accounts, logins and tokens.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "auth", version)]
@@ -20,7 +22,7 @@ pub struct Config {
     #[command(flatten)]
     pub observability: observability::Config,
     /// Seals the signing keys in the database: at least 32 bytes, in base64 or hexadecimal.
-    #[arg(long, env = "AUTH_KEY_ENCRYPTION_KEY", hide_env_values = true)]
+    #[arg(long, env = "AUTH_KEY_ENCRYPTION_KEY", hide_env_values = true, value_parser = sealing)]
     pub auth_key_encryption_key: SecretString,
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -61,4 +63,10 @@ impl kit::run::Config for Config {
     fn observability(&self) -> &observability::Config {
         &self.observability
     }
+}
+
+/// Checked when it is read, so that a wrong one is reported like every wrong variable.
+fn sealing(text: &str) -> anyhow::Result<SecretString> {
+    let secret = text.to_owned().into();
+    Keyring::new(&secret).map(|_| secret)
 }

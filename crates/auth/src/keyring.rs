@@ -18,9 +18,8 @@ pub struct Keyring {
 impl Keyring {
     /// From at least 32 bytes in base64 or hexadecimal. Each use has a key of its own, derived.
     pub fn new(secret: &SecretString) -> anyhow::Result<Self> {
-        let secret = decode(secret.expose_secret().trim())
-            .context("AUTH_KEY_ENCRYPTION_KEY must be base64 or hexadecimal")?;
-        ensure!(secret.len() >= 32, "AUTH_KEY_ENCRYPTION_KEY must be at least 32 bytes");
+        let secret = decode(secret.expose_secret().trim())?;
+        ensure!(secret.len() >= 32, "expected at least 32 bytes, in base64 or hexadecimal");
         let master = hkdf::Salt::new(hkdf::HKDF_SHA256, b"auth").extract(&secret);
         Ok(Self {
             sealing: LessSafeKey::new(
@@ -85,14 +84,17 @@ fn derive(master: &hkdf::Prk, purpose: &[u8]) -> anyhow::Result<[u8; 32]> {
 
 fn decode(text: &str) -> anyhow::Result<Vec<u8>> {
     // 64 hexadecimal digits are also base64 of 48 other bytes, so hexadecimal is tried first.
-    if text.len() >= 64 && text.len() % 2 == 0 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if text.len() >= 64
+        && text.len().is_multiple_of(2)
+        && text.bytes().all(|b| b.is_ascii_hexdigit())
+    {
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
         let pairs = text.as_bytes().chunks_exact(2);
         let bytes = pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?));
-        return bytes.collect::<Option<_>>().context("not hexadecimal");
+        return bytes.collect::<Option<_>>().context("expected hexadecimal");
     }
     // Not the decoder's own error: it quotes the input.
-    STANDARD.decode(text).map_err(|_| anyhow!("not base64"))
+    STANDARD.decode(text).map_err(|_| anyhow!("expected base64 or hexadecimal"))
 }
 
 /// ring's errors say nothing, on purpose.

@@ -1,6 +1,13 @@
 //! The wire contracts between services, generated from `proto/`.
 
-#![allow(missing_docs, clippy::all, unreachable_pub, unused_qualifications, reason = "generated code")]
+#![allow(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated code"
+)]
 
 pub mod auth {
     pub mod v1 {

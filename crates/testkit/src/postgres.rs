@@ -1,14 +1,19 @@
 //! Connects to a test's own database as a service does in production.
 
-use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use std::time::Duration;
 
-/// A pool on the same database for this role, such as `points_app`: what the role was not granted
-/// fails here as it would in production. `#[sqlx::test]` gives the pool to begin with, whose role
-/// may do everything.
+use kit::config;
+use sqlx::PgPool;
+
+/// A pool as services have it, on the same database, for this role, such as `points_app`: what the
+/// role was not granted fails here as it would in production. `#[sqlx::test]` gives the pool to begin
+/// with, whose role may do everything.
 pub fn app_pool(db: &PgPool, role: &str) -> PgPool {
     let options = (*db.connect_options()).clone().username(role);
-    PgPoolOptions::new().max_connections(10).connect_lazy_with(options)
+    kit::postgres::options(&config::Postgres::new(url(db, role)))
+        // A machine that builds and tests at once is slow to connect, which is not what is tested.
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy_with(options)
 }
 
 /// The same as a URL, for `kit::postgres::connect`.

@@ -1,5 +1,6 @@
 use anyhow::Context as _;
 use kit::caller::token::SigningKey;
+use kit::run::Refusal;
 use kit::{Clock, postgres};
 use sqlx::PgPool;
 
@@ -47,7 +48,7 @@ impl Keys {
         let newest = sealed.first().context("no signing key")?;
         let seed = keyring
             .open(&newest.kid, &newest.sealed_seed)
-            .with_context(|| format!("cannot open signing key {}", newest.kid))?;
+            .map_err(|error| Refusal(format!("cannot open signing key {}: {error}", newest.kid)))?;
         let seed = seed.as_slice().try_into().context("a seed is 32 bytes")?;
         let signer = SigningKey::from_seed(newest.kid.clone(), seed)?;
         let public = |key: SealedKey| PublicKey { kid: key.kid, bytes: key.public_key };

@@ -2,6 +2,7 @@ use kit::caller::Role;
 use kit::caller::token::Member;
 use kit::{command, postgres};
 use secrecy::SecretString;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Auth, Error};
@@ -40,15 +41,7 @@ impl Auth {
     /// An unknown address takes the same steps as a known one, at the same cost.
     async fn sign_in(&self, Login { email, password }: Login) -> Result<Session, Error> {
         let mut conn = self.db.acquire().await?;
-        let account = self.keyring.blind("login", email.as_str().as_bytes());
-        let attempt = match attempts::reserve(&mut conn, account, ATTEMPTS, WINDOW).await? {
-            Some(attempt) => attempt,
-            None => {
-                metrics::failed_attempt("account_locked");
-                let retry_after = attempts::wait(&mut conn, account).await?;
-                return Err(Error::TooManyAttempts { retry_after });
-            }
-        };
+        let attempt = self.reserve(&mut conn, &email).await?;
         let known = members::credentials(&mut conn, &email).await?;
         drop(conn); // others need it while we hash
 
@@ -58,6 +51,21 @@ impl Auth {
             (Ok(_), known) => self.refuse(known, &attempt).await,
             (Err(failure), _) => self.not_checked(failure, &attempt).await,
         }
+    }
+
+    /// Before the hash and not after it: otherwise any number of guesses at the same time would all
+    /// find that there were few before them.
+    async fn reserve(&self, conn: &mut PgConnection, email: &Email) -> Result<Attempt, Error> {
+        let account = self.keyring.blind("login", email.as_str().as_bytes());
+        let refuse = |retry_after| {
+            metrics::failed_attempt("account_locked");
+            Error::TooManyAttempts { retry_after }
+        };
+        if let Some(wait) = attempts::blocked(conn, account, ATTEMPTS).await? {
+            return Err(refuse(wait));
+        }
+        // A guess that came in between took the last one.
+        attempts::reserve(conn, account, ATTEMPTS, WINDOW).await?.ok_or_else(|| refuse(WINDOW))
     }
 
     async fn begin_session(

@@ -15,6 +15,25 @@ pub(crate) struct Attempt {
     window_ends_at: DateTime<Utc>,
 }
 
+/// How long until there are guesses at `account` again, if all of `limit` are taken. Asked first,
+/// because it writes nothing: guesses that only wait for the row's lock, and then for its commit to
+/// reach the disk, would keep every connection from everybody else.
+pub(crate) async fn blocked(
+    conn: &mut PgConnection,
+    account: [u8; 32],
+    limit: i32,
+) -> sqlx::Result<Option<Duration>> {
+    let statement = sqlx::query_scalar!(
+        r#"SELECT EXTRACT(EPOCH FROM window_ends_at - now())::float8 AS "seconds!"
+           FROM login_attempt
+           WHERE account = $1 AND reserved >= $2 AND window_ends_at > now()"#,
+        &account[..],
+        limit,
+    );
+    let seconds = query("attempt_blocked", statement.fetch_optional(conn)).await?;
+    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+}
+
 /// Takes one of `limit` guesses at `account` in a window that begins with the first. One statement:
 /// of any number of guesses at the same time, `limit` get through.
 pub(crate) async fn reserve(
@@ -39,17 +58,6 @@ pub(crate) async fn reserve(
     );
     let window_ends_at = query("attempt_reserve", statement.fetch_optional(conn)).await?;
     Ok(window_ends_at.map(|window_ends_at| Attempt { account, window_ends_at }))
-}
-
-/// How long until there are guesses at `account` again.
-pub(crate) async fn wait(conn: &mut PgConnection, account: [u8; 32]) -> sqlx::Result<Duration> {
-    let statement = sqlx::query_scalar!(
-        r#"SELECT EXTRACT(EPOCH FROM window_ends_at - now())::float8 AS "seconds!"
-           FROM login_attempt WHERE account = $1"#,
-        &account[..],
-    );
-    let seconds = query("attempt_wait", statement.fetch_optional(conn)).await?;
-    Ok(Duration::try_from_secs_f64(seconds.unwrap_or_default()).unwrap_or_default())
 }
 
 /// The guess was wrong.

@@ -1,1 +1,15 @@
-//! auth, tested from outside.
+//! auth from outside, over both transports, each test on a database of its own.
+
+#![allow(unreachable_pub, reason = "a test crate exports nothing")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod accounts;
+mod app;
+mod bad_input;
+mod guessing;
+mod keys;
+mod metrics;
+mod operating;
+mod services;
+mod silence;
+mod tokens;

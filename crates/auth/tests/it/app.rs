@@ -1,0 +1,79 @@
+use auth::app::Auth;
+use auth::hasher::Hasher;
+use auth::keyring::Keyring;
+use kit::Clock;
+use serde_json::json;
+use sqlx::PgPool;
+use testkit::http::{Api, Reply};
+use testkit::postgres::app_pool;
+
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// auth as production runs it: its own role in the database, its real router and routes.
+pub struct TestApp {
+    pub auth: Auth,
+    pub api: Api,
+    /// May do everything, to look behind the scenes.
+    pub db: PgPool,
+}
+
+impl TestApp {
+    pub async fn new(db: PgPool) -> Self {
+        Self::with(db, Clock::system(), Hasher::new()).await
+    }
+
+    pub async fn with(db: PgPool, clock: Clock, hasher: Hasher) -> Self {
+        let auth = open(&db, clock, hasher, 1).await.unwrap();
+        let api = Api::new(auth::http::router(auth.clone()));
+        Self { auth, api, db }
+    }
+
+    pub async fn register(&self, email: &str) -> Reply {
+        let body = json!({ "email": email, "password": PASSWORD, "display_name": "Ada" });
+        self.api.post("/v1/register").key(&format!("register {email}")).json(body).send().await
+    }
+
+    pub async fn login(&self, email: &str, password: &str) -> Reply {
+        login(&self.api, email, password).await
+    }
+
+    /// A registered member's access token.
+    pub async fn member(&self, email: &str) -> String {
+        self.register(email).await.expect(202);
+        self.token(email).await
+    }
+
+    /// The access token of another login.
+    pub async fn token(&self, email: &str) -> String {
+        let reply = self.login(email, PASSWORD).await.expect(200);
+        reply.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn count(&self, table: &'static str) -> i64 {
+        let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        sqlx::query_scalar(count).fetch_one(&self.db).await.unwrap()
+    }
+}
+
+pub async fn login(api: &Api, email: &str, password: &str) -> Reply {
+    let body = json!({ "email": email, "password": password });
+    api.post("/v1/login").json(body).send().await
+}
+
+/// Starts auth on this database with a key-encryption key made of `fill`.
+pub async fn open(db: &PgPool, clock: Clock, hasher: Hasher, fill: u8) -> anyhow::Result<Auth> {
+    let keyring = Keyring::new(&format!("{fill:02x}").repeat(32).into())?;
+    Auth::open(app_pool(db, "auth_app"), clock, hasher, keyring).await
+}
+
+/// How many passwords this process has hashed.
+pub fn hashes() -> u64 {
+    metric("auth_password_hash_duration_seconds_count") as u64
+}
+
+/// The value of one series of this process, such as `auth_login_total{status="success"}`.
+pub fn metric(series: &str) -> f64 {
+    let text = String::from_utf8(observability::metrics::render().1).unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
+}

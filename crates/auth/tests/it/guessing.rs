@@ -1,0 +1,151 @@
+//! Somebody tries passwords.
+
+use std::time::Duration;
+
+use auth::hasher::Hasher;
+use kit::Clock;
+use serde_json::Value;
+use sqlx::PgPool;
+use testkit::http::Reply;
+
+use crate::app::{PASSWORD, TestApp, hashes, login};
+
+const WRONG: &str = "tr0ub4dor&3";
+
+/// What a client can tell two answers apart by.
+fn visible(reply: &Reply) -> (u16, Vec<String>, usize, Value) {
+    let mut body = reply.json();
+    body["request_id"] = Value::Null;
+    let headers = reply.headers.keys().map(|name| name.as_str().to_owned()).collect();
+    (reply.status.as_u16(), headers, reply.body.len(), body)
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn of_200_guesses_at_once_five_are_looked_at(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    let before = hashes();
+
+    let guesses = (0..200).map(|_| login(&app.api, "ada@example.org", WRONG));
+    let replies = futures::future::join_all(guesses).await;
+
+    assert!(hashes() - before <= 5, "{} hashes", hashes() - before);
+    let of = |status: u16| replies.iter().filter(|reply| reply.status == status).count();
+    assert_eq!((of(401), of(429)), (5, 195), "others: {:?}", {
+        let other = replies.iter().find(|r| r.status != 401 && r.status != 429);
+        other.map(Reply::text)
+    });
+    // And the right one is not looked at either, until the window is over.
+    let blocked = app.login("ada@example.org", PASSWORD).await.expect(429);
+    assert_eq!(blocked.code(), "too_many_attempts");
+    let wait: u64 = blocked.header("retry-after").parse().unwrap();
+    assert!((1..=900).contains(&wait), "{wait}");
+    assert_eq!(hashes() - before, 5);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_wrong_password_and_an_unknown_address_look_the_same(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    let before = hashes();
+
+    for attempt in 1..=6 {
+        let known = app.login("ada@example.org", WRONG).await;
+        let unknown = app.login("eve@example.org", WRONG).await;
+        assert_eq!(visible(&known), visible(&unknown), "attempt {attempt}");
+        assert_eq!(known.status, if attempt <= 5 { 401 } else { 429 });
+        assert_eq!(
+            known.code(),
+            if attempt <= 5 { "invalid_credentials" } else { "too_many_attempts" }
+        );
+    }
+    assert_eq!(hashes() - before, 10, "both cost a hash each time they are looked at");
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn the_right_password_forgives_the_wrong_ones_before_it(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    for _ in 0..3 {
+        for _ in 0..4 {
+            app.login("ada@example.org", WRONG).await.expect(401);
+        }
+        app.login("ada@example.org", PASSWORD).await.expect(200);
+    }
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn one_address_being_guessed_at_does_not_block_another(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    for _ in 0..7 {
+        app.login("eve@example.org", WRONG).await;
+    }
+    app.login("ada@example.org", PASSWORD).await.expect(200);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn when_the_window_is_over_there_are_guesses_again(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    for _ in 0..6 {
+        app.login("ada@example.org", WRONG).await;
+    }
+    // Guessing on does not prolong it.
+    let ends = || async {
+        let sql = "SELECT window_ends_at::text FROM login_attempt";
+        sqlx::query_scalar::<_, String>(sql).fetch_one(&app.db).await.unwrap()
+    };
+    let before = ends().await;
+    app.login("ada@example.org", WRONG).await.expect(429);
+    assert_eq!(ends().await, before);
+
+    sqlx::query("UPDATE login_attempt SET window_ends_at = now()").execute(&app.db).await.unwrap();
+    app.login("ada@example.org", PASSWORD).await.expect(200);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn the_count_survives_a_restart(db: PgPool) {
+    let app = TestApp::new(db.clone()).await;
+    for _ in 0..5 {
+        app.login("ada@example.org", WRONG).await.expect(401);
+    }
+    TestApp::new(db).await.login("ada@example.org", WRONG).await.expect(429);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn too_many_logins_at_once_are_told_to_come_back_and_cost_no_attempt(db: PgPool) {
+    let app = TestApp::with(db, Clock::system(), Hasher::with(1, 1)).await;
+    let addresses: Vec<_> = (0..20).map(|n| format!("m{n}@example.org")).collect();
+    let calls = addresses.iter().map(|email| login(&app.api, email, WRONG));
+    let replies = futures::future::join_all(calls).await;
+
+    let refused: Vec<_> = replies.iter().filter(|reply| reply.status == 503).collect();
+    assert!(!refused.is_empty());
+    for reply in &refused {
+        assert_eq!(reply.code(), "auth_overloaded");
+        assert!(!reply.header("retry-after").is_empty());
+        assert_eq!(reply.json()["outcome"], "none");
+    }
+    let counted: i64 = sqlx::query_scalar("SELECT sum(reserved) FROM login_attempt")
+        .fetch_one(&app.db)
+        .await
+        .unwrap();
+    assert_eq!(counted, 20 - i64::try_from(refused.len()).unwrap());
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_client_that_hangs_up_leaves_its_attempt_counted_and_no_extra_hash(db: PgPool) {
+    let app = TestApp::with(db, Clock::system(), Hasher::with(1, 100)).await;
+    for _ in 0..30 {
+        let call = login(&app.api, "ada@example.org", WRONG);
+        let _ = tokio::time::timeout(Duration::from_millis(5), call).await;
+    }
+    let all_done = || async {
+        let sql = "SELECT failed FROM login_attempt";
+        let failed: Option<i32> = sqlx::query_scalar(sql).fetch_optional(&app.db).await.unwrap();
+        (failed == Some(5)).then_some(())
+    };
+    testkit::eventually(Duration::from_secs(20), all_done).await;
+    assert_eq!(hashes(), 5);
+}

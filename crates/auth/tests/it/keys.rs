@@ -1,0 +1,65 @@
+//! The keys that tokens are signed with, and where they lie.
+
+use auth::hasher::Hasher;
+use kit::Clock;
+use proto::auth::v1::GetKeysRequest;
+use proto::auth::v1::auth_client::AuthClient;
+use sqlx::PgPool;
+
+use crate::app::{TestApp, open};
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn the_first_start_makes_a_key_and_the_next_ones_keep_it(db: PgPool) {
+    let starts = (0..4).map(|_| open(&db, Clock::system(), Hasher::new(), 1));
+    let started = futures::future::join_all(starts).await;
+    let kids: Vec<_> =
+        started.into_iter().map(|auth| auth.unwrap().public_keys()[0].kid.clone()).collect();
+    assert!(kids.iter().all(|kid| *kid == kids[0]), "{kids:?}");
+
+    let app = TestApp::new(db).await;
+    assert_eq!(app.auth.public_keys()[0].kid, kids[0]);
+    assert_eq!(app.count("signing_key").await, 1);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn keys_are_published_the_same_over_both_transports(db: PgPool) {
+    let app = TestApp::new(db).await;
+    let jwks = app.api.get("/.well-known/jwks.json").send().await.expect(200).json();
+    let jwk = &jwks["keys"][0];
+    assert_eq!((&jwk["kty"], &jwk["crv"]), (&"OKP".into(), &"Ed25519".into()));
+    assert_eq!(jwk.as_object().unwrap().len(), 6, "nothing private: {jwk}");
+
+    let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));
+    let keys = client.get_keys(GetKeysRequest {}).await.unwrap().into_inner().keys;
+    assert_eq!(jwk["kid"], keys[0].kid.as_str());
+    let x = base64::Engine::encode(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+        &keys[0].public_key,
+    );
+    assert_eq!(jwk["x"], x.as_str());
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn the_wrong_key_encryption_key_is_refused_at_start(db: PgPool) {
+    open(&db, Clock::system(), Hasher::new(), 1).await.unwrap();
+    let error = open(&db, Clock::system(), Hasher::new(), 2).await.err().unwrap();
+    assert!(format!("{error:#}").contains("AUTH_KEY_ENCRYPTION_KEY"), "{error:#}");
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn the_service_cannot_rewrite_what_it_never_rewrites(db: PgPool) {
+    let app = testkit::postgres::app_pool(&db, "auth_app");
+    for statement in [
+        "UPDATE member SET email = 'x@example.org'",
+        "UPDATE member_password SET hash = '$argon2id$v=19$'",
+        "DELETE FROM member",
+        "DELETE FROM signing_key",
+        "UPDATE signing_key SET sealed_seed = ''",
+        "DELETE FROM service_client",
+        "CREATE TABLE mine ()",
+    ] {
+        let refused = sqlx::query(statement).execute(&app).await.unwrap_err();
+        let code = refused.as_database_error().and_then(|e| e.code().map(|c| c.into_owned()));
+        assert_eq!(code.as_deref(), Some("42501"), "{statement}: {refused}");
+    }
+}

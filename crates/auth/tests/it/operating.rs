@@ -1,0 +1,61 @@
+//! What an operator does from the command line.
+
+use std::path::PathBuf;
+
+use auth::config::{Client, Grant};
+use kit::Clock;
+use kit::caller::Role;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::app::TestApp;
+
+fn grant(email: &str, role: Role) -> Grant {
+    Grant { email: email.to_owned(), role }
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_granted_role_is_in_the_next_token(db: PgPool) {
+    let app = TestApp::new(db).await;
+    let before = app.member("ada@example.org").await;
+    app.auth.grant(&grant("Ada@Example.org", Role::MerchantAdmin)).await.unwrap();
+    app.auth.grant(&grant("ada@example.org", Role::MerchantAdmin)).await.unwrap();
+
+    let roles = |token: String| {
+        let verifier = app.auth.verifier();
+        async move { verifier.member(&token).await.unwrap().roles }
+    };
+    assert_eq!(roles(before).await, [Role::Member]);
+    let after = app.token("ada@example.org").await;
+    assert_eq!(roles(after.clone()).await, [Role::Member, Role::MerchantAdmin]);
+    let me = app.api.get("/v1/me").bearer(&after).send().await.expect(200).json();
+    assert_eq!(me["roles"], json!(["member", "merchant_admin"]));
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn nobody_unknown_gets_a_role(db: PgPool) {
+    let app = TestApp::new(db).await;
+    let error = app.auth.grant(&grant("eve@example.org", Role::Operator)).await.unwrap_err();
+    assert_eq!(error.to_string(), "nobody has registered with this address");
+    app.auth.grant(&grant("eve", Role::Operator)).await.unwrap_err();
+    assert_eq!(app.count("member_role").await, 0);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_client_is_made_from_a_file_with_a_long_secret(db: PgPool) {
+    let app = TestApp::new(db).await;
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(Clock::system().id().to_string());
+    let client = Client { id: "booking".to_owned(), secret_file: file.clone() };
+
+    app.auth.install_client(&client).await.unwrap_err();
+    std::fs::write(&file, "too short\n").unwrap();
+    app.auth.install_client(&client).await.unwrap_err();
+    let secret = "0123456789abcdef0123456789abcdef";
+    std::fs::write(&file, format!("{secret}\n")).unwrap();
+    app.auth.install_client(&client).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+
+    app.auth.service_token("booking", &secret.to_owned().into()).await.unwrap();
+    let wrong = Client { id: "Booking!".to_owned(), ..client };
+    app.auth.install_client(&wrong).await.unwrap_err();
+}

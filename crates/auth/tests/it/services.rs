@@ -1,0 +1,128 @@
+//! Services: how one gets a token, and what it opens.
+
+use auth::app::ClientSecret;
+use kit::Clock;
+use kit::caller::{ServiceCaller, Verifier};
+use kit::config;
+use kit::grpc::{Allowlist, Peer, guard};
+use proto::auth::v1::auth_client::AuthClient;
+use proto::auth::v1::{IssueServiceTokenRequest, ValidateTokenRequest};
+use proto::points::v1::points_client::PointsClient;
+use proto::points::v1::points_server::{Points, PointsServer};
+use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
+use sqlx::PgPool;
+use std::time::Duration;
+use testkit::eventually;
+use testkit::grpc::{Listening, code, listen, request};
+use tonic::service::Routes;
+use tonic::{Code, Request, Response, Status};
+
+use crate::app::TestApp;
+
+const SECRET: &str = "a secret of booking, of 32 bytes at least";
+
+/// Says who called.
+struct Mirror;
+
+#[tonic::async_trait]
+impl Points for Mirror {
+    async fn earn(&self, request: Request<EarnRequest>) -> Result<Response<EarnResponse>, Status> {
+        let caller = request.extensions().get::<ServiceCaller>().unwrap();
+        Ok(Response::new(EarnResponse { entry_id: caller.name.clone(), ..EarnResponse::default() }))
+    }
+
+    async fn get_balance(
+        &self,
+        _: Request<GetBalanceRequest>,
+    ) -> Result<Response<GetBalanceResponse>, Status> {
+        Ok(Response::new(GetBalanceResponse::default()))
+    }
+}
+
+const ALLOW: Allowlist =
+    &[("/points.v1.Points/Earn", &["booking"]), ("/points.v1.Points/GetBalance", &["incidents"])];
+
+fn config(auth: &Listening, id: &str, secret: &str) -> config::Auth {
+    config::Auth {
+        auth_grpc_url: auth.url.clone(),
+        service_client_id: id.to_owned(),
+        service_client_secret: secret.to_owned().into(),
+    }
+}
+
+async fn with_client(db: PgPool, id: &str) -> TestApp {
+    let app = TestApp::new(db).await;
+    let secret = ClientSecret::new(SECRET.to_owned().into()).unwrap();
+    app.auth.put_client(id, &secret).await.unwrap();
+    app
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_service_gets_a_token_and_is_let_in_where_it_is_listed(db: PgPool) {
+    let app = with_client(db, "booking").await;
+    let auth = listen(auth::grpc::routes(app.auth.clone())).await;
+    let verifier = Verifier::from_auth(&config(&auth, "points", "-"), Clock::system()).unwrap();
+    let points = listen(guard(Routes::new(PointsServer::new(Mirror)), verifier, ALLOW)).await;
+    let peer = Peer::new(&points.url, &config(&auth, "booking", SECRET)).unwrap();
+
+    let earn = || {
+        let mut client = PointsClient::new(peer.clone());
+        async move { client.earn(EarnRequest::default()).await.ok() }
+    };
+    let reply = eventually(Duration::from_secs(5), earn).await;
+    assert_eq!(reply.into_inner().entry_id, "booking");
+
+    let refused = PointsClient::new(peer).get_balance(GetBalanceRequest::default()).await;
+    assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_wrong_secret_and_an_unknown_client_look_the_same(db: PgPool) {
+    let app = with_client(db, "booking").await;
+    for (id, secret) in [
+        ("booking", "a secret of booking, of 32 bytes at leasT"),
+        ("booking", ""),
+        ("nobody", SECRET),
+        ("", ""),
+    ] {
+        let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));
+        let message =
+            IssueServiceTokenRequest { client_id: id.to_owned(), client_secret: secret.to_owned() };
+        let refused = client.issue_service_token(message).await.unwrap_err();
+        assert_eq!(
+            (refused.code(), code(&refused).as_str()),
+            (Code::Unauthenticated, "invalid_client")
+        );
+        assert_eq!(refused.message(), "unknown client or wrong secret");
+    }
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_replaced_secret_opens_nothing_any_more(db: PgPool) {
+    let app = with_client(db, "booking").await;
+    app.auth.service_token("booking", &SECRET.to_owned().into()).await.unwrap();
+    let fresh = "another secret of booking, just as long";
+    let secret = ClientSecret::new(fresh.to_owned().into()).unwrap();
+    app.auth.put_client("booking", &secret).await.unwrap();
+
+    app.auth.service_token("booking", &SECRET.to_owned().into()).await.unwrap_err();
+    app.auth.service_token("booking", &fresh.to_owned().into()).await.unwrap();
+    let stored: Vec<u8> = sqlx::query_scalar("SELECT secret_hash FROM service_client")
+        .fetch_one(&app.db)
+        .await
+        .unwrap();
+    assert_ne!(stored, fresh.as_bytes());
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn introspection_is_for_services_only(db: PgPool) {
+    let app = TestApp::new(db).await;
+    let member = app.member("ada@example.org").await;
+    let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));
+    let message = ValidateTokenRequest { token: member.clone() };
+
+    let refused = client.validate_token(message.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let refused = client.validate_token(request(message, &member)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+}
