@@ -1,6 +1,5 @@
 //! The body of an answer. A call ends with its trailers, not with its head.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -52,8 +51,13 @@ impl<C: Call> http_body::Body for Observed<C> {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Self { inner, call } = &mut *self;
         let _active = call.context().attach();
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(cx)));
-        let frame = polled.unwrap_or_else(|panic| Poll::Ready(Some(last_words(call, &panic))));
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *inner).poll_frame(cx)));
+        let frame = polled.unwrap_or_else(|_| {
+            call.panicked();
+            // What panicked once is not asked again.
+            *inner = Body::empty();
+            Poll::Ready(Some(last_words()))
+        });
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
@@ -84,8 +88,7 @@ impl<C: Call> Drop for Observed<C> {
     }
 }
 
-fn last_words<C: Call>(call: &mut C, _: &Box<dyn Any + Send>) -> Result<Frame<Bytes>, Status> {
-    call.panicked();
+fn last_words() -> Result<Frame<Bytes>, Status> {
     let mut trailers = http::HeaderMap::new();
     let status = Status::internal("internal error");
     status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))

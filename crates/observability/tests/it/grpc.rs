@@ -1,5 +1,10 @@
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+use futures::StreamExt;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use opentelemetry::trace::Status as SpanStatus;
 use proto::points::v1::points_client::PointsClient;
 use proto::points::v1::points_server::{Points, PointsServer};
@@ -8,6 +13,7 @@ use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 use tonic::{Code, Request, Response, Status};
+use tower::{Layer, ServiceExt};
 
 use crate::support::{eventually, metric, metrics, telemetry};
 
@@ -48,7 +54,7 @@ pub type Client = PointsClient<observability::grpc::Client<Channel>>;
 
 pub async fn client(address: SocketAddr) -> Client {
     let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-    PointsClient::new(tower::Layer::layer(&observability::grpc::client_layer(), channel))
+    PointsClient::new(observability::grpc::client_layer().layer(channel))
 }
 
 pub fn balance_of(member: &str) -> GetBalanceRequest {
@@ -131,4 +137,28 @@ async fn a_call_that_is_given_up_is_counted_as_cancelled_on_both_sides() {
     let cancelled = r#"grpc_requests_total{code="CANCELLED",method="points.v1.Points/GetBalance"}"#;
     eventually(|| (metric(cancelled) == Some(1.0)).then_some(())).await;
     telemetry.spans(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_panics_after_its_head_ends_with_internal() {
+    let telemetry = telemetry();
+    let panicking = tower::service_fn(async |_: http::Request<()>| {
+        let stream = futures::stream::once(async { panic!("half way") });
+        let body = StreamBody::new(stream.map(|frame: Frame<Bytes>| Ok::<_, Status>(frame)));
+        Ok::<_, Infallible>(http::Response::new(tonic::body::Body::new(body)))
+    });
+    let layer = observability::grpc::layer(proto::DESCRIPTORS);
+    let request =
+        http::Request::builder().uri("/points.v1.Points/Earn").header("x-request-id", "r-1");
+    let answer = layer.layer(panicking).oneshot(request.body(()).unwrap()).await.unwrap();
+
+    let body = answer.into_body().collect().await.unwrap();
+
+    let trailers = body.trailers().unwrap();
+    assert_eq!(trailers["grpc-status"], (Code::Internal as i32).to_string());
+    assert_eq!(telemetry.log.line("panicked").await["request_id"], "r-1");
+    assert_eq!(telemetry.log.line("call").await["code"], "INTERNAL");
+    assert_eq!(metric(r#"panic_by_endpoint_total{endpoint="points.v1.Points/Earn"}"#), Some(1.0));
+    let requests = r#"grpc_requests_total{code="INTERNAL",method="points.v1.Points/Earn"}"#;
+    assert_eq!(metric(requests), Some(1.0));
 }

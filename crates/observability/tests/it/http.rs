@@ -1,6 +1,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
+use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
 
 use observability::{Config, context};
@@ -41,8 +42,8 @@ async fn a_request_is_counted_measured_and_traced() {
     let telemetry = telemetry();
     let failing = async || (http::StatusCode::SERVICE_UNAVAILABLE, "12345");
     let streaming = async || {
-        let chunks = ["abc", "defg"].map(Ok::<_, std::io::Error>);
-        Body::from_stream(futures::stream::iter(chunks))
+        let chunks = futures::stream::iter(["abc", "defg"]).inspect(|_| tracing::info!("chunk"));
+        Body::from_stream(chunks.map(Ok::<_, std::io::Error>))
     };
     let routes = Router::new().route("/f/{id}", post(failing)).route("/stream", get(streaming));
     let address = serve(routes).await;
@@ -89,9 +90,10 @@ async fn a_request_is_counted_measured_and_traced() {
     assert!(!telemetry.log.text().contains("hush"), "a query string was logged");
 
     let mut client = Client::connect(address).await;
-    client.get("/stream", "connection: close\r\n").await;
+    client.get("/stream", "connection: close\r\nx-request-id: r-2\r\n").await;
     let size = r#"http_response_size_bytes_sum{method="GET",path="/stream"}"#;
     eventually(|| (metric(size) == Some(7.0)).then_some(())).await;
+    assert_eq!(telemetry.log.line("chunk").await["request_id"], "r-2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
