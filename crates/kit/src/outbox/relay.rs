@@ -202,7 +202,7 @@ async fn attempt<D: Deliver>(deliver: &D, due: &Due) -> Result<(), Failure> {
     let deliver = async {
         let deliver = panics::catch(ENDPOINT, async { deliver.deliver(&due.event).await });
         match timeout(DELIVERY_TIMEOUT, deliver).await {
-            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(error))) => {
                 let outage = is_outage(&error);
                 let error = format!("{error:#}");

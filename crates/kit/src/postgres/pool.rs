@@ -41,9 +41,7 @@ pub async fn connect(
     PROCESS
         .get_or_init(|| Process { service, statement_timeout: config.database_statement_timeout });
     let statement_timeout = format!("{}ms", config.database_statement_timeout.as_millis());
-    let statement_timeout = format!("{}ms", config.database_statement_timeout.as_millis());
-    let connect = PgConnectOptions::from_str(config.database_url.expose_secret())
-        .ok() // its error may quote the URL, password and all
+    let connect = parse(config.database_url.expose_secret())
         .context("DATABASE_URL is not a PostgreSQL URL")?
         .application_name(service)
         .options([
@@ -60,16 +58,16 @@ pub async fn connect(
     schema::check(&mut first, service, schema).await?;
     first.close().await.ok();
 
-    let pool = options(config)
-        .max_connections(config.database_pool_max)
-        .min_connections(config.database_pool_min)
-        .acquire_timeout(config.database_acquire_timeout)
-        .max_lifetime(config.database_max_lifetime)
-        .idle_timeout(config.database_idle_timeout)
-        .connect_lazy_with(connect);
+    let pool = options(config).connect_lazy_with(connect);
     POOL.store(Some(pool.clone().into()));
     tokio::spawn(watch(service, pool.clone()));
     Ok(pool)
+}
+
+/// `None` rather than an error, which may quote the URL, password and all. sqlx itself takes any scheme.
+fn parse(url: &str) -> Option<PgConnectOptions> {
+    let ours = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    ours.then(|| PgConnectOptions::from_str(url).ok()).flatten()
 }
 
 /// How our pools behave. Public so that tests can use the same on a database of their own.

@@ -1,0 +1,361 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
+
+use kit::cache::{Cache, Versioned};
+use kit::redis::Redis;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::metric;
+use super::redis_server::Server;
+
+const TTL: Duration = Duration::from_secs(300);
+
+/// A row in the database, which counts how often it is read.
+#[derive(Clone, Default)]
+struct Row {
+    /// 0: there is none.
+    version: Arc<AtomicI64>,
+    reads: Arc<AtomicU32>,
+}
+
+impl Row {
+    fn at(version: i64) -> Self {
+        let row = Self::default();
+        row.set(version);
+        row
+    }
+
+    fn set(&self, version: i64) {
+        self.version.store(version, Ordering::SeqCst);
+    }
+
+    fn now(&self) -> Option<Versioned<String>> {
+        let version = self.version.load(Ordering::SeqCst);
+        (version > 0).then(|| at(version))
+    }
+
+    async fn load(&self) -> Result<Option<Versioned<String>>, Infallible> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        Ok(self.now())
+    }
+
+    fn reads(&self) -> u32 {
+        self.reads.load(Ordering::SeqCst)
+    }
+}
+
+fn at(version: i64) -> Versioned<String> {
+    Versioned { version, value: format!("value {version}") }
+}
+
+/// As a replica of a service has it, after its first connection is made.
+async fn replica(server: &Server) -> (Redis, Cache<String>) {
+    let redis = Redis::new(&server.config(), "test").unwrap();
+    connected(&redis).await;
+    let cache = Cache::new("things", TTL, redis.clone());
+    (redis, cache)
+}
+
+async fn connected(redis: &Redis) {
+    testkit::eventually(Duration::from_secs(10), || async { redis.get("nothing").await.ok() })
+        .await;
+}
+
+async fn read(cache: &Cache<String>, row: &Row) -> Option<Versioned<String>> {
+    cache.get_or_load("k", row.load()).await.unwrap()
+}
+
+/// Reads until the answer comes from Redis.
+async fn cached(cache: &Cache<String>, row: &Row) {
+    testkit::eventually(Duration::from_secs(5), || async {
+        let before = row.reads();
+        read(cache, row).await;
+        (row.reads() == before).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn five_hundred_misses_of_one_key_load_once() {
+    let server = Server::start().await;
+    for redis in [Redis::new(&server.config(), "test").unwrap(), Redis::disabled()] {
+        let cache: Cache<String> = Cache::new("crowd", TTL, redis);
+        let (loads, go) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
+        let mut readers = JoinSet::new();
+        for _ in 0..500 {
+            let (cache, loads, go) = (cache.clone(), Arc::clone(&loads), Arc::clone(&go));
+            readers.spawn(async move {
+                let load = async {
+                    loads.fetch_add(1, Ordering::SeqCst);
+                    go.notified().await;
+                    Ok::<_, Infallible>(Some(at(1)))
+                };
+                cache.get_or_load("k", load).await.unwrap()
+            });
+        }
+        // All 500 have asked, one is loading.
+        testkit::eventually(Duration::from_secs(10), || async {
+            let asked = metric(&["cache_requests_total", "\"crowd\""]);
+            (asked % 500.0 == 0.0 && loads.load(Ordering::SeqCst) > 0).then_some(())
+        })
+        .await;
+        go.notify_one();
+        let all = readers.join_all().await;
+        assert!(all.iter().all(|value| *value == Some(at(1))));
+        assert_eq!(loads.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_value_is_read_from_redis_with_a_jittered_time_to_live() {
+    let server = Server::start().await;
+    let (_, cache) = replica(&server).await;
+    let mut ttls = Vec::new();
+    for n in 0..50 {
+        let key = n.to_string();
+        cache.put(&key, at(1)).await;
+        let ttl: i64 = redis::cmd("PTTL")
+            .arg(format!("test:things:{key}"))
+            .query_async(&mut server.raw().await)
+            .await
+            .unwrap();
+        ttls.push(ttl);
+    }
+    assert!(ttls.iter().all(|ttl| (235_000..=360_000).contains(ttl)), "{ttls:?}");
+    let (min, max) = (ttls.iter().min().unwrap(), ttls.iter().max().unwrap());
+    assert!(max - min > 30_000, "{ttls:?}");
+
+    let row = Row::at(1);
+    cached(&cache, &row).await;
+    assert_eq!(metric(&["cache_requests_total", "\"things\"", "\"miss\""]), 1.0);
+    assert!(metric(&["cache_requests_total", "\"things\"", "\"hit\""]) >= 1.0);
+}
+
+#[tokio::test]
+async fn absence_is_remembered_in_this_process_and_ended_by_a_create() {
+    let server = Server::start().await;
+    let (_, here) = replica(&server).await;
+    let (_, there) = replica(&server).await;
+    let row = Row::default();
+    for cache in [&here, &there] {
+        for _ in 0..10 {
+            assert_eq!(read(cache, &row).await, None);
+        }
+    }
+    assert_eq!(row.reads(), 2, "one per process");
+    let keys: i64 = redis::cmd("DBSIZE").query_async(&mut server.raw().await).await.unwrap();
+    assert_eq!(keys, 0, "made-up ids must not fill Redis");
+    assert_eq!(metric(&["cache_requests_total", "\"negative\""]), 18.0);
+
+    row.set(1);
+    here.put("k", at(1)).await;
+    assert_eq!(read(&here, &row).await, Some(at(1)));
+    assert_eq!(read(&there, &row).await, Some(at(1)), "the other replica asks Redis first");
+}
+
+#[tokio::test]
+async fn a_create_during_a_load_that_finds_nothing_is_seen() {
+    let cache: Cache<String> = Cache::new("things", TTL, Redis::disabled());
+    let row = Row::default();
+    let load = async {
+        let nothing = row.now();
+        row.set(1); // committed and announced just after this load looked
+        cache.put("k", at(1)).await;
+        Ok::<_, Infallible>(nothing)
+    };
+    assert_eq!(cache.get_or_load("k", load).await.unwrap(), None);
+    assert_eq!(read(&cache, &row).await, Some(at(1)));
+}
+
+#[tokio::test]
+async fn an_older_version_never_replaces_a_newer_one() {
+    let server = Server::start().await;
+    let (_, here) = replica(&server).await;
+    let (_, there) = replica(&server).await;
+    let row = Row::at(2);
+    // One replica reads version 1; before it can cache that, the other writes version 2.
+    let late = async {
+        here.put("k", at(2)).await;
+        Ok::<_, Infallible>(Some(at(1)))
+    };
+    assert_eq!(there.get_or_load("k", late).await.unwrap(), Some(at(1)));
+    for cache in [&here, &there] {
+        assert_eq!(read(cache, &row).await, Some(at(2)));
+    }
+    here.put("k", at(1)).await;
+    assert_eq!(read(&there, &row).await, Some(at(2)));
+    assert_eq!(row.reads(), 0);
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_forget_is_not_brought_back() {
+    let server = Server::start().await;
+    let (_, here) = replica(&server).await;
+    let (_, there) = replica(&server).await;
+    let row = Row::at(1);
+    let late = async {
+        let old = row.now();
+        row.set(2);
+        here.forget("k").await;
+        Ok::<_, Infallible>(old)
+    };
+    assert_eq!(there.get_or_load("k", late).await.unwrap(), Some(at(1)));
+    assert_eq!(read(&there, &row).await, Some(at(2)));
+    assert_eq!(read(&here, &row).await, Some(at(2)));
+}
+
+#[tokio::test]
+async fn who_has_written_does_not_join_a_load_that_began_before() {
+    let cache: Cache<String> = Cache::new("things", TTL, Redis::disabled());
+    let row = Row::at(1);
+    let (loading, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = tokio::spawn({
+        let (cache, row) = (cache.clone(), row.clone());
+        let (loading, go) = (Arc::clone(&loading), Arc::clone(&go));
+        async move {
+            let load = async {
+                let old = row.now();
+                loading.notify_one();
+                go.notified().await;
+                Ok::<_, Infallible>(old)
+            };
+            cache.get_or_load("k", load).await.unwrap()
+        }
+    });
+    loading.notified().await;
+    row.set(2);
+    cache.put("k", at(2)).await;
+    assert_eq!(read(&cache, &row).await, Some(at(2)));
+    go.notify_one();
+    assert_eq!(slow.await.unwrap(), Some(at(1)));
+}
+
+#[tokio::test]
+async fn an_error_is_for_those_who_waited_and_is_not_cached() {
+    let cache: Cache<String> = Cache::new("things", TTL, Redis::disabled());
+    let failed =
+        cache.get_or_load("k", async { Err::<Option<Versioned<String>>, _>("down") }).await;
+    assert_eq!(failed, Err("down"));
+    assert_eq!(read(&cache, &Row::at(1)).await, Some(at(1)));
+}
+
+#[tokio::test]
+async fn what_is_not_ours_in_redis_is_a_miss_and_is_replaced() {
+    let server = Server::start().await;
+    let (redis, cache) = replica(&server).await;
+    let row = Row::at(7);
+    let big = vec![b'x'; 200_000];
+    let junk: [&[u8]; 8] =
+        [b"junk", b"9:{", b":", b"9:\xff", b"99999999999999999999:\"x\"", b"7:5", b"[]", &big];
+    for junk in junk {
+        let set = redis::cmd("SET").arg("test:things:k").arg(junk).to_owned();
+        let () = set.query_async(&mut server.raw().await).await.unwrap();
+        assert_eq!(read(&cache, &row).await, Some(at(7)));
+        cached(&cache, &row).await;
+    }
+    // A key of another type: every command on it fails, and nothing else does.
+    let mut raw = server.raw().await;
+    let () = redis::cmd("DEL").arg("test:things:k").query_async(&mut raw).await.unwrap();
+    let () = redis::cmd("LPUSH").arg("test:things:k").arg(1).query_async(&mut raw).await.unwrap();
+    for _ in 0..50 {
+        assert_eq!(read(&cache, &row).await, Some(at(7)));
+    }
+    assert!(redis.get("other").await.is_ok(), "the breaker stays closed");
+    cache.put("k", at(8)).await;
+    row.set(8);
+    assert_eq!(read(&cache, &row).await, Some(at(8)));
+    cached(&cache, &row).await;
+}
+
+/// The same answers as with Redis, none of them late, while it is gone; and cached again soon after.
+async fn survives(server: &mut Server, harm: fn(&mut Server), heal: impl AsyncFnOnce(&mut Server)) {
+    let (redis, cache) = replica(server).await;
+    let row = Row::at(1);
+    cached(&cache, &row).await;
+    let failures = || metric(&["cache_failures_total"]);
+    assert_eq!(failures(), 0.0);
+
+    harm(server);
+    let mut slowest = Duration::ZERO;
+    let mut late = 0;
+    for round in 0..300 {
+        let began = Instant::now();
+        assert_eq!(read(&cache, &row).await, row.now());
+        if round % 50 == 25 {
+            // A write Redis does not hear of.
+            let next = row.version.load(Ordering::SeqCst) + 1;
+            row.set(next);
+            cache.put("k", at(next)).await;
+            assert_eq!(read(&cache, &row).await, Some(at(next)));
+        }
+        late += u32::from(began.elapsed() > Duration::from_millis(25));
+        slowest = slowest.max(began.elapsed());
+    }
+    assert!(slowest < Duration::from_millis(400), "{slowest:?}");
+    assert!(late <= 15, "the breaker keeps the wait to the first few: {late}");
+    assert!(redis.ping().await.is_err(), "health tells the truth");
+    assert!(failures() > 0.0);
+
+    heal(server).await;
+    let began = Instant::now();
+    testkit::eventually(Duration::from_secs(5), || async { redis.ping().await.ok() }).await;
+    testkit::eventually(Duration::from_secs(5), || async {
+        let before = row.reads();
+        assert_eq!(read(&cache, &row).await, row.now(), "nothing stale comes back with it");
+        (row.reads() == before).then_some(())
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_killed_redis_makes_nothing_wrong_and_little_slow() {
+    let mut server = Server::start().await;
+    survives(&mut server, Server::kill, async |server| server.restart().await).await;
+}
+
+#[tokio::test]
+async fn a_hung_redis_makes_nothing_wrong_and_little_slow() {
+    let mut server = Server::start().await;
+    survives(&mut server, |server| server.freeze(), async |server| server.thaw()).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_no_writes_does_not_serve_what_it_has() {
+    let server = Server::start().await;
+    let (_, here) = replica(&server).await;
+    let (_, there) = replica(&server).await;
+    let row = Row::at(1);
+    cached(&here, &row).await;
+    let mut raw = server.raw().await;
+    let full = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").to_owned();
+    let () = full.query_async(&mut raw).await.unwrap();
+    row.set(2);
+    here.put("k", at(2)).await;
+    assert_eq!(read(&here, &row).await, Some(at(2)));
+    // Deleting needs no memory, so the others stop reading the old value too.
+    testkit::eventually(Duration::from_secs(5), || async {
+        (read(&there, &row).await == Some(at(2))).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_starts_without_redis_and_uses_it_when_it_comes() {
+    let mut server = Server::start().await;
+    server.kill();
+    let redis = Redis::new(&server.config(), "test").unwrap();
+    let cache: Cache<String> = Cache::new("things", TTL, redis.clone());
+    let row = Row::at(1);
+    assert_eq!(read(&cache, &row).await, Some(at(1)));
+    server.restart().await;
+    connected(&redis).await;
+    cached(&cache, &row).await;
+
+    let none = Redis::new(&testkit::redis::none(), "test").unwrap();
+    assert!(!none.is_enabled() && none.get("k").await.is_err());
+}
