@@ -112,10 +112,13 @@ async fn a_malformed_message_is_refused_with_its_reason(db: PgPool) {
         (EarnRequest { member_id: "you".to_owned(), ..good.clone() }, "invalid_id"),
         (EarnRequest { merchant_id: String::new(), ..good.clone() }, "invalid_id"),
         (EarnRequest { basis: None, ..good.clone() }, "invalid_amount"),
-        (EarnRequest { idempotency_key: String::new(), ..good.clone() }, "idempotency_key_missing"),
+        (
+            EarnRequest { idempotency_key: String::new(), ..good.clone() },
+            "idempotency_key_required",
+        ),
         (
             EarnRequest { idempotency_key: "é".to_owned(), ..good.clone() },
-            "idempotency_key_malformed",
+            "idempotency_key_invalid",
         ),
         (EarnRequest { reference: "a\0b".to_owned(), ..good.clone() }, "invalid_character"),
     ] {
