@@ -43,7 +43,7 @@ async fn a_booking_that_breaks_a_rule_is_refused_by_name(db: PgPool) {
         (422, "invalid_character", with(&shop, "staff_id", json!("a\0b"))),
         (422, "unknown_field", with(&shop, "status", json!("completed"))),
         (422, "missing_field", json!({})),
-        (422, "invalid_value", json!([])),
+        (422, "invalid_type", json!([])),
         (404, "not_found", with(&shop, "staff_id", json!(Uuid::from_u128(404)))),
         (404, "not_found", with(&shop, "merchant_id", json!(Uuid::from_u128(404)))),
     ] {
