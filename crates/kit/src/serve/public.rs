@@ -1,11 +1,14 @@
 //! HTTP over sockets that do not wait for ever. `axum::serve` has no such timeouts: see
 //! `docs/decisions/0005-our-own-listener.md`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -42,12 +45,17 @@ pub(super) async fn serve(
             accepted = accept(&listener, &room) => accepted,
             () = stop.cancelled() => break,
         };
-        let Some((socket, permit)) = accepted else { continue };
+        let Some((socket, peer, permit)) = accepted else { continue };
         let in_flight = InFlight::default();
+        let peer = socket.peer_addr().map(ConnectInfo).ok();
         let socket = TokioIo::new(Connection::new(socket, in_flight.clone(), &limits));
         let router = router.clone();
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let entered = in_flight.enter();
+            // For the log line of a panic.
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             let answer = router.clone().call(request.map(Body::new));
             async move {
                 let answer = answer.await;
@@ -88,13 +96,13 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = room.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((socket, _)) => {
+        Ok((socket, peer)) => {
             // Answers are small and whole: waiting for more to send with them only delays them.
             let _ = socket.set_nodelay(true);
-            Some((socket, permit))
+            Some((socket, peer, permit))
         }
         Err(error) => {
             tracing::warn!(error = %error, "cannot accept a connection");
