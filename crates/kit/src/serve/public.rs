@@ -8,7 +8,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -47,15 +46,12 @@ pub(super) async fn serve(
         };
         let Some((socket, peer, permit)) = accepted else { continue };
         let in_flight = InFlight::default();
-        let peer = socket.peer_addr().map(ConnectInfo).ok();
         let socket = TokioIo::new(Connection::new(socket, in_flight.clone(), &limits));
         let router = router.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let entered = in_flight.enter();
-            // For the log line of a panic.
-            if let Some(peer) = peer {
-                request.extensions_mut().insert(peer);
-            }
+            // The socket's address: whatever `X-Forwarded-For` says, anybody may have written it.
+            request.extensions_mut().insert(ConnectInfo(peer));
             let answer = router.clone().call(request.map(Body::new));
             async move {
                 let answer = answer.await;
