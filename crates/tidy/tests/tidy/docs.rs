@@ -54,3 +54,43 @@ fn links(text: &str) -> Vec<String> {
     let prose: String = text.split('`').step_by(2).collect();
     prose.split("](").skip(1).filter_map(|rest| rest.split(')').next()).map(str::to_owned).collect()
 }
+
+#[test]
+fn every_error_code_is_documented() {
+    let documented = read(&root().join("docs/errors.md"));
+    let mut broken = Vec::new();
+    for file in ["auth", "booking", "incidents", "kit", "points"]
+        .iter()
+        .flat_map(|krate| files(&format!("crates/{krate}/src"), "rs"))
+    {
+        for code in codes(&read(&file)) {
+            if !documented.contains(&format!("| `{code}` |")) {
+                broken.push(format!("{}: {code}", name(&file)));
+            }
+        }
+    }
+    none("docs/errors.md lists every code", &broken);
+}
+
+/// The codes in a source file: the literals of a `code` function, and those that stand where an error
+/// is made.
+fn codes(text: &str) -> Vec<String> {
+    let text = text.split("#[cfg(test)]").next().unwrap();
+    let mut found = Vec::new();
+    for function in text.split("fn code(").skip(1) {
+        let body = function.split("\n    }\n").next().unwrap().split("\n}\n").next().unwrap();
+        found.extend(body.split('"').skip(1).step_by(2).map(str::to_owned));
+    }
+    for (before, after) in [("Kind::", ", \""), ("code", ": \"")] {
+        for place in text.split(before).skip(1) {
+            let Some((between, rest)) = place.split_once(after) else { continue };
+            if between.chars().all(char::is_alphanumeric) {
+                found.extend(rest.split('"').next().map(str::to_owned));
+            }
+        }
+    }
+    found.retain(|code| {
+        !code.is_empty() && code.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    });
+    found
+}
