@@ -18,8 +18,8 @@ use crate::idempotency;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// How much of a body that is too large is still read, so that the client can read our answer: with
-/// unread bytes in its buffer the kernel resets the connection instead.
+/// How much of a body that is too large is still read, as RFC 9112 §9.6 advises: with unread bytes in
+/// its buffer a kernel resets the connection, and the client may lose our answer.
 const DISCARD: usize = 1024 * 1024;
 
 /// A JSON body. Unknown fields are refused when `T` says `deny_unknown_fields`, as all must.

@@ -4,6 +4,7 @@ mod bad_input;
 mod errors;
 mod headers;
 mod health;
+mod logs;
 mod process;
 mod slow_clients;
 mod stop;

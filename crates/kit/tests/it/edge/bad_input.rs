@@ -16,7 +16,13 @@ async fn posted(world: &World, headers: &[&str], body: &[u8]) -> String {
 async fn a_wrong_body_is_refused_with_its_field_and_nothing_is_stored() {
     let world = World::start().await;
     let deep = [vec![b'['; 10_000], vec![b']'; 10_000]].concat();
+    let at_depth = |depth: usize| {
+        format!(r#"{{"x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth)).into_bytes()
+    };
+    let (deepest, too_deep) = (at_depth(31), at_depth(32));
     let table: &[(&[u8], &str)] = &[
+        (&too_deep, "400 malformed_json"),
+        (&deepest, "422 unknown_field x"),
         (b"{", "400 malformed_json"),
         (b"nonsense", "400 malformed_json"),
         (br#"{"name":"a","amount":1} trailing"#, "400 malformed_json"),

@@ -92,6 +92,7 @@ fn router(seen: Arc<Seen>) -> Router {
         .route("/echo", post(echo))
         .route("/panic", get(panics))
         .route("/wait", get(wait))
+        .route("/broken", get(broken))
         .route("/hang", get(std::future::pending::<String>))
         .with_state(seen);
     let limits = http::Limits {
@@ -181,6 +182,12 @@ async fn one(Path(id): Path<Uuid>) -> Body<Value> {
 
 async fn echo(Json(body): Json<Value>) -> Body<Value> {
     Body(body)
+}
+
+async fn broken() -> Result<String, ApiError> {
+    let inner = std::io::Error::other("the disk is full");
+    let error = anyhow::Error::new(inner).context("cannot keep the file");
+    Err(ApiError::internal(&*error))
 }
 
 #[expect(clippy::panic, reason = "what this route is for")]
