@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use uuid::{Timestamp, Uuid};
 
 /// A handle to the current time. Cheap to clone; fixed in tests.
@@ -21,9 +21,10 @@ impl Clock {
         Self(Arc::new(move || now))
     }
 
-    /// The time now, in UTC.
+    /// The time now, in UTC, cut to microseconds: that is what PostgreSQL keeps, and what was answered
+    /// must read back the same.
     pub fn now(&self) -> DateTime<Utc> {
-        (self.0)()
+        (self.0)().trunc_subsecs(6)
     }
 
     /// A new time-ordered id (UUIDv7), stamped with this clock's time.

@@ -1,11 +1,12 @@
 //! From booked to cancelled, and who sees it.
 
 use booking::domain::Status;
+use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::app::{App, id, member};
+use crate::app::{App, id, member, now, wish};
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_booking_is_confirmed_at_once_and_reads_back_the_same(db: PgPool) {
@@ -41,6 +42,21 @@ async fn a_booking_is_confirmed_at_once_and_reads_back_the_same(db: PgPool) {
     assert_eq!(over_grpc.status, Status::Confirmed.as_str());
     assert_eq!(over_grpc.starts_at, "2030-01-01T09:00:00Z");
     assert_eq!(over_grpc.ends_at, "2030-01-01T09:30:00Z");
+}
+
+/// The machine's clock counts nanoseconds, PostgreSQL microseconds.
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn what_was_answered_reads_back_to_the_last_digit(db: PgPool) {
+    let app = App::at(db, now() + TimeDelta::nanoseconds(123_456_789));
+    let shop = app.shop().await;
+    let mut body = wish(&shop, 60, 30);
+    body["starts_at"] = json!("2030-01-01T09:00:00.123456789Z");
+
+    let made = app.post(member(2), "/v1/bookings", body).send().await.expect(201);
+    let path = format!("/v1/bookings/{}", id(&made, "booking_id"));
+    let read = app.get(member(2), &path).send().await.expect(200);
+    assert_eq!(read.json(), made.json());
+    assert_eq!(made.json()["created_at"], "2030-01-01T08:00:00.123456Z");
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]
