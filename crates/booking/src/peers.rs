@@ -1,6 +1,6 @@
 //! The services that booking calls, each behind a trait with what booking needs of it.
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use kit::grpc::Peer;
 use kit::outbox::{self, Deliver, Event};
 use proto::points::v1::EarnRequest;
@@ -8,6 +8,7 @@ use proto::points::v1::earn_request::Basis;
 use proto::points::v1::points_client::PointsClient;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use uuid::Uuid;
 
 use crate::app::{BOOKING_COMPLETED, BookingCompleted};
@@ -93,8 +94,12 @@ impl Points for PointsOverGrpc {
             // Paid less than a point is worth: an answer, not a failure.
             Some("purchase_too_small") => Ok(()),
             // A refusal that no retry can change is retried too: the relay parks it and alerts, so
-            // that a person sees it. The message may name someone; code and reason cannot.
-            reason => Err(anyhow!("points: {:?} {}", status.code(), reason.unwrap_or_default())),
+            // that a person sees it. By the code it tells an outage, which never parks. The message
+            // may name someone and is left out; the reason cannot.
+            reason => {
+                let status = Status::new(status.code(), reason.unwrap_or_default());
+                Err(anyhow::Error::new(status).context("points did not take it"))
+            }
         }
     }
 }

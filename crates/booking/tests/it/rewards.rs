@@ -16,7 +16,7 @@ use testkit::grpc::Listening;
 use testkit::tokens::Issuer;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use crate::app::{App, Shop, id, member, service_pool, wish};
@@ -187,7 +187,7 @@ async fn over_grpc() -> (Wire, PointsOverGrpc, [Listening; 2]) {
 
 #[tokio::test]
 async fn over_grpc_the_event_is_the_key_of_the_earning() {
-    let (wire, client, _servers) = over_grpc().await;
+    let (wire, client, servers) = over_grpc().await;
     let purchase = Purchase {
         key: Uuid::from_u128(1),
         member_id: member(2),
@@ -209,6 +209,20 @@ async fn over_grpc_the_event_is_the_key_of_the_earning() {
 
     // Less than a point is worth is an answer; a refusal is a failure that names nobody.
     client.earn(Purchase { minor: TOO_SMALL, ..purchase.clone() }).await.unwrap();
-    let refused = client.earn(Purchase { minor: TOO_MUCH, ..purchase }).await.unwrap_err();
-    assert_eq!(format!("{refused:#}"), "points: FailedPrecondition balance_limit_exceeded");
+    let refused = client.earn(Purchase { minor: TOO_MUCH, ..purchase.clone() }).await.unwrap_err();
+    assert_eq!(code(&refused), Some(Code::FailedPrecondition));
+    let text = format!("{refused:#}");
+    assert!(text.contains("balance_limit_exceeded") && !text.contains("example.com"), "{text}");
+
+    // The relay must see an outage as one: an outage parks no event.
+    drop(servers);
+    eventually(SOON, || async {
+        let error = client.earn(purchase.clone()).await.err()?;
+        (code(&error) == Some(Code::Unavailable)).then_some(())
+    })
+    .await;
+}
+
+fn code(error: &anyhow::Error) -> Option<Code> {
+    error.chain().find_map(|cause| cause.downcast_ref::<Status>()).map(Status::code)
 }
