@@ -128,4 +128,22 @@ mod tests {
         let refused = results.iter().filter(|r| matches!(r, Err(Failure::Overloaded)));
         assert_eq!(refused.count(), 1);
     }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_leaves_its_core_taken_until_the_hash_is_done() {
+        let hasher = Hasher::with(1, 1);
+        let (started, has_started) = tokio::sync::oneshot::channel();
+        let (finish, may_finish) = std::sync::mpsc::channel::<()>();
+        let work = move || {
+            started.send(()).unwrap();
+            may_finish.recv()
+        };
+        tokio::select! {
+            _ = hasher.run(work) => panic!("it cannot be done yet"),
+            _ = has_started => {} // and the caller is gone
+        }
+        assert_eq!(hasher.cores.available_permits(), 0);
+        finish.send(()).unwrap();
+        hasher.run(|| ()).await.unwrap();
+    }
 }

@@ -1,17 +1,33 @@
 //! The keys that tokens are signed with, and where they lie.
 
+use std::time::Duration;
+
 use auth::hasher::Hasher;
 use kit::Clock;
 use proto::auth::v1::GetKeysRequest;
 use proto::auth::v1::auth_client::AuthClient;
 use sqlx::PgPool;
+use testkit::eventually;
 
 use crate::app::{TestApp, open};
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn the_first_start_makes_a_key_and_the_next_ones_keep_it(db: PgPool) {
+    // Somebody else has the table, so that all get as far as they can before one goes on.
+    let mut first = db.begin().await.unwrap();
+    sqlx::query("LOCK TABLE signing_key").execute(&mut *first).await.unwrap();
+    let waiting = || async {
+        let sql = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&db).await.unwrap();
+        (waiting == 4).then_some(())
+    };
     let starts = (0..4).map(|_| open(&db, Clock::system(), Hasher::new(), 1));
-    let started = futures::future::join_all(starts).await;
+    let go = async {
+        eventually(Duration::from_secs(10), waiting).await;
+        first.commit().await.unwrap();
+    };
+    let started = futures::join!(futures::future::join_all(starts), go).0;
     let kids: Vec<_> =
         started.into_iter().map(|auth| auth.unwrap().public_keys()[0].kid.clone()).collect();
     assert!(kids.iter().all(|kid| *kid == kids[0]), "{kids:?}");
