@@ -21,6 +21,7 @@ pub mod deadline;
 pub mod error;
 pub mod grpc;
 pub mod health;
+mod healthcheck;
 pub mod http;
 pub mod idempotency;
 pub mod inbox;

@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Stop};
+use crate::healthcheck::healthcheck;
 
 /// `EX_USAGE` of `sysexits.h`: a flag or variable is missing or wrong.
 const BAD_CONFIGURATION: u8 = 64;
@@ -24,13 +25,17 @@ pub trait Config: clap::Parser + Send + 'static {
 pub struct Refusal(pub String);
 
 /// Parses the configuration (one line and exit 64 when it is wrong), starts logs, traces and
-/// metrics, runs the service until SIGTERM or Ctrl-C, and flushes.
+/// metrics, runs the service until SIGTERM or Ctrl-C, and flushes. `<service> healthcheck` asks a
+/// running one instead.
 pub fn run<C, F, Fut>(service: &'static str, version: &'static str, start: F) -> ExitCode
 where
     C: Config,
     F: FnOnce(C, CancellationToken) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
 {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == "healthcheck") {
+        return healthcheck();
+    }
     let config = match config::load::<C>() {
         Ok(config) => config,
         Err(Stop::Asked(text)) => {

@@ -38,7 +38,7 @@ pub fn code(error: &sqlx::Error) -> Cow<'static, str> {
         Failure::Busy => "database_busy",
         Failure::Overloaded => "overloaded",
         Failure::OutcomeUnknown => "outcome_unknown",
-        Failure::Internal => "internal",
+        Failure::Internal => "internal_error",
     })
 }
 
