@@ -28,11 +28,17 @@ pub struct Config {
     pub command: Option<Command>,
 }
 
-/// The last two are run beside the service, in its environment.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Runs the service, which is what happens without a command.
     Serve,
+    #[command(flatten)]
+    Operate(Operation),
+}
+
+/// What is done beside the running service, in its environment.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Operation {
     /// Gives a member a role.
     Grant(Grant),
     /// Creates a service client, or replaces its secret.

@@ -117,7 +117,7 @@ mod tests {
     async fn without_a_hash_nothing_is_right_and_it_is_computed_all_the_same() {
         let before = metrics::HASH_DURATION.get_sample_count();
         assert!(!Hasher::with(1, 1).verify(guess("12345678"), None).await.unwrap());
-        assert_eq!(metrics::HASH_DURATION.get_sample_count(), before + 1);
+        assert!(metrics::HASH_DURATION.get_sample_count() > before); // other tests hash as well
     }
 
     #[tokio::test]

@@ -15,19 +15,14 @@ fn main() -> ExitCode {
 }
 
 async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    let keyring = Keyring::new(&config.auth_key_encryption_key)?;
     let db = postgres::connect(&config.postgres, "auth", &MIGRATOR).await?;
+    let keyring = Keyring::new(&config.auth_key_encryption_key)?;
     let auth = Auth::open(db.clone(), Clock::system(), Hasher::new(), keyring).await?;
-    match config.command {
-        Some(Command::Grant(command)) => return auth.grant(&command).await,
-        Some(Command::Client(command)) => return auth.install_client(&command).await,
-        Some(Command::Serve) | None => auth.keep_house(&stop),
+    if let Some(Command::Operate(operation)) = config.command {
+        return auth.operate(operation).await;
     }
+    auth.keep_house(&stop);
     let health = Health::new("auth", db, Redis::new(&config.redis, "auth")?);
-    serve(
-        &config.listen,
-        Servers { http: http::router(auth.clone()), grpc: grpc::routes(auth), health },
-        stop,
-    )
-    .await
+    let (http, grpc) = (http::router(auth.clone()), grpc::routes(auth));
+    serve(&config.listen, Servers { http, grpc, health }, stop).await
 }

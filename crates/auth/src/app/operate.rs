@@ -4,12 +4,20 @@ use kit::postgres;
 use tokio::fs;
 
 use super::{Auth, ClientSecret};
-use crate::config::{Client, Grant};
+use crate::config::{Client, Grant, Operation};
 use crate::domain::Email;
 use crate::store::members;
 
 impl Auth {
-    /// `auth grant`: gives a member a role. It is in their tokens from the next login on.
+    /// Does what an operator asked for on the command line.
+    pub async fn operate(&self, operation: Operation) -> anyhow::Result<()> {
+        match operation {
+            Operation::Grant(command) => self.grant(&command).await,
+            Operation::Client(command) => self.install_client(&command).await,
+        }
+    }
+
+    /// A role is in a member's tokens from the next login on.
     pub async fn grant(&self, command: &Grant) -> anyhow::Result<()> {
         let email = Email::parse(&command.email)?;
         ensure!(command.role != Role::Member, "everybody is a member already");
@@ -23,7 +31,7 @@ impl Auth {
         Ok(())
     }
 
-    /// `auth client`: creates a service client, or replaces its secret.
+    /// Creates a service client, or replaces its secret.
     pub async fn install_client(&self, command: &Client) -> anyhow::Result<()> {
         let file = &command.secret_file;
         let secret = fs::read_to_string(file)
