@@ -9,11 +9,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
+use tokio::time::{Instant, timeout_at};
 use tower::ServiceBuilder;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::Limits;
 use crate::caller::Verifier;
+use crate::deadline;
 use crate::error::{self, ApiError, Kind};
 
 /// An answer is data: nothing in it may run, and nobody may frame it.
@@ -136,7 +138,9 @@ fn takes_json(headers: &HeaderMap) -> bool {
 }
 
 async fn timeout(limits: Limits, request: Request, next: Next) -> Response {
-    tokio::time::timeout(limits.request_timeout, next.run(request)).await.unwrap_or_else(|_| {
+    // What is called on its behalf gets no more time than it has.
+    let by = Instant::now() + limits.request_timeout;
+    timeout_at(by, deadline::within(by, next.run(request))).await.unwrap_or_else(|_| {
         ApiError::new(Kind::Unavailable, "deadline_exceeded", "this took too long").into_response()
     })
 }

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
 use kit::deadline;
 use kit::grpc::Peer;
+use kit::http::{Limits, edge_with};
 use proto::points::v1::EarnRequest;
 use proto::points::v1::points_client::PointsClient;
 use testkit::auth::{FakeAuth, config};
 use testkit::eventually;
 use testkit::grpc::{free_port, listen, listen_on, silent};
+use testkit::http::Api;
 use testkit::tokens::Issuer;
 use tokio::time::Instant;
 use tonic::{Code, Request};
@@ -78,6 +82,19 @@ async fn a_command_in_its_own_task_keeps_the_deadline() {
     let by = Instant::now() + Duration::from_millis(700);
     let seen = deadline::within(by, kit::command::run(async { deadline::current() })).await;
     assert_eq!(seen, Some(by));
+}
+
+#[tokio::test]
+async fn a_request_over_http_has_a_deadline_to_hand_on() {
+    async fn left() -> String {
+        deadline::remaining().unwrap().as_millis().to_string()
+    }
+    let limits = Limits { request_timeout: Duration::from_millis(700), ..Limits::default() };
+    let routes = Router::new().route("/left", get(left));
+    let openapi = utoipa::openapi::OpenApi::default();
+    let api = Api::new(edge_with(limits, routes, openapi, Issuer::new().verifier()));
+    let left: u64 = api.get("/left").send().await.expect(200).text().parse().unwrap();
+    assert!((1..=700).contains(&left), "{left} ms left");
 }
 
 #[tokio::test]
