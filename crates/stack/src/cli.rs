@@ -56,7 +56,13 @@ enum Command {
         arguments: Vec<OsString>,
     },
     /// Tell a member's story over the public APIs of the running stack.
-    Demo,
+    Demo {
+        /// The stack runs in containers, on the ports of this environment.
+        #[arg(long)]
+        compose: bool,
+    },
+    /// Make the demo logins of a stack in containers, and show what there is.
+    Welcome,
     /// Stop everything and remove its data, secrets and logs.
     Clean,
     #[command(hide = true)]
@@ -94,7 +100,13 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Restart { part } => restart(&settings, &part).await?,
         Command::Exec { command } => return exec::run(&settings, &command).await,
         Command::Migrate { arguments } => migrate(&settings, &arguments)?,
-        Command::Demo => demo::run(&settings).await?,
+        Command::Demo { compose: true } => demo::run(&settings).await?,
+        Command::Demo { compose: false } => demo::run(&of_the_running(&settings)?).await?,
+        Command::Welcome => {
+            place.create()?;
+            demo::people::make(&settings, demo::people::Auth::Compose).await?;
+            up::welcome(&settings)?;
+        }
         Command::Clean => clean(&settings).await?,
         Command::Daemon => {
             // Away from the terminal that started us, if we still belong to it.
@@ -116,7 +128,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
 }
 
 /// The settings of the stack that is running, whatever this shell says about ports.
-pub fn of_the_running(settings: &Settings) -> anyhow::Result<Settings> {
+fn of_the_running(settings: &Settings) -> anyhow::Result<Settings> {
     let state =
         board::running(&settings.place).context("nothing is running; `make up` starts it")?;
     Ok(Settings { ports: state.ports, ..settings.clone() })

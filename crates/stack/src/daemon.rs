@@ -58,13 +58,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         })?;
     }
     supervisor.stop(&GROUPS).await;
-    match &result {
-        // Nothing is running any more, and nothing is to be said: no state.
-        Ok(()) => fs::remove_file(settings.place.board())?,
-        Err(error) => {
-            eprintln!("{error:#}");
-            board.update(|state| state.phase = Phase::Failed(format!("{error:#}")))?;
-        }
+    if let Err(error) = &result {
+        eprintln!("{error:#}");
+        board.update(|state| state.phase = Phase::Failed(format!("{error:#}")))?;
     }
     result
 }
@@ -110,10 +106,8 @@ async fn bring_up(
     let parts = SERVICES.iter().map(|name| service::part(settings, name));
     supervisor.start(parts.collect::<anyhow::Result<_>>()?).await?;
     let begun = Instant::now();
-    if people::make(settings).await? {
-        board.say("demo logins", "a member, a merchant, an operator", begun.elapsed())?;
-    }
-    Ok(())
+    people::make(settings, people::Auth::Native).await?;
+    board.say("demo logins", "a member, a merchant, an operator", begun.elapsed())
 }
 
 /// `restart <part>`, a line each.

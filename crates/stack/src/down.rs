@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a command talks to people")]
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -38,7 +39,10 @@ pub async fn run(place: &Place) -> anyhow::Result<()> {
 async fn follow(place: &Place, daemon: Identity) {
     let deadline = Instant::now() + LONGEST_STOP;
     let mut shown = 0;
-    while daemon.is_alive() && Instant::now() < deadline {
+    let mut alive = true;
+    while alive && Instant::now() < deadline {
+        // Before the board is read: what it says after the daemon's end is the last word.
+        alive = daemon.is_alive();
         if let Some(state) = board::read(place).filter(|s| s.phase == board::Phase::Stopping) {
             state.progress.iter().skip(shown).for_each(up::print);
             shown = state.progress.len();
@@ -60,9 +64,9 @@ pub async fn sweep(place: &Place) -> anyhow::Result<bool> {
     }
     left.retain(|(process, _)| process.is_alive());
     // What was started in the instant before the daemon died is on no board.
-    for process in process::marked(&place.dir) {
+    for process in members(place) {
         if !left.iter().any(|(known, _)| *known == process) {
-            left.push((process, Signal::SIGTERM));
+            left.push((process, Signal::SIGINT));
         }
     }
     for (process, signal) in &left {
@@ -72,4 +76,11 @@ pub async fn sweep(place: &Place) -> anyhow::Result<bool> {
         fs::remove_file(place.board())?;
     }
     Ok(!left.is_empty())
+}
+
+/// Every process of the stack in this place, found without its board.
+pub fn members(place: &Place) -> Vec<Identity> {
+    let real = |path: PathBuf| path.canonicalize().ok();
+    let data = [real(place.data()), real(place.data().join("postgres"))];
+    process::marked(&place.dir, &data.into_iter().flatten().collect::<Vec<_>>())
 }

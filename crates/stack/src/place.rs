@@ -84,7 +84,7 @@ impl Place {
         {
             return Ok(secret);
         }
-        let bytes: [u8; 24] = rand::random();
+        let bytes: [u8; 32] = rand::random();
         let secret: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         self.keep(name, &secret)?;
         Ok(secret)

@@ -6,22 +6,33 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
 use crate::parts::postgres;
 use crate::ports::SERVICES;
+use crate::process::POLL;
 use crate::settings::Settings;
 use crate::tools::{self, Tool};
 
 /// Refuses with the whole list.
-pub fn check(settings: &Settings) -> anyhow::Result<()> {
+pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     let mut obstacles = Vec::new();
-    for (variable, port) in settings.ports.named() {
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
-            let owner = owner(port);
-            obstacles.push(format!("port {port} is taken by {owner}; {variable} moves ours"));
+    let mut taken = taken(settings);
+    if !taken.is_empty() && taken.iter().all(|(_, port)| listener(*port).is_none()) {
+        // The gRPC ports lie in the range that Linux gives to outgoing connections: one of those may
+        // hold a port, and for a minute after its end.
+        say_waiting(&taken);
+        let deadline = Instant::now() + Duration::from_secs(65);
+        while !taken.is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(POLL).await;
+            taken = self::taken(settings);
         }
+    }
+    for (variable, port) in taken {
+        let owner = listener(port).unwrap_or_else(|| "a process of another user".to_owned());
+        obstacles.push(format!("port {port} is taken by {owner}; {variable} moves ours"));
     }
     let mut seen = HashSet::new();
     for (variable, port) in settings.ports.named() {
@@ -66,10 +77,21 @@ fn refuse(obstacles: &[String], missing: &[Tool]) -> anyhow::Result<()> {
     bail!(text)
 }
 
-/// Who listens on a port, as well as we may know.
-pub fn owner(port: u16) -> String {
-    let found = if Path::new("/proc/net/tcp").exists() { by_proc(port) } else { by_lsof(port) };
-    found.unwrap_or_else(|| "a process of another user".to_owned())
+fn taken(settings: &Settings) -> Vec<(String, u16)> {
+    let mut ports = settings.ports.named();
+    ports.retain(|(_, port)| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_err());
+    ports
+}
+
+#[expect(clippy::print_stdout, reason = "otherwise it would seem to hang")]
+fn say_waiting(taken: &[(String, u16)]) {
+    let ports: Vec<_> = taken.iter().map(|(_, port)| port.to_string()).collect();
+    println!("Waiting for an outgoing connection to give back port {}.", ports.join(", "));
+}
+
+/// Who listens on a port, as well as we may know. None when nobody does, as far as we can see.
+pub fn listener(port: u16) -> Option<String> {
+    if Path::new("/proc/net/tcp").exists() { by_proc(port) } else { by_lsof(port) }
 }
 
 fn by_proc(port: u16) -> Option<String> {
@@ -86,17 +108,23 @@ fn by_proc(port: u16) -> Option<String> {
             }
         }
     }
+    if inodes.is_empty() {
+        return None;
+    }
     for process in fs::read_dir("/proc").ok()?.flatten() {
-        let path = process.path();
+        let (path, pid) = (process.path(), process.file_name());
+        // Beside the numbers there is `self`.
+        if pid.to_str().is_none_or(|pid| pid.parse::<u32>().is_err()) {
+            continue;
+        }
         let Ok(files) = fs::read_dir(path.join("fd")) else { continue };
         let holds = files.flatten().filter_map(|file| fs::metadata(file.path()).ok());
         if holds.into_iter().any(|file| inodes.contains(&file.ino())) {
             let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
-            let pid = process.file_name();
             return Some(format!("{} (pid {})", name.trim(), pid.display()));
         }
     }
-    None
+    Some("a process of another user".to_owned())
 }
 
 fn by_lsof(port: u16) -> Option<String> {
@@ -116,7 +144,7 @@ mod tests {
     #[test]
     fn the_owner_of_a_port_is_named() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let owner = owner(listener.local_addr().unwrap().port());
+        let owner = super::listener(listener.local_addr().unwrap().port()).unwrap();
         assert!(owner.ends_with(&format!("(pid {})", std::process::id())), "{owner}");
     }
 }

@@ -1,7 +1,7 @@
 //! Processes: starting them apart from us, knowing them again, ending them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -102,13 +102,13 @@ pub const MARK: &str = "STACK_MEMBER_OF";
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Program {
-    pub path: std::path::PathBuf,
+    pub path: PathBuf,
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
     pub user: Option<User>,
-    pub directory: std::path::PathBuf,
+    pub directory: PathBuf,
     /// The stack it belongs to.
-    pub stack: std::path::PathBuf,
+    pub stack: PathBuf,
 }
 
 impl Program {
@@ -144,25 +144,37 @@ impl Program {
             .output()
             .await
             .with_context(|| format!("cannot start {}", self.path.display()))?;
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.trim().lines().take(12).collect::<Vec<_>>().join("\n");
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         anyhow::ensure!(output.status.success(), "{name} failed ({}): {said}", output.status);
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 }
 
-/// The processes that carry the mark of the stack in `dir`; empty where there is no /proc.
-pub fn marked(dir: &Path) -> Vec<Identity> {
+/// The processes of the stack in `dir`, found without its board; none where there is no /proc. By
+/// the mark, and the servers that write over their environment by where they work.
+pub fn marked(dir: &Path, data: &[PathBuf]) -> Vec<Identity> {
+    const OVERWRITE: [&str; 2] = ["redis-server", "postgres"];
     let mark = format!("{MARK}={}", dir.display());
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| *pid != nix::unistd::getpid().as_raw())
         .filter(|pid| {
-            fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|env| env.split(|b| *b == 0).any(|entry| entry == mark.as_bytes()))
+            let of = |file: &str| Path::new("/proc").join(pid.to_string()).join(file);
+            let marked = fs::read(of("environ"))
+                .is_ok_and(|env| env.split(|b| *b == 0).any(|entry| entry == mark.as_bytes()));
+            let name = fs::read_to_string(of("comm")).unwrap_or_default();
+            let server = OVERWRITE.contains(&name.trim());
+            let works_there = || fs::read_link(of("cwd")).is_ok_and(|cwd| is_below(&cwd, data));
+            marked || (server && works_there())
         })
         .filter_map(Identity::of)
         .collect()
+}
+
+fn is_below(path: &Path, dirs: &[PathBuf]) -> bool {
+    dirs.iter().any(|dir| path.starts_with(dir))
 }
 
 #[cfg(test)]

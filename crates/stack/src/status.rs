@@ -2,12 +2,19 @@
 
 #![expect(clippy::print_stdout, reason = "a command talks to people")]
 
-use crate::board::{self, Condition, Part};
+use crate::board::{self, Condition, Part, Phase};
 use crate::place::Place;
+use crate::process::Identity;
 
 /// True when everything is running and ready.
 pub async fn run(place: &Place) -> anyhow::Result<bool> {
-    let Some(state) = board::read(place) else {
+    let state = board::read(place);
+    if let Some(Phase::Failed(why)) = state.as_ref().map(|state| &state.phase) {
+        println!("The last start failed: {why}");
+        return Ok(false);
+    }
+    let runs = |part: &Part| part.process.is_some_and(|process| process.is_alive());
+    let Some(state) = state.filter(|s| s.daemon.is_alive() || s.parts.iter().any(runs)) else {
         println!("Nothing is running. `make up` starts it.");
         return Ok(false);
     };
@@ -26,7 +33,7 @@ pub async fn run(place: &Place) -> anyhow::Result<bool> {
     for (part, answers) in state.parts.iter().zip(answers) {
         let condition = condition(part, answers);
         all_well &= condition == "ready";
-        let alive = part.process.filter(board_alive);
+        let alive = part.process.filter(Identity::is_alive);
         println!(
             "{:<14} {condition:<9} {:>7} {:>8} {:>9}  {}",
             part.name,
@@ -40,10 +47,6 @@ pub async fn run(place: &Place) -> anyhow::Result<bool> {
         }
     }
     Ok(all_well)
-}
-
-fn board_alive(process: &crate::process::Identity) -> bool {
-    process.is_alive()
 }
 
 fn condition(part: &Part, answers: bool) -> &'static str {

@@ -11,7 +11,7 @@ use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::board::{self, Board, Condition};
+use crate::board::{self, Board, Condition, Phase};
 use crate::place::Place;
 use crate::process::{Identity, Program};
 use crate::ready::Probe;
@@ -30,8 +30,10 @@ pub struct Part {
     pub endpoint: String,
 }
 
-/// How long the first start may take.
+/// How long the first start may take, further attempts included.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Exit codes by which our programs say that another attempt is of no use: usage, data, configuration.
+const REFUSALS: [i32; 3] = [64, 65, 78];
 /// A part that ran for this long and then crashed begins with the first delay again.
 const STEADY: Duration = Duration::from_secs(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
@@ -117,7 +119,9 @@ impl Supervisor {
             for kept in now {
                 let begun = Instant::now();
                 let _ = kept.task.await;
-                let _ = self.board.say(&kept.part.name, "stopped", begun.elapsed());
+                if self.board.read().phase == Phase::Stopping {
+                    let _ = self.board.say(&kept.part.name, "stopped", begun.elapsed());
+                }
             }
         }
     }
@@ -142,20 +146,28 @@ enum End {
 impl Keeper {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         let mut delay = self.first_delay;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let begun = Instant::now();
             let end = match self.part.program.start(&self.place.log(&self.part.name)) {
                 Ok(child) => self.attend(child, &mut orders).await,
                 Err(error) => Err(error),
             };
+            let mut hopeless = Instant::now() > deadline;
             let why = match end {
                 Ok(End::Ordered(Order::Stop)) => return self.note(Condition::Stopped, None),
                 Ok(End::Ordered(Order::Restart)) => continue,
-                Ok(End::ByItself(status)) => describe(status),
+                Ok(End::ByItself(status)) => {
+                    hopeless |= status.code().is_some_and(|code| REFUSALS.contains(&code));
+                    describe(status)
+                }
                 Ok(End::NeverReady) => format!("not ready after {} s", PATIENCE.as_secs()),
-                Err(error) => format!("{error:#}"),
+                Err(error) => {
+                    hopeless = true;
+                    format!("{error:#}")
+                }
             };
-            if let Some(first) = self.first.take() {
+            if let Some(first) = self.first.take_if(|_| hopeless) {
                 let _ = first.send(self.explain(&why));
                 return self.note(Condition::Stopped, Some(why));
             }

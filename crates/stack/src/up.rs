@@ -20,10 +20,10 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     let begun = Instant::now();
     if let Some(state) = board::running(&settings.place) {
         println!("It is running already.");
-        return finish(settings, follow(settings, state, 0).await?);
+        return finish(settings, follow(settings, state).await?);
     }
     down::sweep(&settings.place).await?;
-    preflight::check(settings)?;
+    preflight::check(settings).await?;
     settings.place.create()?;
     let _ = fs::remove_file(settings.place.board());
 
@@ -36,7 +36,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
         ensure!(Instant::now() < deadline, "the daemon does not start: see {}", log(settings));
         tokio::time::sleep(POLL).await;
     };
-    let state = follow(settings, state, 0).await?;
+    let state = follow(settings, state).await?;
     println!("\nReady in {:.1} s.", begun.elapsed().as_secs_f32());
     finish(settings, state)
 }
@@ -62,8 +62,8 @@ fn start_daemon(settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// Prints each new line of progress until it is ready or has failed.
-async fn follow(settings: &Settings, mut state: State, shown: usize) -> anyhow::Result<State> {
-    let mut shown = shown;
+async fn follow(settings: &Settings, mut state: State) -> anyhow::Result<State> {
+    let mut shown = 0;
     loop {
         for line in state.progress.iter().skip(shown) {
             print(line);
@@ -87,7 +87,12 @@ pub fn print(Line { what, note, milliseconds }: &Line) {
 }
 
 fn finish(settings: &Settings, state: State) -> anyhow::Result<()> {
-    let ports = &state.ports;
+    welcome(&Settings { ports: state.ports, ..settings.clone() })
+}
+
+/// What there is, who may log in, and what to do next.
+pub fn welcome(settings: &Settings) -> anyhow::Result<()> {
+    let ports = &settings.ports;
     println!();
     for service in &ports.services {
         println!("  {:<14} http://127.0.0.1:{}/docs", service.name, service.http);

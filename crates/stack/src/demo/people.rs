@@ -41,13 +41,18 @@ pub fn password(place: &Place) -> anyhow::Result<String> {
     Ok(format!("demo-{}", &place.secret("demo_password")?[..12]))
 }
 
-/// Registers them and grants their roles, once per stack; true when it did.
-pub async fn make(settings: &Settings) -> anyhow::Result<bool> {
+/// How a role is granted, which no API does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// By our own `auth` program.
+    Native,
+    /// By the one in its container.
+    Compose,
+}
+
+/// Registers them and grants their roles. May be repeated.
+pub async fn make(settings: &Settings, auth: Auth) -> anyhow::Result<()> {
     let Settings { place, ports, .. } = settings;
-    let done = place.data().join("people-are-made");
-    if done.exists() {
-        return Ok(false);
-    }
     let url = format!("http://127.0.0.1:{}/v1/register", ports.service("auth").http);
     let password = password(place)?;
     for person in &ALL {
@@ -62,9 +67,24 @@ pub async fn make(settings: &Settings) -> anyhow::Result<bool> {
             .await?;
         ensure!(answer.status().is_success(), "register {}: {}", person.title, answer.status());
         if let Some(role) = person.role {
-            service::auth(settings, &["grant", "--email", person.email, "--role", role]).await?;
+            let grant = ["grant", "--email", person.email, "--role", role];
+            match auth {
+                Auth::Native => service::auth(settings, &grant).await?,
+                Auth::Compose => in_container(place, &grant).await?,
+            }
         }
     }
-    std::fs::write(done, "")?;
-    Ok(true)
+    Ok(())
+}
+
+async fn in_container(place: &Place, arguments: &[&str]) -> anyhow::Result<()> {
+    let output = tokio::process::Command::new("docker")
+        .args(["compose", "exec", "--no-TTY", "auth", "/usr/local/bin/app"])
+        .args(arguments)
+        .current_dir(&place.workspace)
+        .output()
+        .await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "auth in its container refused: {}", said.trim());
+    Ok(())
 }

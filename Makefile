@@ -1,0 +1,138 @@
+# `make up` and `make test` are all one needs; `make` alone lists the rest.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# Where a fresh clone has no database, the queries are checked against crates/*/.sqlx.
+export SQLX_OFFLINE := true
+
+BIN   := $(or $(CARGO_TARGET_DIR),target)/debug
+STACK := $(BIN)/stack
+
+# make migrate-down SERVICE=points N=2
+SERVICE ?= all
+N       ?= 1
+
+##@ Run
+
+up: ## Bring up the whole system. MODE=docker or MODE=native forces one way
+	@mode=$$(scripts/mode) && $(MAKE) --no-print-directory up-$$mode
+
+down: ## Take it down; its data stays
+	@mode=$$(scripts/mode running) && $(MAKE) --no-print-directory down-$$mode
+
+status: ## Every part: ready or not, process, uptime, restarts
+	@case $$(scripts/mode running) in docker) docker compose ps;; *) $(native) status || true;; esac
+
+logs: ## What the parts write. SERVICE=points for one, F=1 to follow
+	@part=$(filter-out all,$(SERVICE)); case $$(scripts/mode running) in \
+		docker) docker compose logs --tail 100 $(if $(F),--follow) $$part;; \
+		*) $(native) logs $(if $(F),--follow) $$part;; esac
+
+demo: ## A member's story over the public APIs, ending with its trace
+	@case $$(scripts/mode running) in docker) $(STACK) demo --compose;; *) $(native) demo;; esac
+
+clean: ## Take it down and remove its data, secrets and logs
+	@if [ -x $(STACK) ]; then $(STACK) clean; fi
+	@if [ -f .stack/mode ] && [ "$$(cat .stack/mode)" = docker ]; then docker compose down --volumes; fi
+	@rm -rf .stack
+
+##@ Develop
+
+test: programs ## Run every test, on a private PostgreSQL and Redis. T=name for some of them
+	@$(STACK) exec -- sh -c '\
+		if cargo nextest --version >/dev/null 2>&1; \
+		then cargo nextest run --workspace $(T); \
+		else cargo test --workspace $(T); fi'
+
+fmt: ## Format the code
+	@cargo fmt --all
+
+lint: setup-build ## Formatting and clippy, warnings denied
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+check: setup-check ## Everything that CI checks
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory sqlx-check
+	@scripts/deny
+	@deployments/check.sh
+	@$(MAKE) --no-print-directory test
+
+sqlx: tools ## Renew crates/*/.sqlx after a change of a query or a migration
+	@$(STACK) exec -- scripts/sqlx write
+
+sqlx-check: tools ## Fail when crates/*/.sqlx is out of date
+	@$(STACK) exec -- scripts/sqlx check
+
+##@ Migrations, of the running system. SERVICE=points for one service
+
+migrate-up: ## Apply what is pending
+	@scripts/migrate $(SERVICE) up
+
+migrate-down: ## Revert the newest N (1 unless told)
+	@scripts/migrate $(SERVICE) down $(N)
+
+migrate-down-all: ## Revert everything; YES=1 says that you mean it
+	@scripts/migrate $(SERVICE) down --all $(if $(YES),--yes)
+
+migrate-version: ## The version each database is at
+	@scripts/migrate $(SERVICE) version
+
+migrate-status: ## Every migration and whether it is applied
+	@scripts/migrate $(SERVICE) status
+
+migrate-create: $(BIN)/migrate ## Write the two files of the next migration. SERVICE=points NAME=expiry
+	@$(BIN)/migrate $(SERVICE) create "$(NAME)"
+
+migrate-force: ## After a dirty migration: say which version the schema has. SERVICE=points V=3
+	@scripts/migrate $(SERVICE) force $(V)
+
+##@ Behind the others
+
+native = { [ -x $(STACK) ] || { echo "Nothing is running. make up starts it."; exit 1; }; } && $(STACK)
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ Behind/ { exit } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+
+setup-build setup-run setup-check: setup-%:
+	@scripts/bootstrap $*
+
+# What one waits for is said, when there is something to wait for.
+building = [ -e $(STACK) ] || echo "Compiling, the first time: some minutes on two cores."
+
+programs: setup-run
+	@$(building)
+	@cargo build --workspace --bins
+
+# What `make sqlx` needs must build when a query has changed and .sqlx has not: no service is in it.
+tools: setup-run
+	@$(building)
+	@cargo build --quiet --package stack --package migrate
+
+$(BIN)/migrate:
+	@$(MAKE) --no-print-directory programs
+
+up-native: programs
+	@mkdir -p .stack && echo native >.stack/mode
+	@$(STACK) up
+
+up-docker: setup-build
+	@mkdir -p .stack && echo docker >.stack/mode
+	@deployments/secrets.sh
+	@docker compose up --build --detach --wait
+	@cargo build --workspace --bins && $(STACK) welcome
+
+down-native:
+	@if [ -x $(STACK) ]; then $(STACK) down; else echo "Nothing is running."; fi
+
+down-docker:
+	@docker compose down
+
+.PHONY: up down status logs demo clean test fmt lint check sqlx sqlx-check help programs tools \
+	migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force \
+	setup-build setup-run setup-check up-native up-docker down-native down-docker

@@ -1,0 +1,14 @@
+//! The whole system, run as one runs it: real programs, real servers, each test a stack of its own.
+
+#![allow(unreachable_pub, reason = "a test crate exports nothing")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod bench;
+mod crash;
+mod exec;
+mod load;
+mod outage;
+mod refusal;
+mod start;
+mod story;
+mod trace;
