@@ -215,13 +215,11 @@ impl Keeper {
             order = orders.recv() => End::Ordered(order.unwrap_or(Order::Stop)),
             end = readiness => end,
         };
-        if !matches!(end, End::ByItself(_)) {
-            if let Some(process) = process {
-                // `wait` beside it: a dead child that nobody waits for would never be gone.
-                let ended = process.end(self.part.stop, self.part.grace);
-                let (_, status) = tokio::join!(ended, child.wait());
-                status?;
-            }
+        if let (Some(process), End::Ordered(_) | End::NeverReady) = (process, &end) {
+            // `wait` beside it: a dead child that nobody waits for would never be gone.
+            let ended = process.end(self.part.stop, self.part.grace);
+            let (_, status) = tokio::join!(ended, child.wait());
+            status?;
         }
         Ok(end)
     }

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "a test crate exports nothing")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::print_stderr, reason = "a test says what it has measured")]
 
 mod bench;
 mod crash;

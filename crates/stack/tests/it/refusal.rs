@@ -40,7 +40,7 @@ async fn a_service_refuses_to_start_on_a_pending_migration_and_names_the_command
     // The restart fails, so `stack restart` would wait for long: the log is what an operator reads.
     let mut restart = bench.command(&["restart", "points"]).spawn().unwrap();
     crate::bench::within(std::time::Duration::from_secs(20), "the log says why", || async {
-        bench.ok(&["logs", "points"]).await.contains("migrate points up")
+        bench.ok(&["logs", "points"]).await.contains("run `make migrate-up SERVICE=points`")
     })
     .await;
     assert!(!bench.is_ready("points"));
