@@ -20,11 +20,13 @@ type Answer = fn(&Event, usize) -> anyhow::Result<()>;
 struct Consumer {
     seen: Arc<Mutex<Vec<(Event, bool)>>>,
     answer: Answer,
+    /// How long it works on each.
+    work: Duration,
 }
 
 impl Consumer {
     fn new(answer: Answer) -> Self {
-        Self { seen: Arc::default(), answer }
+        Self { seen: Arc::default(), answer, work: Duration::ZERO }
     }
 
     /// The events it took, in the order it took them.
@@ -48,8 +50,12 @@ impl Consumer {
 impl Deliver for Consumer {
     async fn deliver(&self, event: &Event) -> anyhow::Result<()> {
         let before = self.asked(event.id);
-        self.seen.lock().unwrap().push((event.clone(), false));
-        let index = self.seen.lock().unwrap().len() - 1;
+        let index = {
+            let mut seen = self.seen.lock().unwrap();
+            seen.push((event.clone(), false));
+            seen.len() - 1
+        };
+        tokio::time::sleep(self.work).await;
         (self.answer)(event, before)?;
         self.seen.lock().unwrap()[index].1 = true;
         Ok(())
@@ -176,6 +182,13 @@ async fn poison_is_parked_and_only_its_own_aggregate_waits(db: PgPool) {
     })
     .await;
     assert_eq!(consumer.asked(poison.id), 10);
+    let parked_now = async |count: f64| {
+        testkit::eventually(Duration::from_secs(10), || async {
+            (metric(&["outbox_parked "]) == count).then_some(())
+        })
+        .await;
+    };
+    parked_now(1.0).await;
     let late = event("c", 1);
     publish(&db, &late).await;
     let taken: HashSet<Uuid> = consumer.takes(3).await.iter().map(|event| event.id).collect();
@@ -195,6 +208,7 @@ async fn poison_is_parked_and_only_its_own_aggregate_waits(db: PgPool) {
         .unwrap();
     let taken = consumer.takes(5).await;
     assert_eq!((taken[3].id, taken[4].id), (poison.id, after.id));
+    parked_now(0.0).await;
 }
 
 #[sqlx::test(migrator = "PLATFORM")]
@@ -263,7 +277,9 @@ async fn an_event_waits_for_what_may_still_be_published_before_it(db: PgPool) {
 
 #[sqlx::test(migrator = "PLATFORM")]
 async fn one_relay_delivers_and_another_takes_over_within_two_seconds(db: PgPool) {
-    let consumer = Consumer::new(|_, _| Ok(()));
+    // Slow enough for two to get in each other's way.
+    let work = Duration::from_millis(20);
+    let consumer = Consumer { work, ..Consumer::new(|_, _| Ok(())) };
     let first = Relay::start(&db, consumer.clone());
     publish(&db, &event("a", 0)).await;
     consumer.takes(1).await;
@@ -271,13 +287,20 @@ async fn one_relay_delivers_and_another_takes_over_within_two_seconds(db: PgPool
     for n in 1..50 {
         publish(&db, &event("a", n)).await;
     }
-    consumer.takes(50).await;
+    let all = async |count| {
+        testkit::eventually(Duration::from_secs(10), || async {
+            let ids: HashSet<Uuid> = consumer.taken().iter().map(|event| event.id).collect();
+            (ids.len() == count).then_some(())
+        })
+        .await;
+    };
+    all(50).await;
     drop(first);
     publish(&db, &event("a", 50)).await;
     let began = tokio::time::Instant::now();
-    let taken = consumer.takes(51).await;
+    all(51).await;
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    assert_eq!(taken.len(), 51);
+    assert_eq!(consumer.taken().len(), 51, "none was delivered by both");
 }
 
 /// How many transactions are open, the trace, the correlation id.

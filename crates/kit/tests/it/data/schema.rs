@@ -9,7 +9,10 @@ async fn start(db: &PgPool, schema: &Migrator) -> Result<(), String> {
     let config = config::Postgres::new(testkit::postgres::url(db, APP));
     let pool = postgres::connect(&config, "points", schema).await;
     match pool {
-        Ok(pool) => Ok(pool.close().await),
+        Ok(pool) => {
+            pool.close().await;
+            Ok(())
+        }
         Err(error) => Err(format!("{error:#}")),
     }
 }
