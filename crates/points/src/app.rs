@@ -9,7 +9,7 @@ mod history;
 mod open;
 
 pub use balance::AccountView;
-pub use earn::{Earn, Receipt, Recipient};
+pub use earn::{Asked, Earn, Receipt, Recipient};
 pub use history::{Entry, HistoryFilter, Page};
 
 use std::borrow::Cow;
@@ -51,13 +51,11 @@ pub enum Which {
 pub enum Error {
     #[error("no such account")]
     NotFound,
-    #[error("{0}")]
-    Refused(Refused),
-    #[error("give either purchase_minor or points")]
-    OneBasis,
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error("a malformed id: {0}")]
     InvalidId(&'static str),
-    #[error("a period ends after it starts")]
+    #[error("a period ends after it starts, within the years 0 to 9999")]
     InvalidPeriod,
     #[error(transparent)]
     Page(#[from] page::Error),
@@ -100,12 +98,6 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
-    }
-}
-
 impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
@@ -117,7 +109,6 @@ impl Classify for Error {
                 | Refused::ReferenceTooLong
                 | Refused::ReferenceCharacter,
             )
-            | Self::OneBasis
             | Self::InvalidPeriod => Kind::Invalid,
             Self::InvalidId(_) => Kind::Malformed,
             Self::Page(error) => error.kind(),
@@ -128,37 +119,29 @@ impl Classify for Error {
     }
 
     fn code(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Self::NotFound => "not_found",
-            Self::Refused(Refused::Amount | Refused::Purchase) | Self::OneBasis => "invalid_amount",
-            Self::Refused(Refused::PurchaseTooSmall) => "purchase_too_small",
-            Self::Refused(Refused::ReferenceTooLong) => "invalid_reference",
-            Self::Refused(Refused::ReferenceCharacter) => "invalid_character",
-            Self::Refused(Refused::BalanceLimit) => "balance_limit_exceeded",
-            Self::InvalidPeriod => "invalid_period",
-            Self::InvalidId(_) => "invalid_id",
-            Self::KeptAnswer(_) => "internal",
-            Self::Page(error) => return error.code(),
-            Self::Idempotency(error) => return error.code(),
-            Self::Database(error) => return postgres::code(error),
-        })
+        match self {
+            Self::NotFound => "not_found".into(),
+            Self::Refused(refused) => code(*refused).into(),
+            Self::InvalidPeriod => "invalid_period".into(),
+            Self::InvalidId(_) => "invalid_id".into(),
+            Self::Page(error) => error.code(),
+            Self::Idempotency(error) => error.code(),
+            Self::KeptAnswer(_) => "internal_error".into(),
+            Self::Database(error) => postgres::code(error),
+        }
     }
 
     fn fields(&self) -> Vec<FieldError> {
         let (field, code) = match self {
-            Self::Refused(Refused::Amount) => ("points", "invalid_amount"),
-            Self::Refused(Refused::Purchase) => ("purchase_minor", "invalid_amount"),
-            Self::Refused(Refused::ReferenceTooLong) => ("reference", "too_long"),
-            Self::Refused(Refused::ReferenceCharacter) => ("reference", "invalid_character"),
-            Self::OneBasis => ("points", "invalid_amount"),
+            Self::Refused(refused) => match field(*refused) {
+                Some(field) => (field, code(*refused)),
+                None => return Vec::new(),
+            },
             Self::InvalidPeriod => ("to", "invalid_period"),
             Self::InvalidId(field) => (*field, "invalid_id"),
             Self::Page(error) => return error.fields(),
             Self::Idempotency(error) => return error.fields(),
-            Self::NotFound
-            | Self::Refused(Refused::PurchaseTooSmall | Refused::BalanceLimit)
-            | Self::KeptAnswer(_)
-            | Self::Database(_) => return Vec::new(),
+            Self::NotFound | Self::KeptAnswer(_) | Self::Database(_) => return Vec::new(),
         };
         vec![FieldError { field: field.to_owned(), code, message: self.to_string() }]
     }
@@ -168,5 +151,25 @@ impl Classify for Error {
             Self::Idempotency(error) => error.retry_after(),
             _ => None,
         }
+    }
+}
+
+fn code(refused: Refused) -> &'static str {
+    match refused {
+        Refused::Amount | Refused::Purchase => "invalid_amount",
+        Refused::PurchaseTooSmall => "purchase_too_small",
+        Refused::ReferenceTooLong => "invalid_reference",
+        Refused::ReferenceCharacter => "invalid_character",
+        Refused::BalanceLimit => "balance_limit_exceeded",
+    }
+}
+
+/// The field of a command that alone is wrong.
+fn field(refused: Refused) -> Option<&'static str> {
+    match refused {
+        Refused::Amount => Some("points"),
+        Refused::Purchase => Some("purchase_minor"),
+        Refused::ReferenceTooLong | Refused::ReferenceCharacter => Some("reference"),
+        Refused::PurchaseTooSmall | Refused::BalanceLimit => None,
     }
 }

@@ -5,15 +5,15 @@ use kit::caller::{ServiceCaller, Verifier};
 use kit::grpc::Allowlist;
 use kit::idempotency::Key;
 use prost::Message as _;
-use proto::points::v1::earn_request::Basis as BasisMessage;
+use proto::points::v1::earn_request::Basis;
 use proto::points::v1::points_server::{Points as Rpc, PointsServer};
 use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::app::{AccountView, Earn, Error, Points, Receipt, Recipient, Which};
-use crate::domain::{Amount, Basis, MemberId, MerchantId, Purchase, Reference};
+use crate::app::{AccountView, Asked, Earn, Error, Points, Receipt, Recipient, Which};
+use crate::domain::MemberId;
 
 const EARN: &str = "/points.v1.Points/Earn";
 const ALLOW: Allowlist = &[(EARN, &["booking"]), ("/points.v1.Points/GetBalance", &["booking"])];
@@ -31,7 +31,7 @@ impl Rpc for Server {
         let message = request.into_inner();
         let key = Key::grpc(&message.idempotency_key, EARN, &message.encode_to_vec())
             .map_err(ApiError::from)?;
-        let command = Earn::try_from(message).map_err(ApiError::from)?;
+        let command = command(message)?;
 
         let answer = self.0.earn(principal, key, command).await.map_err(ApiError::from)?;
         let receipt: Receipt = serde_json::from_slice(&answer.body)
@@ -60,22 +60,16 @@ fn id(field: &'static str, text: &str) -> Result<Uuid, Error> {
     text.parse().map_err(|_| Error::InvalidId(field))
 }
 
-impl TryFrom<EarnRequest> for Earn {
-    type Error = Error;
-
-    fn try_from(message: EarnRequest) -> Result<Self, Error> {
-        let basis = match message.basis {
-            Some(BasisMessage::PurchaseMinor(minor)) => Basis::Purchase(Purchase::new(minor)?),
-            Some(BasisMessage::Points(points)) => Basis::Points(Amount::new(points)?),
-            None => return Err(Error::OneBasis),
-        };
-        Ok(Self {
-            to: Recipient::Member(MemberId(id("member_id", &message.member_id)?)),
-            basis,
-            merchant: MerchantId(id("merchant_id", &message.merchant_id)?),
-            reference: Reference::new(message.reference)?,
-        })
-    }
+fn command(message: EarnRequest) -> Result<Earn, ApiError> {
+    let (purchase_minor, points) = match message.basis {
+        Some(Basis::PurchaseMinor(minor)) => (Some(Some(minor)), None),
+        Some(Basis::Points(points)) => (None, Some(Some(points))),
+        None => (None, None),
+    };
+    let member = MemberId(id("member_id", &message.member_id)?);
+    let merchant = id("merchant_id", &message.merchant_id)?;
+    let asked = Asked { purchase_minor, points, merchant, reference: message.reference };
+    Earn::try_new(Recipient::Member(member), asked)
 }
 
 impl From<Receipt> for EarnResponse {

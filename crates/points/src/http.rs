@@ -17,11 +17,9 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::app::{
-    AccountView, Earn, Error, HistoryFilter, Page, Points, Receipt, Recipient, Which,
+    AccountView, Asked, Earn, HistoryFilter, Page, Points, Receipt, Recipient, Which,
 };
-use crate::domain::{
-    AccountId, Amount, Basis, MemberId, MerchantId, Purchase, Reference, Refused, TransferKind,
-};
+use crate::domain::{AccountId, MemberId, TransferKind};
 
 #[derive(OpenApi)]
 #[openapi(info(title = "points", description = "The points ledger."))]
@@ -104,7 +102,7 @@ async fn earn(
     Command { key, body }: Command<EarnBody>,
 ) -> Result<Answer, ApiError> {
     caller.require(&[Role::Staff, Role::MerchantAdmin, Role::Operator])?;
-    let command = body.into_command(AccountId(id))?;
+    let command = Earn::try_new(Recipient::Account(AccountId(id)), body.into())?;
     Ok(points.earn(caller.id.to_string(), key, command).await?)
 }
 
@@ -174,23 +172,14 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D:
     Value::deserialize(deserializer).map(Some)
 }
 
-impl EarnBody {
-    fn into_command(self, account: AccountId) -> Result<Earn, Error> {
-        let basis = match (self.purchase_minor, self.points) {
-            (Some(minor), None) => {
-                Basis::Purchase(Purchase::new(minor.as_i64().ok_or(Refused::Purchase)?)?)
-            }
-            (None, Some(points)) => {
-                Basis::Points(Amount::new(points.as_i64().ok_or(Refused::Amount)?)?)
-            }
-            (None, None) | (Some(_), Some(_)) => return Err(Error::OneBasis),
-        };
-        Ok(Earn {
-            to: Recipient::Account(account),
-            basis,
-            merchant: MerchantId(self.merchant_id),
-            reference: Reference::new(self.reference)?,
-        })
+impl From<EarnBody> for Asked {
+    fn from(body: EarnBody) -> Self {
+        Self {
+            purchase_minor: body.purchase_minor.map(|value| value.as_i64()),
+            points: body.points.map(|value| value.as_i64()),
+            merchant: body.merchant_id,
+            reference: body.reference,
+        }
     }
 }
 

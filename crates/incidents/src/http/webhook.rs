@@ -10,7 +10,7 @@ use axum::Json;
 use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use kit::http::Raw;
 use kit::{ApiError, Classify, Kind};
 use ring::hmac;
@@ -133,6 +133,11 @@ impl TryFrom<AlertMessage> for Alert {
         if !(1..=Self::MAX_FINGERPRINT_CHARS).contains(&length)
             || message.fingerprint.contains('\0')
         {
+            return Err(Refused::Payload);
+        }
+        // Years that chrono knows and PostgreSQL does not.
+        let possible = |time: &DateTime<Utc>| (0..=9_999).contains(&time.year());
+        if !possible(&message.starts_at) || !message.ends_at.iter().all(possible) {
             return Err(Refused::Payload);
         }
         let ends_at = match message.status {

@@ -8,7 +8,7 @@ use crate::app::{Filter, Incident};
 
 #[derive(Iden)]
 #[iden = "incident"]
-enum Table {
+enum IncidentTable {
     Table,
     IncidentId,
     Title,
@@ -31,22 +31,24 @@ pub(crate) async fn list(
 ) -> sqlx::Result<Vec<Incident>> {
     let (sql, values) = Query::select()
         .columns([
-            Table::IncidentId,
-            Table::Title,
-            Table::Severity,
-            Table::ClassificationUncertain,
-            Table::Status,
-            Table::Service,
-            Table::Incomplete,
-            Table::StartedAt,
-            Table::OpenedAt,
-            Table::ResolvedAt,
+            IncidentTable::IncidentId,
+            IncidentTable::Title,
+            IncidentTable::Severity,
+            IncidentTable::ClassificationUncertain,
+            IncidentTable::Status,
+            IncidentTable::Service,
+            IncidentTable::Incomplete,
+            IncidentTable::StartedAt,
+            IncidentTable::OpenedAt,
+            IncidentTable::ResolvedAt,
         ])
-        .from(Table::Table)
-        .and_where_option(before.map(|id| Expr::col(Table::IncidentId).lt(id)))
-        .and_where_option(filter.status.map(|s| Expr::col(Table::Status).eq(s.as_str())))
-        .and_where_option(filter.severity.map(|s| Expr::col(Table::Severity).eq(s.as_str())))
-        .order_by(Table::IncidentId, Order::Desc)
+        .from(IncidentTable::Table)
+        .and_where_option(before.map(|id| Expr::col(IncidentTable::IncidentId).lt(id)))
+        .and_where_option(filter.status.map(|s| Expr::col(IncidentTable::Status).eq(s.as_str())))
+        .and_where_option(
+            filter.severity.map(|s| Expr::col(IncidentTable::Severity).eq(s.as_str())),
+        )
+        .order_by(IncidentTable::IncidentId, Order::Desc)
         .limit(limit)
         .build_sqlx(PostgresQueryBuilder);
 

@@ -46,6 +46,8 @@ async fn what_is_no_payload_is_refused_for_good(db: PgPool) {
         &one(with(firing("a"), "/fingerprint", "f\0")),
         &one(with(firing("a"), "/fingerprint", "f".repeat(129))),
         &one(with(firing("a"), "/startsAt", "yesterday")),
+        &one(with(firing("a"), "/startsAt", "+262142-01-01T00:00:00Z")),
+        &one(with(firing("a"), "/endsAt", "-262142-01-01T00:00:00Z")),
         &one(with(firing("a"), "/status", "smoldering")),
         &one(with(firing("a"), "/labels", json!({ "n": 1 }))),
     ] {

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use testkit::eventually;
 
 use crate::app::{TestApp, firing, labelled, payload, resolved, with};
 
@@ -54,24 +57,64 @@ async fn an_alert_told_ten_times_is_one_incident(db: PgPool) {
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn parallel_deliveries_of_one_alert_are_one_incident(db: PgPool) {
     let app = TestApp::new(db);
-    let alerts: Vec<_> = (0..20).map(|n| firing(&format!("alert-{n}"))).collect();
-    let backwards: Vec<_> = alerts.iter().rev().cloned().collect();
-
-    let deliveries = (0..32).map(|n| app.deliver(if n % 2 == 0 { &alerts } else { &backwards }));
-    let replies = join_all(deliveries).await;
-
-    let outcomes: Vec<_> = replies.into_iter().map(|reply| reply.expect(200).json()).collect();
-    let sum = |field: &str| outcomes.iter().map(|o| o[field].as_u64().unwrap()).sum::<u64>();
-    assert_eq!((sum("opened"), sum("duplicate")), (20, 31 * 20));
-    assert_eq!(app.incidents().await.len(), 20);
-
-    // And they end as they came: at once, in either order.
+    let alerts: Vec<_> = (0..500).map(|n| firing(&format!("alert-{n}"))).collect();
     let over: Vec<_> = alerts.iter().map(resolved).collect();
-    let backwards: Vec<_> = over.iter().rev().cloned().collect();
-    let deliveries = (0..32).map(|n| app.deliver(if n % 2 == 0 { &over } else { &backwards }));
+
+    assert_eq!(at_once(&app, &alerts, "opened").await, 500);
+    assert_eq!(app.count("incident").await, 500);
+    assert_eq!(at_once(&app, &over, "resolved").await, 500);
+    assert_eq!(app.count("incident WHERE status = 'resolved'").await, 500);
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn two_deliveries_in_opposite_order_do_not_lock_each_other_out(db: PgPool) {
+    let app = TestApp::new(db);
+    let there = ["a", "m", "z"].map(firing);
+    let mut back = there.clone();
+    back.reverse();
+
+    // Somebody holds the alert in the middle until both have come as far as they can.
+    let mut held = app.db.begin().await.unwrap();
+    sqlx::query(
+        "INSERT INTO alert (fingerprint, starts_at, incident_id, labels, annotations)
+         VALUES ('m', '2030-01-01T00:00:00.123456Z', gen_random_uuid(), '{}', '{}')",
+    )
+    .execute(&mut *held)
+    .await
+    .unwrap();
+    let let_go = async {
+        eventually(Duration::from_secs(5), || async {
+            let waiting: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .fetch_one(&app.db)
+            .await
+            .unwrap();
+            (waiting == 2).then_some(())
+        })
+        .await;
+        held.rollback().await.unwrap();
+    };
+    let (there, back, ()) = tokio::join!(app.deliver(&there), app.deliver(&back), let_go);
+
+    let (there, back) = (there.expect(200).json(), back.expect(200).json());
+    let opened = there["opened"].as_u64().unwrap() + back["opened"].as_u64().unwrap();
+    assert_eq!(opened, 3);
+}
+
+/// Delivers the alerts 32 times in parallel, in either order, and adds up one field of the outcomes.
+async fn at_once(app: &TestApp, alerts: &[Value], field: &str) -> u64 {
+    // With every connection open, so that the first ones meet too.
+    join_all((0..10).map(|_| app.list(""))).await;
+    let backwards: Vec<_> = alerts.iter().rev().cloned().collect();
+    let deliveries = (0..32).map(|n| {
+        let payload = payload(if n % 2 == 0 { alerts } else { &backwards });
+        // No two alike, so that they meet at the alerts and not before.
+        app.delivery(&with(payload, "/groupKey", n)).send()
+    });
     let replies = join_all(deliveries).await;
-    let ended = replies.into_iter().map(|r| r.expect(200).json()["resolved"].as_u64().unwrap());
-    assert_eq!(ended.sum::<u64>(), 20);
+    replies.into_iter().map(|reply| reply.expect(200).json()[field].as_u64().unwrap()).sum()
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]

@@ -1,14 +1,16 @@
 use axum::http::StatusCode;
+use kit::error::Fields;
 use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
+use kit::{ApiError, command, postgres};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Error, Points};
+use super::{Error, Points, code};
 use crate::domain::{
-    Account, AccountId, Basis, ConversionRule, MemberId, MerchantId, Reference, TransferKind,
+    Account, AccountId, Amount, Basis, ConversionRule, MemberId, MerchantId, Purchase, Reference,
+    Refused, TransferKind,
 };
 use crate::metrics;
 use crate::store::{self, MemberEntry, Transfer};
@@ -20,6 +22,15 @@ pub struct Earn {
     pub basis: Basis,
     pub merchant: MerchantId,
     pub reference: Reference,
+}
+
+/// What a caller asks for, as it was sent. `Some(None)`: given, and not a whole number.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub purchase_minor: Option<Option<i64>>,
+    pub points: Option<Option<i64>>,
+    pub merchant: Uuid,
+    pub reference: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +51,32 @@ pub struct Receipt {
     pub balance: i64,
     /// The account's version after it.
     pub version: i64,
+}
+
+impl Earn {
+    /// The command, or an error that names every wrong field.
+    pub fn try_new(to: Recipient, asked: Asked) -> Result<Self, ApiError> {
+        let mut fields = Fields::new();
+        let basis = match (asked.purchase_minor, asked.points) {
+            (Some(minor), None) => {
+                let purchase = minor.ok_or(Refused::Purchase).and_then(Purchase::new);
+                fields.check("purchase_minor", "invalid_amount", purchase).map(Basis::Purchase)
+            }
+            (None, Some(points)) => {
+                let amount = points.ok_or(Refused::Amount).and_then(Amount::new);
+                fields.check("points", "invalid_amount", amount).map(Basis::Points)
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                fields.add("points", "invalid_amount", "give either purchase_minor or points");
+                None
+            }
+        };
+        let reference = Reference::new(asked.reference);
+        let wrong = reference.as_ref().err().map_or("", |refused| code(*refused));
+        let reference = fields.check("reference", wrong, reference);
+        let merchant = MerchantId(asked.merchant);
+        fields.done(|| Some(Self { to, basis: basis?, merchant, reference: reference? }))
+    }
 }
 
 impl Points {

@@ -1,4 +1,4 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use kit::{page, postgres};
 use serde::Serialize;
 use sqlx::FromRow;
@@ -49,9 +49,10 @@ impl Points {
     /// A page of an account's entries. Never cached: this is the ledger itself.
     pub async fn history(&self, which: Which, filter: HistoryFilter) -> Result<Page, Error> {
         let limit = page::limit(filter.limit)?;
-        if let (Some(from), Some(to)) = (filter.from, filter.to)
-            && to <= from
-        {
+        // Years that chrono knows and PostgreSQL does not.
+        let possible = |time: &DateTime<Utc>| (0..=9_999).contains(&time.year());
+        let ordered = filter.from.zip(filter.to).is_none_or(|(from, to)| from < to);
+        if !ordered || !filter.from.iter().chain(&filter.to).all(possible) {
             return Err(Error::InvalidPeriod);
         }
 

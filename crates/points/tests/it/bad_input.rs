@@ -86,12 +86,18 @@ async fn an_earning_has_one_basis_and_no_other_fields(db: PgPool) {
         (
             json!({ "points": 1, "merchant_id": merchant, "reference": "x".repeat(201) }),
             "reference",
-            "too_long",
+            "invalid_reference",
         ),
     ] {
         let reply = post(&app, account, &body.to_string()).await.expect(422);
         assert_eq!(reply.fields(), [(field.to_owned(), code.to_owned())], "{body}");
     }
+    // Every wrong field is named at once.
+    let body = json!({ "points": 0, "merchant_id": merchant, "reference": "a\n" }).to_string();
+    let reply = post(&app, account, &body).await.expect(422);
+    let fields = [("points", "invalid_amount"), ("reference", "invalid_character")];
+    assert_eq!(reply.code(), "invalid_fields");
+    assert_eq!(reply.fields(), fields.map(|(field, code)| (field.to_owned(), code.to_owned())));
     nothing_was_stored(&app, &token).await;
 }
 

@@ -95,6 +95,8 @@ async fn a_filter_that_makes_no_sense_is_refused(db: PgPool) {
         ("cursor=", 400, "invalid_cursor"),
         (stolen.as_str(), 400, "invalid_cursor"),
         ("from=2021-01-01T00:00:00Z&to=2021-01-01T00:00:00Z", 422, "invalid_period"),
+        ("from=%2B262142-01-01T00:00:00Z", 422, "invalid_period"),
+        ("to=-262142-01-01T00:00:00Z", 422, "invalid_period"),
     ] {
         let reply = history(&app, &token, query).await.expect(status);
         assert_eq!(reply.code(), code, "{query}");
