@@ -49,6 +49,9 @@ static PENDING: LazyLock<IntGauge> =
 static OLDEST_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
     metrics::gauge("outbox_oldest_age_seconds", "Age of the oldest event not delivered yet.")
 });
+/// A gauge beside the counter, so that the alert ends when the last one has been dealt with.
+static PARKED_NOW: LazyLock<IntGauge> =
+    LazyLock::new(|| metrics::gauge("outbox_parked", "Events that wait for a person to look."));
 static PARKED: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::counter("outbox_parked_total", "Events given up on until a person has looked.")
 });
@@ -83,6 +86,7 @@ async fn measure(db: &PgPool, stop: &CancellationToken) {
         if let Ok(backlog) = store::backlog(db).await {
             PENDING.set(backlog.pending);
             OLDEST_AGE.set(backlog.oldest_age_seconds);
+            PARKED_NOW.set(backlog.parked);
         }
         let _ = stop.run_until_cancelled(sleep(GAUGE_PERIOD)).await;
     }

@@ -28,6 +28,7 @@ pub(super) struct Due {
 pub(super) struct Backlog {
     pub(super) pending: i64,
     pub(super) oldest_age_seconds: i64,
+    pub(super) parked: i64,
 }
 
 pub(super) async fn insert(tx: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
@@ -158,10 +159,12 @@ pub(super) async fn backlog(db: &PgPool) -> sqlx::Result<Backlog> {
         "outbox_backlog",
         sqlx::query_as!(
             Backlog,
-            r#"SELECT count(*) AS "pending!",
-                      coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::bigint
-                          AS "oldest_age_seconds!"
-               FROM outbox_event WHERE delivered_at IS NULL AND parked_at IS NULL"#
+            r#"SELECT count(*) FILTER (WHERE parked_at IS NULL) AS "pending!",
+                      coalesce(extract(epoch FROM clock_timestamp()
+                          - min(created_at) FILTER (WHERE parked_at IS NULL)), 0)::bigint
+                          AS "oldest_age_seconds!",
+                      count(parked_at) AS "parked!"
+               FROM outbox_event WHERE delivered_at IS NULL"#
         )
         .fetch_one(db),
     )
