@@ -1,8 +1,8 @@
 use std::sync::LazyLock;
 
 use kit::idempotency::Answer;
-use kit::{Classify as _, Kind};
-use observability::metrics::{IntCounterVec, counter_vec};
+use kit::{Classify as _, Kind, postgres};
+use observability::metrics::{IntCounterVec, counter_vec, declare_invariant, invariant_violated};
 
 use crate::app::Error;
 use crate::domain::TransferKind;
@@ -15,10 +15,22 @@ static TRANSACTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
+/// Rules of the ledger that the domain keeps by itself. When the database has to refuse, we have a bug.
+const INVARIANTS: [&str; 5] = [
+    "account_earned_within_limit",
+    "account_spends_only_what_it_earned",
+    "entry_balance_not_negative",
+    "entry_place_in_history",
+    "transfer_sums_to_zero",
+];
+
 /// At start: every label set at 0, because `rate()` misses a first 1.
 pub(crate) fn declare() {
     for status in ["committed", "replayed", "refused", "failed"] {
         TRANSACTIONS.with_label_values(&[TransferKind::Earn.as_str(), status]);
+    }
+    for invariant in INVARIANTS {
+        declare_invariant("account", invariant);
     }
 }
 
@@ -33,4 +45,11 @@ pub(crate) fn count(kind: TransferKind, answer: &Result<Answer, Error>) {
         },
     };
     TRANSACTIONS.with_label_values(&[kind.as_str(), status]).inc();
+
+    if let Err(Error::Database(error)) = answer
+        && let Some(refused_by) = postgres::constraint(error)
+        && let Some(invariant) = INVARIANTS.iter().find(|name| **name == refused_by)
+    {
+        invariant_violated("account", invariant);
+    }
 }

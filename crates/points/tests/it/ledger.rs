@@ -108,6 +108,28 @@ async fn a_transfer_that_does_not_balance_is_refused(db: PgPool) {
     assert_eq!(app.entries().await, 1);
 }
 
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn a_rule_that_only_the_database_kept_is_counted(db: PgPool) {
+    let app = TestApp::new(db);
+    let (account, _) = app.member().await;
+    app.earn(account, points(100)).await.expect(201);
+    let violations = || {
+        let (_, text) = observability::metrics::render();
+        let labels = r#"{aggregate="account",invariant="entry_place_in_history"}"#;
+        let text = String::from_utf8(text).unwrap();
+        let name = format!("invariant_violation_total{labels} ");
+        text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().to_owned()
+    };
+    assert_eq!(violations(), "0");
+
+    // Somebody set the balance back by hand.
+    sqlx::query("UPDATE account SET earned = 0, version = 1").execute(&app.db).await.unwrap();
+    app.earn(account, points(1)).await.expect(500);
+
+    assert_eq!(violations(), "1");
+    assert_eq!(app.entries().await, 1);
+}
+
 async fn refusal(db: &PgPool, statement: &str) -> Box<dyn DatabaseError> {
     let result = db.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))).await;
     result.expect_err(statement).into_database_error().unwrap()
