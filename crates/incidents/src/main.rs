@@ -22,7 +22,6 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let redis = Redis::new(&config.redis, "incidents")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?;
     let app = Incidents::new(db.clone(), Clock::system());
-
     let webhook = Credential::new(&config.webhook_token);
     let http = incidents::http::router(app.clone(), webhook, verifier.clone());
     let grpc = incidents::grpc::routes(app, verifier);

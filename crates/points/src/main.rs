@@ -4,7 +4,7 @@ use kit::caller::Verifier;
 use kit::health::Health;
 use kit::redis::Redis;
 use kit::serve::{Servers, serve};
-use kit::{Clock, postgres};
+use kit::{Clock, jobs, postgres};
 use points::app::Points;
 use points::config::Config;
 use tokio_util::sync::CancellationToken;
@@ -18,12 +18,12 @@ fn main() -> ExitCode {
 
 async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "points", &points::MIGRATOR).await?;
+    tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let redis = Redis::new(&config.redis, "points")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?;
     let app = Points::new(db.clone(), redis.clone(), Clock::system());
-
     let http = points::http::router(app.clone(), verifier.clone());
     let grpc = points::grpc::routes(app, verifier);
-    serve(&config.listen, Servers { http, grpc, health: Health::new("points", db, redis) }, stop)
-        .await
+    let health = Health::new("points", db, redis);
+    serve(&config.listen, Servers { http, grpc, health }, stop).await
 }
