@@ -2,11 +2,10 @@ use std::process::ExitCode;
 
 use booking::app::Bookings;
 use booking::config::Config;
-use booking::peers::PointsOverGrpc;
 use booking::{grpc, http, peers};
 use kit::caller::Verifier;
 use kit::serve::{Servers, serve};
-use kit::{Clock, health::Health, postgres, redis};
+use kit::{Clock, health::Health, jobs, postgres, redis};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
@@ -18,8 +17,9 @@ fn main() -> ExitCode {
 
 async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "booking", &booking::MIGRATOR).await?;
-    let points = PointsOverGrpc::new(&config.points_grpc_url, &config.auth)?;
+    let points = peers::PointsOverGrpc::new(&config.points_grpc_url, &config.auth)?;
     tokio::spawn(peers::deliver(db.clone(), points, stop.clone()));
+    tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let redis = redis::Redis::new(&config.redis, "booking")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?;
     let bookings = Bookings::new(db.clone(), Clock::system());

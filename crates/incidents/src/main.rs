@@ -4,10 +4,8 @@ use incidents::app::Incidents;
 use incidents::config::Config;
 use incidents::http::Credential;
 use kit::caller::Verifier;
-use kit::health::Health;
-use kit::redis::Redis;
 use kit::serve::{Servers, serve};
-use kit::{Clock, postgres};
+use kit::{Clock, health::Health, jobs, postgres, redis::Redis};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
@@ -21,6 +19,7 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "incidents", &incidents::MIGRATOR).await?;
     let redis = Redis::new(&config.redis, "incidents")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?;
+    tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let app = Incidents::new(db.clone(), Clock::system());
     let webhook = Credential::new(&config.webhook_token);
     let http = incidents::http::router(app.clone(), webhook, verifier.clone());

@@ -21,6 +21,7 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let redis = Redis::new(&config.redis, "points")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?;
+    tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let app = Points::new(db.clone(), redis.clone(), Clock::system());
     let http = points::http::router(app.clone(), verifier.clone());
     let grpc = points::grpc::routes(app, verifier);

@@ -16,6 +16,7 @@ const FORGET_PERIOD: Duration = Duration::from_mins(10);
 impl Auth {
     /// What nobody asks for and has to be done all the same, until `stop`.
     pub fn keep_house(&self, stop: &CancellationToken) {
+        tokio::spawn(jobs::housekeeping(self.db.clone(), stop.clone()));
         let auth = self.clone();
         tokio::spawn(supervise("count_sessions", stop.clone(), move || {
             let auth = auth.clone();
