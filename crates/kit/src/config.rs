@@ -117,6 +117,12 @@ pub struct Redis {
     /// How long connecting may take.
     #[arg(long, env = "REDIS_CONNECT_TIMEOUT", default_value = "200ms", value_parser = duration)]
     pub redis_connect_timeout: Duration,
+    /// How many failures within 2 s make us stop asking for a while, if they are half of the calls.
+    #[arg(long, env = "CIRCUIT_BREAKER_MAX_FAILURES", default_value = "5")]
+    pub circuit_breaker_max_failures: u32,
+    /// How long we then wait before we try again, ± 20 %.
+    #[arg(long, env = "CIRCUIT_BREAKER_RESET_TIMEOUT", default_value = "1s", value_parser = duration)]
+    pub circuit_breaker_reset_timeout: Duration,
 }
 
 impl Redis {
@@ -126,6 +132,8 @@ impl Redis {
             redis_url,
             redis_timeout: Duration::from_millis(50),
             redis_connect_timeout: Duration::from_millis(200),
+            circuit_breaker_max_failures: 5,
+            circuit_breaker_reset_timeout: Duration::from_secs(1),
         }
     }
 }

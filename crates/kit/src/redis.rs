@@ -70,9 +70,9 @@ impl Redis {
             "redis",
             breaker::Config {
                 window: Duration::from_secs(2),
-                max_failures: 5,
+                max_failures: config.circuit_breaker_max_failures,
                 slow: config.redis_timeout * 2,
-                reset_timeout: Duration::from_secs(1),
+                reset_timeout: config.circuit_breaker_reset_timeout,
                 ..breaker::Config::default()
             },
         );
