@@ -1,21 +1,31 @@
 //! What a caller may ask of the calendar: one file per use case.
 
+mod add_service;
 mod add_staff;
 mod book;
 mod cancel;
+mod catalog;
+mod close;
 mod complete;
 mod create_merchant;
 mod error;
 mod get;
 mod list;
+mod offer_services;
+mod set_hours;
 
+pub use add_service::AddService;
 pub use add_staff::{AddStaff, Staff};
 pub use book::Book;
+pub use catalog::{PageQuery, ServicePage, StaffPage, StaffWithServices};
+pub use close::{Close, Closure, ClosurePage};
 pub use complete::{BOOKING_COMPLETED, BookingCompleted};
 pub use create_merchant::{CreateMerchant, Merchant};
 pub use error::Error;
 pub(crate) use list::Place;
 pub use list::{Filter, List, Page};
+pub use offer_services::{OfferServices, StaffServices};
+pub use set_hours::SetHours;
 
 use kit::Clock;
 use sqlx::PgPool;

@@ -1,8 +1,17 @@
 //! The SQL. Every function takes a connection, so that the caller owns the transaction.
 
+mod hours;
 mod list;
+mod offer;
 
+pub(crate) use hours::{
+    delete_closure, insert_closure, list_closures, replace_hours, week_of_staff,
+};
 pub(crate) use list::list_bookings;
+pub(crate) use offer::{
+    insert_service, list_services, list_staff, replace_staff_services, staff_of_owner,
+    zone_of_merchant, zone_of_owner,
+};
 
 use chrono::{DateTime, Utc};
 use kit::postgres::query;
@@ -51,12 +60,15 @@ pub(crate) async fn insert_merchant(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     let insert = sqlx::query!(
-        "INSERT INTO merchant (merchant_id, owner_id, name, time_zone, created_at)
-         VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO merchant (merchant_id, owner_id, name, time_zone, currency,
+                               cancellation_notice_minutes, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
         merchant.merchant_id,
         owner,
         merchant.name,
         merchant.time_zone,
+        merchant.currency,
+        merchant.cancellation_notice_minutes,
         now,
     );
     query("insert_merchant", insert.execute(conn)).await?;
@@ -81,6 +93,29 @@ pub(crate) async fn insert_staff(
     );
     let inserted = query("insert_staff", insert.execute(conn)).await?;
     Ok(inserted.rows_affected() == 1)
+}
+
+/// Holds these people's calendars until the transaction ends, for whoever changes a booking that stays
+/// in one, or their hours. An UPDATE under an exclusion constraint deadlocks with its rivals else:
+/// unlike `INSERT … ON CONFLICT` it writes first and waits for rivals then. In sorted order, so that
+/// two who want the same two people never wait for each other.
+pub(crate) async fn lock_staff(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    staff: &[Uuid],
+) -> sqlx::Result<()> {
+    let mut staff = staff.to_vec();
+    staff.sort_unstable();
+    staff.dedup();
+    for person in staff {
+        let lock = sqlx::query!(
+            "SELECT pg_advisory_xact_lock(hashtextextended('staff ' || $1::uuid || $2::uuid, 0))",
+            merchant,
+            person,
+        );
+        query("lock_staff", lock.execute(&mut *conn)).await?;
+    }
+    Ok(())
 }
 
 /// False when it overlaps another booking that holds its slot. A plain insert would deadlock with

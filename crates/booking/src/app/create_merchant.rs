@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Bookings, Error};
-use crate::domain::{Name, TimeZone};
+use crate::domain::{Currency, Name, Notice, TimeZone};
 use crate::store;
 
 /// Opens a merchant's calendar. Whoever creates it owns it.
@@ -14,6 +14,8 @@ pub struct CreateMerchant {
     pub owner_id: Uuid,
     pub name: Name,
     pub time_zone: TimeZone,
+    pub currency: Currency,
+    pub notice: Notice,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,6 +23,10 @@ pub struct Merchant {
     pub merchant_id: Uuid,
     pub name: String,
     pub time_zone: &'static str,
+    /// ISO 4217.
+    pub currency: String,
+    /// How long before the start a member may still cancel or move a booking.
+    pub cancellation_notice_minutes: i32,
 }
 
 impl Bookings {
@@ -41,6 +47,8 @@ impl Bookings {
             merchant_id: self.clock.id(),
             name: wanted.name.as_str().to_owned(),
             time_zone: wanted.time_zone.name(),
+            currency: wanted.currency.as_str().to_owned(),
+            cancellation_notice_minutes: wanted.notice.minutes(),
         };
         store::insert_merchant(&mut tx, wanted.owner_id, &merchant, self.clock.now()).await?;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kit::{Classify, FieldError, Kind, idempotency, page, postgres};
 use thiserror::Error;
 
-use crate::domain::{InvalidTransition, OutsideBookingWindow};
+use crate::domain::{InvalidClosure, InvalidTransition, LocalTimeError, OutsideBookingWindow};
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -16,6 +16,14 @@ pub enum Error {
     UnknownStaff,
     #[error("no such booking")]
     UnknownBooking,
+    #[error("no such service")]
+    UnknownService,
+    #[error("no such closure")]
+    UnknownClosure,
+    #[error(transparent)]
+    InvalidClosure(#[from] InvalidClosure),
+    #[error("{source}")]
+    LocalTime { field: &'static str, source: LocalTimeError },
     #[error("a booking id is a UUID")]
     InvalidId,
     #[error("a period is within the years 0 to 9999")]
@@ -37,9 +45,13 @@ pub enum Error {
 impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::UnknownMerchant | Self::UnknownStaff | Self::UnknownBooking => Kind::NotFound,
+            Self::UnknownMerchant
+            | Self::UnknownStaff
+            | Self::UnknownService
+            | Self::UnknownClosure
+            | Self::UnknownBooking => Kind::NotFound,
             Self::InvalidId => Kind::Malformed,
-            Self::InvalidPeriod => Kind::Invalid,
+            Self::InvalidPeriod | Self::InvalidClosure(_) | Self::LocalTime { .. } => Kind::Invalid,
             Self::OutsideBookingWindow(_) => Kind::Refused,
             Self::InvalidTransition(_) | Self::SlotTaken => Kind::Conflict,
             Self::Page(error) => error.kind(),
@@ -50,9 +62,19 @@ impl Classify for Error {
 
     fn code(&self) -> Cow<'static, str> {
         match self {
-            Self::UnknownMerchant | Self::UnknownStaff | Self::UnknownBooking => "not_found".into(),
+            Self::UnknownMerchant
+            | Self::UnknownStaff
+            | Self::UnknownService
+            | Self::UnknownClosure
+            | Self::UnknownBooking => "not_found".into(),
             Self::InvalidId => "invalid_id".into(),
-            Self::InvalidPeriod => "invalid_period".into(),
+            Self::InvalidPeriod | Self::InvalidClosure(_) => "invalid_period".into(),
+            Self::LocalTime { source: LocalTimeError::Nonexistent, .. } => {
+                "nonexistent_local_time".into()
+            }
+            Self::LocalTime { source: LocalTimeError::Ambiguous, .. } => {
+                "ambiguous_local_time".into()
+            }
             Self::Page(error) => error.code(),
             Self::OutsideBookingWindow(_) => "outside_booking_window".into(),
             Self::InvalidTransition(_) => "invalid_transition".into(),
@@ -66,6 +88,13 @@ impl Classify for Error {
         let (field, code) = match self {
             Self::Page(error) => return error.fields(),
             Self::InvalidPeriod => ("from", "invalid_period"),
+            Self::InvalidClosure(_) => ("ends_at", "invalid_period"),
+            Self::LocalTime { field, source: LocalTimeError::Nonexistent } => {
+                (*field, "nonexistent_local_time")
+            }
+            Self::LocalTime { field, source: LocalTimeError::Ambiguous } => {
+                (*field, "ambiguous_local_time")
+            }
             Self::OutsideBookingWindow(_) => ("starts_at", "outside_booking_window"),
             _ => return Vec::new(),
         };

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::app::{AddStaff, Book, CreateMerchant, Filter};
-use crate::domain::{Interval, Name, Price, Status};
+use crate::app::{AddStaff, Book, CreateMerchant, Filter, PageQuery};
+use crate::domain::{Currency, Interval, Name, Notice, Price, Status};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +17,12 @@ pub(super) struct NewMerchant {
     pub(super) name: String,
     /// Of the IANA database, such as `Asia/Tokyo`.
     pub(super) time_zone: String,
+    /// ISO 4217; JPY when absent.
+    pub(super) currency: Option<String>,
+    /// How long before the start a member may still cancel or move a booking: 0 (when absent) to
+    /// 43,200.
+    #[serde(default)]
+    pub(super) cancellation_notice_minutes: i32,
 }
 
 impl NewMerchant {
@@ -24,7 +30,14 @@ impl NewMerchant {
         let mut fields = Fields::new();
         let name = fields.check("name", "invalid_name", Name::try_new(&self.name));
         let zone = fields.check("time_zone", "unknown_time_zone", self.time_zone.parse());
-        fields.done(|| Some(CreateMerchant { owner_id, name: name?, time_zone: zone? }))
+        let currency = Currency::try_new(self.currency.as_deref().unwrap_or("JPY"));
+        let currency = fields.check("currency", "invalid_currency", currency);
+        let notice = Notice::try_new(self.cancellation_notice_minutes);
+        let notice = fields.check("cancellation_notice_minutes", "invalid_notice", notice);
+        fields.done(|| {
+            let (name, time_zone, currency, notice) = (name?, zone?, currency?, notice?);
+            Some(CreateMerchant { owner_id, name, time_zone, currency, notice })
+        })
     }
 }
 
@@ -95,5 +108,21 @@ impl ListQuery {
     pub(super) fn into_parts(self) -> (Filter, Option<i64>, Option<String>) {
         let filter = Filter { status: self.status, from: self.from, to: self.to };
         (filter, self.limit, self.cursor)
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageParams {
+    /// 1 to 100; 20 when absent.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl From<PageParams> for PageQuery {
+    fn from(page: PageParams) -> Self {
+        Self { limit: page.limit, cursor: page.cursor }
     }
 }

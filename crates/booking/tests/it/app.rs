@@ -66,6 +66,24 @@ impl App {
         self.api.post(path).bearer(&token).key(key).json(body)
     }
 
+    pub fn put(&self, who: Uuid, path: &str, body: Value) -> Call {
+        self.api.put(path).bearer(&self.issuer.member(who)).json(body)
+    }
+
+    pub fn delete(&self, who: Uuid, path: &str) -> Call {
+        self.api.delete(path).bearer(&self.issuer.member(who))
+    }
+
+    /// A service of the shop, and nobody who gives it.
+    pub async fn service(&self, shop: &Shop, minutes: i64, buffer: i64) -> Uuid {
+        let body = json!({
+            "name": "Cut", "duration_minutes": minutes, "buffer_minutes": buffer,
+            "price_minor": 5000,
+        });
+        let path = format!("/v1/merchants/{}/services", shop.merchant);
+        id(&self.post(shop.owner, &path, body).send().await.expect(201), "service_id")
+    }
+
     pub async fn shop(&self) -> Shop {
         self.shop_of(member(1)).await
     }

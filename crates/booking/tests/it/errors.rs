@@ -190,7 +190,12 @@ async fn the_api_describes_itself(db: PgPool) {
             "/v1/bookings/{booking_id}/cancel",
             "/v1/bookings/{booking_id}/complete",
             "/v1/merchants",
+            "/v1/merchants/{merchant_id}/closures",
+            "/v1/merchants/{merchant_id}/closures/{closure_id}",
+            "/v1/merchants/{merchant_id}/services",
             "/v1/merchants/{merchant_id}/staff",
+            "/v1/merchants/{merchant_id}/staff/{staff_id}/hours",
+            "/v1/merchants/{merchant_id}/staff/{staff_id}/services",
         ]
     );
 }

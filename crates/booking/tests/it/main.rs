@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod app;
+mod calendar;
 mod complete;
 mod errors;
 mod lifecycle;

@@ -20,8 +20,13 @@ async fn only_a_merchant_administrator_opens_a_calendar(db: PgPool) {
     }
     let opened = open(&app.issuer.with_roles(member(1), &[Role::MerchantAdmin])).await.expect(201);
     let merchant = id(&opened, "merchant_id");
-    let expected =
-        json!({ "merchant_id": merchant, "name": "Shears", "time_zone": "Europe/Berlin" });
+    let expected = json!({
+        "merchant_id": merchant,
+        "name": "Shears",
+        "time_zone": "Europe/Berlin",
+        "currency": "JPY",
+        "cancellation_notice_minutes": 0,
+    });
     assert_eq!(opened.json(), expected);
     assert_eq!(app.count("merchant").await, 1);
 }

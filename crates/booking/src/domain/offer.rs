@@ -1,0 +1,126 @@
+//! What a merchant offers.
+
+use chrono::TimeDelta;
+use serde::Serialize;
+use thiserror::Error;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Something that can be booked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Service {
+    pub service_id: Uuid,
+    pub merchant_id: Uuid,
+    pub name: String,
+    pub duration_minutes: i32,
+    /// The staff's own time afterwards, in which they cannot be booked.
+    pub buffer_minutes: i32,
+    /// In the minor unit of the merchant's currency.
+    pub price_minor: i64,
+}
+
+/// How long a service takes: at least 5 minutes, with its buffer at most 12 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Length {
+    duration: i32,
+    buffer: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a service takes 5 minutes or more, and 12 hours at most with its buffer")]
+pub struct InvalidLength;
+
+impl Length {
+    /// In minutes. The database has the same limits, as `service_length`.
+    pub fn try_new(duration: i32, buffer: i32) -> Result<Self, InvalidLength> {
+        let most = 12 * 60;
+        let known = (5..=most).contains(&duration) && (0..=most).contains(&buffer);
+        if known && duration + buffer <= most {
+            Ok(Self { duration, buffer })
+        } else {
+            Err(InvalidLength)
+        }
+    }
+
+    pub fn duration_minutes(self) -> i32 {
+        self.duration
+    }
+
+    pub fn buffer_minutes(self) -> i32 {
+        self.buffer
+    }
+
+    pub fn duration(self) -> TimeDelta {
+        TimeDelta::minutes(self.duration.into())
+    }
+
+    pub fn buffer(self) -> TimeDelta {
+        TimeDelta::minutes(self.buffer.into())
+    }
+}
+
+/// The code of a currency, such as JPY.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Currency(String);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a currency is three capital letters of ISO 4217, such as JPY")]
+pub struct InvalidCurrency;
+
+impl Currency {
+    pub fn try_new(code: &str) -> Result<Self, InvalidCurrency> {
+        if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            Ok(Self(code.to_owned()))
+        } else {
+            Err(InvalidCurrency)
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How long before the start a member may still cancel or move a booking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice(i32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a notice is 0 to {} minutes", Notice::MAX)]
+pub struct InvalidNotice;
+
+impl Notice {
+    /// 30 days. The database has the same limit, as `merchant_cancellation_notice_range`.
+    pub const MAX: i32 = 30 * 24 * 60;
+
+    pub fn try_new(minutes: i32) -> Result<Self, InvalidNotice> {
+        if (0..=Self::MAX).contains(&minutes) { Ok(Self(minutes)) } else { Err(InvalidNotice) }
+    }
+
+    pub fn minutes(self) -> i32 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_fits_into_what_a_booking_may_occupy() {
+        for (duration, buffer) in [(5, 0), (720, 0), (30, 690)] {
+            assert!(Length::try_new(duration, buffer).is_ok());
+        }
+        for (duration, buffer) in [(4, 0), (721, 0), (30, 691), (30, -1), (i32::MAX, i32::MAX)] {
+            assert_eq!(Length::try_new(duration, buffer), Err(InvalidLength));
+        }
+    }
+
+    #[test]
+    fn a_currency_is_three_capitals() {
+        assert_eq!(Currency::try_new("JPY").unwrap().as_str(), "JPY");
+        for bad in ["", "jpy", "JPYX", "J Y", "¥"] {
+            assert_eq!(Currency::try_new(bad), Err(InvalidCurrency));
+        }
+    }
+}

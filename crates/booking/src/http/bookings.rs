@@ -1,0 +1,89 @@
+//! Appointments, from booked to over.
+
+use axum::Json;
+use axum::extract::State;
+use kit::http::{Command, Path, Query};
+use kit::idempotency::Answer;
+use kit::{ApiError, Caller};
+use uuid::Uuid;
+
+use super::body::{Empty, ListQuery, NewBooking};
+use crate::app::{Bookings, List, Page};
+use crate::domain::Booking;
+
+/// Book a slot. 409 `slot_taken` when it overlaps another booking.
+#[utoipa::path(
+    post, path = "/v1/bookings", tag = "bookings",
+    params(("Idempotency-Key" = String, Header)),
+    request_body = NewBooking,
+    responses((status = CREATED, body = Booking)),
+)]
+pub(super) async fn book(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Command { key, body }: Command<NewBooking>,
+) -> Result<Answer, ApiError> {
+    Ok(bookings.book(key, body.into_command(caller.id)?).await?)
+}
+
+/// List your own bookings, the latest appointment first.
+#[utoipa::path(
+    get, path = "/v1/bookings", tag = "bookings",
+    params(ListQuery),
+    responses((status = OK, body = Page)),
+)]
+pub(super) async fn list(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page>, ApiError> {
+    let (filter, limit, cursor) = query.into_parts();
+    let page = bookings.list(List { member_id: caller.id, filter, limit, cursor }).await?;
+    Ok(Json(page))
+}
+
+/// Read a booking. For the member who booked and for the merchant's owner.
+#[utoipa::path(
+    get, path = "/v1/bookings/{booking_id}", tag = "bookings",
+    params(("booking_id" = Uuid, Path)),
+    responses((status = OK, body = Booking)),
+)]
+pub(super) async fn get(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(booking): Path<Uuid>,
+) -> Result<Json<Booking>, ApiError> {
+    Ok(Json(bookings.get(caller.id, booking).await?))
+}
+
+/// Cancel a booking, which frees its slot. For the member who booked and for the merchant's owner.
+#[utoipa::path(
+    post, path = "/v1/bookings/{booking_id}/cancel", tag = "bookings",
+    params(("booking_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    request_body = Empty,
+    responses((status = OK, body = Booking)),
+)]
+pub(super) async fn cancel(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(booking): Path<Uuid>,
+    Command { key, .. }: Command<Empty>,
+) -> Result<Answer, ApiError> {
+    Ok(bookings.cancel(caller.id, key, booking).await?)
+}
+
+/// Complete a confirmed booking, which earns the member points. For the merchant's owner.
+#[utoipa::path(
+    post, path = "/v1/bookings/{booking_id}/complete", tag = "bookings",
+    params(("booking_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    request_body = Empty,
+    responses((status = OK, body = Booking)),
+)]
+pub(super) async fn complete(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(booking): Path<Uuid>,
+    Command { key, .. }: Command<Empty>,
+) -> Result<Answer, ApiError> {
+    Ok(bookings.complete(caller.id, key, booking).await?)
+}

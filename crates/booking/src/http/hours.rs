@@ -1,0 +1,131 @@
+//! When staff work, and when they do not.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use kit::http::{Command, Json as JsonBody, Path, Query};
+use kit::idempotency::Answer;
+use kit::{ApiError, Caller, error::Fields};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::body::PageParams;
+use crate::app::{Bookings, Close, Closure, ClosurePage, SetHours};
+use crate::domain::{Shift, Week};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewWeek {
+    /// On the merchant's wall clock. The time between two shifts of a day is a break.
+    hours: Vec<Shift>,
+}
+
+impl NewWeek {
+    fn into_week(self) -> Result<Week, ApiError> {
+        let mut fields = Fields::new();
+        let week = fields.check("hours", "invalid_hours", Week::try_new(self.hours));
+        fields.done(|| week)
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewClosure {
+    /// Whose time off it is; everybody's when absent.
+    staff_id: Option<Uuid>,
+    /// On the merchant's wall clock, such as `2030-01-31T09:00`, or with an offset.
+    starts_at: String,
+    /// Later, by 400 days at most.
+    ends_at: String,
+}
+
+impl NewClosure {
+    fn into_command(self, owner_id: Uuid, merchant_id: Uuid) -> Result<Close, ApiError> {
+        let mut fields = Fields::new();
+        let starts_at = fields.check("starts_at", "invalid_value", self.starts_at.parse());
+        let ends_at = fields.check("ends_at", "invalid_value", self.ends_at.parse());
+        fields.done(|| {
+            let (starts_at, ends_at) = (starts_at?, ends_at?);
+            Some(Close { owner_id, merchant_id, staff_id: self.staff_id, starts_at, ends_at })
+        })
+    }
+}
+
+/// Say when a person works; replaces what was said before. For the merchant's owner.
+#[utoipa::path(
+    put, path = "/v1/merchants/{merchant_id}/staff/{staff_id}/hours", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), ("staff_id" = Uuid, Path)),
+    request_body = NewWeek,
+    responses((status = OK, body = Week)),
+)]
+pub(super) async fn set_hours(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path((merchant_id, staff_id)): Path<(Uuid, Uuid)>,
+    JsonBody(body): JsonBody<NewWeek>,
+) -> Result<Json<Week>, ApiError> {
+    let week = body.into_week()?;
+    let wanted = SetHours { owner_id: caller.id, merchant_id, staff_id, week };
+    Ok(Json(bookings.set_hours(wanted).await?))
+}
+
+/// Read when a person works.
+#[utoipa::path(
+    get, path = "/v1/merchants/{merchant_id}/staff/{staff_id}/hours", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), ("staff_id" = Uuid, Path)),
+    responses((status = OK, body = Week)),
+)]
+pub(super) async fn hours(
+    State(bookings): State<Bookings>,
+    _: Caller,
+    Path((merchant, staff)): Path<(Uuid, Uuid)>,
+) -> Result<Json<Week>, ApiError> {
+    Ok(Json(bookings.hours(merchant, staff).await?))
+}
+
+/// Close for a time, or give one person time off. For the merchant's owner.
+#[utoipa::path(
+    post, path = "/v1/merchants/{merchant_id}/closures", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    request_body = NewClosure,
+    responses((status = CREATED, body = Closure)),
+)]
+pub(super) async fn close(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(merchant): Path<Uuid>,
+    Command { key, body }: Command<NewClosure>,
+) -> Result<Answer, ApiError> {
+    Ok(bookings.close(key, body.into_command(caller.id, merchant)?).await?)
+}
+
+/// List the closures and time off that are not over. For the merchant's owner.
+#[utoipa::path(
+    get, path = "/v1/merchants/{merchant_id}/closures", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), PageParams),
+    responses((status = OK, body = ClosurePage)),
+)]
+pub(super) async fn closures(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(merchant): Path<Uuid>,
+    Query(page): Query<PageParams>,
+) -> Result<Json<ClosurePage>, ApiError> {
+    Ok(Json(bookings.closures(caller.id, merchant, page.into()).await?))
+}
+
+/// Take a closure back. For the merchant's owner.
+#[utoipa::path(
+    delete, path = "/v1/merchants/{merchant_id}/closures/{closure_id}", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), ("closure_id" = Uuid, Path)),
+    responses((status = NO_CONTENT)),
+)]
+pub(super) async fn reopen(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path((merchant, closure)): Path<(Uuid, Uuid)>,
+) -> Result<StatusCode, ApiError> {
+    bookings.reopen(caller.id, merchant, closure).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

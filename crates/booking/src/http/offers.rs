@@ -1,0 +1,112 @@
+//! What a merchant offers, and who gives it.
+
+use axum::Json;
+use axum::extract::State;
+use kit::http::{Command, Json as JsonBody, Path, Query};
+use kit::idempotency::Answer;
+use kit::{ApiError, Caller, error::Fields};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::body::PageParams;
+use crate::app::{AddService, Bookings, OfferServices, ServicePage, StaffPage, StaffServices};
+use crate::domain::{Length, Name, Price, Service};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewService {
+    /// 1 to 100 characters.
+    name: String,
+    /// 5 or more.
+    duration_minutes: i32,
+    /// The staff's own time afterwards; with the duration 720 at most.
+    #[serde(default)]
+    buffer_minutes: i32,
+    /// In the minor unit of the merchant's currency, 0 to 1,000,000,000.
+    price_minor: i64,
+}
+
+impl NewService {
+    fn into_command(self, owner_id: Uuid, merchant_id: Uuid) -> Result<AddService, ApiError> {
+        let mut fields = Fields::new();
+        let name = fields.check("name", "invalid_name", Name::try_new(&self.name));
+        let length = Length::try_new(self.duration_minutes, self.buffer_minutes);
+        let length = fields.check("duration_minutes", "invalid_duration", length);
+        let price = fields.check("price_minor", "invalid_amount", Price::try_new(self.price_minor));
+        fields.done(|| {
+            let (name, length, price) = (name?, length?, price?);
+            Some(AddService { owner_id, merchant_id, name, length, price })
+        })
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceIds {
+    /// Of this merchant; all that the person does.
+    service_ids: Vec<Uuid>,
+}
+
+/// Add something that can be booked. For the merchant's owner.
+#[utoipa::path(
+    post, path = "/v1/merchants/{merchant_id}/services", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    request_body = NewService,
+    responses((status = CREATED, body = Service)),
+)]
+pub(super) async fn add_service(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(merchant): Path<Uuid>,
+    Command { key, body }: Command<NewService>,
+) -> Result<Answer, ApiError> {
+    Ok(bookings.add_service(key, body.into_command(caller.id, merchant)?).await?)
+}
+
+/// List what a merchant offers.
+#[utoipa::path(
+    get, path = "/v1/merchants/{merchant_id}/services", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), PageParams),
+    responses((status = OK, body = ServicePage)),
+)]
+pub(super) async fn services(
+    State(bookings): State<Bookings>,
+    _: Caller,
+    Path(merchant): Path<Uuid>,
+    Query(page): Query<PageParams>,
+) -> Result<Json<ServicePage>, ApiError> {
+    Ok(Json(bookings.services(merchant, page.into()).await?))
+}
+
+/// List a merchant's staff, each with the services they give.
+#[utoipa::path(
+    get, path = "/v1/merchants/{merchant_id}/staff", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), PageParams),
+    responses((status = OK, body = StaffPage)),
+)]
+pub(super) async fn staff(
+    State(bookings): State<Bookings>,
+    _: Caller,
+    Path(merchant): Path<Uuid>,
+    Query(page): Query<PageParams>,
+) -> Result<Json<StaffPage>, ApiError> {
+    Ok(Json(bookings.staff(merchant, page.into()).await?))
+}
+
+/// Say which services a person gives; replaces what was said before. For the merchant's owner.
+#[utoipa::path(
+    put, path = "/v1/merchants/{merchant_id}/staff/{staff_id}/services", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), ("staff_id" = Uuid, Path)),
+    request_body = ServiceIds,
+    responses((status = OK, body = StaffServices)),
+)]
+pub(super) async fn offer_services(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path((merchant_id, staff_id)): Path<(Uuid, Uuid)>,
+    JsonBody(ServiceIds { service_ids }): JsonBody<ServiceIds>,
+) -> Result<Json<StaffServices>, ApiError> {
+    let wanted = OfferServices { owner_id: caller.id, merchant_id, staff_id, service_ids };
+    Ok(Json(bookings.offer_services(wanted).await?))
+}

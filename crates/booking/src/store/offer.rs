@@ -1,0 +1,146 @@
+//! What merchants offer, and who gives it.
+
+use chrono::{DateTime, Utc};
+use kit::postgres::query;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::app::StaffWithServices;
+use crate::domain::{Service, TimeZone};
+
+/// False when the merchant does not exist or is not this owner's.
+pub(crate) async fn insert_service(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    service: &Service,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let insert = sqlx::query!(
+        "INSERT INTO service (merchant_id, service_id, name, duration_minutes, buffer_minutes,
+                              price_minor, created_at)
+         SELECT merchant_id, $3, $4, $5, $6, $7, $8
+         FROM merchant WHERE merchant_id = $1 AND owner_id = $2",
+        service.merchant_id,
+        owner,
+        service.service_id,
+        service.name,
+        service.duration_minutes,
+        service.buffer_minutes,
+        service.price_minor,
+        now,
+    );
+    Ok(query("insert_service", insert.execute(conn)).await?.rows_affected() == 1)
+}
+
+/// A merchant's services, the oldest first, after this one.
+pub(crate) async fn list_services(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    after: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<Service>> {
+    let select = sqlx::query_as!(
+        Service,
+        "SELECT service_id, merchant_id, name, duration_minutes, buffer_minutes, price_minor
+         FROM service WHERE merchant_id = $1 AND ($2::uuid IS NULL OR service_id > $2)
+         ORDER BY service_id LIMIT $3",
+        merchant,
+        after,
+        limit,
+    );
+    query("list_services", select.fetch_all(conn)).await
+}
+
+/// A merchant's staff with what they do, the oldest first, after this one.
+pub(crate) async fn list_staff(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    after: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<StaffWithServices>> {
+    let select = sqlx::query_as!(
+        StaffWithServices,
+        r#"SELECT staff_id, merchant_id, name,
+                  ARRAY(SELECT service_id FROM staff_service
+                        WHERE merchant_id = staff.merchant_id AND staff_id = staff.staff_id
+                        ORDER BY service_id) AS "service_ids!"
+           FROM staff WHERE merchant_id = $1 AND ($2::uuid IS NULL OR staff_id > $2)
+           ORDER BY staff_id LIMIT $3"#,
+        merchant,
+        after,
+        limit,
+    );
+    query("list_staff", select.fetch_all(conn)).await
+}
+
+/// Whether this person works for a merchant of this owner.
+pub(crate) async fn staff_of_owner(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    merchant: Uuid,
+    staff: Uuid,
+) -> sqlx::Result<bool> {
+    let select = sqlx::query_scalar!(
+        r#"SELECT true AS "found!" FROM staff JOIN merchant USING (merchant_id)
+           WHERE merchant_id = $1 AND staff_id = $2 AND owner_id = $3"#,
+        merchant,
+        staff,
+        owner,
+    );
+    Ok(query("staff_of_owner", select.fetch_optional(conn)).await?.is_some())
+}
+
+/// Replaces what a person does.
+pub(crate) async fn replace_staff_services(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    staff: Uuid,
+    services: &[Uuid],
+) -> sqlx::Result<()> {
+    let delete = sqlx::query!(
+        "DELETE FROM staff_service WHERE merchant_id = $1 AND staff_id = $2",
+        merchant,
+        staff,
+    );
+    query("delete_staff_services", delete.execute(&mut *conn)).await?;
+    let insert = sqlx::query!(
+        "INSERT INTO staff_service (merchant_id, staff_id, service_id)
+         SELECT $1, $2, service_id FROM unnest($3::uuid[]) AS wanted (service_id)",
+        merchant,
+        staff,
+        services,
+    );
+    query("insert_staff_services", insert.execute(conn)).await?;
+    Ok(())
+}
+
+/// Where a merchant's clocks are.
+pub(crate) async fn zone_of_merchant(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+) -> sqlx::Result<Option<TimeZone>> {
+    let select =
+        sqlx::query_scalar!("SELECT time_zone FROM merchant WHERE merchant_id = $1", merchant);
+    query("zone_of_merchant", select.fetch_optional(conn))
+        .await?
+        .map(|name| zone(&name))
+        .transpose()
+}
+
+/// The same, for the merchant's owner only.
+pub(crate) async fn zone_of_owner(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    merchant: Uuid,
+) -> sqlx::Result<Option<TimeZone>> {
+    let select = sqlx::query_scalar!(
+        "SELECT time_zone FROM merchant WHERE merchant_id = $1 AND owner_id = $2",
+        merchant,
+        owner,
+    );
+    query("zone_of_owner", select.fetch_optional(conn)).await?.map(|name| zone(&name)).transpose()
+}
+
+fn zone(name: &str) -> sqlx::Result<TimeZone> {
+    name.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
