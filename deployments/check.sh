@@ -70,6 +70,8 @@ else
         "no Python with venv, or PyPI is out of reach (Debian: apt-get install python3-venv)"
 fi
 
+check "generated: dashboards and objectives are what their sources say" deployments/check/generated.sh
+
 if has promtool; then
     check "prometheus: configuration" promtool check config --syntax-only deployments/prometheus/prometheus.yml
     check "prometheus: rules" promtool check rules "${rules[@]}"

@@ -10,8 +10,12 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVICES = ["auth", "points", "booking", "incidents"]
 
-# Made by Prometheus, by the process collector of the `prometheus` crate, or by Jaeger.
-FOREIGN = re.compile(r"^(up|ALERTS|process_[a-z_]+|traces_span_metrics_[a-z_]+)$")
+# Made by Prometheus, Alertmanager, Jaeger, the process collector of the `prometheus` crate, or an exporter
+# (deployments/postgres/exporter.yml). check/telemetry.sh asks the real ones.
+FOREIGN = re.compile(
+    r"^(up|ALERTS|(process|pg|redis|alertmanager|prometheus)_[a-z_]+|traces_span_metrics_[a-z_]+"
+    r"|platform_(backup|wal_archive)_[a-z_]+)$"
+)
 
 complaints = []
 
