@@ -93,7 +93,7 @@ async fn bring_up(
         board.say("service clients", "known to auth", begun.elapsed())
     };
     let beside = others.start(vec![
-        redis::part(place, ports.redis, true)?,
+        redis::part(place, ports.redis, Worth::Kept)?,
         jaeger::part(settings)?,
         prometheus::part(settings)?,
         alertmanager::part(settings)?,

@@ -55,7 +55,7 @@ pub async fn run(settings: &Settings, command: &[OsString]) -> anyhow::Result<Ex
 
 async fn start(place: &Place, ports: &Ports, servers: &mut Supervisor) -> anyhow::Result<()> {
     let (cluster, _) = Cluster::open(place, ports.postgres, Worth::Scratch).await?;
-    let parts = vec![cluster.part(place)?, redis::part(place, ports.redis, false)?];
+    let parts = vec![cluster.part(place)?, redis::part(place, ports.redis, Worth::Scratch)?];
     servers.start(parts).await?;
     cluster.make_roles(place).await
 }
@@ -67,7 +67,7 @@ fn environment(place: &Place, ports: &Ports) -> anyhow::Result<Vec<(&'static str
     Ok(vec![
         ("DATABASE_URL", format!("postgres://postgres@{host}/postgres")),
         ("DATABASE_OWNER_URL", format!("postgres://{{service}}_owner@{host}/{{service}}")),
-        ("REDIS_URL", redis::url(place, ports.redis)?),
+        ("REDIS_URL", redis::url(place, ports.redis, Worth::Scratch)?),
         ("MIGRATIONS_DIR", migrations),
     ])
 }

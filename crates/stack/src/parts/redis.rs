@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::parts::postgres::Worth;
 use crate::place::{Place, write_private};
 use crate::process::Program;
 use crate::ready::Probe;
@@ -11,22 +12,24 @@ use crate::supervise::Part;
 use crate::tools::Tool;
 
 /// The services' way in.
-pub fn url(place: &Place, port: u16) -> anyhow::Result<String> {
-    Ok(format!("redis://:{}@127.0.0.1:{port}", place.secret("redis_password")?))
+pub fn url(place: &Place, port: u16, worth: Worth) -> anyhow::Result<String> {
+    Ok(match worth {
+        Worth::Kept => format!("redis://:{}@127.0.0.1:{port}", place.secret("redis_password")?),
+        Worth::Scratch => format!("redis://127.0.0.1:{port}"),
+    })
 }
 
-/// `durable` is off where the data is thrown away anyhow.
-pub fn part(place: &Place, port: u16, durable: bool) -> anyhow::Result<Part> {
+pub fn part(place: &Place, port: u16, worth: Worth) -> anyhow::Result<Part> {
     let data = place.data().join("redis");
     std::fs::create_dir_all(&data)?;
-    let password = place.secret("redis_password")?;
-    let (append, policy) = if durable { ("yes", "always") } else { ("no", "no") };
-    // Caches have a time to live and may be evicted; the queue has none and may not.
-    let config = format!(
-        "bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir \"{}\"\nsave \"\"\n\
-         appendonly {append}\nappendfsync {policy}\nmaxmemory 160mb\nmaxmemory-policy volatile-lru\n",
-        data.display()
-    );
+    let mut config =
+        format!("bind 127.0.0.1\nport {port}\ndir \"{}\"\nsave \"\"\n", data.display());
+    if worth == Worth::Kept {
+        // Caches have a time to live and may be evicted; the queue has none and may not.
+        config +=
+            "appendonly yes\nappendfsync always\nmaxmemory 160mb\nmaxmemory-policy volatile-lru\n";
+        config += &format!("requirepass {}\n", place.secret("redis_password")?);
+    }
     let path = place.config().join("redis.conf");
     write_private(&path, &config)?;
     Ok(Part {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::sys::signal::Signal;
 
+use super::postgres::Worth;
 use super::{postgres, redis};
 use crate::ports::SERVICES;
 use crate::process::Program;
@@ -67,7 +68,7 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
     };
     let database = postgres::url(place, ports.postgres, name, "app")?;
     secret("DATABASE_URL", place.keep(&format!("{name}_database_url"), &database)?);
-    secret("REDIS_URL", place.keep("redis_url", &redis::url(place, ports.redis)?)?);
+    secret("REDIS_URL", place.keep("redis_url", &redis::url(place, ports.redis, Worth::Kept)?)?);
     let mut made = |variable: &str, name: &str| {
         place.secret(name)?;
         secret(variable, place.secrets().join(name));
