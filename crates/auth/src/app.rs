@@ -6,8 +6,11 @@ mod keys;
 mod login;
 mod me;
 mod operate;
+mod password;
+mod refresh;
 mod register;
 mod service_token;
+mod sessions;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,8 +26,10 @@ pub use introspect::Introspection;
 pub use keys::PublicKey;
 pub use login::{Login, Session};
 pub use me::Profile;
+pub use password::ChangePassword;
 pub use register::Register;
 pub use service_token::{ClientSecret, ServiceToken, WeakSecret};
+pub use sessions::SessionView;
 
 use crate::hasher::{self, Hasher};
 use crate::keyring::Keyring;
@@ -77,12 +82,26 @@ pub enum Error {
     TooManyAttempts { retry_after: Duration },
     #[error("too many passwords to hash")]
     Overloaded,
+    /// Malformed, forged or long forgotten.
+    #[error("this is no refresh token of ours")]
+    InvalidToken,
+    /// Exchanged before: it was copied, so the session has ended for everybody.
+    #[error("this refresh token was used before; sign in again")]
+    RefreshReused,
+    #[error("this session has been ended; sign in again")]
+    SessionRevoked,
+    #[error("this session is over; sign in again")]
+    SessionExpired,
+    #[error("no such session")]
+    SessionNotFound,
     #[error("no such member")]
     MemberNotFound,
     #[error("unknown client or wrong secret")]
     InvalidClient,
     #[error("a password could not be hashed")]
     Hash,
+    #[error("no random bytes: {0:#}")]
+    Random(anyhow::Error),
     #[error("a token could not be signed: {0:#}")]
     Sign(anyhow::Error),
     #[error("keys to verify tokens with are missing")]
@@ -96,11 +115,16 @@ pub enum Error {
 impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::InvalidCredentials | Self::InvalidClient => Kind::Unauthenticated,
+            Self::InvalidCredentials
+            | Self::InvalidClient
+            | Self::InvalidToken
+            | Self::RefreshReused
+            | Self::SessionRevoked
+            | Self::SessionExpired => Kind::Unauthenticated,
             Self::TooManyAttempts { .. } => Kind::RateLimited,
             Self::Overloaded => Kind::Unavailable,
-            Self::MemberNotFound => Kind::NotFound,
-            Self::Hash | Self::Sign(_) | Self::NoKeys => Kind::Internal,
+            Self::MemberNotFound | Self::SessionNotFound => Kind::NotFound,
+            Self::Hash | Self::Random(_) | Self::Sign(_) | Self::NoKeys => Kind::Internal,
             Self::Idempotency(error) => error.kind(),
             Self::Database(error) => postgres::kind(error),
         }
@@ -111,9 +135,13 @@ impl Classify for Error {
             Self::InvalidCredentials => "invalid_credentials",
             Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::Overloaded => "auth_overloaded",
-            Self::MemberNotFound => "not_found",
+            Self::InvalidToken => "invalid_token",
+            Self::RefreshReused => "refresh_token_reused",
+            Self::SessionRevoked => "session_revoked",
+            Self::SessionExpired => "session_expired",
+            Self::MemberNotFound | Self::SessionNotFound => "not_found",
             Self::InvalidClient => "invalid_client",
-            Self::Hash | Self::Sign(_) | Self::NoKeys => "internal_error",
+            Self::Hash | Self::Random(_) | Self::Sign(_) | Self::NoKeys => "internal_error",
             Self::Idempotency(error) => return error.code(),
             Self::Database(error) => return postgres::code(error),
         })

@@ -1,14 +1,18 @@
-//! What may be an address, a password and a name, and how many guesses one gets.
+//! What may be an address, a password and a name, how many guesses one gets, and how long a session lasts.
 
+mod device;
 mod email;
 mod name;
 mod password;
+mod refresh;
 
 use std::time::Duration;
 
+pub use device::Device;
 pub use email::{Email, InvalidEmail};
 pub use name::{DisplayName, InvalidName};
 pub use password::{Guess, InvalidPassword, Password};
+pub use refresh::{GRACE, IDLE_LIFE, RefreshToken, Renewable, Renewal, SESSION_LIFE};
 
 /// How many wrong guesses one address gets in a [`WINDOW`].
 pub const ATTEMPTS: i32 = 5;

@@ -1,11 +1,15 @@
 //! The public API, as JSON over HTTP.
 
+mod sessions;
+
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 use kit::error::Fields;
 use kit::http::Command;
 use kit::idempotency::Answer;
@@ -18,7 +22,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::app::{Auth, Login, Profile, PublicKey, Register, Session};
-use crate::domain::{ACCESS_TOKEN_LIFE, DisplayName, Email, Guess, Password};
+use crate::domain::{ACCESS_TOKEN_LIFE, Device, DisplayName, Email, Guess, Password};
 
 #[derive(OpenApi)]
 #[openapi(info(title = "auth", description = "Accounts, logins and tokens."))]
@@ -29,6 +33,11 @@ pub fn router(auth: Auth) -> Router {
     let (routes, api) = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(register))
         .routes(routes!(login))
+        .routes(routes!(sessions::refresh))
+        .routes(routes!(sessions::list, sessions::logout_everywhere))
+        .routes(routes!(sessions::logout))
+        .routes(routes!(sessions::revoke))
+        .routes(routes!(sessions::change_password))
         .routes(routes!(me))
         .routes(routes!(jwks))
         .with_state(auth)
@@ -70,6 +79,11 @@ struct TokenReply {
     token_type: &'static str,
     /// Seconds.
     expires_in: u64,
+    /// Exchanged for new tokens at `/v1/refresh`, once.
+    refresh_token: String,
+    /// When the session ends, however much it is used.
+    session_expires_at: DateTime<Utc>,
+    session_id: Uuid,
     member_id: Uuid,
 }
 
@@ -109,17 +123,22 @@ async fn register(
 )]
 async fn login(
     State(auth): State<Auth>,
+    headers: HeaderMap,
     kit::http::Json(body): kit::http::Json<LoginBody>,
 ) -> Result<Response, ApiError> {
-    let session = auth.login(body.try_into()?).await?;
-    Ok(([(CACHE_CONTROL, "no-store")], Json(TokenReply::from(session))).into_response())
+    let session = auth.login(body.by(sessions::device(&headers))?).await?;
+    Ok(private(TokenReply::from(session)))
 }
 
 /// The caller's own profile.
 #[utoipa::path(get, path = "/v1/me", responses((status = 200, body = Profile)))]
 async fn me(State(auth): State<Auth>, caller: Caller) -> Result<Response, ApiError> {
-    let profile = auth.profile(caller.id).await?;
-    Ok(([(CACHE_CONTROL, "no-store")], Json(profile)).into_response())
+    Ok(private(auth.profile(caller.id).await?))
+}
+
+/// An answer that nobody else may see.
+fn private(body: impl Serialize) -> Response {
+    ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 /// The keys that access tokens are signed with.
@@ -146,15 +165,13 @@ impl TryFrom<RegisterBody> for Register {
     }
 }
 
-impl TryFrom<LoginBody> for Login {
-    type Error = ApiError;
-
-    fn try_from(body: LoginBody) -> Result<Self, ApiError> {
+impl LoginBody {
+    fn by(self, device: Device) -> Result<Login, ApiError> {
         let mut fields = Fields::new();
-        let email = fields.check("email", "invalid_email", Email::parse(&body.email));
+        let email = fields.check("email", "invalid_email", Email::parse(&self.email));
         let password =
-            Guess::new(body.password).map_err(|error| fields.add("password", error.code(), error));
-        fields.done(|| Some(Self { email: email?, password: password.ok()? }))
+            Guess::new(self.password).map_err(|error| fields.add("password", error.code(), error));
+        fields.done(|| Some(Login { email: email?, password: password.ok()?, device }))
     }
 }
 
@@ -164,6 +181,9 @@ impl From<Session> for TokenReply {
             access_token: session.access_token.expose_secret().to_owned(),
             token_type: "Bearer",
             expires_in: ACCESS_TOKEN_LIFE.as_secs(),
+            refresh_token: session.refresh_token.expose_secret().to_owned(),
+            session_expires_at: session.ends,
+            session_id: session.session_id,
             member_id: session.member_id,
         }
     }

@@ -57,13 +57,16 @@ impl Keyring {
     /// The same for the same bytes, and worth nothing to whoever reads the database: without the key
     /// nobody can try out what went in.
     pub fn blind(&self, purpose: &str, bytes: &[u8]) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&self.blinding);
-        context.update(purpose.as_bytes());
-        context.update(&[0]);
-        context.update(bytes);
         let mut blinded = [0; 32];
-        blinded.copy_from_slice(context.sign().as_ref());
+        let tag = hmac::sign(&self.blinding, &[purpose.as_bytes(), &[0], bytes].concat());
+        blinded.copy_from_slice(tag.as_ref());
         blinded
+    }
+
+    /// Whether [`Keyring::blind`] made this, in constant time.
+    pub fn has_blinded(&self, purpose: &str, bytes: &[u8], blinded: &[u8]) -> bool {
+        let message = [purpose.as_bytes(), &[0], bytes].concat();
+        hmac::verify(&self.blinding, &message, blinded).is_ok()
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) static LOGIN_DURATION: LazyLock<Histogram> = LazyLock::new(|| {
 static REGISTRATIONS: LazyLock<IntCounterVec> =
     LazyLock::new(|| counter_vec("auth_register_total", "Registrations by outcome.", &["status"]));
 
-static REFRESHES: LazyLock<IntCounter> =
+pub(crate) static REFRESHES: LazyLock<IntCounter> =
     LazyLock::new(|| counter("auth_token_refresh_total", "Access tokens renewed."));
 
 static VALIDATIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {

@@ -1,6 +1,7 @@
 //! Who is asking: verifies tokens locally with keys from auth.
 
 mod keys;
+mod revoked;
 mod ring_provider;
 pub mod token;
 mod verifier;
@@ -72,6 +73,8 @@ impl FromStr for Role {
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub id: Uuid,
+    /// The session the token was issued in.
+    pub session: Uuid,
     pub roles: Vec<Role>,
 }
 
@@ -96,7 +99,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
         let verifier = parts.extensions.get::<Verifier>().ok_or(Refused::NoVerifier)?;
         let member = verifier.member(bearer(&parts.headers)?).await?;
         observability::context::set_user(member.sub);
-        Ok(Self { id: member.sub, roles: member.roles })
+        Ok(Self { id: member.sub, session: member.sid, roles: member.roles })
     }
 }
 
@@ -115,6 +118,9 @@ pub enum Refused {
     Invalid,
     #[error("the access token has expired")]
     Expired,
+    /// A good token of a session that has ended.
+    #[error("this session has been ended; sign in again")]
+    Revoked,
     #[error("your roles do not allow this")]
     Forbidden,
     #[error("tokens cannot be verified right now")]
@@ -126,7 +132,7 @@ pub enum Refused {
 impl Classify for Refused {
     fn kind(&self) -> Kind {
         match self {
-            Self::Invalid | Self::Expired => Kind::Unauthenticated,
+            Self::Invalid | Self::Expired | Self::Revoked => Kind::Unauthenticated,
             Self::Forbidden => Kind::Forbidden,
             Self::KeysUnavailable => Kind::Unavailable,
             Self::NoVerifier => Kind::Internal,
@@ -137,6 +143,7 @@ impl Classify for Refused {
         match self {
             Self::Invalid => "invalid_token",
             Self::Expired => "token_expired",
+            Self::Revoked => "session_revoked",
             Self::Forbidden => "forbidden",
             Self::KeysUnavailable => "keys_unavailable",
             Self::NoVerifier => "internal_error",

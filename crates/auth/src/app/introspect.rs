@@ -19,7 +19,7 @@ impl Auth {
     pub async fn introspect(&self, token: &str) -> Result<Option<Introspection>, Error> {
         let claims = match self.verifier.member(token).await {
             Ok(claims) => claims,
-            Err(Refused::Expired) => {
+            Err(Refused::Expired | Refused::Revoked) => {
                 metrics::validation("expired");
                 return Ok(None);
             }

@@ -1,13 +1,16 @@
+use chrono::{DateTime, Utc};
 use kit::caller::Role;
-use kit::caller::token::Member;
 use kit::{command, postgres};
 use secrecy::SecretString;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::refresh::Signed;
 use super::{Auth, Error};
-use crate::domain::{ACCESS_TOKEN_LIFE, ATTEMPTS, Email, Guess, WINDOW};
+use crate::domain::{ATTEMPTS, Device, Email, Guess, WINDOW};
+use crate::keyring::random;
 use crate::store::attempts::{self, Attempt};
+use crate::store::events::Event;
 use crate::store::members::{self, Credentials};
 use crate::store::sessions;
 use crate::{hasher, metrics};
@@ -17,13 +20,19 @@ use crate::{hasher, metrics};
 pub struct Login {
     pub email: Email,
     pub password: Guess,
+    pub device: Device,
 }
 
 /// A member who is signed in.
 #[derive(Debug)]
 pub struct Session {
     pub member_id: Uuid,
+    pub session_id: Uuid,
     pub access_token: SecretString,
+    /// Prolongs the session, once.
+    pub refresh_token: SecretString,
+    /// When it ends, however much it is used.
+    pub ends: DateTime<Utc>,
 }
 
 impl Auth {
@@ -39,7 +48,8 @@ impl Auth {
     }
 
     /// An unknown address takes the same steps as a known one, at the same cost.
-    async fn sign_in(&self, Login { email, password }: Login) -> Result<Session, Error> {
+    async fn sign_in(&self, login: Login) -> Result<Session, Error> {
+        let Login { email, password, device } = login;
         let mut conn = self.db.acquire().await?;
         let attempt = self.reserve(&mut conn, &email).await?;
         let known = members::credentials(&mut conn, &email).await?;
@@ -47,7 +57,7 @@ impl Auth {
 
         let hash = known.as_ref().map(|known| known.hash.clone());
         match (self.hasher.verify(password, hash).await, known) {
-            (Ok(true), Some(member)) => self.begin_session(member, &attempt).await,
+            (Ok(true), Some(member)) => self.begin_session(member, &device, &attempt).await,
             (Ok(_), known) => self.refuse(known, &attempt).await,
             (Err(failure), _) => self.not_checked(failure, &attempt).await,
         }
@@ -55,7 +65,11 @@ impl Auth {
 
     /// Before the hash and not after it: otherwise any number of guesses at the same time would all
     /// find that there were few before them.
-    async fn reserve(&self, conn: &mut PgConnection, email: &Email) -> Result<Attempt, Error> {
+    pub(super) async fn reserve(
+        &self,
+        conn: &mut PgConnection,
+        email: &Email,
+    ) -> Result<Attempt, Error> {
         let account = self.keyring.blind("login", email.as_str().as_bytes());
         let refuse = |retry_after| {
             metrics::failed_attempt("account_locked");
@@ -71,20 +85,20 @@ impl Auth {
     async fn begin_session(
         &self,
         member: Credentials,
+        device: &Device,
         attempt: &Attempt,
     ) -> Result<Session, Error> {
-        let Credentials { member_id, roles, .. } = member;
-        let (session, token, now) = (self.clock.id(), self.clock.id(), self.clock.now());
-        let expires = now + ACCESS_TOKEN_LIFE;
-        let claims = Member::new(member_id, session, with_member(&roles), token, now, expires);
-        let access_token = self.keys.signer().sign(&claims).map_err(Error::Sign)?;
+        let Credentials { member_id, hash, roles } = member;
+        let (session, salt) = (self.clock.id(), random::<32>().map_err(Error::Random)?);
 
         let mut tx = postgres::begin(&self.db).await?;
         attempts::succeeded(&mut tx, attempt).await?;
-        sessions::begin(&mut tx, session, member_id, now, expires).await?;
+        let begun = sessions::begin(&mut tx, session, member_id, &hash, &salt, device).await?;
+        let ends = begun.ok_or(Error::InvalidCredentials)?; // changed while we hashed
+        let event = Event { kind: "signed_in", member: Some(member_id), session: Some(session) };
+        self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;
-        tracing::info!(member_id = %member_id, session_id = %session, "signed in");
-        Ok(Session { member_id, access_token: access_token.into() })
+        self.issue(Signed { member_id, session, generation: 0, ends }, &roles, &salt)
     }
 
     async fn refuse<T>(&self, known: Option<Credentials>, attempt: &Attempt) -> Result<T, Error> {

@@ -65,6 +65,45 @@ pub(crate) async fn credentials(
     query("member_credentials", statement.fetch_optional(conn)).await
 }
 
+/// What proves a member who is signed in already, and the address their guesses are counted at.
+pub(crate) struct Secret {
+    pub(crate) email: String,
+    pub(crate) hash: String,
+}
+
+pub(crate) async fn secret(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Secret>> {
+    let statement = sqlx::query_as!(
+        Secret,
+        "SELECT m.email, p.hash FROM member m JOIN member_password p USING (member_id)
+         WHERE member_id = $1",
+        id,
+    );
+    query("member_secret", statement.fetch_optional(conn)).await
+}
+
+/// False when the hash is not `from` any more.
+pub(crate) async fn replace_hash(
+    tx: &mut PgConnection,
+    id: Uuid,
+    from: &str,
+    to: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let statement = sqlx::query!(
+        "UPDATE member_password SET hash = $3, changed_at = $4 WHERE member_id = $1 AND hash = $2",
+        id,
+        from,
+        to,
+        now,
+    );
+    Ok(query("member_replace_hash", statement.execute(tx)).await?.rows_affected() == 1)
+}
+
+pub(crate) async fn roles(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<String>> {
+    let statement = sqlx::query_scalar!("SELECT role FROM member_role WHERE member_id = $1", id);
+    query("member_roles", statement.fetch_all(conn)).await
+}
+
 pub(crate) async fn profile(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Row>> {
     let statement = sqlx::query_as!(
         Row,

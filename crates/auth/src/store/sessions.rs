@@ -5,22 +5,144 @@ use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::domain::{Device, IDLE_LIFE, Renewable, SESSION_LIFE};
+
+/// A session and what its refresh tokens are derived from.
+pub(crate) struct Locked {
+    pub(crate) member_id: Uuid,
+    pub(crate) salt: Vec<u8>,
+    pub(crate) state: Renewable,
+    /// When it ends however much it is used.
+    pub(crate) ends: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// What a member sees of one of their sessions.
+pub(crate) struct Row {
+    pub(crate) session_id: Uuid,
+    pub(crate) device: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) last_used_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// Which of a member's sessions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which {
+    All,
+    One(Uuid),
+    AllBut(Uuid),
+}
+
+/// Begins a session, unless the password has changed since it was checked: whoever changes it ends all
+/// sessions, and this one must not slip through behind. `None` then.
 pub(crate) async fn begin(
     tx: &mut PgConnection,
     id: Uuid,
     member: Uuid,
-    now: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    let statement = sqlx::query!(
-        "INSERT INTO session (session_id, member_id, created_at, expires_at)
-         VALUES ($1, $2, $3, $4)",
+    proven: &str,
+    salt: &[u8],
+    device: &Device,
+) -> sqlx::Result<Option<DateTime<Utc>>> {
+    let statement = sqlx::query_scalar!(
+        "WITH proof AS (
+             SELECT member_id FROM member_password WHERE member_id = $2 AND hash = $3 FOR SHARE
+         )
+         INSERT INTO session (session_id, member_id, created_at, expires_at, rotated_at,
+                              idle_expires_at, refresh_salt, device)
+         SELECT $1, member_id, now(), now() + make_interval(secs => $6), now(),
+                now() + make_interval(secs => $7), $4, $5
+         FROM proof
+         RETURNING expires_at",
         id,
         member,
-        now,
-        expires_at,
+        proven,
+        salt,
+        device.as_str(),
+        SESSION_LIFE.as_secs_f64(),
+        IDLE_LIFE.as_secs_f64(),
     );
-    query("session_begin", statement.execute(tx)).await.map(drop)
+    query("session_begin", statement.fetch_optional(tx)).await
+}
+
+/// The session as it is, and stays until the transaction ends: of any number of exchanges at the same
+/// time one sees the token unused.
+pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Locked>> {
+    // Not `now()`: that was before we waited for the lock.
+    let statement = sqlx::query!(
+        r#"SELECT member_id, refresh_salt, generation, rotated_at, device, expires_at AS ends,
+               least(expires_at, idle_expires_at) AS "expires_at!",
+               ended_at IS NOT NULL AS "ended!", clock_timestamp() AS "now!"
+           FROM session WHERE session_id = $1 FOR UPDATE"#,
+        id,
+    );
+    let row = query("session_lock", statement.fetch_optional(tx)).await?;
+    Ok(row.map(|row| Locked {
+        member_id: row.member_id,
+        salt: row.refresh_salt,
+        state: Renewable {
+            generation: row.generation,
+            rotated_at: row.rotated_at,
+            expires_at: row.expires_at,
+            ended: row.ended,
+            device: Device::new(&row.device),
+        },
+        ends: row.ends,
+        now: row.now,
+    }))
+}
+
+/// The successor is given out.
+pub(crate) async fn rotate(tx: &mut PgConnection, id: Uuid, device: &Device) -> sqlx::Result<()> {
+    let statement = sqlx::query!(
+        "UPDATE session SET generation = generation + 1, device = $2, rotated_at = clock_timestamp(),
+             idle_expires_at = now() + make_interval(secs => $3)
+         WHERE session_id = $1",
+        id,
+        device.as_str(),
+        IDLE_LIFE.as_secs_f64(),
+    );
+    query("session_rotate", statement.execute(tx)).await.map(drop)
+}
+
+/// Ends sessions that have not ended; says which.
+pub(crate) async fn end(
+    tx: &mut PgConnection,
+    member: Uuid,
+    which: Which,
+    reason: &str,
+) -> sqlx::Result<Vec<Uuid>> {
+    let (only, but) = match which {
+        Which::All => (None, None),
+        Which::One(id) => (Some(id), None),
+        Which::AllBut(id) => (None, Some(id)),
+    };
+    let statement = sqlx::query_scalar!(
+        "UPDATE session SET ended_at = clock_timestamp(), end_reason = $4
+         WHERE member_id = $1 AND ended_at IS NULL
+           AND ($2::uuid IS NULL OR session_id = $2) AND ($3::uuid IS NULL OR session_id <> $3)
+         RETURNING session_id",
+        member,
+        only,
+        but,
+        reason,
+    );
+    query("session_end", statement.fetch_all(tx)).await
+}
+
+/// The member's live sessions, newest first.
+pub(crate) async fn list(conn: &mut PgConnection, member: Uuid) -> sqlx::Result<Vec<Row>> {
+    let statement = sqlx::query_as!(
+        Row,
+        r#"SELECT session_id, device, created_at, rotated_at AS last_used_at,
+               least(expires_at, idle_expires_at) AS "expires_at!"
+           FROM session
+           WHERE member_id = $1 AND ended_at IS NULL AND expires_at > now() AND idle_expires_at > now()
+           ORDER BY created_at DESC, session_id DESC
+           LIMIT 100"#,
+        member,
+    );
+    query("session_list", statement.fetch_all(conn)).await
 }
 
 pub(crate) async fn is_active(
@@ -31,7 +153,7 @@ pub(crate) async fn is_active(
     let statement = sqlx::query_scalar!(
         r#"SELECT EXISTS (
                SELECT FROM session
-               WHERE session_id = $1 AND member_id = $2 AND expires_at > now()
+               WHERE session_id = $1 AND member_id = $2 AND ended_at IS NULL AND expires_at > now()
            ) AS "active!""#,
         id,
         member,
@@ -40,13 +162,18 @@ pub(crate) async fn is_active(
 }
 
 pub(crate) async fn count_active(conn: &mut PgConnection) -> sqlx::Result<i64> {
-    let statement =
-        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM session WHERE expires_at > now()"#);
+    let statement = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM session
+           WHERE ended_at IS NULL AND expires_at > now() AND idle_expires_at > now()"#
+    );
     query("session_count", statement.fetch_one(conn)).await
 }
 
 /// Sessions that ended a day ago.
 pub(crate) async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
-    let statement = sqlx::query!("DELETE FROM session WHERE expires_at < now() - interval '1 day'");
+    let statement = sqlx::query!(
+        "DELETE FROM session
+         WHERE least(expires_at, idle_expires_at, ended_at) < now() - interval '1 day'"
+    );
     Ok(query("session_forget", statement.execute(conn)).await?.rows_affected())
 }

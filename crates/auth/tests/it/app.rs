@@ -2,7 +2,7 @@ use auth::app::Auth;
 use auth::hasher::Hasher;
 use auth::keyring::Keyring;
 use kit::Clock;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::http::{Api, Reply};
 use testkit::postgres::app_pool;
@@ -49,6 +49,16 @@ impl TestApp {
         reply.json()["access_token"].as_str().unwrap().to_owned()
     }
 
+    /// What another login of a registered member answers.
+    pub async fn session(&self, email: &str) -> Value {
+        self.login(email, PASSWORD).await.expect(200).json()
+    }
+
+    /// Exchanges the refresh token of such an answer.
+    pub async fn refresh(&self, session: &Value) -> Reply {
+        refresh(&self.api, session, "phone").await
+    }
+
     pub async fn count(&self, table: &'static str) -> i64 {
         let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
         sqlx::query_scalar(count).fetch_one(&self.db).await.unwrap()
@@ -58,6 +68,12 @@ impl TestApp {
 pub async fn login(api: &Api, email: &str, password: &str) -> Reply {
     let body = json!({ "email": email, "password": password });
     api.post("/v1/login").json(body).send().await
+}
+
+/// Exchanges a refresh token as the client `agent`.
+pub async fn refresh(api: &Api, session: &Value, agent: &str) -> Reply {
+    let body = json!({ "refresh_token": session["refresh_token"] });
+    api.post("/v1/refresh").header("user-agent", agent).json(body).send().await
 }
 
 /// Starts auth on this database with a key-encryption key made of `fill`.

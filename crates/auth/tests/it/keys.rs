@@ -67,7 +67,11 @@ async fn the_service_cannot_rewrite_what_it_never_rewrites(db: PgPool) {
     let app = testkit::postgres::app_pool(&db, "auth_app");
     for statement in [
         "UPDATE member SET email = 'x@example.org'",
-        "UPDATE member_password SET hash = '$argon2id$v=19$'",
+        "UPDATE member_password SET member_id = gen_random_uuid()",
+        "UPDATE session SET member_id = gen_random_uuid()",
+        "UPDATE session SET expires_at = now() + interval '1 year'",
+        "UPDATE security_event SET kind = 'x'",
+        "DELETE FROM security_event",
         "DELETE FROM member",
         "DELETE FROM signing_key",
         "UPDATE signing_key SET sealed_seed = ''",

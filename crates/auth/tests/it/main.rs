@@ -10,6 +10,8 @@ mod guessing;
 mod keys;
 mod metrics;
 mod operating;
+mod refreshing;
 mod services;
+mod sessions;
 mod silence;
 mod tokens;

@@ -36,7 +36,11 @@ async fn no_address_password_or_token_is_logged_counted_or_answered(db: PgPool) 
     drop(entered);
 
     let app = TestApp::with(db, Clock::system(), Hasher::with(1, 0)).await;
-    let token = app.member("canary.address@example.org").await;
+    app.register("canary.address@example.org").await.expect(202);
+    let session = app.session("canary.address@example.org").await;
+    let token = session["access_token"].as_str().unwrap().to_owned();
+    let refreshed = app.refresh(&session).await.expect(200).json();
+    let refresh = refreshed["refresh_token"].as_str().unwrap();
     app.api.get("/v1/me").bearer(&token).send().await.expect(200);
     app.api.get(&format!("/v1/me?access_token={token}")).send().await.expect(401);
     let mut replies = Vec::new();
@@ -55,11 +59,11 @@ async fn no_address_password_or_token_is_logged_counted_or_answered(db: PgPool) 
     threads.shutdown_background();
 
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(logged.contains("signed in") && logged.contains("request failed"), "{logged}");
+    assert!(logged.contains("signed_in") && logged.contains("request failed"), "{logged}");
     let metrics = String::from_utf8(observability::metrics::render().1).unwrap();
     let answers: String = replies.iter().map(|reply| reply.text()).collect();
     for (place, text) in [("log", logged), ("metrics", metrics), ("answers", answers)] {
-        for secret in ["canary", PASSWORD, token.as_str()] {
+        for secret in ["canary", PASSWORD, token.as_str(), refresh] {
             let found = text.lines().find(|line| line.contains(secret));
             assert_eq!(found, None, "{place}");
         }

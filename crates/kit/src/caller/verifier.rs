@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::DecodingKey;
+use uuid::Uuid;
 
 use super::keys::{self, Source};
 use super::token::{self, Claims};
+use super::revoked::Revoked;
 use super::{Refused, ServiceCaller, ring_provider};
 use crate::Clock;
 
@@ -20,6 +22,7 @@ pub(super) struct Held {
     clock: Clock,
     keys: ArcSwap<HashMap<String, DecodingKey>>,
     pub(super) source: Option<Source>,
+    revoked: Revoked,
 }
 
 impl Verifier {
@@ -40,7 +43,7 @@ impl Verifier {
 
     fn new(clock: Clock, source: Option<Source>) -> Self {
         ring_provider::install();
-        Self(Arc::new(Held { clock, keys: ArcSwap::default(), source }))
+        Self(Arc::new(Held { clock, keys: ArcSwap::default(), source, revoked: Revoked::default() }))
     }
 
     /// Replaces the keys: `(kid, 32-byte Ed25519 public key)`. A key that is no longer among them
@@ -50,9 +53,15 @@ impl Verifier {
         self.0.keys.store(Arc::new(keys.collect()));
     }
 
-    /// The claims of a valid member token.
+    /// Refuses the tokens of these sessions from now on.
+    pub fn revoke(&self, sessions: &[Uuid]) {
+        self.0.revoked.add(sessions);
+    }
+
+    /// The claims of a valid member token, whose session nobody is known to have ended.
     pub async fn member(&self, token: &str) -> Result<token::Member, Refused> {
-        self.verify(token).await
+        let claims: token::Member = self.verify(token).await?;
+        if self.0.revoked.contains(claims.sid) { Err(Refused::Revoked) } else { Ok(claims) }
     }
 
     /// The service that a valid service token names.

@@ -1,0 +1,85 @@
+use axum::http::StatusCode;
+use kit::idempotency::{self, Answer, Key};
+use kit::{command, postgres};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Auth, Error};
+use crate::domain::{Email, Guess, Password};
+use crate::metrics;
+use crate::store::events::Event;
+use crate::store::sessions::Which;
+use crate::store::{attempts, members};
+
+/// Replaces a password by whoever knows it and is signed in.
+#[derive(Clone, Debug)]
+pub struct ChangePassword {
+    pub member: Uuid,
+    /// The session that asks; it goes on, and all others end.
+    pub session: Uuid,
+    pub current: Guess,
+    pub new: Password,
+}
+
+impl Auth {
+    /// Whoever stole an access token may guess here as well, so guesses count like those of a login.
+    pub async fn change_password(
+        &self,
+        command: ChangePassword,
+        mut key: Key,
+    ) -> Result<Answer, Error> {
+        // It is a fast hash of a request with two passwords in it.
+        key.fingerprint = self.keyring.blind("change_password", &key.fingerprint);
+        let auth = self.clone();
+        command::run(async move { auth.replace_password(command, key).await }).await
+    }
+
+    async fn replace_password(&self, command: ChangePassword, key: Key) -> Result<Answer, Error> {
+        let ChangePassword { member, session, current, new } = command;
+        let principal = member.to_string();
+        let mut tx = postgres::begin(&self.db).await?;
+        // Before the guess: after the first time, the current password is another one.
+        if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
+            return Ok(answer);
+        }
+        let known = members::secret(&mut tx, member).await?.ok_or(Error::MemberNotFound)?;
+        tx.rollback().await?; // others need the connection while we hash
+        let email = Email::parse(&known.email).map_err(|_| Error::MemberNotFound)?;
+
+        let mut conn = self.db.acquire().await?;
+        let attempt = self.reserve(&mut conn, &email).await?;
+        drop(conn);
+        match self.hasher.verify(current, Some(known.hash.clone())).await {
+            Ok(true) => {}
+            Ok(false) => {
+                attempts::failed(&mut *self.db.acquire().await?, &attempt).await?;
+                metrics::failed_attempt("wrong_password");
+                return Err(Error::InvalidCredentials);
+            }
+            Err(failure) => {
+                attempts::returned(&mut *self.db.acquire().await?, &attempt).await?;
+                return Err(failure.into());
+            }
+        }
+        let hash = self.hasher.hash(new).await?;
+
+        let mut tx = postgres::begin(&self.db).await?;
+        if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
+            return Ok(answer);
+        }
+        attempts::succeeded(&mut tx, &attempt).await?;
+        if !members::replace_hash(&mut tx, member, &known.hash, &hash, self.clock.now()).await? {
+            return Err(Error::InvalidCredentials); // somebody changed it meanwhile
+        }
+        let which = Which::AllBut(session);
+        let ended = self.end_within(&mut tx, member, which, "password_changed").await?;
+        let event =
+            Event { kind: "password_changed", member: Some(member), session: Some(session) };
+        self.note(&mut tx, event).await?;
+        let answer = Answer::json(StatusCode::OK, &json!({ "status": "changed" }));
+        idempotency::record(&mut tx, &principal, &key, &answer).await?;
+        postgres::commit(tx).await?;
+        self.announce(&ended).await;
+        Ok(answer)
+    }
+}

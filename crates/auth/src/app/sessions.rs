@@ -1,0 +1,108 @@
+use chrono::{DateTime, Utc};
+use kit::{command, postgres};
+use serde::Serialize;
+use sqlx::PgConnection;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Auth, Error};
+use crate::store::events::{self, Event};
+use crate::store::sessions::{self, Which};
+
+/// One of a member's sessions.
+#[derive(Serialize, ToSchema)]
+pub struct SessionView {
+    pub session_id: Uuid,
+    /// What the client says it is.
+    pub device: String,
+    pub created_at: DateTime<Utc>,
+    pub last_used_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
+impl Auth {
+    /// The live sessions of a member, newest first.
+    pub async fn sessions(&self, member: Uuid, current: Uuid) -> Result<Vec<SessionView>, Error> {
+        let mut conn = self.db.acquire().await?;
+        let rows = sessions::list(&mut conn, member).await?;
+        let view = |row: sessions::Row| SessionView {
+            session_id: row.session_id,
+            device: row.device,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+            expires_at: row.expires_at,
+            current: row.session_id == current,
+        };
+        Ok(rows.into_iter().map(view).collect())
+    }
+
+    /// Signs the member out of this session.
+    pub async fn logout(&self, member: Uuid, session: Uuid) -> Result<(), Error> {
+        self.end(member, Which::One(session), "logout").await.map(drop)
+    }
+
+    /// Signs the member out everywhere.
+    pub async fn logout_everywhere(&self, member: Uuid) -> Result<(), Error> {
+        self.end(member, Which::All, "logout_everywhere").await.map(drop)
+    }
+
+    /// Ends one of the member's sessions. Somebody else's looks like none.
+    pub async fn revoke_session(&self, member: Uuid, session: Uuid) -> Result<(), Error> {
+        let ended = self.end(member, Which::One(session), "session_revoked").await?;
+        if ended.is_empty() { Err(Error::SessionNotFound) } else { Ok(()) }
+    }
+
+    async fn end(
+        &self,
+        member: Uuid,
+        which: Which,
+        reason: &'static str,
+    ) -> Result<Vec<Uuid>, Error> {
+        let auth = self.clone();
+        let end = async move {
+            let mut tx = postgres::begin(&auth.db).await?;
+            let ended = auth.end_within(&mut tx, member, which, reason).await?;
+            postgres::commit(tx).await?;
+            auth.announce(&ended).await;
+            Ok(ended)
+        };
+        command::run(end).await
+    }
+
+    /// The same in the caller's transaction, who has to [`Auth::announce`] it after the commit.
+    pub(super) async fn end_within(
+        &self,
+        tx: &mut PgConnection,
+        member: Uuid,
+        which: Which,
+        reason: &'static str,
+    ) -> Result<Vec<Uuid>, Error> {
+        let ended = sessions::end(tx, member, which, reason).await?;
+        for session in &ended {
+            let event = Event { kind: reason, member: Some(member), session: Some(*session) };
+            self.note(tx, event).await?;
+        }
+        Ok(ended)
+    }
+
+    /// Writes down what happened, for the audit: in the database, and in the log, which somebody who
+    /// gets at the database cannot change.
+    pub(super) async fn note(&self, tx: &mut PgConnection, event: Event) -> Result<(), Error> {
+        events::record(tx, self.clock.id(), event).await?;
+        tracing::info!(
+            target: "audit",
+            event = event.kind,
+            member_id = event.member.map(tracing::field::display),
+            session_id = event.session.map(tracing::field::display),
+            "security event"
+        );
+        Ok(())
+    }
+
+    /// Tells the other services which sessions ended.
+    pub(super) async fn announce(&self, ended: &[Uuid]) {
+        self.verifier.revoke(ended);
+    }
+}

@@ -1,0 +1,129 @@
+//! Staying signed in, and ending it.
+
+use axum::extract::State;
+use axum::http::header::USER_AGENT;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use kit::error::Fields;
+use kit::http::{Command, Path};
+use kit::idempotency::Answer;
+use kit::{ApiError, Caller};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{TokenReply, private};
+use crate::app::{Auth, ChangePassword, Error, SessionView};
+use crate::domain::{Device, Guess, Password, RefreshToken};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RefreshBody {
+    #[schema(value_type = String)]
+    refresh_token: SecretString,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PasswordBody {
+    #[schema(value_type = String, format = "password", max_length = 1024)]
+    current_password: SecretString,
+    /// 8 to 1024 bytes of any Unicode.
+    #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
+    new_password: SecretString,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Sessions {
+    sessions: Vec<SessionView>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Changed {
+    /// Always `changed`.
+    status: &'static str,
+}
+
+/// Exchanges a refresh token for new tokens, once. Needs no `Idempotency-Key`: sent again within 10
+/// seconds by the same client, the token is answered with the same successor; later, the session ends.
+#[utoipa::path(
+    post, path = "/v1/refresh", request_body = RefreshBody,
+    responses((status = 200, body = TokenReply)),
+)]
+pub(super) async fn refresh(
+    State(auth): State<Auth>,
+    headers: HeaderMap,
+    kit::http::Json(body): kit::http::Json<RefreshBody>,
+) -> Result<Response, ApiError> {
+    let token = RefreshToken::parse(body.refresh_token.expose_secret());
+    let session = auth.refresh(token.ok_or(Error::InvalidToken)?, device(&headers)).await?;
+    Ok(private(TokenReply::from(session)))
+}
+
+/// The caller's live sessions, newest first.
+#[utoipa::path(get, path = "/v1/sessions", responses((status = 200, body = Sessions)))]
+pub(super) async fn list(State(auth): State<Auth>, caller: Caller) -> Result<Response, ApiError> {
+    Ok(private(Sessions { sessions: auth.sessions(caller.id, caller.session).await? }))
+}
+
+/// Signs the caller out.
+#[utoipa::path(delete, path = "/v1/sessions/current", responses((status = 204)))]
+pub(super) async fn logout(
+    State(auth): State<Auth>,
+    caller: Caller,
+) -> Result<StatusCode, ApiError> {
+    auth.logout(caller.id, caller.session).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Signs the caller out everywhere, here as well.
+#[utoipa::path(delete, path = "/v1/sessions", responses((status = 204)))]
+pub(super) async fn logout_everywhere(
+    State(auth): State<Auth>,
+    caller: Caller,
+) -> Result<StatusCode, ApiError> {
+    auth.logout_everywhere(caller.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends one of the caller's sessions.
+#[utoipa::path(
+    delete, path = "/v1/sessions/{id}", params(("id" = Uuid, Path)), responses((status = 204)),
+)]
+pub(super) async fn revoke(
+    State(auth): State<Auth>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, ApiError> {
+    auth.revoke_session(caller.id, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Replaces the caller's password, and ends all other sessions.
+#[utoipa::path(
+    post, path = "/v1/password", request_body = PasswordBody,
+    responses((status = 200, body = Changed)),
+)]
+pub(super) async fn change_password(
+    State(auth): State<Auth>,
+    caller: Caller,
+    Command { key, body }: Command<PasswordBody>,
+) -> Result<Answer, ApiError> {
+    let mut fields = Fields::new();
+    let current = Guess::new(body.current_password)
+        .map_err(|error| fields.add("current_password", error.code(), error));
+    let new = Password::new(body.new_password)
+        .map_err(|error| fields.add("new_password", error.code(), error));
+    let (member, session) = (caller.id, caller.session);
+    let command = fields.done(|| {
+        Some(ChangePassword { member, session, current: current.ok()?, new: new.ok()? })
+    })?;
+    Ok(auth.change_password(command, key).await?)
+}
+
+/// What the client says it is.
+pub(super) fn device(headers: &HeaderMap) -> Device {
+    let name = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    Device::new(name.unwrap_or_default())
+}

@@ -1,0 +1,31 @@
+//! The sessions that have ended while tokens of theirs are still good.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Longer than any access token lives, leeway included: after that the token is refused anyway.
+pub(crate) const REMEMBERED: Duration = Duration::from_mins(6);
+
+/// Ended sessions, and until when they matter.
+#[derive(Default)]
+pub(super) struct Revoked(RwLock<HashMap<Uuid, Instant>>);
+
+impl Revoked {
+    pub(super) fn add(&self, sessions: &[Uuid]) {
+        if sessions.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut revoked = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        revoked.retain(|_, until| *until > now);
+        revoked.extend(sessions.iter().map(|session| (*session, now + REMEMBERED)));
+    }
+
+    pub(super) fn contains(&self, session: Uuid) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(&session)
+    }
+}
