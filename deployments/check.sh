@@ -87,6 +87,9 @@ else
     skip "alertmanager" "no amtool (Debian: apt-get install prometheus-alertmanager)"
 fi
 
+# Kubernetes and Terraform: `make check-k8s`, `make check-terraform`
+for part in k8s terraform; do deployments/check/$part.sh || failed=$((failed + 1)); done
+
 if docker compose version >/dev/null 2>&1; then
     check "compose: docker compose config" docker compose -f docker-compose.yml config --quiet
 else

@@ -1,0 +1,52 @@
+"""What the services read from their environment, taken from their source."""
+
+import re
+
+from known import ROOT, SERVICES
+
+ARGUMENT = re.compile(r'#\[arg\((?P<how>[^\]]*)\)\]\s*pub \w+: (?P<type>[\w:<>]+)', re.S)
+VARIABLE = re.compile(r'env = "(\w+)"')
+
+
+def arguments(text):
+    """variable -> must it be set?"""
+    found = {}
+    for match in ARGUMENT.finditer(text):
+        name = VARIABLE.search(match["how"])
+        if name:
+            found[name[1]] = "default_value" not in match["how"] and not match["type"].startswith("Option")
+    return found
+
+
+def sections():
+    """The structs of kit::config, and observability's."""
+    text = (ROOT / "crates/kit/src/config.rs").read_text()
+    found = {}
+    for match in re.finditer(r"pub struct (\w+) \{(.*?)\n\}", text, re.S):
+        found[match[1]] = arguments(match[2])
+    found["Listen"].update(found["Limits"])
+    found["observability"] = arguments((ROOT / "crates/observability/src/config.rs").read_text())
+    return found
+
+
+def variables(service):
+    """All variables of one service: name -> must it be set?"""
+    text = (ROOT / f"crates/{service}/src/config.rs").read_text()
+    found = arguments(text)
+    for name, section in sections().items():
+        if re.search(rf"pub \w+: {name}\b", text):
+            found.update(section)
+    return found
+
+
+def check_environment(where, service, given, complain):
+    """`given` is exactly what the service can read, and all it must have. `X_FILE` gives X."""
+    known = variables(service)
+    plain = {name.removesuffix("_FILE") for name in given}
+    for name in sorted(plain - set(known)):
+        # one ConfigMap serves all four
+        if not any(name in variables(other) for other in SERVICES):
+            complain(where, f"nothing reads {name}")
+    for name, required in sorted(known.items()):
+        if required and name not in plain:
+            complain(where, f"{name} is not set, and {service} does not start without it")

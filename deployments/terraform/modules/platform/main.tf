@@ -1,0 +1,190 @@
+# The whole system on AWS. The environments say how large.
+
+locals {
+  name     = "platform-${var.environment}"
+  services = ["auth", "points", "booking", "incidents"]
+}
+
+module "network" {
+  source       = "../network"
+  name         = local.name
+  region       = var.region
+  zones        = var.zones
+  cidr         = var.cidr
+  nat_per_zone = var.protect
+}
+
+module "registry" {
+  source = "../registry"
+  images = concat(local.services, ["migrate"])
+}
+
+module "cluster" {
+  source          = "../cluster"
+  name            = local.name
+  vpc_id          = module.network.vpc_id
+  public_subnets  = module.network.public_subnets
+  certificate_arn = var.certificate_arn
+  protect         = var.protect
+}
+
+module "database" {
+  source                = "../database"
+  name                  = local.name
+  vpc_id                = module.network.vpc_id
+  subnets               = module.network.data_subnets
+  client_security_group = module.cluster.services_security_group
+  instance_class        = var.database.instance_class
+  storage_gib           = var.database.storage_gib
+  # four application roles, four owners of 10, and 20 for operators
+  max_connections = 4 * var.app_connections + 60
+  multi_az        = var.database.multi_az
+  replica         = var.database.replica
+  backup_days     = var.database.backup_days
+  protect         = var.protect
+  alarm_topic     = module.cluster.alarm_topic
+}
+
+module "cache" {
+  source                = "../cache"
+  name                  = local.name
+  vpc_id                = module.network.vpc_id
+  subnets               = module.network.data_subnets
+  client_security_group = module.cluster.services_security_group
+  node_type             = var.cache.node_type
+  nodes                 = var.cache.nodes
+  snapshot_days         = var.database.backup_days
+  alarm_topic           = module.cluster.alarm_topic
+}
+
+module "secrets" {
+  source           = "../secrets"
+  name             = local.name
+  environment      = var.environment
+  services         = local.services
+  database_address = module.database.address
+  cache_address    = module.cache.address
+  rotation         = var.rotation
+}
+
+module "tasks" {
+  source            = "../tasks"
+  name              = local.name
+  region            = var.region
+  services          = local.services
+  database_address  = module.database.address
+  master_secret_arn = module.database.master_secret_arn
+  secret_arns       = module.secrets.arns
+  kms_key_arn       = module.secrets.kms_key_arn
+  image_urls        = module.registry.urls
+  image_tag         = var.image_tag
+  app_connections   = var.app_connections
+}
+
+locals {
+  environment = {
+    HTTP_LISTEN                 = "0.0.0.0:8080"
+    GRPC_LISTEN                 = "0.0.0.0:50051"
+    ADMIN_LISTEN                = "0.0.0.0:9100"
+    DEPLOYMENT_ENVIRONMENT      = var.environment
+    OTEL_EXPORTER_OTLP_ENDPOINT = var.otlp_endpoint
+    OTEL_TRACES_SAMPLER_ARG     = tostring(var.trace_ratio)
+    LOG_FORMAT                  = "json"
+    LOG_LEVEL                   = "info"
+    # blue and green together, at their most, stay below the role's CONNECTION LIMIT
+    DATABASE_POOL_MAX = tostring(floor(var.app_connections / (2 * var.max_tasks)))
+  }
+  client = {
+    DATABASE_URL          = "database_url"
+    REDIS_URL             = "redis_url"
+    SERVICE_CLIENT_SECRET = "client_secret"
+  }
+
+  service = {
+    auth = {
+      priority    = 10
+      memory      = 1024
+      paths       = ["/v1/*", "/.well-known/*"]
+      environment = {}
+      secrets = {
+        DATABASE_URL            = "database_url"
+        REDIS_URL               = "redis_url"
+        AUTH_KEY_ENCRYPTION_KEY = "key_encryption_key"
+      }
+    }
+    points = {
+      priority = 20
+      memory   = 512
+      paths    = ["/v1/*"]
+      environment = {
+        AUTH_GRPC_URL     = "http://auth-grpc:50051"
+        SERVICE_CLIENT_ID = "points"
+      }
+      secrets = local.client
+    }
+    booking = {
+      priority = 30
+      memory   = 512
+      paths    = ["/v1/*"]
+      environment = {
+        AUTH_GRPC_URL     = "http://auth-grpc:50051"
+        POINTS_GRPC_URL   = "http://points-grpc:50051"
+        SERVICE_CLIENT_ID = "booking"
+      }
+      secrets = local.client
+    }
+    incidents = {
+      priority = 40
+      memory   = 512
+      # not /v1/alerts: the webhook is for Alertmanager
+      paths = ["/v1/incidents", "/v1/incidents/*"]
+      environment = {
+        AUTH_GRPC_URL     = "http://auth-grpc:50051"
+        SERVICE_CLIENT_ID = "incidents"
+      }
+      secrets = merge(local.client, { WEBHOOK_TOKEN = "webhook_token" })
+    }
+  }
+}
+
+module "service" {
+  source              = "../service"
+  for_each            = local.service
+  name                = local.name
+  service             = each.key
+  region              = var.region
+  vpc_id              = module.network.vpc_id
+  subnets             = module.network.private_subnets
+  security_group      = module.cluster.services_security_group
+  cluster_arn         = module.cluster.arn
+  cluster_name        = module.cluster.name
+  namespace_arn       = module.cluster.namespace_arn
+  listener_arn        = module.cluster.listener_arn
+  balancer_arn_suffix = module.cluster.balancer_arn_suffix
+  switch_role_arn     = module.cluster.switch_role_arn
+  alarm_topic         = module.cluster.alarm_topic
+  priority            = each.value.priority
+  hostname            = "${each.key}.${var.domain}"
+  paths               = each.value.paths
+  image               = "${module.registry.urls[each.key]}:${var.image_tag}"
+  cpu                 = var.cpu
+  memory              = each.value.memory
+  environment         = merge(local.environment, each.value.environment)
+  secrets             = each.value.secrets
+  secret_arn          = module.secrets.arns[each.key]
+  kms_key_arn         = module.secrets.kms_key_arn
+  min_tasks           = var.min_tasks
+  max_tasks           = var.max_tasks
+  bake_minutes        = var.bake_minutes
+  log_days            = var.log_days
+}
+
+module "backup" {
+  source         = "../backup"
+  name           = local.name
+  resources      = [module.database.arn]
+  daily_days     = 35
+  lock           = var.protect
+  copy_vault_arn = var.copy_vault_arn
+  alarm_topic    = module.cluster.alarm_topic
+}

@@ -1,0 +1,3 @@
+output "urls" {
+  value = { for name, repository in aws_ecr_repository.this : name => repository.repository_url }
+}

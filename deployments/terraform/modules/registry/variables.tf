@@ -1,0 +1,4 @@
+variable "images" {
+  description = "A repository for each."
+  type        = list(string)
+}

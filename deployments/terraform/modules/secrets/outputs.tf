@@ -1,0 +1,7 @@
+output "arns" {
+  value = { for name, secret in aws_secretsmanager_secret.this : name => secret.arn }
+}
+
+output "kms_key_arn" {
+  value = aws_kms_key.this.arn
+}
