@@ -21,7 +21,7 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     tokio::spawn(peers::deliver(db.clone(), points, stop.clone()));
     tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let redis = redis::Redis::new(&config.redis, "booking")?;
-    let verifier = Verifier::from_auth(&config.auth, Clock::system())?;
+    let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
     let bookings = Bookings::new(db.clone(), Clock::system());
     let http = http::router(bookings.clone(), verifier.clone());
     let grpc = grpc::routes(bookings, verifier);

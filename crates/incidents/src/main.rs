@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "incidents", &incidents::MIGRATOR).await?;
     let redis = Redis::new(&config.redis, "incidents")?;
-    let verifier = Verifier::from_auth(&config.auth, Clock::system())?;
+    let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
     tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let app = Incidents::new(db.clone(), Clock::system());
     let webhook = Credential::new(&config.webhook_token);

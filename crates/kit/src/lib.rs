@@ -3,7 +3,7 @@
 //! * [`config`] reads what an operator may set; [`run`] turns it into a running process.
 //! * [`clock`] is the only place that reads the time or draws an id.
 //! * [`error`] is the one table from what happened to how it looks on the wire.
-//! * [`http`] and [`grpc`] are the edges; [`caller`] says who is asking.
+//! * [`http`] and [`grpc`] are the edges; [`caller`] says who is asking, [`revocation`] who may no longer.
 //! * [`page`] is how lists are cut into pages.
 //! * [`deadline`] says how long the current request may still take.
 //! * [`serve`] is three listeners with one way to stop; [`health`] tells the truth about them.
@@ -30,6 +30,7 @@ pub mod outbox;
 pub mod page;
 pub mod postgres;
 pub mod redis;
+pub mod revocation;
 pub mod run;
 pub mod serve;
 

@@ -85,6 +85,11 @@ impl Redis {
         Self { remote: None, service: "" }
     }
 
+    /// The same server, with the keys of another service: for what services share.
+    pub fn of(&self, service: &'static str) -> Self {
+        Self { service, ..self.clone() }
+    }
+
     pub fn is_enabled(&self) -> bool {
         self.remote.is_some()
     }

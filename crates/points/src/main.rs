@@ -20,7 +20,7 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "points", &points::MIGRATOR).await?;
     tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let redis = Redis::new(&config.redis, "points")?;
-    let verifier = Verifier::from_auth(&config.auth, Clock::system())?;
+    let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
     tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let app = Points::new(db.clone(), redis.clone(), Clock::system());
     let http = points::http::router(app.clone(), verifier.clone());

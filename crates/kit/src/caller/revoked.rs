@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Longer than any access token lives, leeway included: after that the token is refused anyway.
-pub(crate) const REMEMBERED: Duration = Duration::from_mins(6);
+use crate::revocation::REMEMBERED;
 
 /// Ended sessions, and until when they matter.
 #[derive(Default)]

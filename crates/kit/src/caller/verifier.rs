@@ -53,6 +53,12 @@ impl Verifier {
         self.0.keys.store(Arc::new(keys.collect()));
     }
 
+    /// Gives the verifier back for as long as someone else holds it.
+    pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + 'static {
+        let weak = Arc::downgrade(&self.0);
+        move || weak.upgrade().map(Self)
+    }
+
     /// Refuses the tokens of these sessions from now on.
     pub fn revoke(&self, sessions: &[Uuid]) {
         self.0.revoked.add(sessions);
