@@ -13,6 +13,7 @@ mod get;
 mod list;
 mod offer_services;
 mod set_hours;
+mod slots;
 
 pub use add_service::AddService;
 pub use add_staff::{AddStaff, Staff};
@@ -26,6 +27,8 @@ pub(crate) use list::Place;
 pub use list::{Filter, List, Page};
 pub use offer_services::{OfferServices, StaffServices};
 pub use set_hours::SetHours;
+pub(crate) use slots::Bookable;
+pub use slots::{FindSlots, Slot, Slots};
 
 use kit::Clock;
 use sqlx::PgPool;

@@ -3,6 +3,7 @@
 mod interval;
 mod local;
 mod offer;
+mod slots;
 mod week;
 
 use std::fmt;
@@ -13,6 +14,7 @@ pub use local::{
     InvalidMoment, InvalidWallTime, LocalTimeError, Moment, TimeZone, UnknownTimeZone, WallTime,
 };
 pub use offer::{Currency, InvalidCurrency, InvalidLength, InvalidNotice, Length, Notice, Service};
+pub use slots::{Calendar, Days, InvalidDays, WallClock};
 pub use week::{InvalidClosure, InvalidWeek, Shift, Span, Week};
 
 use chrono::{DateTime, Utc};

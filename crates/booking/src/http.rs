@@ -5,6 +5,7 @@ mod bookings;
 mod hours;
 mod merchants;
 mod offers;
+mod slots;
 
 use axum::Router;
 use kit::caller::Verifier;
@@ -29,6 +30,7 @@ pub fn router(bookings: Bookings, verifier: Verifier) -> Router {
         .routes(routes!(hours::set_hours, hours::hours))
         .routes(routes!(hours::close, hours::closures))
         .routes(routes!(hours::reopen))
+        .routes(routes!(slots::slots))
         .routes(routes!(bookings::book, bookings::list))
         .routes(routes!(bookings::get))
         .routes(routes!(bookings::cancel))

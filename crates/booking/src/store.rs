@@ -3,6 +3,7 @@
 mod hours;
 mod list;
 mod offer;
+mod slots;
 
 pub(crate) use hours::{
     delete_closure, insert_closure, list_closures, replace_hours, week_of_staff,
@@ -12,6 +13,7 @@ pub(crate) use offer::{
     insert_service, list_services, list_staff, replace_staff_services, staff_of_owner,
     zone_of_merchant, zone_of_owner,
 };
+pub(crate) use slots::{calendars, find_bookable, staff_of_service};
 
 use chrono::{DateTime, Utc};
 use kit::postgres::query;

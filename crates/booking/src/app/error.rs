@@ -24,6 +24,8 @@ pub enum Error {
     InvalidClosure(#[from] InvalidClosure),
     #[error("{source}")]
     LocalTime { field: &'static str, source: LocalTimeError },
+    #[error("this person does not give this service")]
+    StaffNotQualified,
     #[error("a booking id is a UUID")]
     InvalidId,
     #[error("a period is within the years 0 to 9999")]
@@ -52,7 +54,7 @@ impl Classify for Error {
             | Self::UnknownBooking => Kind::NotFound,
             Self::InvalidId => Kind::Malformed,
             Self::InvalidPeriod | Self::InvalidClosure(_) | Self::LocalTime { .. } => Kind::Invalid,
-            Self::OutsideBookingWindow(_) => Kind::Refused,
+            Self::OutsideBookingWindow(_) | Self::StaffNotQualified => Kind::Refused,
             Self::InvalidTransition(_) | Self::SlotTaken => Kind::Conflict,
             Self::Page(error) => error.kind(),
             Self::Idempotency(error) => error.kind(),
@@ -77,6 +79,7 @@ impl Classify for Error {
             }
             Self::Page(error) => error.code(),
             Self::OutsideBookingWindow(_) => "outside_booking_window".into(),
+            Self::StaffNotQualified => "staff_not_qualified".into(),
             Self::InvalidTransition(_) => "invalid_transition".into(),
             Self::SlotTaken => "slot_taken".into(),
             Self::Idempotency(error) => error.code(),
@@ -95,6 +98,7 @@ impl Classify for Error {
             Self::LocalTime { field, source: LocalTimeError::Ambiguous } => {
                 (*field, "ambiguous_local_time")
             }
+            Self::StaffNotQualified => ("staff_id", "staff_not_qualified"),
             Self::OutsideBookingWindow(_) => ("starts_at", "outside_booking_window"),
             _ => return Vec::new(),
         };

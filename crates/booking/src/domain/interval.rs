@@ -21,7 +21,7 @@ pub struct OutsideBookingWindow;
 impl Interval {
     const SHORTEST: TimeDelta = TimeDelta::minutes(5);
     const LONGEST: TimeDelta = TimeDelta::hours(12);
-    const WINDOW: TimeDelta = TimeDelta::days(400);
+    pub(super) const WINDOW: TimeDelta = TimeDelta::days(400);
 
     /// Cut to microseconds, which is what the database keeps.
     pub fn try_new(

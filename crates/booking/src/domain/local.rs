@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{
-    DateTime, Datelike as _, MappedLocalTime, NaiveDateTime, Offset as _, TimeZone as _, Utc,
+    DateTime, Datelike as _, FixedOffset, MappedLocalTime, NaiveDateTime, Offset as _,
+    TimeZone as _, Utc,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -53,6 +54,11 @@ impl TimeZone {
             MappedLocalTime::Ambiguous(..) => Err(LocalTimeError::Ambiguous),
             MappedLocalTime::None => Err(LocalTimeError::Nonexistent),
         }
+    }
+
+    /// What the wall clock shows then, with its offset.
+    pub fn local(self, instant: DateTime<Utc>) -> DateTime<FixedOffset> {
+        instant.with_timezone(&self.0).fixed_offset()
     }
 
     /// Seconds that the wall clock is ahead of UTC.

@@ -1,14 +1,14 @@
 //! The bodies and queries of the public API.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use kit::ApiError;
 use kit::error::Fields;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::app::{AddStaff, Book, CreateMerchant, Filter, PageQuery};
-use crate::domain::{Currency, Interval, Name, Notice, Price, Status};
+use crate::app::{AddStaff, Book, CreateMerchant, Filter, FindSlots, PageQuery};
+use crate::domain::{Currency, Days, Interval, Name, Notice, Price, Status};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -124,5 +124,27 @@ pub(super) struct PageParams {
 impl From<PageParams> for PageQuery {
     fn from(page: PageParams) -> Self {
         Self { limit: page.limit, cursor: page.cursor }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SlotQuery {
+    service_id: Uuid,
+    /// Anybody who gives the service when absent.
+    staff_id: Option<Uuid>,
+    /// The first day, in the merchant's zone.
+    from: NaiveDate,
+    /// The first day that is not searched any more, 31 days later at most.
+    to: NaiveDate,
+}
+
+impl SlotQuery {
+    pub(super) fn into_query(self, merchant_id: Uuid) -> Result<FindSlots, ApiError> {
+        let Self { service_id, staff_id, from, to } = self;
+        let mut fields = Fields::new();
+        let days = fields.check("to", "invalid_period", Days::try_new(from, to));
+        fields.done(|| Some(FindSlots { merchant_id, service_id, staff_id, days: days? }))
     }
 }

@@ -84,6 +84,20 @@ impl App {
         id(&self.post(shop.owner, &path, body).send().await.expect(201), "service_id")
     }
 
+    /// The shop's person gives this service, every day from 09:00 to 17:00 with an hour's break.
+    pub async fn working(&self, shop: &Shop, service: Uuid) {
+        let path = format!("/v1/merchants/{}/staff/{}", shop.merchant, shop.staff);
+        let body = json!({ "service_ids": [service] });
+        self.put(shop.owner, &format!("{path}/services"), body).send().await.expect(200);
+        let shifts = [("09:00", "12:00"), ("13:00", "17:00")];
+        let day = |day: u8| {
+            shifts
+                .map(|(opens, closes)| json!({ "weekday": day, "opens": opens, "closes": closes }))
+        };
+        let body = json!({ "hours": (1..=7).flat_map(day).collect::<Vec<_>>() });
+        self.put(shop.owner, &format!("{path}/hours"), body).send().await.expect(200);
+    }
+
     pub async fn shop(&self) -> Shop {
         self.shop_of(member(1)).await
     }

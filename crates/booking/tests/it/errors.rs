@@ -193,6 +193,7 @@ async fn the_api_describes_itself(db: PgPool) {
             "/v1/merchants/{merchant_id}/closures",
             "/v1/merchants/{merchant_id}/closures/{closure_id}",
             "/v1/merchants/{merchant_id}/services",
+            "/v1/merchants/{merchant_id}/slots",
             "/v1/merchants/{merchant_id}/staff",
             "/v1/merchants/{merchant_id}/staff/{staff_id}/hours",
             "/v1/merchants/{merchant_id}/staff/{staff_id}/services",

@@ -14,4 +14,6 @@ mod metrics;
 mod repeat;
 mod rewards;
 mod schema;
+mod search;
+mod slot_model;
 mod slots;

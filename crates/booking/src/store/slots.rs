@@ -1,0 +1,142 @@
+//! What free-slot search and holds read.
+
+use std::collections::HashMap;
+
+use kit::postgres::query;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::hours::shift;
+use crate::app::Bookable;
+use crate::domain::{Calendar, Length, Shift, Span, Week};
+
+pub(crate) async fn find_bookable(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    service: Uuid,
+) -> sqlx::Result<Option<Bookable>> {
+    let select = sqlx::query!(
+        "SELECT time_zone, duration_minutes, buffer_minutes, price_minor
+         FROM service JOIN merchant USING (merchant_id)
+         WHERE merchant_id = $1 AND service_id = $2",
+        merchant,
+        service,
+    );
+    let Some(row) = query("find_bookable", select.fetch_optional(conn)).await? else {
+        return Ok(None);
+    };
+    let length = Length::try_new(row.duration_minutes, row.buffer_minutes);
+    Ok(Some(Bookable {
+        zone: row.time_zone.parse().map_err(decode)?,
+        length: length.map_err(decode)?,
+        price_minor: row.price_minor,
+    }))
+}
+
+/// Who gives this service, or this person if they do.
+pub(crate) async fn staff_of_service(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    service: Uuid,
+    staff: Option<Uuid>,
+) -> sqlx::Result<Vec<Uuid>> {
+    let select = sqlx::query_scalar!(
+        "SELECT staff_id FROM staff_service
+         WHERE merchant_id = $1 AND service_id = $2 AND ($3::uuid IS NULL OR staff_id = $3)
+         ORDER BY staff_id",
+        merchant,
+        service,
+        staff,
+    );
+    query("staff_of_service", select.fetch_all(conn)).await
+}
+
+/// Each person's calendar as far as it lies in `reach`, in the order of `staff`.
+pub(crate) async fn calendars(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    staff: &[Uuid],
+    reach: Span,
+) -> sqlx::Result<Vec<Calendar>> {
+    let mut weeks = weeks(conn, merchant, staff).await?;
+    let mut booked = booked(conn, merchant, staff, reach).await?;
+    let closures = closures(conn, merchant, reach).await?;
+    let calendar = |staff: &Uuid| {
+        let concerns = |who: &Option<Uuid>| who.is_none_or(|who| who == *staff);
+        let away = closures.iter().filter(|(who, _)| concerns(who)).map(|(_, span)| *span);
+        let week = Week::try_new(weeks.remove(staff).unwrap_or_default()).map_err(decode)?;
+        Ok(Calendar {
+            week,
+            away: away.collect(),
+            booked: booked.remove(staff).unwrap_or_default(),
+        })
+    };
+    staff.iter().map(calendar).collect()
+}
+
+async fn weeks(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    staff: &[Uuid],
+) -> sqlx::Result<HashMap<Uuid, Vec<Shift>>> {
+    let select = sqlx::query!(
+        "SELECT staff_id, weekday, opens_minute, closes_minute FROM working_hours
+         WHERE merchant_id = $1 AND staff_id = ANY($2)",
+        merchant,
+        staff,
+    );
+    let mut weeks: HashMap<Uuid, Vec<Shift>> = HashMap::new();
+    for row in query("hours_of_many", select.fetch_all(conn)).await? {
+        let shift = shift(row.weekday, row.opens_minute, row.closes_minute)?;
+        weeks.entry(row.staff_id).or_default().push(shift);
+    }
+    Ok(weeks)
+}
+
+async fn closures(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    reach: Span,
+) -> sqlx::Result<Vec<(Option<Uuid>, Span)>> {
+    let select = sqlx::query!(
+        r#"SELECT staff_id, lower(during) AS "from!", upper(during) AS "to!" FROM closure
+           WHERE merchant_id = $1 AND during && tstzrange($2, $3)"#,
+        merchant,
+        reach.from,
+        reach.to,
+    );
+    let rows = query("closures_during", select.fetch_all(conn)).await?;
+    Ok(rows.into_iter().map(|row| (row.staff_id, Span { from: row.from, to: row.to })).collect())
+}
+
+/// Person by person, because only then all three columns of the exclusion constraint's index serve;
+/// the states are written as in its condition.
+async fn booked(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    staff: &[Uuid],
+    reach: Span,
+) -> sqlx::Result<HashMap<Uuid, Vec<Span>>> {
+    let select = sqlx::query!(
+        r#"SELECT wanted.staff_id AS "staff_id!", lower(during) AS "from!", upper(during) AS "to!"
+           FROM unnest($2::uuid[]) AS wanted (staff_id) CROSS JOIN LATERAL (
+               SELECT during FROM booking
+               WHERE merchant_id = $1 AND staff_id = wanted.staff_id
+                 AND during && tstzrange($3, $4) AND status IN ('held', 'confirmed', 'completed')
+           ) AS taken
+           ORDER BY 2"#,
+        merchant,
+        staff,
+        reach.from,
+        reach.to,
+    );
+    let mut booked: HashMap<Uuid, Vec<Span>> = HashMap::new();
+    for row in query("booked_during", select.fetch_all(conn)).await? {
+        booked.entry(row.staff_id).or_default().push(Span { from: row.from, to: row.to });
+    }
+    Ok(booked)
+}
+
+fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(error))
+}
