@@ -9,6 +9,7 @@ mod operate;
 mod password;
 mod refresh;
 mod register;
+mod revocations;
 mod service_token;
 mod sessions;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use kit::caller::Verifier;
 use kit::error::Outcome;
+use kit::redis::Redis;
 use kit::{Classify, Clock, Kind, idempotency, postgres};
 use sqlx::PgPool;
 use thiserror::Error;
@@ -40,6 +42,7 @@ use keys::Keys;
 #[derive(Clone)]
 pub struct Auth {
     db: PgPool,
+    redis: Redis,
     clock: Clock,
     hasher: Hasher,
     keyring: Arc<Keyring>,
@@ -51,6 +54,7 @@ impl Auth {
     /// Loads the signing keys, or makes the first one.
     pub async fn open(
         db: PgPool,
+        redis: Redis,
         clock: Clock,
         hasher: Hasher,
         keyring: Keyring,
@@ -59,7 +63,7 @@ impl Auth {
         let keys = Keys::load(&db, &keyring, &clock).await?;
         let verifier = Verifier::empty(clock.clone());
         verifier.set_keys(keys.public().iter().map(PublicKey::to_pair).collect());
-        Ok(Self { db, clock, hasher, keyring: keyring.into(), keys: keys.into(), verifier })
+        Ok(Self { db, redis, clock, hasher, keyring: keyring.into(), keys: keys.into(), verifier })
     }
 
     /// Knows our own keys: for the routes of auth itself.

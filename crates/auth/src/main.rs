@@ -16,13 +16,15 @@ fn main() -> ExitCode {
 
 async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "auth", &MIGRATOR).await?;
+    let redis = Redis::new(&config.redis, "auth")?;
     let keyring = Keyring::new(&config.auth_key_encryption_key)?;
-    let auth = Auth::open(db.clone(), Clock::system(), Hasher::new(), keyring).await?;
+    let auth = Auth::open(db.clone(), redis.clone(), Clock::system(), Hasher::new(), keyring);
+    let auth = auth.await?;
     if let Some(Command::Operate(operation)) = config.command {
         return auth.operate(operation).await;
     }
     auth.keep_house(&stop);
-    let health = Health::new("auth", db, Redis::new(&config.redis, "auth")?);
+    let health = Health::new("auth", db, redis);
     let (http, grpc) = (http::router(auth.clone()), grpc::routes(auth));
     serve(&config.listen, Servers { http, grpc, health }, stop).await
 }

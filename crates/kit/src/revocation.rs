@@ -58,8 +58,9 @@ return {epoch, redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', ARGV[3])}";
 /// Auth's end of the feed.
 pub struct Publisher {
     redis: Redis,
-    /// What we would call a new epoch.
-    candidate: String,
+    id: Uuid,
+    /// How often we have published: with our id, what we would call a new epoch.
+    turn: u64,
     epoch: String,
     last: (u64, u64),
     behind: bool,
@@ -68,8 +69,14 @@ pub struct Publisher {
 impl Publisher {
     /// `id` is this process's own.
     pub fn new(redis: &Redis, id: Uuid) -> Self {
-        let (redis, candidate) = (redis.of(OWNER), id.to_string());
-        Self { redis, candidate, epoch: String::new(), last: (0, 0), behind: true }
+        Self {
+            redis: redis.of(OWNER),
+            id,
+            turn: 0,
+            epoch: String::new(),
+            last: (0, 0),
+            behind: true,
+        }
     }
 
     /// Whether Redis may lack sessions that were published before: then [`Publisher::restore`] is due.
@@ -99,7 +106,9 @@ impl Publisher {
     async fn send(&mut self, sessions: &[Uuid]) -> Result<(), Unavailable> {
         let remembered = REMEMBERED.as_millis().to_string();
         let names: Vec<String> = sessions.iter().map(Uuid::to_string).collect();
-        let mut arguments = vec![self.candidate.as_bytes(), remembered.as_bytes()];
+        self.turn += 1;
+        let candidate = format!("{}/{}", self.id, self.turn);
+        let mut arguments = vec![candidate.as_bytes(), remembered.as_bytes()];
         arguments.extend(names.iter().map(String::as_bytes));
         let (epoch, before, after): (String, String, String) =
             self.redis.eval(PUBLISH, STREAM, &arguments).await?;

@@ -1,4 +1,8 @@
-//! Finds the Redis that tests may use.
+//! Finds the Redis that tests may use, or starts one to be killed and frozen.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use kit::config;
 
@@ -19,4 +23,82 @@ pub fn config() -> config::Redis {
 /// For a service that runs without Redis.
 pub fn none() -> config::Redis {
     config::Redis::new(None)
+}
+
+/// A Redis of a test's own.
+pub struct Server {
+    port: u16,
+    process: Child,
+}
+
+impl Server {
+    /// On a free port, and empty.
+    ///
+    /// # Panics
+    /// When `redis-server` cannot be started; so do the others, when it is gone.
+    pub async fn start() -> Self {
+        // Free a moment ago, and nobody else asks for exactly this one.
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = socket.local_addr().expect("its address").port();
+        drop(socket);
+        let server = Self { port, process: spawn(port) };
+        server.ready().await;
+        server
+    }
+
+    pub fn config(&self) -> config::Redis {
+        config::Redis::new(Some(self.url().into()))
+    }
+
+    /// For a connection past everything that is tested.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill().expect("kill redis-server");
+        self.process.wait().expect("its end");
+    }
+
+    /// On the same port, and empty again.
+    pub async fn restart(&mut self) {
+        self.process = spawn(self.port);
+        self.ready().await;
+    }
+
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let kill = Command::new("kill").arg(signal).arg(self.process.id().to_string()).status();
+        assert!(kill.expect("kill").success(), "redis-server is gone");
+    }
+
+    async fn ready(&self) {
+        crate::eventually(Duration::from_secs(10), || async {
+            tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.ok()
+        })
+        .await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill(); // also works on a frozen one
+        let _ = self.process.wait();
+    }
+}
+
+fn spawn(port: u16) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+        .args(["--appendonly", "no", "--dir", "/tmp"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server on the PATH")
 }

@@ -23,6 +23,15 @@ impl Auth {
             async move { auth.count_sessions().await }
         }));
         let auth = self.clone();
+        let until = stop.clone();
+        tokio::spawn(supervise("publish_revocations", stop.clone(), move || {
+            let (auth, until) = (auth.clone(), until.clone());
+            async move {
+                auth.publish_revocations(&until).await;
+                Ok(())
+            }
+        }));
+        let auth = self.clone();
         let forget = move || {
             let auth = auth.clone();
             async move { auth.forget().await }

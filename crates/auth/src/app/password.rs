@@ -79,7 +79,7 @@ impl Auth {
         let answer = Answer::json(StatusCode::OK, &json!({ "status": "changed" }));
         idempotency::record(&mut tx, &principal, &key, &answer).await?;
         postgres::commit(tx).await?;
-        self.announce(&ended).await;
+        self.announce(&ended);
         Ok(answer)
     }
 }

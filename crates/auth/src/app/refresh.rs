@@ -52,7 +52,7 @@ impl Auth {
                 )
                 .await?;
                 postgres::commit(tx).await?;
-                self.announce(&ended).await;
+                self.announce(&ended);
                 return Err(Error::RefreshReused);
             }
         }

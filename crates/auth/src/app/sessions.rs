@@ -65,7 +65,7 @@ impl Auth {
             let mut tx = postgres::begin(&auth.db).await?;
             let ended = auth.end_within(&mut tx, member, which, reason).await?;
             postgres::commit(tx).await?;
-            auth.announce(&ended).await;
+            auth.announce(&ended);
             Ok(ended)
         };
         command::run(end).await
@@ -101,8 +101,8 @@ impl Auth {
         Ok(())
     }
 
-    /// Tells the other services which sessions ended.
-    pub(super) async fn announce(&self, ended: &[Uuid]) {
+    /// Refuses their access tokens here at once; the feed tells everybody else.
+    pub(super) fn announce(&self, ended: &[Uuid]) {
         self.verifier.revoke(ended);
     }
 }

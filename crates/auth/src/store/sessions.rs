@@ -1,5 +1,7 @@
 //! Who is signed in. The database's clock says until when.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use kit::postgres::query;
 use sqlx::PgConnection;
@@ -128,6 +130,18 @@ pub(crate) async fn end(
         reason,
     );
     query("session_end", statement.fetch_all(tx)).await
+}
+
+/// The sessions that were ended no longer than this ago.
+pub(crate) async fn ended_within(
+    conn: &mut PgConnection,
+    back: Duration,
+) -> sqlx::Result<Vec<Uuid>> {
+    let statement = sqlx::query_scalar!(
+        "SELECT session_id FROM session WHERE ended_at > now() - make_interval(secs => $1)",
+        back.as_secs_f64(),
+    );
+    query("session_ended_within", statement.fetch_all(conn)).await
 }
 
 /// The member's live sessions, newest first.

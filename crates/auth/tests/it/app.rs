@@ -2,6 +2,7 @@ use auth::app::Auth;
 use auth::hasher::Hasher;
 use auth::keyring::Keyring;
 use kit::Clock;
+use kit::redis::Redis;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::http::{Api, Reply};
@@ -20,6 +21,15 @@ pub struct TestApp {
 impl TestApp {
     pub async fn new(db: PgPool) -> Self {
         Self::with(db, Clock::system(), Hasher::new()).await
+    }
+
+    /// With a Redis.
+    pub async fn beside(db: PgPool, redis: Redis) -> Self {
+        let keyring = Keyring::new(&"01".repeat(32).into()).unwrap();
+        let pool = app_pool(&db, "auth_app");
+        let auth = Auth::open(pool, redis, Clock::system(), Hasher::new(), keyring).await.unwrap();
+        let api = Api::new(auth::http::router(auth.clone()));
+        Self { auth, api, db }
     }
 
     pub async fn with(db: PgPool, clock: Clock, hasher: Hasher) -> Self {
@@ -79,7 +89,8 @@ pub async fn refresh(api: &Api, session: &Value, agent: &str) -> Reply {
 /// Starts auth on this database with a key-encryption key made of `fill`.
 pub async fn open(db: &PgPool, clock: Clock, hasher: Hasher, fill: u8) -> anyhow::Result<Auth> {
     let keyring = Keyring::new(&format!("{fill:02x}").repeat(32).into())?;
-    Auth::open(app_pool(db, "auth_app"), clock, hasher, keyring).await
+    let redis = Redis::disabled();
+    Auth::open(app_pool(db, "auth_app"), redis, clock, hasher, keyring).await
 }
 
 /// How many passwords this process has hashed.

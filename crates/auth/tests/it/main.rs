@@ -11,6 +11,7 @@ mod keys;
 mod metrics;
 mod operating;
 mod refreshing;
+mod revocations;
 mod services;
 mod sessions;
 mod silence;

@@ -7,7 +7,7 @@ mod idempotency;
 mod jobs;
 mod outbox;
 mod pool;
-mod redis_server;
+pub mod redis_server;
 mod schema;
 
 use std::path::Path;

@@ -5,3 +5,4 @@ mod guard;
 mod keys;
 mod member;
 mod peer;
+mod revocation;

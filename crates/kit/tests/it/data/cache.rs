@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::metric;
-use super::redis_server::Server;
+use super::redis_server::raw;
+use testkit::redis::Server;
 
 const TTL: Duration = Duration::from_secs(300);
 
@@ -121,7 +122,7 @@ async fn a_value_is_read_from_redis_with_a_jittered_time_to_live() {
         cache.put(&key, at(1)).await;
         let ttl: i64 = redis::cmd("PTTL")
             .arg(format!("test:things:{key}"))
-            .query_async(&mut server.raw().await)
+            .query_async(&mut raw(&server).await)
             .await
             .unwrap();
         ttls.push(ttl);
@@ -148,7 +149,7 @@ async fn absence_is_remembered_in_this_process_and_ended_by_a_create() {
         }
     }
     assert_eq!(row.reads(), 2, "one per process");
-    let keys: i64 = redis::cmd("DBSIZE").query_async(&mut server.raw().await).await.unwrap();
+    let keys: i64 = redis::cmd("DBSIZE").query_async(&mut raw(&server).await).await.unwrap();
     assert_eq!(keys, 0, "made-up ids must not fill Redis");
     assert_eq!(metric(&["cache_requests_total", "\"negative\""]), 18.0);
 
@@ -254,12 +255,12 @@ async fn what_is_not_ours_in_redis_is_a_miss_and_is_replaced() {
         [b"junk", b"9:{", b":", b"9:\xff", b"99999999999999999999:\"x\"", b"7:5", b"[]", &big];
     for junk in junk {
         let set = redis::cmd("SET").arg("test:things:k").arg(junk).to_owned();
-        let () = set.query_async(&mut server.raw().await).await.unwrap();
+        let () = set.query_async(&mut raw(&server).await).await.unwrap();
         assert_eq!(read(&cache, &row).await, Some(at(7)));
         cached(&cache, &row).await;
     }
     // A key of another type: every command on it fails, and nothing else does.
-    let mut raw = server.raw().await;
+    let mut raw = raw(&server).await;
     let () = redis::cmd("DEL").arg("test:things:k").query_async(&mut raw).await.unwrap();
     let () = redis::cmd("LPUSH").arg("test:things:k").arg(1).query_async(&mut raw).await.unwrap();
     for _ in 0..50 {
@@ -333,7 +334,7 @@ async fn a_redis_that_takes_no_writes_does_not_serve_what_it_has() {
     let (_, there) = replica(&server).await;
     let row = Row::at(1);
     cached(&here, &row).await;
-    let mut raw = server.raw().await;
+    let mut raw = raw(&server).await;
     let full = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").to_owned();
     let () = full.query_async(&mut raw).await.unwrap();
     row.set(2);
