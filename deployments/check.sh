@@ -72,6 +72,12 @@ fi
 
 check "generated: dashboards and objectives are what their sources say" deployments/check/generated.sh
 
+if has redis-server; then
+    check "redis: each user may do what its service does, and nothing else" deployments/redis/check.sh
+else
+    skip "redis: users" "no redis-server (Debian: apt-get install redis-server)"
+fi
+
 if has promtool; then
     check "prometheus: configuration" promtool check config --syntax-only deployments/prometheus/prometheus.yml
     check "prometheus: rules" promtool check rules "${rules[@]}"
@@ -87,19 +93,13 @@ else
     skip "alertmanager" "no amtool (Debian: apt-get install prometheus-alertmanager)"
 fi
 
-# Kubernetes and Terraform: `make check-k8s`, `make check-terraform`
-for part in k8s terraform; do deployments/check/$part.sh || failed=$((failed + 1)); done
+# Kubernetes, Terraform, .github: `make check-k8s`, `make check-terraform`
+for part in k8s terraform workflows; do deployments/check/$part.sh || failed=$((failed + 1)); done
 
 if docker compose version >/dev/null 2>&1; then
     check "compose: docker compose config" docker compose -f docker-compose.yml config --quiet
 else
     skip "docker compose config" "Docker has no compose here; the schema and our own rules were checked"
-fi
-
-if has actionlint; then
-    check "workflows: actionlint" actionlint
-else
-    skip "actionlint" "not installed, and not on PyPI as a wheel; the schema was checked"
 fi
 
 skip "loki, alloy, jaeger, grafana: their own parsers" "they come in the images only; YAML and links were checked"

@@ -39,6 +39,17 @@ for service in auth points booking incidents; do
         "$service" "$(cat "${service}_app_password")" "$service" | write "${service}_database_url"
 done
 
+# who watches and who copies the stores
+random exporter_password 24
+random backup_password 24
+for user in auth points booking incidents exporter; do
+    random "redis_${user}_password" 24
+done
+for service in auth points booking incidents; do
+    printf 'redis://%s:%s@redis:6379' "$service" "$(cat "redis_${service}_password")" | write "redis_${service}_url"
+done
+printf '{"redis://exporter@redis:6379": "%s"}\n' "$(cat redis_exporter_password)" | write redis_exporter_passwords
+
 for client in points booking incidents; do
     random "${client}_client_secret" 32
 done

@@ -118,8 +118,8 @@ books() {
 began=$SECONDS
 earn 0 $((transfers / 2 - 1))
 deployments/backup/backup.sh base
-for part in 0 1 2 3 4; do
-    earn $((transfers / 2 + transfers / 10 * part)) $((transfers / 2 + transfers / 10 * (part + 1) - 1))
+for part in 5 6 7 8 9; do
+    earn $((transfers * part / 10)) $((transfers * (part + 1) / 10 - 1))
 done
 sql -c 'ANALYZE'
 wanted=$(books) until=$(sql -c "SELECT clock_timestamp()")

@@ -78,8 +78,8 @@ cat >>"$into/postgresql.auto.conf" <<END
 restore_command = 'cp "$wal/%f" "%p" 2>/dev/null || cp "$wal/%f.partial" "%p"'
 recovery_target_timeline = 'latest'
 recovery_target_action = 'promote'
-${until:+recovery_target_time = '$until'}
 END
+[ -z "$until" ] || echo "recovery_target_time = '$until'" >>"$into/postgresql.auto.conf"
 touch "$into/recovery.signal"
 # on a socket of its own, which nobody else finds: until it is proven, nobody may come in
 echo 'local all all trust' >"$socket/pg_hba.conf"

@@ -4,6 +4,7 @@ set -euof pipefail
 cd "$(dirname "$0")"
 
 place=$(mktemp -d)
+# shellcheck disable=SC2329  # called by the trap
 clean_up() {
     if [ -f "$place/pid" ]; then kill "$(cat "$place/pid")" 2>/dev/null || true; fi
     rm -rf "$place"
@@ -35,6 +36,7 @@ as() { # USER COMMAND…
     REDISCLI_AUTH=secret-of-$user redis-cli -s "$socket" --user "$user" --no-auth-warning "$@" 2>&1
 }
 expect() { # WHAT EXPECTED ANSWER
+    # shellcheck disable=SC2053  # a pattern
     if [[ $3 != $2 ]]; then
         printf '%s: %s instead of %s\n' "$1" "$3" "$2"
         failed=1
