@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sourced by k8s.sh and terraform.sh: `check`, `skip`, `has` and the tools they need, in a cache.
+# Sourced by k8s.sh, terraform.sh and workflows.sh: `check`, `skip`, `has` and the tools they need, in a cache.
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 export PYTHONDONTWRITEBYTECODE=1
 
@@ -41,3 +41,11 @@ if [ ! -e "$tools/.complete" ]; then
         tools=
     fi
 fi
+
+# What npm/package.json names, in $npm. Nothing of it runs when it is installed.
+npm=$cache/npm-$(cksum <deployments/check/npm/package-lock.json | cut -d' ' -f1)
+packages() {
+    [ -e "$npm/.complete" ] && return
+    has npm && mkdir -p "$npm" && cp deployments/check/npm/package*.json "$npm/" &&
+        (cd "$npm" && npm ci --ignore-scripts --no-audit --no-fund --omit=optional) >/dev/null 2>&1 && touch "$npm/.complete"
+}

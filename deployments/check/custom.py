@@ -1,6 +1,6 @@
 """Custom resources, checked against types made from their CRDs: unknown fields, wrong types, missing ones.
 
-    custom.py MODULES FILE…    MODULES has node_modules for crds/package.json
+    custom.py MODULES FILE…    MODULES has node_modules for npm/package.json
 """
 
 import json

@@ -35,14 +35,8 @@ else
     skip "kubernetes: schema and shape" "no Python with venv, or PyPI is out of reach (Debian: apt-get install python3-venv)"
 fi
 
-types=$cache/crds-$(cksum <deployments/check/crds/package-lock.json | cut -d' ' -f1)
-install_types() {
-    [ -e "$types/.complete" ] && return
-    mkdir -p "$types" && cp deployments/check/crds/package*.json "$types/" &&
-        (cd "$types" && npm ci --ignore-scripts --no-audit --no-fund --omit=optional) && touch "$types/.complete"
-}
-if [ -n "$tools" ] && has npm && install_types >/dev/null 2>&1; then
-    check "kubernetes: custom resources by their CRDs' types" "$tools/bin/python" deployments/check/custom.py "$types" "$rendered"/*.yaml
+if [ -n "$tools" ] && packages; then
+    check "kubernetes: custom resources by their CRDs' types" "$tools/bin/python" deployments/check/custom.py "$npm" "$rendered"/*.yaml
 else
     skip "kubernetes: custom resources" "no npm, or its registry is out of reach; names and references were checked"
 fi
