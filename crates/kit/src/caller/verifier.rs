@@ -8,8 +8,8 @@ use jsonwebtoken::DecodingKey;
 use uuid::Uuid;
 
 use super::keys::{self, Source};
-use super::token::{self, Claims};
 use super::revoked::Revoked;
+use super::token::{self, Claims};
 use super::{Refused, ServiceCaller, ring_provider};
 use crate::Clock;
 
@@ -43,7 +43,12 @@ impl Verifier {
 
     fn new(clock: Clock, source: Option<Source>) -> Self {
         ring_provider::install();
-        Self(Arc::new(Held { clock, keys: ArcSwap::default(), source, revoked: Revoked::default() }))
+        Self(Arc::new(Held {
+            clock,
+            keys: ArcSwap::default(),
+            source,
+            revoked: Revoked::default(),
+        }))
     }
 
     /// Replaces the keys: `(kid, 32-byte Ed25519 public key)`. A key that is no longer among them
