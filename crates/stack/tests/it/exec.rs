@@ -24,6 +24,28 @@ async fn exec_gives_a_command_servers_of_its_own_and_passes_its_exit_code_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_lets_the_command_end_while_its_servers_still_live() {
+    let bench = Bench::new("exec-ctrl-c").await;
+    let script = r#"
+        trap 'psql -XAtc "SELECT pg_sleep(0.5), 42" "$DATABASE_URL"; exit 3' INT
+        echo started
+        while true; do sleep 0.1; done"#;
+    let mut exec = bench
+        .command(&["exec", "--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        // A terminal sends Ctrl-C to the whole group.
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let pid = i32::try_from(exec.id().unwrap()).unwrap();
+    let mut lines = BufReader::new(exec.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "started");
+    nix::sys::signal::killpg(Pid::from_raw(pid), Signal::SIGINT).unwrap();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "|42");
+    assert_eq!(exec.wait().await.unwrap().code(), Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn exec_leaves_nothing_behind_however_it_ends() {
     let bench = Bench::new("exec-ends").await;
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
