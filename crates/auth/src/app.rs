@@ -1,5 +1,6 @@
 //! What may be asked of auth: one file per use case.
 
+mod gate;
 mod housekeeping;
 mod introspect;
 mod keys;
@@ -36,6 +37,7 @@ pub use sessions::SessionView;
 use crate::hasher::{self, Hasher};
 use crate::keyring::Keyring;
 use crate::metrics;
+use gate::Gate;
 use keys::Keys;
 
 /// Accounts, logins and tokens. Cheap to clone: each transport holds one.
@@ -47,6 +49,7 @@ pub struct Auth {
     hasher: Hasher,
     keyring: Arc<Keyring>,
     keys: Arc<Keys>,
+    gate: Gate,
     verifier: Verifier,
 }
 
@@ -63,7 +66,16 @@ impl Auth {
         let keys = Keys::load(&db, &keyring, &clock).await?;
         let verifier = Verifier::empty(clock.clone());
         verifier.set_keys(keys.public().iter().map(PublicKey::to_pair).collect());
-        Ok(Self { db, redis, clock, hasher, keyring: keyring.into(), keys: keys.into(), verifier })
+        Ok(Self {
+            db,
+            redis,
+            clock,
+            hasher,
+            keyring: keyring.into(),
+            keys: keys.into(),
+            gate: Gate::new(),
+            verifier,
+        })
     }
 
     /// Knows our own keys: for the routes of auth itself.

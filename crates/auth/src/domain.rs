@@ -1,24 +1,31 @@
 //! What may be an address, a password and a name, how many guesses one gets, and how long a session lasts.
 
+mod client;
 mod device;
 mod email;
 mod name;
+mod network;
 mod password;
 mod refresh;
 
 use std::time::Duration;
 
+pub use client::{Client, DeviceToken};
 pub use device::Device;
 pub use email::{Email, InvalidEmail};
 pub use name::{DisplayName, InvalidName};
+pub use network::Network;
 pub use password::{Guess, InvalidPassword, Password};
 pub use refresh::{GRACE, IDLE_LIFE, RefreshToken, Renewable, Renewal, SESSION_LIFE};
 
-/// How many wrong guesses one address gets in a [`WINDOW`].
+/// How many wrong guesses a stranger's network, or a known device, gets at one address in a [`WINDOW`].
 pub const ATTEMPTS: i32 = 5;
 
-/// Begins with the first guess. Refused guesses do not prolong it, or anybody could lock out the
-/// owner for ever.
+/// How many all strangers together get. More than one network's, or one would lock out all others.
+pub const STRANGERS_ATTEMPTS: i32 = 20;
+
+/// Begins with the first guess, and doubles each time it was used up, up to 16 hours. Refused guesses do
+/// not prolong it, or anybody could lock out the owner for ever.
 pub const WINDOW: Duration = Duration::from_mins(15);
 
 /// How long an access token is valid: what a stolen one is worth.

@@ -53,6 +53,16 @@ impl Hasher {
         self.run(hash).await?.map_err(|_| Failure::Broken)
     }
 
+    /// A stronger hash of a password that has just proven right, whatever the rules for choosing one are
+    /// by now. `None` when `hash` is as strong as they come.
+    pub async fn strengthen(&self, guess: Guess, hash: &str) -> Result<Option<String>, Failure> {
+        if !is_weak(hash) {
+            return Ok(None);
+        }
+        let hash = move || argon2().hash_password(guess.expose()).map(|hash| hash.to_string());
+        self.run(hash).await?.map(Some).map_err(|_| Failure::Broken)
+    }
+
     /// Whether the guess is right. Without a hash it never is, and takes as long to find out.
     pub async fn verify(&self, guess: Guess, hash: Option<String>) -> Result<bool, Failure> {
         let known = hash.is_some();
@@ -89,6 +99,15 @@ impl Default for Hasher {
     }
 }
 
+/// Whether we would make a stronger one today.
+fn is_weak(hash: &str) -> bool {
+    let hash = PasswordHash::new(hash).ok();
+    hash.and_then(|hash| argon2::Params::try_from(&hash).ok()).is_some_and(|held| {
+        let wanted = argon2().params().clone();
+        held.m_cost() < wanted.m_cost() || held.t_cost() < wanted.t_cost()
+    })
+}
+
 /// 19456 KiB, t=2, p=1 are the crate's defaults; written out, so that an update cannot weaken them.
 fn argon2() -> Argon2<'static> {
     let params = argon2::Params::new(19_456, 2, 1, None).unwrap_or_default();
@@ -106,10 +125,11 @@ mod tests {
     #[tokio::test]
     async fn only_the_right_password_verifies() {
         let hasher = Hasher::with(1, 1);
-        let hash = hasher.hash(Password::new("12345678".to_owned().into()).unwrap()).await.unwrap();
+        let hash =
+            hasher.hash(Password::new("ordinary words".to_owned().into()).unwrap()).await.unwrap();
 
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(hasher.verify(guess("12345678"), Some(hash.clone())).await.unwrap());
+        assert!(hasher.verify(guess("ordinary words"), Some(hash.clone())).await.unwrap());
         assert!(!hasher.verify(guess("12345679"), Some(hash)).await.unwrap());
     }
 

@@ -1,10 +1,10 @@
 //! The public API, as JSON over HTTP.
 
+mod client;
 mod sessions;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, SET_COOKIE};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use base64::Engine as _;
@@ -22,7 +22,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::app::{Auth, Login, Profile, PublicKey, Register, Session};
-use crate::domain::{ACCESS_TOKEN_LIFE, Device, DisplayName, Email, Guess, Password};
+use crate::domain::{ACCESS_TOKEN_LIFE, Client, DisplayName, Email, Guess, Password};
 
 #[derive(OpenApi)]
 #[openapi(info(title = "auth", description = "Accounts, logins and tokens."))]
@@ -123,11 +123,14 @@ async fn register(
 )]
 async fn login(
     State(auth): State<Auth>,
-    headers: HeaderMap,
+    client::From(client): client::From,
     kit::http::Json(body): kit::http::Json<LoginBody>,
 ) -> Result<Response, ApiError> {
-    let session = auth.login(body.by(sessions::device(&headers))?).await?;
-    Ok(private(TokenReply::from(session)))
+    let session = auth.login(body.by(client)?).await?;
+    let cookie = session.device.as_ref().and_then(client::remember);
+    let mut response = private(TokenReply::from(session));
+    response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
+    Ok(response)
 }
 
 /// The caller's own profile.
@@ -166,12 +169,12 @@ impl TryFrom<RegisterBody> for Register {
 }
 
 impl LoginBody {
-    fn by(self, device: Device) -> Result<Login, ApiError> {
+    fn by(self, client: Client) -> Result<Login, ApiError> {
         let mut fields = Fields::new();
         let email = fields.check("email", "invalid_email", Email::parse(&self.email));
         let password =
             Guess::new(self.password).map_err(|error| fields.add("password", error.code(), error));
-        fields.done(|| Some(Login { email: email?, password: password.ok()?, device }))
+        fields.done(|| Some(Login { email: email?, password: password.ok()?, client }))
     }
 }
 

@@ -2,25 +2,24 @@ use chrono::{DateTime, Utc};
 use kit::caller::Role;
 use kit::{command, postgres};
 use secrecy::SecretString;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::gate::Reserved;
 use super::refresh::Signed;
 use super::{Auth, Error};
-use crate::domain::{ATTEMPTS, Device, Email, Guess, WINDOW};
+use crate::domain::{Client, DeviceToken, Email, Guess};
 use crate::keyring::random;
-use crate::store::attempts::{self, Attempt};
+use crate::metrics;
 use crate::store::events::Event;
 use crate::store::members::{self, Credentials};
 use crate::store::sessions;
-use crate::{hasher, metrics};
 
 /// Proves who one is.
 #[derive(Clone, Debug)]
 pub struct Login {
     pub email: Email,
     pub password: Guess,
-    pub device: Device,
+    pub client: Client,
 }
 
 /// A member who is signed in.
@@ -33,6 +32,8 @@ pub struct Session {
     pub refresh_token: SecretString,
     /// When it ends, however much it is used.
     pub ends: DateTime<Utc>,
+    /// After a login: what the device is to bring back the next time.
+    pub device: Option<DeviceToken>,
 }
 
 impl Auth {
@@ -49,73 +50,62 @@ impl Auth {
 
     /// An unknown address takes the same steps as a known one, at the same cost.
     async fn sign_in(&self, login: Login) -> Result<Session, Error> {
-        let Login { email, password, device } = login;
+        let guess = self.reserve(&login.email, &login.client).await?;
         let mut conn = self.db.acquire().await?;
-        let attempt = self.reserve(&mut conn, &email).await?;
-        let known = members::credentials(&mut conn, &email).await?;
+        let known = members::credentials(&mut conn, &login.email).await?;
         drop(conn); // others need it while we hash
 
         let hash = known.as_ref().map(|known| known.hash.clone());
-        match (self.hasher.verify(password, hash).await, known) {
-            (Ok(true), Some(member)) => self.begin_session(member, &device, &attempt).await,
-            (Ok(_), known) => self.refuse(known, &attempt).await,
-            (Err(failure), _) => self.not_checked(failure, &attempt).await,
+        match (self.hasher.verify(login.password.clone(), hash).await, known) {
+            (Ok(true), Some(member)) => {
+                let session = self.begin_session(&member, &login, &guess).await?;
+                drop(guess);
+                self.strengthen(&member, login.password).await;
+                Ok(session)
+            }
+            (Ok(_), known) => {
+                self.wrong(&guess).await?;
+                let known = known.is_some();
+                metrics::failed_attempt(if known { "wrong_password" } else { "user_not_found" });
+                Err(Error::InvalidCredentials)
+            }
+            (Err(failure), _) => {
+                self.unchecked(&guess).await?;
+                Err(failure.into())
+            }
         }
-    }
-
-    /// Before the hash and not after it: otherwise any number of guesses at the same time would all
-    /// find that there were few before them.
-    pub(super) async fn reserve(
-        &self,
-        conn: &mut PgConnection,
-        email: &Email,
-    ) -> Result<Attempt, Error> {
-        let account = self.keyring.blind("login", email.as_str().as_bytes());
-        let refuse = |retry_after| {
-            metrics::failed_attempt("account_locked");
-            Error::TooManyAttempts { retry_after }
-        };
-        if let Some(wait) = attempts::blocked(conn, account, ATTEMPTS).await? {
-            return Err(refuse(wait));
-        }
-        // A guess that came in between took the last one.
-        attempts::reserve(conn, account, ATTEMPTS, WINDOW).await?.ok_or_else(|| refuse(WINDOW))
     }
 
     async fn begin_session(
         &self,
-        member: Credentials,
-        device: &Device,
-        attempt: &Attempt,
+        member: &Credentials,
+        login: &Login,
+        guess: &Reserved,
     ) -> Result<Session, Error> {
-        let Credentials { member_id, hash, roles } = member;
+        let Credentials { member_id, changed_at, ref roles, .. } = *member;
         let (session, salt) = (self.clock.id(), random::<32>().map_err(Error::Random)?);
+        let device = &login.client.device;
 
         let mut tx = postgres::begin(&self.db).await?;
-        attempts::succeeded(&mut tx, attempt).await?;
-        let begun = sessions::begin(&mut tx, session, member_id, &hash, &salt, device).await?;
+        self.right(&mut tx, guess).await?;
+        let begun = sessions::begin(&mut tx, session, member_id, changed_at, &salt, device).await?;
         let ends = begun.ok_or(Error::InvalidCredentials)?; // changed while we hashed
         let event = Event { kind: "signed_in", member: Some(member_id), session: Some(session) };
         self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;
-        self.issue(Signed { member_id, session, generation: 0, ends }, &roles, &salt)
+
+        let signed = Signed { member_id, session, generation: 0, ends };
+        let device = self.remember(&login.email, &login.client);
+        Ok(Session { device: Some(device), ..self.issue(signed, roles, &salt)? })
     }
 
-    async fn refuse<T>(&self, known: Option<Credentials>, attempt: &Attempt) -> Result<T, Error> {
-        let mut conn = self.db.acquire().await?;
-        attempts::failed(&mut conn, attempt).await?;
-        metrics::failed_attempt(if known.is_some() { "wrong_password" } else { "user_not_found" });
-        Err(Error::InvalidCredentials)
-    }
-
-    async fn not_checked<T>(
-        &self,
-        failure: hasher::Failure,
-        attempt: &Attempt,
-    ) -> Result<T, Error> {
-        let mut conn = self.db.acquire().await?;
-        attempts::returned(&mut conn, attempt).await?;
-        Err(failure.into())
+    /// Now is when we know the password. A login does not fail for want of a better hash.
+    async fn strengthen(&self, member: &Credentials, password: Guess) {
+        let Ok(Some(hash)) = self.hasher.strengthen(password, &member.hash).await else { return };
+        let Ok(mut conn) = self.db.acquire().await else { return };
+        if members::rehash(&mut conn, member.member_id, &member.hash, &hash).await.is_ok() {
+            tracing::info!(member_id = %member.member_id, "the password has a stronger hash now");
+        }
     }
 }
 

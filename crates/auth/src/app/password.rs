@@ -5,11 +5,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Auth, Error};
-use crate::domain::{Email, Guess, Password};
+use crate::domain::{Client, Email, Guess, Password};
 use crate::metrics;
 use crate::store::events::Event;
+use crate::store::members;
 use crate::store::sessions::Which;
-use crate::store::{attempts, members};
 
 /// Replaces a password by whoever knows it and is signed in.
 #[derive(Clone, Debug)]
@@ -17,6 +17,7 @@ pub struct ChangePassword {
     pub member: Uuid,
     /// The session that asks; it goes on, and all others end.
     pub session: Uuid,
+    pub client: Client,
     pub current: Guess,
     pub new: Password,
 }
@@ -35,7 +36,7 @@ impl Auth {
     }
 
     async fn replace_password(&self, command: ChangePassword, key: Key) -> Result<Answer, Error> {
-        let ChangePassword { member, session, current, new } = command;
+        let ChangePassword { member, session, client, current, new } = command;
         let principal = member.to_string();
         let mut tx = postgres::begin(&self.db).await?;
         // Before the guess: after the first time, the current password is another one.
@@ -46,28 +47,32 @@ impl Auth {
         tx.rollback().await?; // others need the connection while we hash
         let email = Email::parse(&known.email).map_err(|_| Error::MemberNotFound)?;
 
-        let mut conn = self.db.acquire().await?;
-        let attempt = self.reserve(&mut conn, &email).await?;
-        drop(conn);
+        let guess = self.reserve(&email, &client).await?;
         match self.hasher.verify(current, Some(known.hash.clone())).await {
             Ok(true) => {}
             Ok(false) => {
-                attempts::failed(&mut *self.db.acquire().await?, &attempt).await?;
+                self.wrong(&guess).await?;
                 metrics::failed_attempt("wrong_password");
                 return Err(Error::InvalidCredentials);
             }
             Err(failure) => {
-                attempts::returned(&mut *self.db.acquire().await?, &attempt).await?;
+                self.unchecked(&guess).await?;
                 return Err(failure.into());
             }
         }
-        let hash = self.hasher.hash(new).await?;
+        let hash = match self.hasher.hash(new).await {
+            Ok(hash) => hash,
+            Err(failure) => {
+                self.unchecked(&guess).await?;
+                return Err(failure.into());
+            }
+        };
 
         let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
             return Ok(answer);
         }
-        attempts::succeeded(&mut tx, &attempt).await?;
+        self.right(&mut tx, &guess).await?;
         if !members::replace_hash(&mut tx, member, &known.hash, &hash, self.clock.now()).await? {
             return Err(Error::InvalidCredentials); // somebody changed it meanwhile
         }

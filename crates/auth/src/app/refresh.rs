@@ -80,7 +80,14 @@ impl Auth {
             self.keys.signer().sign(&claims).map_err(Error::Sign)?.into();
         let proof = self.keyring.blind(PURPOSE, &derived_from(salt, session, generation));
         let refresh_token = RefreshToken { session, generation, proof }.encode();
-        Ok(Session { member_id, session_id: session, access_token, refresh_token, ends })
+        Ok(Session {
+            member_id,
+            session_id: session,
+            access_token,
+            refresh_token,
+            ends,
+            device: None,
+        })
     }
 }
 

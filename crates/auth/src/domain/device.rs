@@ -1,6 +1,6 @@
 /// What a client says it is, in its `User-Agent`: shown to the member in the list of sessions, and a hint
 /// that two requests come from one client. Anybody may write anything there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device(String);
 
 impl Device {

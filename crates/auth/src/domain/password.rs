@@ -1,3 +1,5 @@
+mod common;
+
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
@@ -22,6 +24,8 @@ pub enum InvalidPassword {
     TooLong,
     #[error("a password has no NUL character")]
     Nul,
+    #[error("this is one of the passwords that are tried first")]
+    Common,
 }
 
 impl InvalidPassword {
@@ -30,6 +34,7 @@ impl InvalidPassword {
             Self::TooShort => "password_too_short",
             Self::TooLong => "password_too_long",
             Self::Nul => "invalid_character",
+            Self::Common => "password_breached",
         }
     }
 }
@@ -46,6 +51,9 @@ impl Password {
         // Some hash functions stop at it; ours does not, and one day it may be another one.
         if bytes.contains(&0) {
             return Err(InvalidPassword::Nul);
+        }
+        if common::is_common(text.expose_secret()) {
+            return Err(InvalidPassword::Common);
         }
         Ok(Self(text))
     }
@@ -84,6 +92,14 @@ mod tests {
         assert_eq!(check(&"x".repeat(1024)), Ok(()));
         assert_eq!(check(&"x".repeat(1025)), Err(InvalidPassword::TooLong));
         assert_eq!(check("12345678\0"), Err(InvalidPassword::Nul));
+    }
+
+    #[test]
+    fn what_everybody_tries_first_is_no_password() {
+        for common in ["password1", "PassWord1", "qwertyuiop", "11111111", "trustno1"] {
+            assert_eq!(check(common), Err(InvalidPassword::Common), "{common}");
+        }
+        assert_eq!(check("password1 of mine"), Ok(()));
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Staying signed in, and ending it.
 
 use axum::extract::State;
-use axum::http::header::USER_AGENT;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use kit::error::Fields;
 use kit::http::{Command, Path};
@@ -13,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{TokenReply, private};
+use super::{TokenReply, client, private};
 use crate::app::{Auth, ChangePassword, Error, SessionView};
-use crate::domain::{Device, Guess, Password, RefreshToken};
+use crate::domain::{Guess, Password, RefreshToken};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,11 +52,11 @@ struct Changed {
 )]
 pub(super) async fn refresh(
     State(auth): State<Auth>,
-    headers: HeaderMap,
+    client::From(client): client::From,
     kit::http::Json(body): kit::http::Json<RefreshBody>,
 ) -> Result<Response, ApiError> {
     let token = RefreshToken::parse(body.refresh_token.expose_secret());
-    let session = auth.refresh(token.ok_or(Error::InvalidToken)?, device(&headers)).await?;
+    let session = auth.refresh(token.ok_or(Error::InvalidToken)?, client.device).await?;
     Ok(private(TokenReply::from(session)))
 }
 
@@ -108,6 +107,7 @@ pub(super) async fn revoke(
 pub(super) async fn change_password(
     State(auth): State<Auth>,
     caller: Caller,
+    client::From(client): client::From,
     Command { key, body }: Command<PasswordBody>,
 ) -> Result<Answer, ApiError> {
     let mut fields = Fields::new();
@@ -117,13 +117,8 @@ pub(super) async fn change_password(
         .map_err(|error| fields.add("new_password", error.code(), error));
     let (member, session) = (caller.id, caller.session);
     let command = fields.done(|| {
-        Some(ChangePassword { member, session, current: current.ok()?, new: new.ok()? })
+        let (current, new) = (current.ok()?, new.ok()?);
+        Some(ChangePassword { member, session, client, current, new })
     })?;
     Ok(auth.change_password(command, key).await?)
-}
-
-/// What the client says it is.
-pub(super) fn device(headers: &HeaderMap) -> Device {
-    let name = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-    Device::new(name.unwrap_or_default())
 }

@@ -15,23 +15,37 @@ pub(crate) struct Attempt {
     window_ends_at: DateTime<Utc>,
 }
 
-/// How long until there are guesses at `account` again, if all of `limit` are taken. Asked first,
-/// because it writes nothing: guesses that only wait for the row's lock, and then for its commit to
-/// reach the disk, would keep every connection from everybody else.
+/// Why there is no guess at `account` now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Blocked {
+    /// All were wrong; more in so long.
+    Locked(Duration),
+    /// Some are still being checked, and may turn out right.
+    Busy,
+}
+
+/// Whether all of `limit` guesses at `account` are taken. Asked first, because it writes nothing: guesses
+/// that only wait for the row's lock, and then for its commit to reach the disk, would keep every
+/// connection from everybody else.
 pub(crate) async fn blocked(
     conn: &mut PgConnection,
     account: [u8; 32],
     limit: i32,
-) -> sqlx::Result<Option<Duration>> {
-    let statement = sqlx::query_scalar!(
-        r#"SELECT EXTRACT(EPOCH FROM window_ends_at - now())::float8 AS "seconds!"
+) -> sqlx::Result<Option<Blocked>> {
+    let statement = sqlx::query!(
+        r#"SELECT EXTRACT(EPOCH FROM window_ends_at - now())::float8 AS "seconds!", failed
            FROM login_attempt
            WHERE account = $1 AND reserved >= $2 AND window_ends_at > now()"#,
         &account[..],
         limit,
     );
-    let seconds = query("attempt_blocked", statement.fetch_optional(conn)).await?;
-    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+    let row = query("attempt_blocked", statement.fetch_optional(conn)).await?;
+    Ok(row.map(|row| {
+        if row.failed < limit {
+            return Blocked::Busy;
+        }
+        Blocked::Locked(Duration::try_from_secs_f64(row.seconds).unwrap_or_default())
+    }))
 }
 
 /// Takes one of `limit` guesses at `account` in a window that begins with the first. One statement:
@@ -43,13 +57,18 @@ pub(crate) async fn reserve(
     window: Duration,
 ) -> sqlx::Result<Option<Attempt>> {
     let statement = sqlx::query_scalar!(
-        "INSERT INTO login_attempt AS a (account, reserved, failed, window_ends_at)
-         VALUES ($1, 1, 0, now() + make_interval(secs => $3))
+        "INSERT INTO login_attempt AS a (account, allowed, reserved, failed, window_ends_at)
+         VALUES ($1, $2, 1, 0, now() + make_interval(secs => $3))
          ON CONFLICT (account) DO UPDATE SET
+             allowed = excluded.allowed,
+             level = CASE WHEN a.window_ends_at > now() THEN a.level
+                 WHEN a.failed >= a.allowed THEN least(a.level + 1, 6) ELSE 0 END,
              reserved = CASE WHEN a.window_ends_at <= now() THEN 1 ELSE a.reserved + 1 END,
              failed = CASE WHEN a.window_ends_at <= now() THEN 0 ELSE a.failed END,
              window_ends_at = CASE WHEN a.window_ends_at <= now()
-                 THEN excluded.window_ends_at ELSE a.window_ends_at END
+                 THEN now() + make_interval(secs => $3)
+                     * CASE WHEN a.failed >= a.allowed THEN power(2, least(a.level + 1, 6)) ELSE 1 END
+                 ELSE a.window_ends_at END
          WHERE a.window_ends_at <= now() OR a.reserved < $2
          RETURNING window_ends_at",
         &account[..],
@@ -75,7 +94,7 @@ pub(crate) async fn failed(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::
 /// stay counted: they may yet turn out wrong.
 pub(crate) async fn succeeded(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
     let statement = sqlx::query!(
-        "UPDATE login_attempt SET reserved = greatest(reserved - failed - 1, 0), failed = 0
+        "UPDATE login_attempt SET reserved = greatest(reserved - failed - 1, 0), failed = 0, level = 0
          WHERE account = $1 AND window_ends_at = $2",
         &attempt.account[..],
         attempt.window_ends_at,
@@ -94,8 +113,9 @@ pub(crate) async fn returned(conn: &mut PgConnection, attempt: &Attempt) -> sqlx
     query("attempt_returned", statement.execute(conn)).await.map(drop)
 }
 
-/// Windows that are over count for nothing.
+/// Windows that were over a day ago count for nothing; until then they make the next one longer.
 pub(crate) async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
-    let statement = sqlx::query!("DELETE FROM login_attempt WHERE window_ends_at < now()");
+    let statement =
+        sqlx::query!("DELETE FROM login_attempt WHERE window_ends_at < now() - interval '1 day'");
     Ok(query("attempt_forget", statement.execute(conn)).await?.rows_affected())
 }

@@ -11,6 +11,8 @@ use crate::domain::{DisplayName, Email};
 pub(crate) struct Credentials {
     pub(crate) member_id: Uuid,
     pub(crate) hash: String,
+    /// When the password was chosen, which a new hash of the same one does not change.
+    pub(crate) changed_at: DateTime<Utc>,
     pub(crate) roles: Vec<String>,
 }
 
@@ -56,7 +58,7 @@ pub(crate) async fn credentials(
 ) -> sqlx::Result<Option<Credentials>> {
     let statement = sqlx::query_as!(
         Credentials,
-        r#"SELECT m.member_id, p.hash,
+        r#"SELECT m.member_id, p.hash, p.changed_at,
                ARRAY(SELECT role FROM member_role r WHERE r.member_id = m.member_id) AS "roles!"
            FROM member m JOIN member_password p USING (member_id)
            WHERE m.email = $1"#,
@@ -97,6 +99,22 @@ pub(crate) async fn replace_hash(
         now,
     );
     Ok(query("member_replace_hash", statement.execute(tx)).await?.rows_affected() == 1)
+}
+
+/// A stronger hash of the same password, unless it has changed meanwhile.
+pub(crate) async fn rehash(
+    conn: &mut PgConnection,
+    id: Uuid,
+    from: &str,
+    to: &str,
+) -> sqlx::Result<()> {
+    let statement = sqlx::query!(
+        "UPDATE member_password SET hash = $3 WHERE member_id = $1 AND hash = $2",
+        id,
+        from,
+        to,
+    );
+    query("member_rehash", statement.execute(conn)).await.map(drop)
 }
 
 pub(crate) async fn roles(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<String>> {

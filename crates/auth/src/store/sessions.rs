@@ -42,13 +42,13 @@ pub(crate) async fn begin(
     tx: &mut PgConnection,
     id: Uuid,
     member: Uuid,
-    proven: &str,
+    password_of: DateTime<Utc>,
     salt: &[u8],
     device: &Device,
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
     let statement = sqlx::query_scalar!(
         "WITH proof AS (
-             SELECT member_id FROM member_password WHERE member_id = $2 AND hash = $3 FOR SHARE
+             SELECT member_id FROM member_password WHERE member_id = $2 AND changed_at = $3 FOR SHARE
          )
          INSERT INTO session (session_id, member_id, created_at, expires_at, rotated_at,
                               idle_expires_at, refresh_salt, device)
@@ -58,7 +58,7 @@ pub(crate) async fn begin(
          RETURNING expires_at",
         id,
         member,
-        proven,
+        password_of,
         salt,
         device.as_str(),
         SESSION_LIFE.as_secs_f64(),

@@ -25,6 +25,7 @@ async fn a_wrong_field_is_named(db: PgPool) {
         ("password", json!("1234567"), "password_too_short"),
         ("password", json!("x".repeat(1025)), "password_too_long"),
         ("password", json!("12345678\u{0}"), "invalid_character"),
+        ("password", json!("Password123"), "password_breached"),
         ("display_name", json!(" "), "invalid_length"),
         ("display_name", json!("x".repeat(101)), "invalid_length"),
         ("display_name", json!("a\u{1b}[31m"), "invalid_character"),

@@ -93,7 +93,7 @@ async fn when_the_window_is_over_there_are_guesses_again(db: PgPool) {
     }
     // Guessing on does not prolong it.
     let ends = || async {
-        let sql = "SELECT window_ends_at::text FROM login_attempt";
+        let sql = "SELECT max(window_ends_at)::text FROM login_attempt";
         sqlx::query_scalar::<_, String>(sql).fetch_one(&app.db).await.unwrap()
     };
     let before = ends().await;
@@ -127,10 +127,11 @@ async fn too_many_logins_at_once_are_told_to_come_back_and_cost_no_attempt(db: P
         assert!(!reply.header("retry-after").is_empty());
         assert_eq!(reply.json()["outcome"], "none");
     }
-    let counted: i64 = sqlx::query_scalar("SELECT sum(reserved) FROM login_attempt")
-        .fetch_one(&app.db)
-        .await
-        .unwrap();
+    let counted: i64 =
+        sqlx::query_scalar("SELECT sum(reserved) FROM login_attempt WHERE allowed = 5")
+            .fetch_one(&app.db)
+            .await
+            .unwrap();
     assert_eq!(counted, 20 - i64::try_from(refused.len()).unwrap());
 }
 
@@ -142,10 +143,127 @@ async fn a_client_that_hangs_up_leaves_its_attempt_counted_and_no_extra_hash(db:
         let _ = tokio::time::timeout(Duration::from_millis(5), call).await;
     }
     let all_done = || async {
-        let sql = "SELECT failed FROM login_attempt";
+        let sql = "SELECT failed FROM login_attempt WHERE allowed = 5";
         let failed: Option<i32> = sqlx::query_scalar(sql).fetch_optional(&app.db).await.unwrap();
         (failed == Some(5)).then_some(())
     };
     testkit::eventually(Duration::from_secs(20), all_done).await;
     assert_eq!(hashes(), 5);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn of_20_right_logins_at_once_none_is_refused(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    let logins = (0..20).map(|_| login(&app.api, "ada@example.org", PASSWORD));
+    for reply in futures::future::join_all(logins).await {
+        reply.expect(200);
+    }
+}
+
+/// A login from this address, with this cookie.
+async fn from(app: &TestApp, ip: &str, cookie: &str, password: &str) -> Reply {
+    use axum::extract::ConnectInfo;
+    let router = auth::http::router(app.auth.clone());
+    let peer: std::net::SocketAddr = format!("{ip}:4711").parse().unwrap();
+    let api = testkit::http::Api::new(router.layer(axum::Extension(ConnectInfo(peer))));
+    let body = serde_json::json!({ "email": "ada@example.org", "password": password });
+    api.post("/v1/login").header("cookie", cookie).json(body).send().await
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_known_device_is_not_locked_out_by_strangers(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    let reply = from(&app, "192.0.2.1", "", PASSWORD).await.expect(200);
+    let set = reply.header("set-cookie").to_owned();
+    for attribute in ["__Host-device=", "Secure", "HttpOnly", "SameSite=Strict", "Path=/"] {
+        assert!(set.contains(attribute), "{set}");
+    }
+    let cookie = set.split(';').next().unwrap();
+
+    let strangers = (0..60).map(|n| {
+        let (app, ip) = (&app, format!("203.0.{n}.1"));
+        async move { from(app, &ip, "", WRONG).await }
+    });
+    let strangers = futures::future::join_all(strangers).await;
+    assert_eq!(strangers.iter().filter(|reply| reply.status == 401).count(), 20);
+    // Everybody is locked out: also the owner on a new device, and whoever makes up a cookie.
+    from(&app, "192.0.2.1", "", PASSWORD).await.expect(429);
+    let forged = format!("{}A", &cookie[..cookie.len() - 1]);
+    if forged != cookie {
+        from(&app, "192.0.2.1", &forged, PASSWORD).await.expect(429);
+    }
+    // Not the owner's own device, which keeps its cookie.
+    let again = from(&app, "198.51.100.7", cookie, PASSWORD).await.expect(200);
+    assert!(again.header("set-cookie").starts_with(cookie));
+    // It gets five guesses like anybody, and is no key.
+    for _ in 0..5 {
+        from(&app, "198.51.100.7", cookie, WRONG).await.expect(401);
+    }
+    from(&app, "198.51.100.7", cookie, PASSWORD).await.expect(429);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn one_network_being_locked_does_not_lock_another(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    for _ in 0..5 {
+        from(&app, "203.0.113.1", "", WRONG).await.expect(401);
+    }
+    from(&app, "203.0.113.99", "", PASSWORD).await.expect(429);
+    from(&app, "192.0.2.1", "", PASSWORD).await.expect(200);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn each_lock_is_twice_as_long_until_the_right_password_comes(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    let over = || async {
+        let sql = "UPDATE login_attempt SET window_ends_at = now()";
+        sqlx::query(sql).execute(&app.db).await.unwrap();
+    };
+    for minutes in [15, 30, 60, 120, 240, 480, 960, 960] {
+        for _ in 0..5 {
+            app.login("ada@example.org", WRONG).await.expect(401);
+        }
+        let locked = app.login("ada@example.org", PASSWORD).await.expect(429);
+        let wait: i64 = locked.header("retry-after").parse().unwrap();
+        assert!((wait - minutes * 60).abs() < 30, "{wait} s, expected {minutes} min");
+        over().await;
+    }
+    app.login("ada@example.org", PASSWORD).await.expect(200);
+    over().await;
+    for _ in 0..5 {
+        app.login("ada@example.org", WRONG).await.expect(401);
+    }
+    let locked = app.login("ada@example.org", PASSWORD).await.expect(429);
+    assert!(locked.header("retry-after").parse::<i64>().unwrap() <= 900);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_login_makes_a_weak_hash_strong(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    // "correct horse battery staple" as it would have been kept with a tenth of the memory.
+    let weak = argon2::Argon2::new(
+        argon2::Algorithm::Argon2id,
+        argon2::Version::V0x13,
+        argon2::Params::new(1_946, 1, 1, None).unwrap(),
+    );
+    let weak = argon2::PasswordHasher::hash_password(&weak, PASSWORD.as_bytes()).unwrap();
+    let sql = "UPDATE member_password SET hash = $1";
+    sqlx::query(sql).bind(weak.to_string()).execute(&app.db).await.unwrap();
+
+    let hash = || async {
+        let sql = "SELECT hash FROM member_password";
+        sqlx::query_scalar::<_, String>(sql).fetch_one(&app.db).await.unwrap()
+    };
+    app.login("ada@example.org", WRONG).await.expect(401);
+    assert!(hash().await.contains("m=1946,"));
+    app.login("ada@example.org", PASSWORD).await.expect(200);
+    let strong = hash().await;
+    assert!(strong.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{strong}");
+    app.login("ada@example.org", PASSWORD).await.expect(200);
+    assert_eq!(hash().await, strong);
 }

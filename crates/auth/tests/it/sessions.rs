@@ -135,7 +135,7 @@ async fn a_login_with_a_password_that_changes_meanwhile_begins_no_session(db: Pg
     app.register("ada@example.org").await.expect(202);
     // Somebody has written a new password and not committed yet, so the login checks the old one.
     let mut change = app.db.begin().await.unwrap();
-    let sql = "UPDATE member_password SET hash = hash || 'x'";
+    let sql = "UPDATE member_password SET hash = hash || 'x', changed_at = now()";
     sqlx::query(sql).execute(&mut *change).await.unwrap();
     let waiting = || async {
         let sql = "SELECT count(*) FROM pg_stat_activity

@@ -1,0 +1,174 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use kit::postgres;
+use sqlx::PgConnection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Auth, Error};
+use crate::domain::{ATTEMPTS, Client, DeviceToken, Email, STRANGERS_ATTEMPTS, WINDOW};
+use crate::metrics;
+use crate::store::attempts::{self, Attempt, Blocked};
+
+/// How long a guess waits for those before it: a right one must not be refused because other right ones
+/// are being checked.
+const PATIENCE: Duration = Duration::from_secs(3);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// Addresses share these, so that their number is bounded; who shares one waits a little longer.
+const LANES: usize = 1024;
+
+/// In each process, no more guesses at one address are checked at once than may be wrong. Others wait
+/// here, where it costs no connection.
+#[derive(Clone)]
+pub(super) struct Gate(Arc<[Arc<Semaphore>]>);
+
+/// A guess that may be checked: counted everywhere it has to be. Whatever comes of it is to be said, by
+/// [`Auth::wrong`], [`Auth::right`] or [`Auth::unchecked`].
+pub(super) struct Reserved {
+    attempts: Vec<Attempt>,
+    _lane: OwnedSemaphorePermit,
+}
+
+/// Guesses that are counted together, and how many there may be.
+#[derive(Clone, Copy)]
+struct Count {
+    key: [u8; 32],
+    limit: i32,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        let permits = usize::try_from(ATTEMPTS).unwrap_or(1);
+        Self((0..LANES).map(|_| Arc::new(Semaphore::new(permits))).collect())
+    }
+
+    fn lane(&self, count: Count) -> Arc<Semaphore> {
+        let lane = usize::from(u16::from_be_bytes([count.key[0], count.key[1]])) % LANES;
+        Arc::clone(&self.0[lane])
+    }
+}
+
+impl Auth {
+    /// Counts a guess before it is checked: counted after, any number of guesses at the same time would
+    /// all find that there were few before them. Every path that checks a member's secret comes here.
+    pub(super) async fn reserve(&self, email: &Email, client: &Client) -> Result<Reserved, Error> {
+        let by = Instant::now() + PATIENCE;
+        let counts = self.counts(email, client);
+        let narrowest = counts.last().copied().ok_or(Error::Overloaded)?;
+        let lane = self.gate.lane(narrowest);
+        let lane = match Arc::clone(&lane).try_acquire_owned() {
+            Ok(lane) => lane,
+            Err(_) => {
+                self.look(&counts).await?; // those that are locked need not queue
+                let lane = timeout_at(by, lane.acquire_owned()).await;
+                lane.ok().and_then(Result::ok).ok_or(Error::Overloaded)?
+            }
+        };
+        loop {
+            if !self.look(&counts).await?
+                && let Some(attempts) = self.take(&counts).await?
+            {
+                return Ok(Reserved { attempts, _lane: lane });
+            }
+            if Instant::now() >= by {
+                return Err(locked(Duration::from_secs(1)));
+            }
+            sleep(BETWEEN_LOOKS).await; // another replica is checking some
+        }
+    }
+
+    /// A device that has signed in before has a count of its own, so that nobody else can use it up.
+    fn counts(&self, email: &Email, client: &Client) -> Vec<Count> {
+        let account = email.as_str().as_bytes();
+        if let Some(device) = client.known.as_ref().filter(|device| self.knows(email, device)) {
+            let key = [account, &[0], &device.id.as_bytes()[..]].concat();
+            return vec![Count { key: self.keyring.blind("guess_device", &key), limit: ATTEMPTS }];
+        }
+        let network = client.network.as_ref().map_or(&[][..], |network| network.as_bytes());
+        let network = [account, &[0], network].concat();
+        vec![
+            Count { key: self.keyring.blind("login", account), limit: STRANGERS_ATTEMPTS },
+            Count { key: self.keyring.blind("guess_network", &network), limit: ATTEMPTS },
+        ]
+    }
+
+    /// Whether some guesses are still being checked; an error when all were wrong.
+    async fn look(&self, counts: &[Count]) -> Result<bool, Error> {
+        let mut conn = self.db.acquire().await?;
+        let mut busy = false;
+        for count in counts {
+            match attempts::blocked(&mut conn, count.key, count.limit).await? {
+                Some(Blocked::Locked(wait)) => return Err(locked(wait)),
+                Some(Blocked::Busy) => busy = true,
+                None => {}
+            }
+        }
+        Ok(busy)
+    }
+
+    /// All or none, always in the same order.
+    async fn take(&self, counts: &[Count]) -> Result<Option<Vec<Attempt>>, Error> {
+        let mut tx = postgres::begin(&self.db).await?;
+        let mut taken = Vec::new();
+        for count in counts {
+            match attempts::reserve(&mut tx, count.key, count.limit, WINDOW).await? {
+                Some(attempt) => taken.push(attempt),
+                None => return Ok(None), // and the transaction with it
+            }
+        }
+        postgres::commit(tx).await?;
+        Ok(Some(taken))
+    }
+
+    /// The guess was wrong.
+    pub(super) async fn wrong(&self, guess: &Reserved) -> Result<(), Error> {
+        let mut conn = self.db.acquire().await?;
+        for attempt in &guess.attempts {
+            attempts::failed(&mut conn, attempt).await?;
+        }
+        Ok(())
+    }
+
+    /// The guess was right; says so in the transaction of what it opens.
+    pub(super) async fn right(&self, tx: &mut PgConnection, guess: &Reserved) -> Result<(), Error> {
+        for attempt in &guess.attempts {
+            attempts::succeeded(tx, attempt).await?;
+        }
+        Ok(())
+    }
+
+    /// The guess was not checked, so it does not count.
+    pub(super) async fn unchecked(&self, guess: &Reserved) -> Result<(), Error> {
+        let mut conn = self.db.acquire().await?;
+        for attempt in &guess.attempts {
+            attempts::returned(&mut conn, attempt).await?;
+        }
+        Ok(())
+    }
+
+    /// What a device is to bring back the next time.
+    pub(super) fn remember(&self, email: &Email, client: &Client) -> DeviceToken {
+        let known = client.known.clone().filter(|device| self.knows(email, device));
+        known.unwrap_or_else(|| {
+            let id = self.clock.id();
+            DeviceToken { id, proof: self.keyring.blind(PURPOSE, &signed_in(email, id)) }
+        })
+    }
+
+    fn knows(&self, email: &Email, device: &DeviceToken) -> bool {
+        self.keyring.has_blinded(PURPOSE, &signed_in(email, device.id), &device.proof)
+    }
+}
+
+const PURPOSE: &str = "device";
+
+fn signed_in(email: &Email, device: uuid::Uuid) -> Vec<u8> {
+    [device.as_bytes(), email.as_str().as_bytes()].concat()
+}
+
+fn locked(retry_after: Duration) -> Error {
+    metrics::failed_attempt("account_locked");
+    Error::TooManyAttempts { retry_after }
+}

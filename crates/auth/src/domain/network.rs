@@ -1,0 +1,45 @@
+use std::net::IpAddr;
+
+/// The part of an address that one party can be expected to have to itself: a /24 of IPv4, a /64 of IPv6.
+/// Whoever has more networks still meets the count for the whole account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network([u8; 9]);
+
+impl Network {
+    pub fn of(address: IpAddr) -> Self {
+        let mut network = [0; 9];
+        match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                network[0] = 4;
+                network[1..4].copy_from_slice(&v4.octets()[..3]);
+            }
+            IpAddr::V6(v6) => {
+                network[0] = 6;
+                network[1..].copy_from_slice(&v6.octets()[..8]);
+            }
+        }
+        Self(network)
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(address: &str) -> Network {
+        Network::of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn neighbors_are_one_network() {
+        assert_eq!(of("192.0.2.1"), of("192.0.2.254"));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.9"));
+        assert_ne!(of("192.0.2.1"), of("192.0.3.1"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+    }
+}
