@@ -45,6 +45,7 @@ fi
 # What npm/package.json names, in $npm. Nothing of it runs when it is installed.
 npm=$cache/npm-$(cksum <deployments/check/npm/package-lock.json | cut -d' ' -f1)
 packages() {
+    has node || return
     [ -e "$npm/.complete" ] && return
     has npm && mkdir -p "$npm" && cp deployments/check/npm/package*.json "$npm/" &&
         (cd "$npm" && npm ci --ignore-scripts --no-audit --no-fund --omit=optional) >/dev/null 2>&1 && touch "$npm/.complete"

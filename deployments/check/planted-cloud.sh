@@ -101,7 +101,9 @@ expect k8s "a lost group of alerts" "loses the group" \
     edit deployments/k8s/rules.sh 's/for file in \*.yml/for file in data.yml/'
 
 modules=deployments/terraform/modules
-expect terraform "a file that is not formatted" "FAIL  terraform: formatted" \
+expect terraform "a file that is not formatted" "FAIL  terraform: fmt" \
+    edit $modules/cache/main.tf 's/^  name       = var.name/  name = var.name/'
+expect terraform "a column that is not one, without terraform" "its \`=\` is not below the others'" \
     edit $modules/cache/main.tf 's/^  name       = var.name/  name = var.name/'
 expect terraform "an argument that does not exist" "no such argument: multi_zone" \
     edit $modules/database/main.tf 's/multi_az               = var.multi_az/multi_zone             = var.multi_az/'

@@ -15,12 +15,15 @@ wheel() {
 }
 
 if has terraform; then
-    check "terraform: formatted" terraform fmt -check -recursive -diff deployments/terraform
+    check "terraform: fmt" terraform fmt -check -recursive -diff deployments/terraform
 elif has tofu; then
-    check "terraform: formatted" tofu fmt -check -recursive -diff deployments/terraform
+    check "terraform: fmt" tofu fmt -check -recursive -diff deployments/terraform
 else
-    skip "terraform: formatted" "neither terraform nor tofu is installed, and no package registry has them as a package"
+    skip "terraform: fmt" "neither terraform nor tofu is installed, and no package registry has them as a package"
 fi
+
+# without them, most of it
+[ -z "$tools" ] || check "terraform: indented, aligned" "$tools/bin/python" deployments/check/tffmt.py
 
 if [ -z "$tools" ]; then
     skip "terraform: arguments and references" "no Python with venv, or PyPI is out of reach (Debian: apt-get install python3-venv)"
