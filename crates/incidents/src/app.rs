@@ -1,20 +1,26 @@
 //! What a caller may ask: one file per use case.
 
+mod act;
+mod breaches;
 mod list;
 mod receive;
 mod show;
 
-pub use list::{Filter, Incident, Page};
+pub use act::{Action, Role};
+pub use list::{Filter, Incident, Page, Stage};
 pub use receive::{Delivery, Outcome};
-pub use show::{AlertView, IncidentDetail};
+pub(crate) use show::Tick;
+pub use show::{AlertView, CheckView, Event, Holder, IncidentDetail, Linked, SeverityChange};
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use kit::{Classify, Clock, FieldError, Kind, page, postgres};
+use kit::{Classify, Clock, FieldError, Kind, idempotency, page, postgres};
 use sqlx::PgPool;
 use thiserror::Error;
 
+use crate::domain::{Refused, Targets, Thresholds};
 use crate::metrics;
 
 /// The incidents. Cheap to clone: each transport holds one.
@@ -22,6 +28,14 @@ use crate::metrics;
 pub struct Incidents {
     db: PgPool,
     clock: Clock,
+    policy: Arc<Policy>,
+}
+
+/// What an operator may tune.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    pub thresholds: Thresholds,
+    pub targets: Targets,
 }
 
 #[derive(Debug, Error)]
@@ -29,15 +43,21 @@ pub enum Error {
     #[error("no such incident")]
     NotFound,
     #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("the checklist of this severity has no such item")]
+    UnknownCheck,
+    #[error(transparent)]
+    Key(#[from] idempotency::Error),
+    #[error(transparent)]
     Page(#[from] page::Error),
     #[error("database failure")]
     Database(#[from] sqlx::Error),
 }
 
 impl Incidents {
-    pub fn new(db: PgPool, clock: Clock) -> Self {
+    pub fn new(db: PgPool, clock: Clock, policy: Policy) -> Self {
         metrics::declare();
-        Self { db, clock }
+        Self { db, clock, policy: Arc::new(policy) }
     }
 }
 
@@ -45,6 +65,8 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound => Kind::NotFound,
+            Self::Refused(_) | Self::UnknownCheck => Kind::Refused,
+            Self::Key(error) => error.kind(),
             Self::Page(error) => error.kind(),
             Self::Database(error) => postgres::kind(error),
         }
@@ -53,6 +75,11 @@ impl Classify for Error {
     fn code(&self) -> Cow<'static, str> {
         match self {
             Self::NotFound => "not_found".into(),
+            Self::Refused(Refused::Move(..)) => "status_not_allowed".into(),
+            Self::Refused(Refused::Over) => "incident_over".into(),
+            Self::Refused(Refused::Itself) => "same_incident".into(),
+            Self::UnknownCheck => "unknown_check".into(),
+            Self::Key(error) => error.code(),
             Self::Page(error) => error.code(),
             Self::Database(error) => postgres::code(error),
         }
@@ -61,14 +88,18 @@ impl Classify for Error {
     fn fields(&self) -> Vec<FieldError> {
         match self {
             Self::Page(error) => error.fields(),
-            Self::NotFound | Self::Database(_) => Vec::new(),
+            Self::Key(error) => error.fields(),
+            Self::NotFound | Self::Refused(_) | Self::UnknownCheck | Self::Database(_) => {
+                Vec::new()
+            }
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Page(error) => error.retry_after(),
-            Self::NotFound | Self::Database(_) => None,
+            Self::Key(error) => error.retry_after(),
+            Self::NotFound | Self::Refused(_) | Self::UnknownCheck | Self::Database(_) => None,
         }
     }
 }

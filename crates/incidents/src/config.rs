@@ -1,8 +1,12 @@
 //! Everything an operator may set, read once at start.
 
-use clap::Parser;
-use kit::config::{Auth, Listen, Postgres, Redis};
+use chrono::TimeDelta;
+use clap::{Args, Parser};
+use kit::config::{Auth, Listen, Postgres, Redis, duration};
 use secrecy::SecretString;
+
+use crate::app::Policy;
+use crate::domain::{self, Target, Thresholds};
 
 /// Incidents, from Alertmanager's alerts.
 #[derive(Clone, Debug, Parser)]
@@ -21,6 +25,60 @@ pub struct Config {
     /// The bearer token that Alertmanager brings to /v1/alerts. At least 16 characters.
     #[arg(long, env = "WEBHOOK_TOKEN", hide_env_values = true, value_parser = long_enough)]
     pub webhook_token: SecretString,
+    #[command(flatten)]
+    pub severities: Severities,
+    #[command(flatten)]
+    pub targets: Targets,
+}
+
+/// From which numbers on an alert is how severe.
+#[derive(Args, Clone, Debug)]
+pub struct Severities {
+    /// Shares of requests that fail, from 0 to 1, that make P0, P1 and P2.
+    #[arg(long, env = "SEVERITY_ERROR_RATE", default_value = "0.5,0.2,0.05", value_parser = falling::<3>)]
+    pub severity_error_rate: [f64; 3],
+    /// The availability, from 0 to 1, below which it is P0.
+    #[arg(long, env = "SEVERITY_AVAILABILITY", default_value = "0.95")]
+    pub severity_availability: f64,
+    /// Response times in seconds that make P1 and P2.
+    #[arg(long, env = "SEVERITY_RESPONSE_TIME", default_value = "5,3", value_parser = falling::<2>)]
+    pub severity_response_time: [f64; 2],
+    /// Affected users that make P0, P1 and P2.
+    #[arg(long, env = "SEVERITY_AFFECTED_USERS", default_value = "1000,100,10", value_parser = falling::<3>)]
+    pub severity_affected_users: [f64; 3],
+}
+
+/// How soon somebody must respond, and it must be over.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Targets {
+    /// Of P0: response/resolution.
+    #[arg(long, env = "TARGET_P0", default_value = "15m/2h", value_parser = target)]
+    pub target_p0: Target,
+    /// Of P1.
+    #[arg(long, env = "TARGET_P1", default_value = "1h/4h", value_parser = target)]
+    pub target_p1: Target,
+    /// Of P2.
+    #[arg(long, env = "TARGET_P2", default_value = "4h/24h", value_parser = target)]
+    pub target_p2: Target,
+    /// Of P3.
+    #[arg(long, env = "TARGET_P3", default_value = "24h/72h", value_parser = target)]
+    pub target_p3: Target,
+}
+
+impl Config {
+    pub fn policy(&self) -> Policy {
+        let Severities {
+            severity_error_rate: error_rate,
+            severity_availability: availability,
+            severity_response_time: response_time,
+            severity_affected_users: affected_users,
+        } = self.severities;
+        let Targets { target_p0, target_p1, target_p2, target_p3 } = self.targets;
+        Policy {
+            thresholds: Thresholds { error_rate, availability, response_time, affected_users },
+            targets: domain::Targets([target_p0, target_p1, target_p2, target_p3]),
+        }
+    }
 }
 
 impl kit::run::Config for Config {
@@ -34,4 +92,60 @@ fn long_enough(token: &str) -> Result<SecretString, &'static str> {
         return Err("needs at least 16 characters");
     }
     Ok(SecretString::from(token))
+}
+
+/// Numbers from the worst on: each one milder than the one before.
+fn falling<const N: usize>(text: &str) -> Result<[f64; N], String> {
+    let numbers: Option<Vec<f64>> = text.split(',').map(|n| n.trim().parse().ok()).collect();
+    let numbers = numbers.and_then(|numbers| <[f64; N]>::try_from(numbers).ok());
+    numbers
+        .filter(|numbers| numbers.iter().all(|n| n.is_finite()))
+        .filter(|numbers| numbers.windows(2).all(|pair| pair[0] > pair[1]))
+        .ok_or_else(|| format!("expected {N} numbers, each less than the one before"))
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    let (response, resolution) = text.split_once('/').ok_or("expected response/resolution")?;
+    let span = |text| {
+        let span = TimeDelta::from_std(duration(text)?).map_err(|error| error.to_string())?;
+        if span > TimeDelta::days(365) { Err("at most a year".to_owned()) } else { Ok(span) }
+    };
+    Ok(Target { response: span(response)?, resolution: span(resolution)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tests_run_with_is_what_help_says() {
+        #[derive(Parser)]
+        struct Defaults {
+            #[command(flatten)]
+            severities: Severities,
+            #[command(flatten)]
+            targets: Targets,
+        }
+        let read = Defaults::parse_from([""]);
+        let standard = Thresholds::default();
+        assert_eq!(read.severities.severity_error_rate, standard.error_rate);
+        assert_eq!(read.severities.severity_availability, standard.availability);
+        assert_eq!(read.severities.severity_response_time, standard.response_time);
+        assert_eq!(read.severities.severity_affected_users, standard.affected_users);
+        let Targets { target_p0, target_p1, target_p2, target_p3 } = read.targets;
+        assert_eq!(
+            domain::Targets([target_p0, target_p1, target_p2, target_p3]),
+            domain::Targets::default()
+        );
+    }
+
+    #[test]
+    fn a_threshold_that_makes_no_sense_is_refused() {
+        for wrong in ["0.5,0.2", "0.2,0.5,0.05", "a,b,c", "NaN,0.2,0.1", ""] {
+            assert!(falling::<3>(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["15m", "15m/2d", "/", "15m/999999h"] {
+            assert!(target(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,14 +1,21 @@
 //! What an alert means, as plain functions over plain values.
 
+mod checklist;
+mod classify;
+mod lifecycle;
 mod severity;
 mod text;
 
-pub use severity::{Classification, Severity};
+pub use checklist::{Check, checklist};
+pub use classify::{Classification, Thresholds};
+pub use lifecycle::{Number, Refused, Status, Target, Targets};
+pub use severity::Severity;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use ring::digest::{SHA256, digest};
+use thiserror::Error;
 use uuid::Uuid;
 
 /// Labels or annotations: names and values, fit to be stored.
@@ -17,11 +24,50 @@ pub type Texts = BTreeMap<String, String>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IncidentId(pub Uuid);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    Open,
-    Resolved,
+/// Text that a person wrote: 1 to 4,000 characters, several lines, no U+0000.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prose(String);
+
+/// One line that a person wrote, such as a name: 1 to 100 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line(String);
+
+/// A text is empty, too long, or holds what cannot be stored.
+#[derive(Debug, Error)]
+#[error("is 1 to {0} characters, without control characters")]
+pub struct Unwritten(usize);
+
+impl Prose {
+    const MAX: usize = 4_000;
+
+    pub fn new(text: &str) -> Result<Self, Unwritten> {
+        let text = text.trim().replace("\r\n", "\n");
+        let odd = |c: char| c.is_control() && c != '\n' && c != '\t';
+        if text.is_empty() || text.chars().count() > Self::MAX || text.contains(odd) {
+            return Err(Unwritten(Self::MAX));
+        }
+        Ok(Self(text))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Line {
+    const MAX: usize = 100;
+
+    pub fn new(text: &str) -> Result<Self, Unwritten> {
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > Self::MAX || text.contains(char::is_control) {
+            return Err(Unwritten(Self::MAX));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// One firing of one rule on one target. Fingerprint and start name it, however often it is told.
@@ -63,17 +109,17 @@ impl Alert {
         text::line(service, Self::MAX_SERVICE_CHARS).unwrap_or_else(|| "unknown".to_owned())
     }
 
-    pub fn classify(&self) -> Classification {
-        Classification::of(self.labels.get("severity").map(String::as_str))
-    }
-}
-
-impl Status {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Resolved => "resolved",
-        }
+    /// What alerts of one cause have in common: what their author put into the label `cause`, else
+    /// the rule and the service. An alert without a rule's name is a cause of its own.
+    pub fn cause(&self) -> String {
+        let label = |name: &str| self.labels.get(name).filter(|text| !text.trim().is_empty());
+        let cause = match (label("cause"), label("alertname")) {
+            (Some(cause), _) => format!("cause {cause:?}"),
+            (None, Some(rule)) => format!("rule {rule:?} {:?}", self.service()),
+            (None, None) => format!("alert {:?}", self.fingerprint),
+        };
+        let hash = digest(&SHA256, cause.as_bytes());
+        hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -111,6 +157,18 @@ mod tests {
         assert_eq!(alert(&[("service", "points"), ("job", "p")], &[]).service(), "points");
         assert_eq!(alert(&[("job", "p")], &[]).service(), "p");
         assert_eq!(alert(&[], &[]).service(), "unknown");
+    }
+
+    #[test]
+    fn alerts_of_one_rule_and_service_have_one_cause_unless_somebody_says_otherwise() {
+        let cause = |labels: &[(&str, &str)]| alert(labels, &[]).cause();
+        let rule = cause(&[("alertname", "Slow"), ("service", "points"), ("pod", "1")]);
+        assert_eq!(rule, cause(&[("alertname", "Slow"), ("service", "points"), ("pod", "2")]));
+        assert_ne!(rule, cause(&[("alertname", "Slow"), ("service", "auth")]));
+        assert_ne!(rule, cause(&[("alertname", "Slow\" \"points"), ("service", "")]));
+        let said = [("cause", "disk"), ("alertname", "A")];
+        assert_eq!(cause(&said), cause(&[("cause", "disk"), ("alertname", "B")]));
+        assert_eq!(rule.len(), 64);
     }
 
     proptest! {

@@ -9,8 +9,7 @@ use proto::incidents::v1::{Incident as IncidentMessage, ListOpenRequest, ListOpe
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::app::{Filter, Incident, Incidents};
-use crate::domain;
+use crate::app::{Filter, Incident, Incidents, Stage};
 
 /// Every service may ask what is broken.
 const ALLOW: Allowlist = &[("/incidents.v1.Incidents/ListOpen", &["auth", "booking", "points"])];
@@ -31,8 +30,8 @@ impl Rpc for Server {
             0 => None,
             limit => Some(limit.into()),
         };
-        let open = Some(domain::Status::Open);
-        let page = self.0.list(Filter { status: open, limit, ..Filter::default() }).await;
+        let stage = Some(Stage::Open);
+        let page = self.0.list(Filter { stage, limit, ..Filter::default() }).await;
         let incidents = page.map_err(ApiError::from)?.items.into_iter().map(Into::into).collect();
         Ok(Response::new(ListOpenResponse { incidents }))
     }
@@ -44,7 +43,9 @@ impl From<Incident> for IncidentMessage {
             incident_id: incident.incident_id.to_string(),
             title: incident.title,
             severity: incident.severity,
-            status: incident.status,
+            status: if incident.resolved_at.is_some() { "resolved" } else { "open" }.to_owned(),
+            number: incident.number,
+            phase: incident.status,
             service: incident.service,
             started_at: incident.started_at.to_rfc3339_opts(SecondsFormat::Millis, true),
         }

@@ -1,5 +1,6 @@
 //! The public API, as JSON over HTTP, and the webhook that Alertmanager calls.
 
+mod actions;
 mod webhook;
 
 pub use webhook::Credential;
@@ -15,8 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::app::{Filter, IncidentDetail, Incidents, Page};
-use crate::domain::{Severity, Status};
+use crate::app::{Filter, IncidentDetail, Incidents, Page, Stage};
+use crate::domain::Severity;
 
 /// The largest delivery taken. Alertmanager sends a group whole.
 const MAX_DELIVERY: BodyLimit = BodyLimit(1024 * 1024);
@@ -26,7 +27,7 @@ const MAX_DELIVERY: BodyLimit = BodyLimit(1024 * 1024);
 struct Api;
 
 #[derive(Clone, FromRef)]
-struct App {
+pub(crate) struct App {
     incidents: Incidents,
     webhook: Credential,
 }
@@ -37,6 +38,7 @@ pub fn router(incidents: Incidents, webhook: Credential, verifier: Verifier) -> 
     let (routes, api) = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(list))
         .routes(routes!(show))
+        .merge(actions::routes())
         .merge(alerts)
         .with_state(App { incidents, webhook })
         .split_for_parts();
@@ -47,12 +49,17 @@ pub fn router(incidents: Incidents, webhook: Credential, verifier: Verifier) -> 
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
-    /// Only incidents with this status: open or resolved.
+    /// Only incidents with this status: open for every one that still burns, or investigating,
+    /// identified, monitoring, resolved, postmortem_done.
     #[param(value_type = Option<String>, example = "open")]
-    status: Option<Status>,
+    status: Option<Stage>,
     /// Only incidents of this severity: P0, P1, P2 or P3.
     #[param(value_type = Option<String>, example = "P0")]
     severity: Option<Severity>,
+    /// Only incidents that affect this service.
+    service: Option<String>,
+    /// Only incidents that somebody has, or nobody has, responded to.
+    acknowledged: Option<bool>,
     /// 1 to 100; 20 when absent.
     limit: Option<i64>,
     /// `next_cursor` of the page before.
@@ -67,8 +74,9 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page>, ApiError> {
     caller.require(&[Role::Operator])?;
-    let ListQuery { status, severity, limit, cursor } = query;
-    Ok(Json(incidents.list(Filter { status, severity, limit, cursor }).await?))
+    let ListQuery { status: stage, severity, service, acknowledged, limit, cursor } = query;
+    let filter = Filter { stage, severity, service, acknowledged, limit, cursor };
+    Ok(Json(incidents.list(filter).await?))
 }
 
 /// An incident with its alerts. For operators.

@@ -6,12 +6,15 @@
 //! * [`app`] runs the command in one transaction.
 //! * [`domain`] decides. It knows no clock, no database and no network.
 //! * [`store`] is the SQL.
+//!
+//! [`jobs`] runs what nobody asked for.
 
 pub mod app;
 pub mod config;
 pub mod domain;
 pub mod grpc;
 pub mod http;
+pub mod jobs;
 mod metrics;
 mod store;
 

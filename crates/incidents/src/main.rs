@@ -5,7 +5,7 @@ use incidents::config::Config;
 use incidents::http::Credential;
 use kit::caller::Verifier;
 use kit::serve::{Servers, serve};
-use kit::{Clock, health::Health, jobs, postgres, redis::Redis};
+use kit::{Clock, health::Health, postgres, redis::Redis};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
@@ -19,8 +19,8 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "incidents", &incidents::MIGRATOR).await?;
     let redis = Redis::new(&config.redis, "incidents")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
-    tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
-    let app = Incidents::new(db.clone(), Clock::system());
+    let app = Incidents::new(db.clone(), Clock::system(), config.policy());
+    incidents::jobs::start(&app, &db, &stop);
     let webhook = Credential::new(&config.webhook_token);
     let http = incidents::http::router(app.clone(), webhook, verifier.clone());
     let grpc = incidents::grpc::routes(app, verifier);

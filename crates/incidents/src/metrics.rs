@@ -17,12 +17,30 @@ static ALERTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
+static BREACHED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "incidents_target_breached_total",
+        "Incidents that nobody responded to, or ended, in time.",
+        &["target"],
+    )
+});
+
 /// At start: every label set at 0, because `rate()` misses a first 1.
 pub(crate) fn declare() {
     for severity in Severity::ALL {
         OPENED.with_label_values(&[severity.as_str()]);
     }
     received(&Outcome::default(), &[]);
+    for target in ["response", "resolution"] {
+        BREACHED.with_label_values(&[target]);
+    }
+}
+
+/// Counts what was not done in time: true for a response.
+pub(crate) fn breached(breaches: &[(uuid::Uuid, bool)]) {
+    for (_, response) in breaches {
+        BREACHED.with_label_values(&[if *response { "response" } else { "resolution" }]).inc();
+    }
 }
 
 /// Counts a delivery that was committed.
@@ -32,6 +50,7 @@ pub(crate) fn received(outcome: &Outcome, opened: &[Severity]) {
     }
     for (result, alerts) in [
         ("opened", outcome.opened),
+        ("joined", outcome.joined),
         ("resolved", outcome.resolved),
         ("duplicate", outcome.duplicate),
         ("unknown", outcome.unknown),

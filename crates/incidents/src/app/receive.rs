@@ -1,11 +1,18 @@
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
 use kit::{command, postgres};
 use serde::Serialize;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{Error, Incidents};
-use crate::domain::{Alert, IncidentId};
+use crate::domain::{Alert, Classification, IncidentId, Number, Severity};
 use crate::metrics;
-use crate::store::{self, Opening};
+use crate::store::alerts::{self, Opening};
+use crate::store::incidents::{self, Locked, New};
+use crate::store::story::{self, Happened};
 
 /// What Alertmanager sent in one call.
 #[derive(Clone, Debug)]
@@ -20,8 +27,10 @@ pub struct Delivery {
 /// What became of a delivery's alerts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Outcome {
-    /// New alerts; each opened an incident.
+    /// New alerts that opened an incident.
     pub opened: u64,
+    /// New alerts whose cause had an incident already.
+    pub joined: u64,
     /// Alerts that ended now.
     pub resolved: u64,
     /// Alerts that were told before.
@@ -29,6 +38,9 @@ pub struct Outcome {
     /// Alerts that ended without ever having fired here.
     pub unknown: u64,
 }
+
+/// New alerts of one cause, with what each was classified as.
+type Group<'a> = Vec<(&'a Opening, Classification)>;
 
 impl Incidents {
     /// Keeps the delivery and what it means, all or nothing. Once this succeeds Alertmanager may
@@ -49,20 +61,26 @@ impl Incidents {
                 .collect();
 
             let mut tx = postgres::begin(&incidents.db).await?;
-            store::keep(&mut tx, incidents.clock.id(), now, &delivery.payload).await?;
-            let opened = store::open(&mut tx, &openings, delivery.incomplete, now).await?;
-            let (known, resolved) = store::resolve(&mut tx, &ended).await?;
+            alerts::keep(&mut tx, incidents.clock.id(), now, &delivery.payload).await?;
+            let new: HashSet<_> = alerts::insert(&mut tx, &openings).await?.into_iter().collect();
+            let fresh = openings.iter().filter(|opening| new.contains(&opening.incident.0));
+            let opened =
+                incidents.group(&mut tx, fresh.collect(), delivery.incomplete, now).await?;
+            let gone = alerts::end(&mut tx, &ended).await?;
+            incidents.settle(&mut tx, &gone.incidents, now).await?;
             postgres::commit(tx).await?;
 
             let outcome = Outcome {
                 opened: count(opened.len()),
-                resolved,
-                duplicate: count(openings.len() - opened.len()) + known - resolved,
-                unknown: count(ended.len()) - known,
+                joined: count(new.len() - opened.len()),
+                resolved: gone.now,
+                duplicate: count(openings.len() - new.len()) + gone.known - gone.now,
+                unknown: count(ended.len()) - gone.known,
             };
             metrics::received(&outcome, &opened);
             tracing::info!(
                 opened = outcome.opened,
+                joined = outcome.joined,
                 resolved = outcome.resolved,
                 duplicate = outcome.duplicate,
                 unknown = outcome.unknown,
@@ -72,6 +90,152 @@ impl Incidents {
         })
         .await
     }
+
+    /// Puts new alerts into the incident of their cause, and opens one where none burns. Returns the
+    /// severities of those that were opened.
+    async fn group(
+        &self,
+        tx: &mut PgConnection,
+        fresh: Vec<&Opening>,
+        incomplete: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Severity>, Error> {
+        if fresh.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut groups: BTreeMap<String, Group<'_>> = BTreeMap::new();
+        for opening in fresh {
+            let Alert { labels, annotations, .. } = &opening.alert;
+            let class = self.policy.thresholds.classify(labels, annotations);
+            groups.entry(opening.alert.cause()).or_default().push((opening, class));
+        }
+        let year = Number::year(now);
+        let mut last = incidents::last_number(tx, year).await?;
+        let causes: Vec<_> = groups.keys().cloned().collect();
+        let burning = incidents::lock_burning(tx, &causes).await?;
+        let mut burning: HashMap<_, _> =
+            burning.into_iter().map(|locked| (locked.cause.clone(), locked)).collect();
+
+        let (mut opened, mut moves, mut story, mut services) = (vec![], vec![], vec![], vec![]);
+        for (cause, group) in groups {
+            let joins = burning.remove(&cause);
+            let id = match &joins {
+                Some(locked) => {
+                    self.join(tx, locked, &group, now, &mut story).await?;
+                    locked.id
+                }
+                None => {
+                    last += 1;
+                    let number = Number { year, nth: last };
+                    let new = self.opening(number, cause, &group, incomplete, now);
+                    story.push(self.happened(new.id, now, "opened", opening_words(&new)));
+                    opened.push(new);
+                    group[0].0.incident.0
+                }
+            };
+            services.extend(group.iter().map(|(opening, _)| (id, opening.alert.service())));
+            let elsewhere = group.iter().filter(|(opening, _)| opening.incident.0 != id);
+            moves.extend(elsewhere.map(|(opening, _)| (opening.incident.0, id)));
+        }
+        incidents::open(tx, &opened).await?;
+        alerts::regroup(tx, &moves).await?;
+        services.sort();
+        services.dedup();
+        story::affect(tx, &services).await?;
+        story::tell(tx, &story, now).await?;
+        Ok(opened.iter().map(|new| new.severity).collect())
+    }
+
+    fn opening(
+        &self,
+        number: Number,
+        cause: String,
+        group: &Group<'_>,
+        incomplete: bool,
+        now: DateTime<Utc>,
+    ) -> New {
+        let first = &group[0].0;
+        let class = worst(group);
+        New {
+            id: first.incident.0,
+            number,
+            cause,
+            title: first.alert.title(),
+            service: first.alert.service(),
+            severity: class.severity,
+            uncertain: group.iter().any(|(_, class)| class.uncertain),
+            rule: class.rule.clone(),
+            incomplete,
+            started_at: group.iter().map(|(o, _)| o.alert.starts_at).min().unwrap_or(now),
+            opened_at: now,
+            target: self.policy.targets.of(class.severity),
+        }
+    }
+
+    /// An incident gets worse by an alert that joins, unless a person has classified it; never milder.
+    async fn join(
+        &self,
+        tx: &mut PgConnection,
+        locked: &Locked,
+        group: &Group<'_>,
+        now: DateTime<Utc>,
+        story: &mut Vec<Happened>,
+    ) -> Result<(), Error> {
+        let text = match group.as_slice() {
+            [(only, _)] => format!("Another alert joined: {}", only.alert.title()),
+            more => format!("{} more alerts joined", more.len()),
+        };
+        story.push(self.happened(locked.id, now, "alert_joined", text));
+        let class = worst(group);
+        if locked.by_hand || class.severity >= locked.severity {
+            return Ok(());
+        }
+        let Classification { severity, rule, .. } = class;
+        let target = self.policy.targets.of(*severity);
+        incidents::classify(tx, locked, *severity, rule, false, target).await?;
+        let change = (locked.severity, *severity);
+        story::classified(tx, self.clock.id(), locked.id, change, rule, None, now).await?;
+        let text = format!("{} became {}: {rule}", locked.severity.as_str(), severity.as_str());
+        story.push(self.happened(locked.id, now, "severity", text));
+        Ok(())
+    }
+
+    /// Resolves incidents in which nothing fires any more.
+    pub(super) async fn settle(
+        &self,
+        tx: &mut PgConnection,
+        ids: &[Uuid],
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let quiet = incidents::resolve_quiet(tx, ids).await?;
+        let text = "Every alert has ended: resolved";
+        let story: Vec<_> = quiet
+            .iter()
+            .map(|(id, at)| self.happened(*id, *at, "resolved", text.to_owned()))
+            .collect();
+        story::tell(tx, &story, now).await?;
+        Ok(())
+    }
+
+    /// Something that the system itself did.
+    pub(super) fn happened(
+        &self,
+        incident: Uuid,
+        at: DateTime<Utc>,
+        kind: &'static str,
+        text: String,
+    ) -> Happened {
+        Happened { id: self.clock.id(), incident, at, kind, actor: None, text }
+    }
+}
+
+/// The classification that decides for a group, which is never empty.
+fn worst<'a>(group: &'a Group<'_>) -> &'a Classification {
+    group.iter().map(|(_, class)| class).min_by_key(|c| c.severity).unwrap_or(&group[0].1)
+}
+
+fn opening_words(new: &New) -> String {
+    format!("Opened as {}, because of {}: {}", new.severity.as_str(), new.rule, new.title)
 }
 
 fn count(length: usize) -> u64 {

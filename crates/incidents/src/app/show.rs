@@ -2,18 +2,84 @@ use chrono::{DateTime, Utc};
 use kit::postgres;
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Error, Incident, Incidents};
-use crate::store;
+use crate::domain::{Check, Severity, checklist};
+use crate::store::{alerts, incidents, story};
 
 /// An incident with the alerts it was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct IncidentDetail {
     #[serde(flatten)]
     pub incident: Incident,
+    /// Every affected service.
+    pub services: Vec<String>,
+    pub roles: Vec<Holder>,
+    pub checklist: Vec<CheckView>,
+    pub timeline: Vec<Event>,
+    /// Every change of severity, oldest first.
+    pub severities: Vec<SeverityChange>,
+    pub links: Vec<Linked>,
     pub alerts: Vec<AlertView>,
+}
+
+/// Who has a role in the response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Holder {
+    /// commander, technical_lead or communications_lead.
+    pub role: String,
+    pub holder: String,
+}
+
+/// Something to do, and whether it is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CheckView {
+    pub item: &'static str,
+    pub phase: &'static str,
+    pub text: &'static str,
+    pub done_at: Option<DateTime<Utc>>,
+    pub done_by: Option<Uuid>,
+}
+
+/// An item of the checklist that is done.
+pub(crate) struct Tick {
+    pub(crate) item: String,
+    pub(crate) done_at: DateTime<Utc>,
+    pub(crate) done_by: Uuid,
+}
+
+/// One entry of the timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Event {
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// When it was written down.
+    pub recorded_at: DateTime<Utc>,
+    pub kind: String,
+    /// Absent: the system itself.
+    pub actor: Option<Uuid>,
+    pub text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SeverityChange {
+    pub changed_at: DateTime<Utc>,
+    pub was: String,
+    pub severity: String,
+    /// Absent: an alert.
+    pub actor: Option<Uuid>,
+    pub reason: String,
+}
+
+/// A related incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Linked {
+    pub incident_id: Uuid,
+    pub number: String,
+    pub title: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -32,8 +98,29 @@ pub struct AlertView {
 impl Incidents {
     pub async fn show(&self, id: Uuid) -> Result<IncidentDetail, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        let incident = store::find(&mut conn, id).await?.ok_or(Error::NotFound)?;
-        let alerts = store::alerts(&mut conn, id).await?;
-        Ok(IncidentDetail { incident, alerts })
+        detail(&mut conn, id).await
     }
+}
+
+/// Everything about an incident, as this connection sees it.
+pub(super) async fn detail(conn: &mut PgConnection, id: Uuid) -> Result<IncidentDetail, Error> {
+    let incident = incidents::find(conn, id).await?.ok_or(Error::NotFound)?;
+    let ticks = story::ticks(conn, id).await?;
+    let severity = incident.severity.parse().unwrap_or(Severity::P0); // a CHECK knows them all
+    let view = |check: &Check| {
+        let tick = ticks.iter().find(|tick| tick.item == check.item);
+        let Check { item, phase, text } = *check;
+        let (done_at, done_by) = (tick.map(|t| t.done_at), tick.map(|t| t.done_by));
+        CheckView { item, phase, text, done_at, done_by }
+    };
+    Ok(IncidentDetail {
+        incident,
+        services: story::services(conn, id).await?,
+        roles: story::holders(conn, id).await?,
+        checklist: checklist(severity).iter().map(view).collect(),
+        timeline: story::timeline(conn, id).await?,
+        severities: story::severities(conn, id).await?,
+        links: story::links(conn, id).await?,
+        alerts: alerts::of_incident(conn, id).await?,
+    })
 }

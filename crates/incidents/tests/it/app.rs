@@ -1,4 +1,4 @@
-use incidents::app::Incidents;
+use incidents::app::{Incidents, Policy};
 use incidents::http::Credential;
 use kit::Clock;
 use kit::caller::Role;
@@ -31,7 +31,7 @@ impl TestApp {
     /// The service on a pool of its own.
     pub fn on(pool: PgPool, db: PgPool) -> Self {
         let issuer = Issuer::new();
-        let incidents = Incidents::new(pool, Clock::system());
+        let incidents = Incidents::new(pool, Clock::system(), Policy::default());
         let webhook = Credential::new(&TOKEN.into());
         let routes = incidents::grpc::routes(incidents.clone(), issuer.verifier());
         let api = Api::new(incidents::http::router(incidents, webhook, issuer.verifier()));
@@ -55,6 +55,24 @@ impl TestApp {
     pub async fn get(&self, path: &str) -> Reply {
         let operator = self.issuer.with_roles(Clock::system().id(), &[Role::Operator]);
         self.api.get(path).bearer(&operator).send().await
+    }
+
+    /// Does something to an incident, as an operator.
+    pub async fn act(&self, id: &str, what: &str, body: Value) -> Reply {
+        let operator = self.issuer.with_roles(Clock::system().id(), &[Role::Operator]);
+        let key = Clock::system().id().to_string();
+        let call = self.api.post(&format!("/v1/incidents/{id}/{what}")).bearer(&operator);
+        call.key(&key).json(body).send().await
+    }
+
+    /// Opens an incident by this alert, and returns its id.
+    pub async fn open(&self, alert: &Value) -> String {
+        self.deliver(std::slice::from_ref(alert)).await.expect(200);
+        self.incidents().await[0]["incident_id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn incident(&self, id: &str) -> Value {
+        self.get(&format!("/v1/incidents/{id}")).await.expect(200).json()
     }
 
     pub async fn list_open(&self, service: &str, limit: i32) -> Result<ListOpenResponse, Status> {
@@ -90,11 +108,14 @@ pub fn payload(alerts: &[Value]) -> Value {
     })
 }
 
-/// An alert that fires, on a service of its own.
+/// An alert that fires, with a cause of its own.
 pub fn firing(fingerprint: &str) -> Value {
     json!({
         "status": "firing",
-        "labels": { "alertname": "HighErrorRate", "service": "points", "severity": "critical" },
+        "labels": {
+            "alertname": "HighErrorRate", "service": "points", "severity": "critical",
+            "cause": fingerprint,
+        },
         "annotations": { "summary": format!("{fingerprint} fails") },
         "startsAt": "2030-01-01T00:00:00.123456789Z",
         "endsAt": "0001-01-01T00:00:00Z",

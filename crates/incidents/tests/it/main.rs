@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod app;
+mod grouping;
 mod hostile;
+mod lifecycle;
 mod listing;
 mod trouble;
 mod webhook;

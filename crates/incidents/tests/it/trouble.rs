@@ -50,9 +50,12 @@ async fn the_role_can_take_nothing_back(db: PgPool) {
         "DELETE FROM alert_delivery",
         "UPDATE alert_delivery SET payload = ''",
         "DELETE FROM alert",
-        "UPDATE alert SET incident_id = gen_random_uuid()",
+        "UPDATE alert SET labels = '{}'",
         "DELETE FROM incident",
-        "UPDATE incident SET severity = 'P3'",
+        "UPDATE incident SET number = 'INC-2026-0001'",
+        "DELETE FROM incident_event",
+        "UPDATE incident_event SET text = 'nothing happened'",
+        "DELETE FROM incident_severity",
     ] {
         let error = sqlx::query(statement).execute(&role).await.expect_err(statement);
         let code = error.as_database_error().unwrap().code().unwrap().into_owned();

@@ -12,7 +12,10 @@ async fn an_alert_opens_an_incident(db: PgPool) {
     let app = TestApp::new(db);
 
     let outcome = app.deliver(&[firing("a")]).await.expect(200).json();
-    assert_eq!(outcome, json!({ "opened": 1, "resolved": 0, "duplicate": 0, "unknown": 0 }));
+    assert_eq!(
+        outcome,
+        json!({ "opened": 1, "joined": 0, "resolved": 0, "duplicate": 0, "unknown": 0 })
+    );
 
     let incidents = app.incidents().await;
     let incident = &incidents[0];
@@ -22,7 +25,7 @@ async fn an_alert_opens_an_incident(db: PgPool) {
         ("service", json!("points")),
         ("severity", json!("P0")),
         ("classification_uncertain", json!(false)),
-        ("status", json!("open")),
+        ("status", json!("investigating")),
         ("incomplete", json!(false)),
         ("started_at", json!("2030-01-01T00:00:00.123456Z")),
         ("resolved_at", Value::Null),
@@ -123,9 +126,15 @@ async fn an_incident_is_over_when_its_alert_is(db: PgPool) {
     app.deliver(&[firing("a"), firing("b")]).await.expect(200);
 
     let outcome = app.deliver(&[resolved(&firing("a"))]).await.expect(200).json();
-    assert_eq!(outcome, json!({ "opened": 0, "resolved": 1, "duplicate": 0, "unknown": 0 }));
+    assert_eq!(
+        outcome,
+        json!({ "opened": 0, "joined": 0, "resolved": 1, "duplicate": 0, "unknown": 0 })
+    );
     let again = app.deliver(&[resolved(&firing("a"))]).await.expect(200).json();
-    assert_eq!(again, json!({ "opened": 0, "resolved": 0, "duplicate": 1, "unknown": 0 }));
+    assert_eq!(
+        again,
+        json!({ "opened": 0, "joined": 0, "resolved": 0, "duplicate": 1, "unknown": 0 })
+    );
     // Too late: it has ended.
     app.deliver(&[firing("a")]).await.expect(200);
 
@@ -133,7 +142,7 @@ async fn an_incident_is_over_when_its_alert_is(db: PgPool) {
     let status = |title: &str| incidents.iter().find(|i| i["title"] == title).unwrap().clone();
     assert_eq!(status("a fails")["status"], "resolved");
     assert_eq!(status("a fails")["resolved_at"], "2030-01-01T00:10:00Z");
-    assert_eq!(status("b fails")["status"], "open");
+    assert_eq!(status("b fails")["status"], "investigating");
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
@@ -147,7 +156,7 @@ async fn firing_again_after_it_was_over_is_another_incident(db: PgPool) {
 
     assert_eq!(outcome["opened"], 1);
     let status: Vec<_> = app.incidents().await.iter().map(|i| i["status"].clone()).collect();
-    assert_eq!(status, ["open", "resolved"]);
+    assert_eq!(status, ["investigating", "resolved"]);
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
@@ -155,7 +164,10 @@ async fn the_end_of_what_never_fired_is_ignored_and_counted(db: PgPool) {
     let app = TestApp::new(db);
     let before = ignored();
     let outcome = app.deliver(&[resolved(&firing("a"))]).await.expect(200).json();
-    assert_eq!(outcome, json!({ "opened": 0, "resolved": 0, "duplicate": 0, "unknown": 1 }));
+    assert_eq!(
+        outcome,
+        json!({ "opened": 0, "joined": 0, "resolved": 0, "duplicate": 0, "unknown": 1 })
+    );
     assert!(app.incidents().await.is_empty());
     assert_eq!(ignored(), before + 1);
 }

@@ -1,0 +1,180 @@
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use utoipa::ToSchema;
+
+use super::Severity;
+
+/// Where an incident stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Investigating,
+    Identified,
+    Monitoring,
+    Resolved,
+    PostmortemDone,
+}
+
+/// Why an incident cannot be changed like this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refused {
+    #[error("an incident that is {} cannot become {}", .0.as_str(), .1.as_str())]
+    Move(Status, Status),
+    #[error("this incident is over")]
+    Over,
+    #[error("this needs two different incidents")]
+    Itself,
+}
+
+impl Status {
+    pub const ALL: [Self; 5] = [
+        Self::Investigating,
+        Self::Identified,
+        Self::Monitoring,
+        Self::Resolved,
+        Self::PostmortemDone,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Investigating => "investigating",
+            Self::Identified => "identified",
+            Self::Monitoring => "monitoring",
+            Self::Resolved => "resolved",
+            Self::PostmortemDone => "postmortem_done",
+        }
+    }
+
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::PostmortemDone => "postmortem done",
+            other => other.as_str(),
+        }
+    }
+
+    pub fn is_open(self) -> bool {
+        !matches!(self, Self::Resolved | Self::PostmortemDone)
+    }
+
+    /// Steps may be skipped, and taken back while it burns: a fix that did not help. What is over
+    /// stays over; should it burn again, that is another incident.
+    pub fn become_(self, next: Self) -> Result<Self, Refused> {
+        let allowed = match self {
+            Self::Investigating | Self::Identified | Self::Monitoring => {
+                next != self && next != Self::PostmortemDone
+            }
+            Self::Resolved => next == Self::PostmortemDone,
+            Self::PostmortemDone => false,
+        };
+        if allowed { Ok(next) } else { Err(Refused::Move(self, next)) }
+    }
+
+    /// An error unless it still burns.
+    pub fn burning(self) -> Result<(), Refused> {
+        if self.is_open() { Ok(()) } else { Err(Refused::Over) }
+    }
+}
+
+/// There is no such status.
+#[derive(Debug, Error)]
+#[error("no such status")]
+pub struct UnknownStatus;
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(name: &str) -> Result<Self, UnknownStatus> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name).ok_or(UnknownStatus)
+    }
+}
+
+/// What people call an incident: the n-th of its year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number {
+    pub year: i32,
+    pub nth: i32,
+}
+
+impl Number {
+    /// The year in which an incident that opens now is counted.
+    pub fn year(now: DateTime<Utc>) -> i32 {
+        now.year()
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "INC-{:04}-{:04}", self.year, self.nth)
+    }
+}
+
+/// How soon somebody must respond, and it must be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub response: TimeDelta,
+    pub resolution: TimeDelta,
+}
+
+/// Targets from P0 to P3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Targets(pub [Target; 4]);
+
+impl Targets {
+    pub fn of(&self, severity: Severity) -> Target {
+        self.0[severity as usize]
+    }
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        let target = |response, resolution| Target {
+            response: TimeDelta::minutes(response),
+            resolution: TimeDelta::hours(resolution),
+        };
+        Self([target(15, 2), target(60, 4), target(4 * 60, 24), target(24 * 60, 72)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_goes_forward_and_back_until_it_is_over() {
+        use Status::{Identified, Investigating, Monitoring, PostmortemDone, Resolved};
+        for (from, to, allowed) in [
+            (Investigating, Identified, true),
+            (Investigating, Resolved, true),
+            (Monitoring, Investigating, true),
+            (Monitoring, Monitoring, false),
+            (Identified, PostmortemDone, false),
+            (Resolved, PostmortemDone, true),
+            (Resolved, Investigating, false),
+            (PostmortemDone, Resolved, false),
+            (PostmortemDone, PostmortemDone, false),
+        ] {
+            assert_eq!(from.become_(to).is_ok(), allowed, "{from:?} {to:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_counted_in_its_year() {
+        assert_eq!(Number { year: 2026, nth: 1 }.to_string(), "INC-2026-0001");
+        assert_eq!(Number { year: 2026, nth: 12_345 }.to_string(), "INC-2026-12345");
+    }
+
+    #[test]
+    fn a_worse_incident_is_due_sooner() {
+        let targets = Targets::default();
+        assert_eq!(targets.of(Severity::P0).response, TimeDelta::minutes(15));
+        for pair in Severity::ALL.windows(2) {
+            assert!(targets.of(pair[0]).response < targets.of(pair[1]).response);
+            assert!(targets.of(pair[0]).resolution < targets.of(pair[1]).resolution);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What runs by itself.
+
+use std::time::Duration;
+
+use kit::jobs;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::Incidents;
+
+/// How late a missed target may be noticed.
+const CLOCKS: Duration = Duration::from_secs(15);
+
+/// Starts every job, until `stop`. To be called inside a tokio runtime.
+pub fn start(incidents: &Incidents, db: &PgPool, stop: &CancellationToken) {
+    tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
+    let clocks = incidents.clone();
+    tokio::spawn(jobs::every("targets", CLOCKS, db.clone(), stop.clone(), move || {
+        let incidents = clocks.clone();
+        async move {
+            incidents.mark_breaches().await?;
+            Ok(())
+        }
+    }));
+}

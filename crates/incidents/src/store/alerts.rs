@@ -1,0 +1,131 @@
+use chrono::{DateTime, Utc};
+use kit::postgres;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::app::AlertView;
+use crate::domain::{Alert, IncidentId, Texts};
+
+/// An alert that fires, and the incident it opens unless it was told before or joins another.
+pub(crate) struct Opening {
+    pub(crate) incident: IncidentId,
+    pub(crate) alert: Alert,
+}
+
+/// What the ends of alerts came to.
+#[derive(Default)]
+pub(crate) struct Ended {
+    /// How many of the alerts had fired here.
+    pub(crate) known: u64,
+    /// How many of those ended now.
+    pub(crate) now: u64,
+    /// Their incidents.
+    pub(crate) incidents: Vec<Uuid>,
+}
+
+/// Keeps a delivery as it came. The same bytes are kept once.
+pub(crate) async fn keep(
+    conn: &mut PgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+    payload: &[u8],
+) -> sqlx::Result<()> {
+    let insert = sqlx::query!(
+        "INSERT INTO alert_delivery (delivery_id, received_at, payload) VALUES ($1, $2, $3)
+         ON CONFLICT ON CONSTRAINT alert_delivery_once DO NOTHING",
+        id,
+        now,
+        payload,
+    );
+    postgres::query("delivery_keep", insert.execute(conn)).await?;
+    Ok(())
+}
+
+/// Stores the alerts that are not known yet. Returns the incidents proposed for those.
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    openings: &[Opening],
+) -> sqlx::Result<Vec<Uuid>> {
+    let insert = sqlx::query_scalar!(
+        "INSERT INTO alert (fingerprint, starts_at, incident_id, labels, annotations)
+         SELECT n.fingerprint, n.starts_at, n.incident_id, n.labels, n.annotations
+         FROM UNNEST($1::text[], $2::timestamptz[], $3::uuid[], $4::jsonb[], $5::jsonb[])
+              AS n (fingerprint, starts_at, incident_id, labels, annotations)
+         ON CONFLICT ON CONSTRAINT alert_once DO NOTHING
+         RETURNING incident_id",
+        &openings.iter().map(|o| o.alert.fingerprint.clone()).collect::<Vec<_>>(),
+        &openings.iter().map(|o| o.alert.starts_at).collect::<Vec<_>>(),
+        &openings.iter().map(|o| o.incident.0).collect::<Vec<_>>(),
+        &openings.iter().map(|o| json(&o.alert.labels)).collect::<Vec<_>>(),
+        &openings.iter().map(|o| json(&o.alert.annotations)).collect::<Vec<_>>(),
+    );
+    postgres::query("alert_insert", insert.fetch_all(conn)).await
+}
+
+/// Gives alerts to other incidents: pairs of where they are and where they belong.
+pub(crate) async fn regroup(conn: &mut PgConnection, pairs: &[(Uuid, Uuid)]) -> sqlx::Result<()> {
+    let (from, to): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+    let update = sqlx::query!(
+        "UPDATE alert SET incident_id = n.belongs
+         FROM UNNEST($1::uuid[], $2::uuid[]) AS n (at, belongs)
+         WHERE alert.incident_id = n.at",
+        &from,
+        &to,
+    );
+    postgres::query("alert_regroup", update.execute(conn)).await?;
+    Ok(())
+}
+
+/// Ends alerts.
+pub(crate) async fn end(conn: &mut PgConnection, ended: &[Alert]) -> sqlx::Result<Ended> {
+    if ended.is_empty() {
+        return Ok(Ended::default());
+    }
+    // Locked in the order of the key, as every delivery does. An end before the start is clock skew.
+    let select = sqlx::query!(
+        r#"SELECT a.fingerprint, a.starts_at, GREATEST(s.ends_at, a.starts_at) AS "ends_at!",
+                  a.ends_at IS NULL AS "firing!", a.incident_id
+           FROM alert a
+           JOIN UNNEST($1::text[], $2::timestamptz[], $3::timestamptz[])
+                AS s (fingerprint, starts_at, ends_at) USING (fingerprint, starts_at)
+           ORDER BY a.fingerprint, a.starts_at
+           FOR NO KEY UPDATE OF a"#,
+        &ended.iter().map(|a| a.fingerprint.clone()).collect::<Vec<_>>(),
+        &ended.iter().map(|a| a.starts_at).collect::<Vec<_>>(),
+        &ended.iter().filter_map(|a| a.ends_at).collect::<Vec<_>>(),
+    );
+    let known = postgres::query("alert_lock", select.fetch_all(&mut *conn)).await?;
+    let firing: Vec<_> = known.iter().filter(|row| row.firing).collect();
+
+    let update = sqlx::query!(
+        "UPDATE alert SET ends_at = s.ends_at
+         FROM UNNEST($1::text[], $2::timestamptz[], $3::timestamptz[])
+              AS s (fingerprint, starts_at, ends_at)
+         WHERE alert.fingerprint = s.fingerprint AND alert.starts_at = s.starts_at
+           AND alert.ends_at IS NULL",
+        &firing.iter().map(|row| row.fingerprint.clone()).collect::<Vec<_>>(),
+        &firing.iter().map(|row| row.starts_at).collect::<Vec<_>>(),
+        &firing.iter().map(|row| row.ends_at).collect::<Vec<_>>(),
+    );
+    let now = postgres::query("alert_end", update.execute(conn)).await?.rows_affected();
+    let incidents = firing.iter().map(|row| row.incident_id).collect();
+    Ok(Ended { known: u64::try_from(known.len()).unwrap_or(u64::MAX), now, incidents })
+}
+
+pub(crate) async fn of_incident(
+    conn: &mut PgConnection,
+    incident: Uuid,
+) -> sqlx::Result<Vec<AlertView>> {
+    let select = sqlx::query_as!(
+        AlertView,
+        "SELECT fingerprint, starts_at, ends_at, labels, annotations
+         FROM alert WHERE incident_id = $1 ORDER BY starts_at, fingerprint",
+        incident,
+    );
+    postgres::query("alert_of_incident", select.fetch_all(conn)).await
+}
+
+fn json(texts: &Texts) -> Value {
+    texts.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect()
+}
