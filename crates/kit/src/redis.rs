@@ -125,7 +125,27 @@ impl Redis {
         key: &str,
         arguments: &[&[u8]],
     ) -> Result<T, Unavailable> {
-        let mut command = redis::cmd("EVAL");
+        self.run("EVAL", script, key, arguments).await
+    }
+
+    /// The same for a script that only reads: it may also run where this user may not write.
+    pub async fn eval_ro<T: FromRedisValue>(
+        &self,
+        script: &'static str,
+        key: &str,
+        arguments: &[&[u8]],
+    ) -> Result<T, Unavailable> {
+        self.run("EVAL_RO", script, key, arguments).await
+    }
+
+    async fn run<T: FromRedisValue>(
+        &self,
+        command: &'static str,
+        script: &'static str,
+        key: &str,
+        arguments: &[&[u8]],
+    ) -> Result<T, Unavailable> {
+        let mut command = redis::cmd(command);
         command.arg(script).arg(1).arg(self.key(key)).arg(arguments);
         self.send("eval", &command).await
     }

@@ -46,11 +46,11 @@ local oldest = string.format('%.0f', redis.call('TIME')[1] * 1000 - ARGV[2])
 for i = 3, #ARGV do
     after = redis.call('XADD', KEYS[1], 'MINID', '~', oldest, '*', 's', ARGV[i])
 end
-return {redis.call('GET', epoch), before, after}";
+return {redis.call('GETRANGE', epoch, 0, 99), before, after}";
 
 /// What came after an entry; from the start in another epoch.
 const READ: &str = "
-local epoch = redis.call('GET', KEYS[1] .. ':epoch') or ''
+local epoch = redis.call('GETRANGE', KEYS[1] .. ':epoch', 0, 99)
 local from = '(' .. ARGV[2]
 if epoch ~= ARGV[1] or ARGV[2] == '' then from = '-' end
 return {epoch, redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', ARGV[3])}";
@@ -141,7 +141,7 @@ impl Position {
     async fn read(&mut self, redis: &Redis) -> Result<Vec<Uuid>, Unavailable> {
         let count = BATCH.to_string();
         let arguments = [self.epoch.as_bytes(), self.last.as_bytes(), count.as_bytes()];
-        let (epoch, entries): (String, Entries) = redis.eval(READ, STREAM, &arguments).await?;
+        let (epoch, entries): (String, Entries) = redis.eval_ro(READ, STREAM, &arguments).await?;
         self.epoch = epoch;
         if let Some((last, _)) = entries.last() {
             self.last.clone_from(last);

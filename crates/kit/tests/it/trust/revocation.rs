@@ -143,3 +143,31 @@ async fn what_somebody_else_wrote_there_ends_nothing_and_breaks_nothing() {
     eventually(Duration::from_secs(1), || is_refused(&verifier, &ended)).await;
     verifier.member(&other.text).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_feed_needs_no_more_than_what_is_deployed_allows_and_only_auth_may_write_it() {
+    let (server, issuer) = (Server::start().await, Issuer::new());
+    let mut raw = crate::data::redis_server::raw(&server).await;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deployments/redis/users.acl");
+    let users = std::fs::read_to_string(file).unwrap();
+    for user in users.lines().filter_map(|line| line.strip_prefix("user ")) {
+        if !user.starts_with("default") {
+            let mut set = redis::cmd("ACL");
+            set.arg("SETUSER").arg(user.split(' ').collect::<Vec<_>>()).arg(">secret");
+            set.exec_async(&mut raw).await.unwrap();
+        }
+    }
+    let as_user = |user: &'static str| {
+        let url = server.url().replace("//", &format!("//{user}:secret@"));
+        Redis::new(&kit::config::Redis::new(Some(url.into())), user).unwrap()
+    };
+    let ended = token(&issuer).await;
+    let mut auth = Publisher::new(&as_user("auth"), Clock::system().id());
+    publish(&mut auth, &[ended.session]).await;
+    for service in ["points", "booking", "incidents"] {
+        let verifier = issuer.verifier().following(&as_user(service));
+        eventually(Duration::from_secs(1), || is_refused(&verifier, &ended)).await;
+        let mut impostor = Publisher::new(&as_user(service), Clock::system().id());
+        impostor.publish(&[Uuid::max()]).await.unwrap_err();
+    }
+}
