@@ -94,7 +94,7 @@ else
 fi
 
 # Kubernetes, Terraform, .github: `make check-k8s`, `make check-terraform`
-for part in ${CLOUD-k8s terraform workflows}; do deployments/check/$part.sh || failed=$((failed + 1)); done
+for part in ${CLOUD-k8s terraform workflows}; do "deployments/check/$part.sh" || failed=$((failed + 1)); done
 
 if docker compose version >/dev/null 2>&1; then
     check "compose: docker compose config" docker compose -f docker-compose.yml config --quiet
