@@ -4,21 +4,22 @@ mod interval;
 mod local;
 mod offer;
 mod slots;
+mod status;
 mod week;
-
-use std::fmt;
-use std::str::FromStr;
 
 pub use interval::{Interval, InvalidInterval, OutsideBookingWindow};
 pub use local::{
     InvalidMoment, InvalidWallTime, LocalTimeError, Moment, TimeZone, UnknownTimeZone, WallTime,
 };
-pub use offer::{Currency, InvalidCurrency, InvalidLength, InvalidNotice, Length, Notice, Service};
+pub use offer::{
+    Currency, InvalidCurrency, InvalidLength, InvalidNotice, Length, Notice, Service, TooLate,
+};
 pub use slots::{Calendar, Days, InvalidDays, WallClock};
+pub use status::{InvalidTransition, Status, UnknownStatus};
 pub use week::{InvalidClosure, InvalidWeek, Shift, Span, Week};
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -30,86 +31,33 @@ pub struct Booking {
     pub merchant_id: Uuid,
     pub staff_id: Uuid,
     pub member_id: Uuid,
+    /// What is given; absent when it was booked by its times alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_id: Option<Uuid>,
     /// UTC.
     pub starts_at: DateTime<Utc>,
     /// UTC; the first instant that is free again.
     pub ends_at: DateTime<Utc>,
+    /// For how long after the end the staff stay taken.
+    #[serde(skip)]
+    pub buffer_minutes: i32,
     pub status: Status,
+    /// When a hold ends by itself, by the database's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
     /// In the minor unit of the merchant's currency.
     pub price_minor: i64,
     pub created_at: DateTime<Utc>,
 }
 
-/// Where a booking stands. `held`, `confirmed` and `completed` hold the slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    Held,
-    Confirmed,
-    Completed,
-    Cancelled,
-    NoShow,
-}
-
-/// A booking in this state cannot go there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a {from} booking cannot become {to}")]
-pub struct InvalidTransition {
-    from: Status,
-    to: Status,
-}
-
-impl Status {
-    const ALL: [Self; 5] =
-        [Self::Held, Self::Confirmed, Self::Completed, Self::Cancelled, Self::NoShow];
-
-    /// The word for it on the wire and in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Confirmed => "confirmed",
-            Self::Completed => "completed",
-            Self::Cancelled => "cancelled",
-            Self::NoShow => "no_show",
-        }
+impl Booking {
+    /// The time it takes of the staff: the appointment and its buffer.
+    pub fn occupied(&self) -> Span {
+        Span { from: self.starts_at, to: self.ends_at + self.buffer() }
     }
 
-    /// The service was given.
-    pub fn complete(self) -> Result<Self, InvalidTransition> {
-        match self {
-            Self::Confirmed => Ok(Self::Completed),
-            Self::Held | Self::Completed | Self::Cancelled | Self::NoShow => {
-                Err(InvalidTransition { from: self, to: Self::Completed })
-            }
-        }
-    }
-
-    /// It will not take place, and its slot is free again.
-    pub fn cancel(self) -> Result<Self, InvalidTransition> {
-        match self {
-            Self::Held | Self::Confirmed => Ok(Self::Cancelled),
-            Self::Completed | Self::Cancelled | Self::NoShow => {
-                Err(InvalidTransition { from: self, to: Self::Cancelled })
-            }
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("unknown booking status")]
-pub struct UnknownStatus;
-
-impl FromStr for Status {
-    type Err = UnknownStatus;
-
-    fn from_str(word: &str) -> Result<Self, UnknownStatus> {
-        Self::ALL.into_iter().find(|status| status.as_str() == word).ok_or(UnknownStatus)
+    pub fn buffer(&self) -> TimeDelta {
+        TimeDelta::minutes(self.buffer_minutes.into())
     }
 }
 
@@ -164,29 +112,6 @@ impl Name {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_confirmed_booking_is_completed() {
-        let completable: Vec<_> =
-            Status::ALL.into_iter().filter(|status| status.complete().is_ok()).collect();
-        assert_eq!(completable, [Status::Confirmed]);
-    }
-
-    #[test]
-    fn what_is_over_is_not_cancelled() {
-        let cancellable: Vec<_> =
-            Status::ALL.into_iter().filter(|status| status.cancel().is_ok()).collect();
-        assert_eq!(cancellable, [Status::Held, Status::Confirmed]);
-    }
-
-    #[test]
-    fn every_status_reads_back_from_its_word() {
-        for status in Status::ALL {
-            assert_eq!(status.as_str().parse(), Ok(status));
-            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
-        }
-        assert_eq!("CONFIRMED".parse::<Status>(), Err(UnknownStatus));
-    }
 
     #[test]
     fn a_name_is_short_and_printable() {

@@ -33,7 +33,11 @@ pub fn router(bookings: Bookings, verifier: Verifier) -> Router {
         .routes(routes!(slots::slots))
         .routes(routes!(bookings::book, bookings::list))
         .routes(routes!(bookings::get))
+        .routes(routes!(bookings::hold))
+        .routes(routes!(bookings::confirm))
+        .routes(routes!(bookings::reschedule))
         .routes(routes!(bookings::cancel))
+        .routes(routes!(bookings::no_show))
         .routes(routes!(bookings::complete))
         .with_state(bookings)
         .split_for_parts();

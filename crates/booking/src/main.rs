@@ -5,7 +5,7 @@ use booking::config::Config;
 use booking::{grpc, http, peers};
 use kit::caller::Verifier;
 use kit::serve::{Servers, serve};
-use kit::{Clock, health::Health, jobs, postgres, redis};
+use kit::{Clock, health::Health, postgres, redis};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
@@ -19,10 +19,10 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "booking", &booking::MIGRATOR).await?;
     let points = peers::PointsOverGrpc::new(&config.points_grpc_url, &config.auth)?;
     tokio::spawn(peers::deliver(db.clone(), points, stop.clone()));
-    tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let redis = redis::Redis::new(&config.redis, "booking")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
     let bookings = Bookings::new(db.clone(), Clock::system());
+    bookings.keep_house(&stop);
     let http = http::router(bookings.clone(), verifier.clone());
     let grpc = grpc::routes(bookings, verifier);
     let health = Health::new("booking", db, redis);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use kit::idempotency::Answer;
 use kit::{Classify as _, Kind};
-use observability::metrics::{self, Histogram, IntCounterVec};
+use observability::metrics::{self, Histogram, IntCounter, IntCounterVec};
 
 use crate::app::Error;
 
@@ -33,10 +33,23 @@ static SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
     )
 });
 
+static EXPIRED: LazyLock<IntCounter> = LazyLock::new(|| {
+    metrics::counter(
+        "booking_holds_expired_total",
+        "Holds that ended because nobody confirmed them.",
+    )
+});
+
+/// Counts holds whose end was committed.
+pub(crate) fn expired(holds: u64) {
+    EXPIRED.inc_by(holds);
+}
+
 /// Shows every series at 0 before the first attempt: `rate()` misses a series that starts at 1.
 pub(crate) fn register() {
     LazyLock::force(&CREATED);
     LazyLock::force(&SECONDS);
+    LazyLock::force(&EXPIRED);
 }
 
 /// An attempt to book. One that is never settled, because it panicked, counts as an error.

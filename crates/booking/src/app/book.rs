@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Bookings, Error};
 use crate::domain::{Booking, Interval, Price, Status};
-use crate::metrics::Attempt;
+use crate::metrics::{self, Attempt};
 use crate::store;
 
 /// Takes a slot of one of a merchant's staff.
@@ -44,6 +44,8 @@ impl Bookings {
         let now = self.clock.now();
         wanted.interval.bookable_at(now)?;
         let booking = wanted.confirmed(self.clock.id(), now);
+        let (merchant, staff) = (booking.merchant_id, booking.staff_id);
+        let over = store::expire_holds(&mut tx, merchant, staff, booking.occupied()).await?;
         if !store::insert_booking(&mut tx, &booking).await.map_err(unknown_staff)? {
             return Err(Error::SlotTaken);
         }
@@ -51,6 +53,7 @@ impl Bookings {
         let answer = Answer::json(StatusCode::CREATED, &booking);
         idempotency::record(&mut tx, &principal, key, &answer).await?;
         postgres::commit(tx).await?;
+        metrics::expired(over);
         tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "booked");
         Ok(answer)
     }
@@ -63,9 +66,12 @@ impl Book {
             merchant_id: self.merchant_id,
             staff_id: self.staff_id,
             member_id: self.member_id,
+            service_id: None,
             starts_at: self.interval.starts_at(),
             ends_at: self.interval.ends_at(),
+            buffer_minutes: 0,
             status: Status::Confirmed,
+            expires_at: None,
             price_minor: self.price.minor(),
             created_at: now,
         }

@@ -4,11 +4,12 @@ use kit::{command, postgres};
 use uuid::Uuid;
 
 use super::{Bookings, Error};
-use crate::domain::Booking;
+use crate::domain::{Booking, Status};
 use crate::store;
 
 impl Bookings {
-    /// 200 with the [`Booking`], now `cancelled`. For the member who booked and for the merchant.
+    /// 200 with the [`Booking`], now `cancelled`. For the merchant's owner, and for the
+    /// member: a hold at any time, a booking while the merchant's terms allow it.
     pub async fn cancel(&self, by: Uuid, key: Key, booking: Uuid) -> Result<Answer, Error> {
         let this = self.clone();
         command::run(async move { this.free_slot(by, &key, booking).await }).await
@@ -23,8 +24,16 @@ impl Bookings {
 
         let booking =
             store::lock_booking(&mut tx, booking, by).await?.ok_or(Error::UnknownBooking)?;
-        let booking = Booking { status: booking.status.cancel()?, ..booking };
-        store::update_status(&mut tx, &booking, self.clock.now()).await?;
+        let now = self.clock.now();
+        if booking.status == Status::Confirmed {
+            let terms = store::terms(&mut tx, booking.merchant_id).await?;
+            if by != terms.owner_id {
+                terms.notice.allows(booking.starts_at, now)?;
+            }
+        }
+        let status = booking.status.cancel()?;
+        let booking = Booking { status, expires_at: None, ..booking };
+        store::update_status(&mut tx, &booking, now).await?;
 
         let answer = Answer::json(StatusCode::OK, &booking);
         idempotency::record(&mut tx, &principal, key, &answer).await?;

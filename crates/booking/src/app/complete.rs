@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::confirm::lock_with_calendars;
 use super::{Bookings, Error};
 use crate::domain::Booking;
 use crate::store;
@@ -37,6 +38,7 @@ impl Bookings {
             return Ok(answer);
         }
 
+        lock_with_calendars(&mut tx, booking, owner, None).await?;
         let booking = store::lock_booking_of_owner(&mut tx, booking, owner)
             .await?
             .ok_or(Error::UnknownBooking)?;

@@ -6,7 +6,10 @@ use std::time::Duration;
 use kit::{Classify, FieldError, Kind, idempotency, page, postgres};
 use thiserror::Error;
 
-use crate::domain::{InvalidClosure, InvalidTransition, LocalTimeError, OutsideBookingWindow};
+use crate::domain::{
+    InvalidClosure, InvalidInterval, InvalidTransition, LocalTimeError, OutsideBookingWindow,
+    TooLate,
+};
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -26,6 +29,16 @@ pub enum Error {
     LocalTime { field: &'static str, source: LocalTimeError },
     #[error("this person does not give this service")]
     StaffNotQualified,
+    #[error("appointments start on the quarter hours of the merchant's clock")]
+    OffGrid,
+    #[error("nobody works then")]
+    OutsideHours,
+    #[error("it has not begun yet")]
+    NotStarted,
+    #[error(transparent)]
+    TooLate(#[from] TooLate),
+    #[error(transparent)]
+    InvalidInterval(#[from] InvalidInterval),
     #[error("a booking id is a UUID")]
     InvalidId,
     #[error("a period is within the years 0 to 9999")]
@@ -53,8 +66,16 @@ impl Classify for Error {
             | Self::UnknownClosure
             | Self::UnknownBooking => Kind::NotFound,
             Self::InvalidId => Kind::Malformed,
-            Self::InvalidPeriod | Self::InvalidClosure(_) | Self::LocalTime { .. } => Kind::Invalid,
-            Self::OutsideBookingWindow(_) | Self::StaffNotQualified => Kind::Refused,
+            Self::InvalidPeriod
+            | Self::InvalidClosure(_)
+            | Self::InvalidInterval(_)
+            | Self::LocalTime { .. } => Kind::Invalid,
+            Self::OutsideBookingWindow(_)
+            | Self::StaffNotQualified
+            | Self::OffGrid
+            | Self::OutsideHours
+            | Self::NotStarted
+            | Self::TooLate(_) => Kind::Refused,
             Self::InvalidTransition(_) | Self::SlotTaken => Kind::Conflict,
             Self::Page(error) => error.kind(),
             Self::Idempotency(error) => error.kind(),
@@ -80,6 +101,12 @@ impl Classify for Error {
             Self::Page(error) => error.code(),
             Self::OutsideBookingWindow(_) => "outside_booking_window".into(),
             Self::StaffNotQualified => "staff_not_qualified".into(),
+            Self::OffGrid => "off_grid".into(),
+            Self::OutsideHours => "outside_hours".into(),
+            Self::NotStarted => "not_started".into(),
+            Self::TooLate(_) => "cancellation_window_closed".into(),
+            Self::InvalidInterval(_) => "invalid_interval".into(),
+            Self::InvalidTransition(step) if step.is_of_expired_hold() => "hold_expired".into(),
             Self::InvalidTransition(_) => "invalid_transition".into(),
             Self::SlotTaken => "slot_taken".into(),
             Self::Idempotency(error) => error.code(),
@@ -98,6 +125,8 @@ impl Classify for Error {
             Self::LocalTime { field, source: LocalTimeError::Ambiguous } => {
                 (*field, "ambiguous_local_time")
             }
+            Self::OffGrid => ("starts_at", "off_grid"),
+            Self::OutsideHours => ("starts_at", "outside_hours"),
             Self::StaffNotQualified => ("staff_id", "staff_not_qualified"),
             Self::OutsideBookingWindow(_) => ("starts_at", "outside_booking_window"),
             _ => return Vec::new(),

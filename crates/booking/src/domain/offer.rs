@@ -1,6 +1,6 @@
 //! What a merchant offers.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
@@ -100,7 +100,17 @@ impl Notice {
     pub fn minutes(self) -> i32 {
         self.0
     }
+
+    /// Refuses a change that comes too late for the merchant to fill the time.
+    pub fn allows(self, starts_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), TooLate> {
+        let ahead = starts_at.signed_duration_since(now);
+        if ahead < TimeDelta::minutes(self.0.into()) { Err(TooLate) } else { Ok(()) }
+    }
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("it is too late for a change; ask the merchant")]
+pub struct TooLate;
 
 #[cfg(test)]
 mod tests {

@@ -64,6 +64,14 @@ struct Stretch {
     offset: TimeDelta,
 }
 
+impl Calendar {
+    /// Whether a booking shares a moment with `wanted`.
+    pub fn is_taken(&self, wanted: Span) -> bool {
+        let next = self.booked.partition_point(|booking| booking.to <= wanted.from);
+        self.booked.get(next).is_some_and(|booking| booking.from < wanted.to)
+    }
+}
+
 impl WallClock {
     /// Far shorter than the time between two changes of any clock.
     const STEP: TimeDelta = TimeDelta::hours(3);
@@ -109,7 +117,7 @@ impl WallClock {
                 {
                     let rest =
                         Span { from: start, to: start + length.duration() + length.buffer() };
-                    if days.contains(stretch.day_at(start)) && !taken(&calendar.booked, rest) {
+                    if days.contains(stretch.day_at(start)) && !calendar.is_taken(rest) {
                         free.push(start);
                     }
                     start += GRID;
@@ -194,12 +202,6 @@ fn without(open: &[Span], away: &[Span]) -> Vec<Span> {
         }
     }
     left
-}
-
-/// Whether one of these, which are in order and do not overlap, shares a moment with `wanted`.
-fn taken(booked: &[Span], wanted: Span) -> bool {
-    let next = booked.partition_point(|booking| booking.to <= wanted.from);
-    booked.get(next).is_some_and(|booking| booking.from < wanted.to)
 }
 
 /// The first second after `no` at which it holds; it does at `yes`.

@@ -76,6 +76,11 @@ pub struct Span {
 pub struct InvalidClosure;
 
 impl Span {
+    /// With a day before and after, which is as far as shifts that touch can matter.
+    pub fn with_neighbors(self) -> Self {
+        Self { from: self.from - TimeDelta::days(1), to: self.to + TimeDelta::days(1) }
+    }
+
     /// A closure. The database has the same limits, as `closure_length`.
     pub fn closure(from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Self, InvalidClosure> {
         let (from, to) = (from.trunc_subsecs(6), to.trunc_subsecs(6));

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::app::{AddStaff, Book, CreateMerchant, Filter, FindSlots, PageQuery};
+use crate::app::{AddStaff, Book, CreateMerchant, Filter, FindSlots, Hold, PageQuery, Reschedule};
 use crate::domain::{Currency, Days, Interval, Name, Notice, Price, Status};
 
 #[derive(Deserialize, ToSchema)]
@@ -146,5 +146,46 @@ impl SlotQuery {
         let mut fields = Fields::new();
         let days = fields.check("to", "invalid_period", Days::try_new(from, to));
         fields.done(|| Some(FindSlots { merchant_id, service_id, staff_id, days: days? }))
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewHold {
+    merchant_id: Uuid,
+    service_id: Uuid,
+    /// Whoever is free when absent.
+    staff_id: Option<Uuid>,
+    /// On the merchant's wall clock, such as `2030-01-31T09:00`, or with an offset.
+    starts_at: String,
+}
+
+impl NewHold {
+    pub(super) fn into_command(self, member_id: Uuid) -> Result<Hold, ApiError> {
+        let Self { merchant_id, service_id, staff_id, starts_at } = self;
+        let mut fields = Fields::new();
+        let starts_at = fields.check("starts_at", "invalid_value", starts_at.parse());
+        fields.done(|| {
+            let starts_at = starts_at?;
+            Some(Hold { member_id, merchant_id, service_id, staff_id, starts_at })
+        })
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewTime {
+    /// On the merchant's wall clock, such as `2030-01-31T09:00`, or with an offset.
+    starts_at: String,
+    /// The same person when absent.
+    staff_id: Option<Uuid>,
+}
+
+impl NewTime {
+    pub(super) fn into_command(self, by: Uuid, booking_id: Uuid) -> Result<Reschedule, ApiError> {
+        let Self { starts_at, staff_id } = self;
+        let mut fields = Fields::new();
+        let starts_at = fields.check("starts_at", "invalid_value", starts_at.parse());
+        fields.done(|| Some(Reschedule { by, booking_id, starts_at: starts_at?, staff_id }))
     }
 }

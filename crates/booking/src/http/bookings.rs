@@ -7,7 +7,7 @@ use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use uuid::Uuid;
 
-use super::body::{Empty, ListQuery, NewBooking};
+use super::body::{Empty, ListQuery, NewBooking, NewHold, NewTime};
 use crate::app::{Bookings, List, Page};
 use crate::domain::Booking;
 
@@ -86,4 +86,69 @@ pub(super) async fn complete(
     Command { key, .. }: Command<Empty>,
 ) -> Result<Answer, ApiError> {
     Ok(bookings.complete(caller.id, key, booking).await?)
+}
+
+/// Confirm a hold before it expires. For the member who holds it and for the merchant's owner.
+#[utoipa::path(
+    post, path = "/v1/bookings/{booking_id}/confirm", tag = "bookings",
+    params(("booking_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    request_body = Empty,
+    responses((status = OK, body = Booking)),
+)]
+pub(super) async fn confirm(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(booking): Path<Uuid>,
+    Command { key, .. }: Command<Empty>,
+) -> Result<Answer, ApiError> {
+    Ok(bookings.confirm(caller.id, key, booking).await?)
+}
+
+/// Say that nobody came, once it should have begun. For the merchant's owner.
+#[utoipa::path(
+    post, path = "/v1/bookings/{booking_id}/no-show", tag = "bookings",
+    params(("booking_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    request_body = Empty,
+    responses((status = OK, body = Booking)),
+)]
+pub(super) async fn no_show(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(booking): Path<Uuid>,
+    Command { key, .. }: Command<Empty>,
+) -> Result<Answer, ApiError> {
+    Ok(bookings.no_show(caller.id, key, booking).await?)
+}
+
+/// Hold a slot for 10 minutes, with one person or with whoever is free. 409 `slot_taken` when it
+/// overlaps another booking.
+#[utoipa::path(
+    post, path = "/v1/holds", tag = "bookings",
+    params(("Idempotency-Key" = String, Header)),
+    request_body = NewHold,
+    responses((status = CREATED, body = Booking)),
+)]
+pub(super) async fn hold(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Command { key, body }: Command<NewHold>,
+) -> Result<Answer, ApiError> {
+    Ok(bookings.hold(key, body.into_command(caller.id)?).await?)
+}
+
+/// Move a confirmed booking to another time or person. For the member who booked, while the
+/// merchant's terms allow it, and for the merchant's owner.
+#[utoipa::path(
+    post, path = "/v1/bookings/{booking_id}/reschedule", tag = "bookings",
+    params(("booking_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    request_body = NewTime,
+    responses((status = OK, body = Booking)),
+)]
+pub(super) async fn reschedule(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(booking): Path<Uuid>,
+    Command { key, body }: Command<NewTime>,
+) -> Result<Answer, ApiError> {
+    Ok(bookings.reschedule(key, body.into_command(caller.id, booking)?).await?)
 }

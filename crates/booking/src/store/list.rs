@@ -6,9 +6,9 @@ use sea_query_sqlx::SqlxBinder as _;
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use super::Row;
+use super::bookings::Row;
 use crate::app::{Filter, Place};
-use crate::domain::Booking;
+use crate::domain::{Booking, Status};
 
 #[derive(Iden)]
 enum BookingTable {
@@ -18,8 +18,11 @@ enum BookingTable {
     MerchantId,
     StaffId,
     MemberId,
+    ServiceId,
     During,
+    BufferMinutes,
     Status,
+    ExpiresAt,
     PriceMinor,
     CreatedAt,
 }
@@ -35,16 +38,25 @@ pub(crate) async fn list_bookings(
     use BookingTable as B;
     // Spelled as in the index `booking_of_member`.
     let starts_at = || Expr::from(Func::lower(Expr::col(B::During)));
+    let is_over = || Expr::col(B::ExpiresAt).lte(Expr::current_timestamp());
+    let is = |status: Status| Expr::col(B::Status).eq(status.as_str());
+    // A hold whose time is over is expired, whether or not the job has been there.
+    let stands = |status| match status {
+        Status::Held => is(status).and(is_over().not()),
+        Status::Expired => is(status).or(is(Status::Held).and(is_over())),
+        _ => is(status),
+    };
     let place = || Expr::tuple([starts_at(), Expr::col(B::BookingId)]);
 
     let (sql, values) = Query::select()
-        .columns([B::BookingId, B::MerchantId, B::StaffId, B::MemberId])
+        .columns([B::BookingId, B::MerchantId, B::StaffId, B::MemberId, B::ServiceId])
         .expr_as(starts_at(), "starts_at")
         .expr_as(Func::upper(Expr::col(B::During)), "ends_at")
-        .columns([B::Status, B::PriceMinor, B::CreatedAt])
+        .expr_as(is_over(), "is_over")
+        .columns([B::BufferMinutes, B::Status, B::ExpiresAt, B::PriceMinor, B::CreatedAt])
         .from(B::Table)
         .and_where(Expr::col(B::MemberId).eq(member))
-        .and_where_option(filter.status.map(|status| Expr::col(B::Status).eq(status.as_str())))
+        .and_where_option(filter.status.map(stands))
         .and_where_option(filter.from.map(|from| starts_at().gte(from)))
         .and_where_option(filter.to.map(|to| starts_at().lt(to)))
         .and_where_option(

@@ -123,6 +123,7 @@ async fn booked(
                SELECT during FROM booking
                WHERE merchant_id = $1 AND staff_id = wanted.staff_id
                  AND during && tstzrange($3, $4) AND status IN ('held', 'confirmed', 'completed')
+                 AND (status <> 'held' OR expires_at > now())
            ) AS taken
            ORDER BY 2"#,
         merchant,

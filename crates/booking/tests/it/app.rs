@@ -24,6 +24,7 @@ pub struct App {
     pub db: PgPool,
     pub issuer: Issuer,
     pub api: Api,
+    pub bookings: Bookings,
     grpc: Routes,
     keys: AtomicU64,
 }
@@ -47,8 +48,8 @@ impl App {
         let issuer = Issuer::at(clock.clone());
         let bookings = Bookings::new(service_pool(&db), clock);
         let api = Api::new(http::router(bookings.clone(), issuer.verifier()));
-        let grpc = grpc::routes(bookings, issuer.verifier());
-        Self { db, issuer, api, grpc, keys: AtomicU64::new(0) }
+        let grpc = grpc::routes(bookings.clone(), issuer.verifier());
+        Self { db, issuer, api, bookings, grpc, keys: AtomicU64::new(0) }
     }
 
     pub fn get(&self, who: Uuid, path: &str) -> Call {
@@ -98,6 +99,28 @@ impl App {
         self.put(shop.owner, &format!("{path}/hours"), body).send().await.expect(200);
     }
 
+    /// Holds a slot at a time on the merchant's clock.
+    pub fn hold(&self, who: Uuid, shop: &Shop, service: Uuid, starts_at: &str) -> Call {
+        let body = json!({ "merchant_id": shop.merchant, "service_id": service,
+                           "staff_id": shop.staff, "starts_at": starts_at });
+        self.post(who, "/v1/holds", body)
+    }
+
+    /// Lets the time of this hold be over. The database's clock decides, which a test cannot set.
+    pub async fn overdue(&self, booking: Uuid) {
+        sqlx::query("UPDATE booking SET expires_at = now() WHERE booking_id = $1")
+            .bind(booking)
+            .execute(&self.db)
+            .await
+            .unwrap();
+    }
+
+    pub async fn status(&self, shop: &Shop, booking: Uuid) -> String {
+        let read =
+            self.get(shop.owner, &format!("/v1/bookings/{booking}")).send().await.expect(200);
+        read.json()["status"].as_str().unwrap().to_owned()
+    }
+
     pub async fn shop(&self) -> Shop {
         self.shop_of(member(1)).await
     }
@@ -125,7 +148,7 @@ impl App {
         id(&self.book(who, shop, start, 60).send().await.expect(201), "booking_id")
     }
 
-    /// `cancel` or `complete`.
+    /// `cancel`, `complete`, `confirm` or `no-show`.
     pub fn act(&self, who: Uuid, booking: Uuid, verb: &str) -> Call {
         self.post(who, &format!("/v1/bookings/{booking}/{verb}"), json!({}))
     }
@@ -153,8 +176,8 @@ impl App {
             "SELECT count(*) FROM booking a JOIN booking b
              ON a.staff_id = b.staff_id AND a.booking_id < b.booking_id
                 AND lower(a.during) < upper(b.during) AND lower(b.during) < upper(a.during)
-             WHERE a.status NOT IN ('cancelled', 'no_show')
-               AND b.status NOT IN ('cancelled', 'no_show')",
+             WHERE a.status NOT IN ('cancelled', 'no_show', 'expired')
+               AND b.status NOT IN ('cancelled', 'no_show', 'expired')",
         )
         .fetch_one(&self.db)
         .await

@@ -10,9 +10,9 @@ use crate::app::{App, Shop};
 async fn insert(app: &App, values: &str) -> Result<(), String> {
     let sql = format!(
         "INSERT INTO booking (booking_id, merchant_id, staff_id, member_id, during, status,
-                              price_minor, created_at, updated_at)
+                              price_minor, created_at, updated_at, expires_at)
          SELECT gen_random_uuid(), merchant_id, staff_id, gen_random_uuid(), during, status,
-                price_minor, now(), now()
+                price_minor, now(), now(), CASE WHEN status = 'held' THEN now() END
          FROM staff, (VALUES ({values})) AS wish (during, status, price_minor)"
     );
     let Err(error) = sqlx::query(AssertSqlSafe(sql)).execute(&app.db).await else { return Ok(()) };
@@ -64,7 +64,7 @@ async fn every_state_that_holds_a_slot_keeps_others_out(db: PgPool) {
             assert_eq!(insert(&app, &at(hour, other)).await.unwrap_err(), "no_overlap_bookings");
         }
     }
-    for (hour, freed) in [(14, "cancelled"), (15, "no_show")] {
+    for (hour, freed) in [(14, "cancelled"), (15, "no_show"), (16, "expired")] {
         insert(&app, &at(hour, freed)).await.unwrap();
         insert(&app, &at(hour, "confirmed")).await.unwrap();
     }
@@ -92,6 +92,16 @@ async fn a_row_is_whole_and_its_words_and_numbers_are_known(db: PgPool) {
         assert_eq!(error.as_database_error().unwrap().code().unwrap(), "23502", "{column}");
     }
 
+    for (refused_by, change) in [
+        ("booking_hold_expires", "status = 'held'"),
+        ("booking_buffer_fits", "buffer_minutes = 56"),
+        ("booking_buffer_fits", "buffer_minutes = -1"),
+    ] {
+        let sql = AssertSqlSafe(format!("UPDATE booking SET {change}"));
+        let error = sqlx::query(sql).execute(&app.db).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().constraint(), Some(refused_by));
+    }
+
     // Staff of another merchant is no staff of this one.
     let other = app.shop_of(crate::app::member(9)).await;
     let error = sqlx::query("UPDATE booking SET staff_id = $1 WHERE merchant_id = $2")
@@ -113,7 +123,8 @@ async fn the_services_role_cannot_rewrite_what_was_agreed(db: PgPool) {
         "DELETE FROM booking",
         "TRUNCATE booking",
         "UPDATE booking SET price_minor = 0",
-        "UPDATE booking SET during = 'empty'",
+        "UPDATE booking SET buffer_minutes = 0",
+        "UPDATE booking SET service_id = NULL",
         "UPDATE booking SET member_id = gen_random_uuid()",
         "UPDATE merchant SET owner_id = gen_random_uuid()",
         "DELETE FROM staff",

@@ -1,0 +1,146 @@
+//! Where a booking stands, and where it may go from there.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use utoipa::ToSchema;
+
+/// Where a booking stands. `held`, `confirmed` and `completed` hold the slot; a hold
+/// whose time is over holds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Held,
+    Confirmed,
+    Completed,
+    Cancelled,
+    NoShow,
+    Expired,
+}
+
+/// A booking in this state cannot go there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a {from} booking cannot become {to}")]
+pub struct InvalidTransition {
+    from: Status,
+    to: Status,
+}
+
+impl Status {
+    const ALL: [Self; 6] = [
+        Self::Held,
+        Self::Confirmed,
+        Self::Completed,
+        Self::Cancelled,
+        Self::NoShow,
+        Self::Expired,
+    ];
+
+    /// The word for it on the wire and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Confirmed => "confirmed",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::NoShow => "no_show",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The member takes what was held. Confirming twice is confirming once.
+    pub fn confirm(self) -> Result<Self, InvalidTransition> {
+        self.step(&[Self::Held, Self::Confirmed], Self::Confirmed)
+    }
+
+    /// The service was given.
+    pub fn complete(self) -> Result<Self, InvalidTransition> {
+        self.step(&[Self::Confirmed], Self::Completed)
+    }
+
+    /// It will not take place, and its slot is free again.
+    pub fn cancel(self) -> Result<Self, InvalidTransition> {
+        self.step(&[Self::Held, Self::Confirmed], Self::Cancelled)
+    }
+
+    /// Nobody came, and what is left of the slot is free again.
+    pub fn miss(self) -> Result<Self, InvalidTransition> {
+        self.step(&[Self::Confirmed], Self::NoShow)
+    }
+
+    /// It takes place at another time. A hold is not moved: another is as quickly had.
+    pub fn reschedule(self) -> Result<Self, InvalidTransition> {
+        self.step(&[Self::Confirmed], Self::Confirmed)
+    }
+
+    fn step(self, allowed: &[Self], to: Self) -> Result<Self, InvalidTransition> {
+        if allowed.contains(&self) { Ok(to) } else { Err(InvalidTransition { from: self, to }) }
+    }
+}
+
+impl InvalidTransition {
+    /// Too late rather than wrong: it was held, and is not any more.
+    pub fn is_of_expired_hold(self) -> bool {
+        self.from == Status::Expired
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("unknown booking status")]
+pub struct UnknownStatus;
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(word: &str) -> Result<Self, UnknownStatus> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word).ok_or(UnknownStatus)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_confirmed_booking_is_completed() {
+        let completable: Vec<_> =
+            Status::ALL.into_iter().filter(|status| status.complete().is_ok()).collect();
+        assert_eq!(completable, [Status::Confirmed]);
+    }
+
+    #[test]
+    fn what_is_over_is_not_cancelled() {
+        let cancellable: Vec<_> =
+            Status::ALL.into_iter().filter(|status| status.cancel().is_ok()).collect();
+        assert_eq!(cancellable, [Status::Held, Status::Confirmed]);
+    }
+
+    #[test]
+    fn only_what_is_confirmed_is_missed_or_moved_and_confirming_twice_is_once() {
+        let from = |step: fn(Status) -> Result<Status, InvalidTransition>| {
+            Status::ALL.into_iter().filter(|status| step(*status).is_ok()).collect::<Vec<_>>()
+        };
+        assert_eq!(from(Status::miss), [Status::Confirmed]);
+        assert_eq!(from(Status::reschedule), [Status::Confirmed]);
+        assert_eq!(from(Status::confirm), [Status::Held, Status::Confirmed]);
+        assert!(Status::Expired.confirm().unwrap_err().is_of_expired_hold());
+        assert!(!Status::Cancelled.confirm().unwrap_err().is_of_expired_hold());
+    }
+
+    #[test]
+    fn every_status_reads_back_from_its_word() {
+        for status in Status::ALL {
+            assert_eq!(status.as_str().parse(), Ok(status));
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+        assert_eq!("CONFIRMED".parse::<Status>(), Err(UnknownStatus));
+    }
+}
