@@ -48,7 +48,7 @@ pub struct Auth {
     clock: Clock,
     hasher: Hasher,
     keyring: Arc<Keyring>,
-    keys: Arc<Keys>,
+    keys: Keys,
     gate: Gate,
     verifier: Verifier,
 }
@@ -63,9 +63,10 @@ impl Auth {
         keyring: Keyring,
     ) -> anyhow::Result<Self> {
         metrics::declare();
-        let keys = Keys::load(&db, &keyring, &clock).await?;
+        let held = keys::load(&db, &keyring, &clock).await?;
         let verifier = Verifier::empty(clock.clone());
-        verifier.set_keys(keys.public().iter().map(PublicKey::to_pair).collect());
+        verifier.set_keys(held.public.iter().map(PublicKey::to_pair).collect());
+        let keys = Keys::new(held);
         Ok(Self {
             db,
             redis,
@@ -84,8 +85,8 @@ impl Auth {
     }
 
     /// What tokens are to be verified with.
-    pub fn public_keys(&self) -> &[PublicKey] {
-        self.keys.public()
+    pub fn public_keys(&self) -> Vec<PublicKey> {
+        self.keys.held().public.clone()
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Operation {
     Grant(Grant),
     /// Creates a service client, or replaces its secret.
     Client(Client),
+    /// Makes a new signing key. It is published now and signs in two minutes.
+    RotateKeys(RotateKeys),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -53,6 +55,13 @@ pub struct Grant {
     /// staff, merchant_admin or operator.
     #[arg(long)]
     pub role: Role,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct RotateKeys {
+    /// Somebody else may have a key: all old ones end now, and with them all access tokens.
+    #[arg(long)]
+    pub leaked: bool,
 }
 
 #[derive(Args, Clone, Debug)]

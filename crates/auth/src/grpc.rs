@@ -33,9 +33,9 @@ impl Rpc for Server {
         &self,
         _: Request<GetKeysRequest>,
     ) -> Result<Response<GetKeysResponse>, Status> {
-        let keys = self.0.public_keys().iter().map(|key| key.to_pair());
-        let keys = keys.map(|(kid, public_key)| Key { kid, public_key }).collect();
-        Ok(Response::new(GetKeysResponse { keys }))
+        let keys = self.0.public_keys().into_iter();
+        let keys = keys.map(|key| Key { kid: key.kid, public_key: key.bytes });
+        Ok(Response::new(GetKeysResponse { keys: keys.collect() }))
     }
 
     async fn validate_token(

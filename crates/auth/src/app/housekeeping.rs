@@ -11,6 +11,7 @@ use crate::store::{attempts, sessions};
 
 /// How old the gauge of active sessions may be.
 const COUNT_PERIOD: Duration = Duration::from_secs(15);
+const TEND_PERIOD: Duration = Duration::from_mins(10);
 const FORGET_PERIOD: Duration = Duration::from_mins(10);
 
 impl Auth {
@@ -31,6 +32,17 @@ impl Auth {
                 Ok(())
             }
         }));
+        let (auth, until) = (self.clone(), stop.clone());
+        tokio::spawn(supervise("reload_keys", stop.clone(), move || {
+            let (auth, until) = (auth.clone(), until.clone());
+            async move { auth.reload_keys(&until).await }
+        }));
+        let auth = self.clone();
+        let tend = move || {
+            let auth = auth.clone();
+            async move { auth.tend_keys().await }
+        };
+        tokio::spawn(jobs::every("tend_keys", TEND_PERIOD, self.db.clone(), stop.clone(), tend));
         let auth = self.clone();
         let forget = move || {
             let auth = auth.clone();

@@ -1,16 +1,35 @@
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
 use anyhow::Context as _;
 use kit::caller::token::SigningKey;
+use kit::postgres;
 use kit::run::Refusal;
-use kit::{Clock, postgres};
-use sqlx::PgPool;
+use sqlx::PgConnection;
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
 
+use super::Auth;
 use crate::keyring::{Keyring, random};
+use crate::store::events::{self, Event};
 use crate::store::keys::{self, SealedKey};
 
-/// The keys as they were at the start. The newest signs, all verify.
-pub(crate) struct Keys {
-    signer: SigningKey,
-    public: Vec<PublicKey>,
+/// How long a key is known before it signs. The services ask for keys every minute.
+const LEAD: Duration = Duration::from_mins(2);
+
+/// How old the newest key may become.
+const LIFE: Duration = Duration::from_hours(30 * 24);
+
+/// How long a running process may not know of a key. Shorter than the lead, by far.
+const RELOAD_PERIOD: Duration = Duration::from_secs(5);
+
+/// The keys as they were when last looked at.
+#[derive(Clone)]
+pub(super) struct Keys(Arc<RwLock<Arc<Held>>>);
+
+pub(super) struct Held {
+    pub(super) signer: SigningKey,
+    pub(super) public: Vec<PublicKey>,
 }
 
 /// What others verify our tokens with.
@@ -28,39 +47,102 @@ impl PublicKey {
 }
 
 impl Keys {
-    /// Reads the keys; makes one when there is none yet. Replicas that start together agree on it.
-    pub(crate) async fn load(
-        db: &PgPool,
-        keyring: &Keyring,
-        clock: &Clock,
-    ) -> anyhow::Result<Self> {
-        let mut tx = postgres::begin(db).await?;
+    pub(super) fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn new(held: Held) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(held))))
+    }
+
+    fn replace(&self, held: Held) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(held);
+    }
+}
+
+/// Reads the keys; makes one when there is none yet. Replicas that start together agree on it.
+pub(super) async fn load(
+    db: &sqlx::PgPool,
+    keyring: &Keyring,
+    clock: &kit::Clock,
+) -> anyhow::Result<Held> {
+    let mut tx = postgres::begin(db).await?;
+    keys::lock(&mut tx).await?;
+    let mut sealed = keys::live(&mut tx).await?;
+    if !sealed.iter().any(|key| key.may_sign) {
+        let key = make(clock.id().to_string(), keyring)?;
+        keys::add(&mut tx, &key, clock.now(), Duration::ZERO).await?;
+        tracing::info!(kid = key.kid, "made a first signing key");
+        sealed.insert(0, key);
+    }
+    postgres::commit(tx).await?;
+    open(keyring, sealed)
+}
+
+fn open(keyring: &Keyring, sealed: Vec<SealedKey>) -> anyhow::Result<Held> {
+    let newest = sealed.iter().find(|key| key.may_sign).context("no signing key")?;
+    let seed = keyring
+        .open(&newest.kid, &newest.sealed_seed)
+        .map_err(|error| Refusal(format!("cannot open signing key {}: {error}", newest.kid)))?;
+    let seed = seed.as_slice().try_into().context("a seed is 32 bytes")?;
+    let signer = SigningKey::from_seed(newest.kid.clone(), seed)?;
+    let public = |key: SealedKey| PublicKey { kid: key.kid, bytes: key.public_key };
+    Ok(Held { signer, public: sealed.into_iter().map(public).collect() })
+}
+
+impl Auth {
+    /// Makes a new signing key. It signs in two minutes, when everybody knows it, and the old one
+    /// verifies until its last token is over. A leaked one ends at once instead: all access tokens are
+    /// refused, and everybody refreshes.
+    pub async fn rotate_keys(&self, leaked: bool) -> anyhow::Result<()> {
+        let mut tx = postgres::begin(&self.db).await?;
         keys::lock(&mut tx).await?;
-        let mut sealed = keys::all(&mut tx).await?;
-        if sealed.is_empty() {
-            let key = make(clock.id().to_string(), keyring)?;
-            keys::add(&mut tx, &key, clock.now()).await?;
-            tracing::info!(kid = key.kid, "made the first signing key");
-            sealed.push(key);
+        if leaked {
+            keys::drop_all(&mut tx).await?;
         }
+        self.add_key(&mut tx, if leaked { Duration::ZERO } else { LEAD }).await?;
         postgres::commit(tx).await?;
-
-        let newest = sealed.first().context("no signing key")?;
-        let seed = keyring
-            .open(&newest.kid, &newest.sealed_seed)
-            .map_err(|error| Refusal(format!("cannot open signing key {}: {error}", newest.kid)))?;
-        let seed = seed.as_slice().try_into().context("a seed is 32 bytes")?;
-        let signer = SigningKey::from_seed(newest.kid.clone(), seed)?;
-        let public = |key: SealedKey| PublicKey { kid: key.kid, bytes: key.public_key };
-        Ok(Self { signer, public: sealed.into_iter().map(public).collect() })
+        Ok(())
     }
 
-    pub(crate) fn signer(&self) -> &SigningKey {
-        &self.signer
+    /// Rotates when the newest key is old, and deletes those that nobody needs any more.
+    pub(super) async fn tend_keys(&self) -> anyhow::Result<()> {
+        let mut tx = postgres::begin(&self.db).await?;
+        keys::lock(&mut tx).await?;
+        if keys::newest_is_older(&mut tx, LIFE).await? {
+            self.add_key(&mut tx, LEAD).await?;
+        }
+        keys::drop_retired(&mut tx).await?;
+        postgres::commit(tx).await?;
+        Ok(())
     }
 
-    pub(crate) fn public(&self) -> &[PublicKey] {
-        &self.public
+    async fn add_key(&self, tx: &mut PgConnection, lead: Duration) -> anyhow::Result<()> {
+        let key = make(self.clock.id().to_string(), &self.keyring)?;
+        keys::add(tx, &key, self.clock.now(), lead).await?;
+        let event = Event { kind: "key_rotated", member: None, session: None };
+        events::record(tx, self.clock.id(), event).await?;
+        tracing::info!(target: "audit", event = event.kind, kid = key.kid, "security event");
+        Ok(())
+    }
+
+    /// Follows what other processes do to the keys, until `stop`.
+    pub(super) async fn reload_keys(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let mut tick = interval(RELOAD_PERIOD);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            self.reload().await?;
+        }
+        Ok(())
+    }
+
+    async fn reload(&self) -> anyhow::Result<()> {
+        let mut conn = self.db.acquire().await?;
+        let sealed = keys::live(&mut conn).await?;
+        drop(conn);
+        let held = open(&self.keyring, sealed)?;
+        self.verifier.set_keys(held.public.iter().map(PublicKey::to_pair).collect());
+        self.keys.replace(held);
+        Ok(())
     }
 }
 
@@ -68,5 +150,5 @@ fn make(kid: String, keyring: &Keyring) -> anyhow::Result<SealedKey> {
     let seed: [u8; 32] = random()?;
     let sealed_seed = keyring.seal(&kid, &seed)?;
     let public_key = SigningKey::from_seed(kid.clone(), &seed)?.public_key().to_vec();
-    Ok(SealedKey { kid, public_key, sealed_seed })
+    Ok(SealedKey { kid, public_key, sealed_seed, may_sign: true })
 }

@@ -13,6 +13,7 @@ impl Auth {
     pub async fn operate(&self, operation: Operation) -> anyhow::Result<()> {
         match operation {
             Operation::Grant(command) => self.grant(&command).await,
+            Operation::RotateKeys(command) => self.rotate_keys(command.leaked).await,
             Operation::Client(command) => self.install_client(&command).await,
         }
     }

@@ -77,7 +77,7 @@ impl Auth {
         let claims =
             Member::new(member_id, session, with_member(roles), self.clock.id(), now, expires);
         let access_token: SecretString =
-            self.keys.signer().sign(&claims).map_err(Error::Sign)?.into();
+            self.keys.held().signer.sign(&claims).map_err(Error::Sign)?.into();
         let proof = self.keyring.blind(PURPOSE, &derived_from(salt, session, generation));
         let refresh_token = RefreshToken { session, generation, proof }.encode();
         Ok(Session {

@@ -47,7 +47,7 @@ impl Auth {
 
         let (id, now) = (self.clock.id(), self.clock.now());
         let claims = Service::new(client.to_owned(), id, now, now + SERVICE_TOKEN_LIFE);
-        let token = self.keys.signer().sign(&claims).map_err(Error::Sign)?;
+        let token = self.keys.held().signer.sign(&claims).map_err(Error::Sign)?;
         Ok(ServiceToken { token: token.into(), expires_in: SERVICE_TOKEN_LIFE })
     }
 

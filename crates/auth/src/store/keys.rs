@@ -1,5 +1,7 @@
 //! The keys that tokens are signed with.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use kit::postgres::query;
 use sqlx::PgConnection;
@@ -9,6 +11,8 @@ pub(crate) struct SealedKey {
     pub(crate) kid: String,
     pub(crate) public_key: Vec<u8>,
     pub(crate) sealed_seed: Vec<u8>,
+    /// Everybody has had the time to learn of it.
+    pub(crate) may_sign: bool,
 }
 
 /// Any constant that nobody else locks.
@@ -21,26 +25,64 @@ pub(crate) async fn lock(tx: &mut PgConnection) -> sqlx::Result<()> {
         .map(drop)
 }
 
-/// Newest first.
-pub(crate) async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<SealedKey>> {
+/// How long a key verifies after its successor began to sign: an access token's life and leeway, and a
+/// little more.
+const OVERLAP_SECONDS: f64 = 360.0;
+
+/// Those that still verify something, newest first.
+pub(crate) async fn live(conn: &mut PgConnection) -> sqlx::Result<Vec<SealedKey>> {
     let statement = sqlx::query_as!(
         SealedKey,
-        "SELECT kid, public_key, sealed_seed FROM signing_key ORDER BY created_at DESC, kid DESC",
+        r#"SELECT kid, public_key, sealed_seed, signs_from <= now() AS "may_sign!"
+           FROM signing_key k
+           WHERE NOT EXISTS (
+               SELECT FROM signing_key s
+               WHERE s.signs_from > k.signs_from AND s.signs_from < now() - make_interval(secs => $1))
+           ORDER BY signs_from DESC, kid DESC"#,
+        OVERLAP_SECONDS,
     );
     query("key_list", statement.fetch_all(conn)).await
 }
 
+/// Adds a key that signs after `lead`.
 pub(crate) async fn add(
     conn: &mut PgConnection,
     key: &SealedKey,
     now: DateTime<Utc>,
+    lead: Duration,
 ) -> sqlx::Result<()> {
     let statement = sqlx::query!(
-        "INSERT INTO signing_key (kid, public_key, sealed_seed, created_at) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO signing_key (kid, public_key, sealed_seed, created_at, signs_from)
+         VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))",
         key.kid,
         key.public_key,
         key.sealed_seed,
         now,
+        lead.as_secs_f64(),
     );
     query("key_add", statement.execute(conn)).await.map(drop)
+}
+
+/// Whether even the newest key has signed, or is known, for so long.
+pub(crate) async fn newest_is_older(conn: &mut PgConnection, age: Duration) -> sqlx::Result<bool> {
+    let statement = sqlx::query_scalar!(
+        r#"SELECT max(signs_from) < now() - make_interval(secs => $1) AS "older!" FROM signing_key"#,
+        age.as_secs_f64(),
+    );
+    query("key_age", statement.fetch_one(conn)).await
+}
+
+/// Those that verify nothing any more.
+pub(crate) async fn drop_retired(conn: &mut PgConnection) -> sqlx::Result<()> {
+    let statement = sqlx::query!(
+        "DELETE FROM signing_key k USING signing_key s
+         WHERE s.signs_from > k.signs_from AND s.signs_from < now() - make_interval(secs => $1)",
+        OVERLAP_SECONDS,
+    );
+    query("key_drop_retired", statement.execute(conn)).await.map(drop)
+}
+
+/// All of them, because somebody else may have one.
+pub(crate) async fn drop_all(conn: &mut PgConnection) -> sqlx::Result<()> {
+    query("key_drop_all", sqlx::query!("DELETE FROM signing_key").execute(conn)).await.map(drop)
 }

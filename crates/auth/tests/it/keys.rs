@@ -73,7 +73,6 @@ async fn the_service_cannot_rewrite_what_it_never_rewrites(db: PgPool) {
         "UPDATE security_event SET kind = 'x'",
         "DELETE FROM security_event",
         "DELETE FROM member",
-        "DELETE FROM signing_key",
         "UPDATE signing_key SET sealed_seed = ''",
         "DELETE FROM service_client",
         "CREATE TABLE mine ()",
@@ -82,4 +81,76 @@ async fn the_service_cannot_rewrite_what_it_never_rewrites(db: PgPool) {
         let code = refused.as_database_error().and_then(|e| e.code().map(|c| c.into_owned()));
         assert_eq!(code.as_deref(), Some("42501"), "{statement}: {refused}");
     }
+}
+
+/// As if a key had been added so long ago.
+async fn later(app: &TestApp, minutes: i32) {
+    let sql = "UPDATE signing_key SET signs_from = signs_from - make_interval(mins => $1)";
+    sqlx::query(sql).bind(minutes).execute(&app.db).await.unwrap();
+}
+
+fn kid(token: &str) -> String {
+    let engine = &base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let header = base64::Engine::decode(engine, token.split('.').next().unwrap()).unwrap();
+    let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+    header["kid"].as_str().unwrap().to_owned()
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_new_key_is_published_first_signs_later_and_the_old_one_verifies_to_its_end(db: PgPool) {
+    let app = TestApp::new(db.clone()).await;
+    let old = app.member("ada@example.org").await;
+    app.auth.rotate_keys(false).await.unwrap();
+
+    // Each start sees what a running process sees at its next look.
+    let published = TestApp::new(db.clone()).await;
+    assert_eq!(published.auth.public_keys().len(), 2);
+    let still = published.token("ada@example.org").await;
+    assert_eq!(kid(&still), kid(&old), "nobody may know the new one yet");
+
+    later(&app, 3).await;
+    let signing = TestApp::new(db.clone()).await;
+    let new = signing.token("ada@example.org").await;
+    assert_ne!(kid(&new), kid(&old));
+    for token in [&old, &new] {
+        signing.api.get("/v1/me").bearer(token).send().await.expect(200);
+    }
+
+    later(&app, 6).await;
+    let over = TestApp::new(db).await;
+    assert_eq!(over.auth.public_keys().len(), 1);
+    over.api.get("/v1/me").bearer(&new).send().await.expect(200);
+    over.api.get("/v1/me").bearer(&old).send().await.expect(401);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_running_process_follows_and_an_old_key_is_replaced_by_itself(db: PgPool) {
+    let app = TestApp::new(db).await;
+    later(&app, 31 * 24 * 60).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    app.auth.keep_house(&stop);
+    let two = || async { (app.auth.public_keys().len() == 2).then_some(()) };
+    eventually(Duration::from_secs(20), two).await;
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_leaked_key_opens_nothing_any_more_and_sessions_go_on(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    let session = app.session("ada@example.org").await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    app.auth.keep_house(&stop);
+
+    app.auth.rotate_keys(true).await.unwrap();
+    let stolen = session["access_token"].as_str().unwrap();
+    let refused = || async {
+        let reply = app.api.get("/v1/me").bearer(stolen).send().await;
+        (reply.status == 401).then_some(())
+    };
+    eventually(Duration::from_secs(20), refused).await;
+    let fresh = app.refresh(&session).await.expect(200).json();
+    let fresh = fresh["access_token"].as_str().unwrap();
+    app.api.get("/v1/me").bearer(fresh).send().await.expect(200);
 }
