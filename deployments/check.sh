@@ -72,6 +72,12 @@ fi
 
 check "generated: dashboards and objectives are what their sources say" deployments/check/generated.sh
 
+if [ -n "$tools" ] && has node && deployments/check/logql.sh --install; then
+    check "dashboards: LogQL that parses" deployments/check/logql.sh "$tools/bin/python"
+else
+    skip "dashboards: LogQL" "no npm, or its registry is out of reach"
+fi
+
 if has redis-server; then
     check "redis: each user may do what its service does, and nothing else" deployments/redis/check.sh
 else

@@ -84,6 +84,16 @@ expect "an unpinned package in the Dockerfile" "FAIL  Dockerfile: hadolint" \
     edit deployments/docker/Dockerfile 's/^WORKDIR.*/RUN cd \/src/'
 expect "a shell mistake" "FAIL  shell: shellcheck" \
     edit deployments/postgres/roles.sh 's/"$(dirname "$0")/$(dirname $0)/'
+expect "a dashboard changed by hand" "dashboards/redis.json is not what source/ says" \
+    edit deployments/grafana/dashboards/redis.json 's/"Keyspace"/"Keys looked up"/'
+expect "a link to a dashboard that does not exist" "which does not exist" \
+    edit deployments/grafana/source/boards.py 's|/d/logs?|/d/log?|'
+expect "an objective changed by hand" "is not what slo.py says" \
+    edit $rules/slo.yml 's/14.4/20/'
+expect "LogQL that does not parse" "LogQL does not parse" \
+    edit deployments/grafana/dashboards/logs.json 's/|= \\"$contains\\"/|= $contains/'
+expect "a Redis user who may read everything" "points reads a key of auth" \
+    edit deployments/redis/users.acl 's/~points:\*/~*/'
 expect "alerts that go nowhere" "FAIL  alertmanager" \
     edit deployments/alertmanager/alertmanager.yml 's/  receiver: incidents/  receiver: nobody/'
 exit $failed
