@@ -1,25 +1,37 @@
 //! The same use cases for the other services, over gRPC.
 
+mod holds;
+
 use kit::ApiError;
 use kit::caller::{ServiceCaller, Verifier};
 use kit::grpc::Allowlist;
 use kit::idempotency::Key;
 use prost::Message as _;
 use proto::points::v1::earn_request::Basis;
+use proto::points::v1::holds_server::HoldsServer;
 use proto::points::v1::points_server::{Points as Rpc, PointsServer};
 use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::app::{AccountView, Asked, Earn, Error, Points, Receipt, Recipient, Which};
-use crate::domain::MemberId;
+use crate::app::{AccountView, Asked, Earn, Error, Points, Receipt, Which};
+use crate::domain::{MemberId, Recipient};
 
 const EARN: &str = "/points.v1.Points/Earn";
-const ALLOW: Allowlist = &[(EARN, &["booking"]), ("/points.v1.Points/GetBalance", &["booking"])];
+const ALLOW: Allowlist = &[
+    (EARN, &["booking"]),
+    ("/points.v1.Points/GetBalance", &["booking"]),
+    (holds::HOLD, &["booking"]),
+    (holds::CAPTURE, &["booking"]),
+    (holds::RELEASE, &["booking"]),
+    (holds::REVERSE, &["booking"]),
+];
 
 pub fn routes(points: Points, verifier: Verifier) -> Routes {
-    kit::grpc::guard(Routes::new(PointsServer::new(Server(points))), verifier, ALLOW)
+    let holds = HoldsServer::new(Server(points.clone()));
+    let routes = Routes::new(PointsServer::new(Server(points))).add_service(holds);
+    kit::grpc::guard(routes, verifier, ALLOW)
 }
 
 struct Server(Points);

@@ -1,5 +1,8 @@
 //! The public API, as JSON over HTTP.
 
+mod holds;
+mod movements;
+
 use axum::extract::State;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
@@ -16,10 +19,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::app::{
-    AccountView, Asked, Earn, HistoryFilter, Page, Points, Receipt, Recipient, Which,
-};
-use crate::domain::{AccountId, MemberId, TransferKind};
+use crate::app::{AccountView, Asked, Earn, HistoryFilter, Page, Points, Receipt, Which};
+use crate::domain::{AccountId, MemberId, Recipient, TransferKind};
 
 #[derive(OpenApi)]
 #[openapi(info(title = "points", description = "The points ledger."))]
@@ -33,6 +34,14 @@ pub fn router(points: Points, verifier: Verifier) -> Router {
         .routes(routes!(balance))
         .routes(routes!(history))
         .routes(routes!(earn))
+        .routes(routes!(movements::redeem))
+        .routes(routes!(movements::transfer))
+        .routes(routes!(movements::reverse))
+        .routes(routes!(movements::adjust))
+        .routes(routes!(holds::hold))
+        .routes(routes!(holds::find))
+        .routes(routes!(holds::capture))
+        .routes(routes!(holds::release))
         .with_state(points)
         .split_for_parts();
     kit::http::edge(routes, api, verifier)
@@ -172,11 +181,16 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D:
     Value::deserialize(deserializer).map(Some)
 }
 
+/// `None` is no whole number: refused by the domain as an amount, whatever its JSON type.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64()
+}
+
 impl From<EarnBody> for Asked {
     fn from(body: EarnBody) -> Self {
         Self {
-            purchase_minor: body.purchase_minor.map(|value| value.as_i64()),
-            points: body.points.map(|value| value.as_i64()),
+            purchase_minor: body.purchase_minor.map(|value| whole(&value)),
+            points: body.points.map(|value| whole(&value)),
             merchant: body.merchant_id,
             reference: body.reference,
         }

@@ -21,8 +21,8 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let redis = Redis::new(&config.redis, "points")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
-    tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let app = Points::new(db.clone(), redis.clone(), Clock::system());
+    tokio::spawn(app.clone().expire_holds(stop.clone()));
     let http = points::http::router(app.clone(), verifier.clone());
     let grpc = points::grpc::routes(app, verifier);
     let health = Health::new("points", db, redis);

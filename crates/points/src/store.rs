@@ -1,7 +1,13 @@
 //! The SQL. Every function takes a connection, so that the caller owns the transaction.
 
+mod batch;
+mod books;
 mod history;
 
+pub(crate) use batch::{Answered, write};
+pub(crate) use books::{
+    Kept, KeyName, accounts_behind, holds, kept, lock, lock_free, name, now, overdue, recorded,
+};
 pub(crate) use history::history;
 
 use chrono::{DateTime, Utc};
@@ -10,25 +16,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::app::Which;
-use crate::domain::{Account, AccountId, Balance, MemberId, MerchantId, Reference, TransferKind};
-
-/// One movement of points, as recorded.
-pub(crate) struct Transfer<'a> {
-    pub(crate) id: Uuid,
-    pub(crate) kind: TransferKind,
-    pub(crate) reference: &'a Reference,
-    pub(crate) merchant: MerchantId,
-    pub(crate) occurred_at: DateTime<Utc>,
-}
-
-/// The member's side of a transfer.
-pub(crate) struct MemberEntry {
-    pub(crate) id: Uuid,
-    pub(crate) account: AccountId,
-    pub(crate) amount: i64,
-    /// The account's balance after it.
-    pub(crate) balance: Balance,
-}
+use crate::domain::{Account, AccountId, Balance, Hold, HoldId, MemberId};
 
 struct AccountRow {
     account_id: Uuid,
@@ -78,6 +66,17 @@ pub(crate) async fn find_by_member(
     Ok(row.map(Account::from))
 }
 
+/// The member whose points a hold holds, and the hold.
+pub(crate) async fn find_hold(
+    conn: &mut PgConnection,
+    id: HoldId,
+) -> sqlx::Result<Option<(Hold, MemberId)>> {
+    let Some(hold) = holds(conn, &[id.0]).await?.pop() else { return Ok(None) };
+    let Some(held) = &hold.of else { return Ok(None) };
+    let account = find(conn, held.account).await?;
+    Ok(account.map(|account| (hold, account.member)))
+}
+
 /// An account with its owner in the query.
 pub(crate) async fn find_visible(
     conn: &mut PgConnection,
@@ -97,85 +96,6 @@ pub(crate) async fn find_visible(
     );
     let row = postgres::query("account_find_owned", select.fetch_optional(conn)).await?;
     Ok(row.map(Account::from))
-}
-
-/// Reads an account and holds its row until the transaction ends.
-pub(crate) async fn lock(conn: &mut PgConnection, id: AccountId) -> sqlx::Result<Option<Account>> {
-    let select = sqlx::query_as!(
-        AccountRow,
-        "SELECT account_id, member_id, earned, used, held, version, opened_at
-         FROM account WHERE account_id = $1 FOR NO KEY UPDATE",
-        id.0,
-    );
-    let row = postgres::query("account_lock", select.fetch_optional(conn)).await?;
-    Ok(row.map(Account::from))
-}
-
-/// As [`lock`], by the account's owner.
-pub(crate) async fn lock_by_member(
-    conn: &mut PgConnection,
-    member: MemberId,
-) -> sqlx::Result<Option<Account>> {
-    let select = sqlx::query_as!(
-        AccountRow,
-        "SELECT account_id, member_id, earned, used, held, version, opened_at
-         FROM account WHERE member_id = $1 FOR NO KEY UPDATE",
-        member.0,
-    );
-    let row = postgres::query("account_lock_by_member", select.fetch_optional(conn)).await?;
-    Ok(row.map(Account::from))
-}
-
-/// Writes the balance of a locked account.
-pub(crate) async fn save_balance(
-    conn: &mut PgConnection,
-    id: AccountId,
-    balance: Balance,
-) -> sqlx::Result<()> {
-    let update = sqlx::query!(
-        "UPDATE account SET earned = $2, used = $3, held = $4, version = $5 WHERE account_id = $1",
-        id.0,
-        balance.earned(),
-        balance.used(),
-        balance.held(),
-        balance.version(),
-    );
-    postgres::query("account_save_balance", update.execute(conn)).await?;
-    Ok(())
-}
-
-/// Appends a transfer between the member and the issuer. Both entries go in one statement, because
-/// the database checks at its end that they sum to zero.
-pub(crate) async fn append(
-    conn: &mut PgConnection,
-    transfer: &Transfer<'_>,
-    entry: &MemberEntry,
-    issuance_entry: Uuid,
-) -> sqlx::Result<()> {
-    let insert = sqlx::query!(
-        "INSERT INTO transfer (transfer_id, kind, reference, merchant_id, occurred_at)
-         VALUES ($1, $2, $3, $4, $5)",
-        transfer.id,
-        transfer.kind.as_str(),
-        transfer.reference.as_str(),
-        transfer.merchant.0,
-        transfer.occurred_at,
-    );
-    postgres::query("transfer_append", insert.execute(&mut *conn)).await?;
-
-    let insert = sqlx::query!(
-        "INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount, account_version, balance)
-         VALUES ($1, $3, $4, NULL, $5, $6, $7), ($2, $3, NULL, 'issuance', -$5::bigint, NULL, NULL)",
-        entry.id,
-        issuance_entry,
-        transfer.id,
-        entry.account.0,
-        entry.amount,
-        entry.balance.version(),
-        entry.balance.available(),
-    );
-    postgres::query("entry_append", insert.execute(conn)).await?;
-    Ok(())
 }
 
 impl From<AccountRow> for Account {

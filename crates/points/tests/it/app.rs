@@ -3,6 +3,7 @@ use kit::caller::Role;
 use kit::redis::Redis;
 use points::app::Points;
 use proto::points::v1::earn_request::Basis;
+use proto::points::v1::holds_client::HoldsClient;
 use proto::points::v1::points_client::PointsClient;
 use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ pub struct TestApp {
     pub issuer: Issuer,
     /// Everything is allowed here, unlike to the service.
     pub db: PgPool,
+    pub points: Points,
     routes: Routes,
 }
 
@@ -30,12 +32,15 @@ impl TestApp {
 
     pub fn with_redis(redis: &kit::config::Redis, db: PgPool) -> Self {
         let issuer = Issuer::new();
+        // As `kit::postgres::connect` does: nobody waits for a lock for ever.
         let pool = postgres::app_pool(&db, "points_app");
+        let connect = (*pool.connect_options()).clone().options([("lock_timeout", "500ms")]);
+        pool.set_connect_options(connect);
         let redis = Redis::new(redis, "points").unwrap();
         let points = Points::new(pool, redis, Clock::system());
         let routes = points::grpc::routes(points.clone(), issuer.verifier());
-        let api = Api::new(points::http::router(points, issuer.verifier()));
-        Self { api, issuer, db, routes }
+        let api = Api::new(points::http::router(points.clone(), issuer.verifier()));
+        Self { api, issuer, db, points, routes }
     }
 
     pub fn get(&self, path: &str, token: &str) -> Call {
@@ -65,6 +70,34 @@ impl TestApp {
     pub fn earning(&self, account: Uuid, key: &str, body: Value) -> Call {
         let path = format!("/v1/accounts/{account}/earnings");
         self.api.post(&path).bearer(&self.operator()).key(key).json(body)
+    }
+
+    /// Any command, with a key of its own.
+    pub async fn post(&self, path: &str, token: &str, body: Value) -> Reply {
+        self.api.post(path).bearer(token).key(&key()).json(body).send().await
+    }
+
+    /// A new member with an account that has earned this much.
+    pub async fn rich(&self, earned: i64) -> (Uuid, String) {
+        let (account, token) = self.member().await;
+        self.earn(account, points(earned)).await.expect(201);
+        (account, token)
+    }
+
+    /// `(earned, used, held, version)`.
+    pub async fn standing(&self, account: Uuid) -> (i64, i64, i64, i64) {
+        let path = format!("/v1/accounts/{account}");
+        let body = self.get(&path, &self.operator()).send().await.expect(200).json();
+        let field = |name: &str| body[name].as_i64().unwrap();
+        (field("earned"), field("used"), field("held"), field("version"))
+    }
+
+    pub fn holds(&self) -> HoldsClient<Routes> {
+        HoldsClient::new(self.routes.clone())
+    }
+
+    pub fn by_booking<T>(&self, message: T) -> tonic::Request<T> {
+        grpc::request(message, &self.issuer.service("booking"))
     }
 
     pub async fn earn_by_booking(&self, message: EarnRequest) -> Result<EarnResponse, Status> {
@@ -108,7 +141,9 @@ impl TestApp {
             "SELECT count(*) FROM account a
              LEFT JOIN (SELECT account_id, sum(amount) AS sum, count(*) AS n, max(account_version) AS last
                         FROM entry GROUP BY account_id) e USING (account_id)
-             WHERE a.earned - a.used <> COALESCE(e.sum, 0)
+             WHERE a.earned - a.used - a.held <> COALESCE(e.sum, 0)
+                OR a.held <> (SELECT COALESCE(sum(amount), 0) FROM hold h
+                              WHERE h.account_id = a.account_id AND h.state = 'active')
                 OR a.version <> COALESCE(e.n, 0) + 1 OR a.version <> COALESCE(e.last, 1)",
         )
         .fetch_one(&self.db)

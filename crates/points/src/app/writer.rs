@@ -1,0 +1,86 @@
+//! The batching writer: commands that arrive together commit together.
+//!
+//! A commit costs far more than a command, so one commit serves all commands that are waiting. Nobody
+//! waits for a batch to fill: a writer that is free takes what is there, be it one command. Two
+//! writers, because one commits while the other reads; with four the commits overlap less well.
+
+use std::sync::{Arc, LazyLock};
+
+use observability::metrics::{self, Histogram, IntGauge};
+use observability::panics;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::Error;
+use super::ledger::{Ledger, Verdict, Work};
+
+const WRITERS: usize = 2;
+
+/// Commands in one transaction, at most: beyond it a batch gets slower, and not cheaper per command.
+const BATCH: usize = 64;
+
+/// Commands that may wait. Some 100 ms of work: who comes later is better told at once.
+const QUEUE: usize = 1_024;
+
+static SIZES: LazyLock<Histogram> = LazyLock::new(|| {
+    metrics::histogram(
+        "points_batch_commands",
+        "Commands that were committed together.",
+        &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
+    )
+});
+static WAITING: LazyLock<IntGauge> =
+    LazyLock::new(|| metrics::gauge("points_queue_commands", "Commands that wait for a writer."));
+
+/// A handle to the writers. They end when the last handle is gone and the queue is empty.
+#[derive(Clone)]
+pub(crate) struct Writer(mpsc::Sender<Job>);
+
+struct Job {
+    work: Work,
+    reply: oneshot::Sender<Verdict>,
+}
+
+type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
+
+impl Writer {
+    pub(crate) fn start(ledger: &Ledger) -> Self {
+        LazyLock::force(&SIZES);
+        LazyLock::force(&WAITING);
+        panics::declare("ledger");
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let queue = Arc::new(Mutex::new(receiver));
+        for _ in 0..WRITERS {
+            tokio::spawn(write(ledger.clone(), Arc::clone(&queue)));
+        }
+        Self(sender)
+    }
+
+    /// Waits for the command's turn and its commit, unless too many wait already.
+    pub(crate) async fn submit(&self, work: Work) -> Verdict {
+        let (reply, verdict) = oneshot::channel();
+        self.0.try_send(Job { work, reply }).map_err(|_| Error::Overloaded)?;
+        verdict.await.map_err(|_| Error::Panicked)?
+    }
+}
+
+async fn write(ledger: Ledger, queue: Queue) {
+    let mut jobs = Vec::with_capacity(BATCH);
+    loop {
+        {
+            let mut queue = queue.lock().await;
+            if queue.recv_many(&mut jobs, BATCH).await == 0 {
+                return;
+            }
+            WAITING.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "at most 64")]
+        SIZES.observe(jobs.len() as f64);
+        let (works, replies): (Vec<_>, Vec<_>) =
+            jobs.drain(..).map(|job| (job.work, job.reply)).unzip();
+        // A panic is answered by dropping the replies.
+        let Ok(verdicts) = panics::catch("ledger", ledger.post(&works)).await else { continue };
+        for (reply, verdict) in replies.into_iter().zip(verdicts) {
+            let _ = reply.send(verdict); // nobody waits when the service is going down
+        }
+    }
+}

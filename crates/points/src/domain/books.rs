@@ -1,0 +1,133 @@
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::draft::Draft;
+use super::{
+    Account, AccountId, Balance, Command, Hold, HoldId, MemberId, MerchantId, Reference, Refused,
+    TransferId, TransferKind,
+};
+
+/// What the commands of a batch need to know, as it is after those already decided. Everything in it
+/// is locked in the database, so a decision holds until the commit.
+#[derive(Debug, Default)]
+pub struct Books {
+    pub(super) accounts: HashMap<AccountId, Account>,
+    pub(super) by_member: HashMap<MemberId, AccountId>,
+    pub(super) holds: HashMap<HoldId, Hold>,
+    pub(super) transfers: HashMap<TransferId, Recorded>,
+}
+
+/// A transfer that may be reversed.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    pub kind: TransferKind,
+    pub merchant: Option<MerchantId>,
+    pub reversed: bool,
+    /// The members' entries, payers first.
+    pub lines: Vec<(AccountId, i64)>,
+}
+
+/// What a command does, if it is allowed to.
+#[derive(Debug)]
+pub struct Decision {
+    pub done: Done,
+    pub transfer: Option<Transfer>,
+    /// The hold as it is now.
+    pub hold: Option<Hold>,
+    /// The accounts as they are now.
+    pub accounts: Vec<Account>,
+    /// The one of them that was not there before.
+    pub opened: Option<AccountId>,
+}
+
+/// What the caller is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    Moved(Moved),
+    Hold(Hold),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub transfer: TransferId,
+    pub entry: Uuid,
+    pub account: AccountId,
+    pub points: i64,
+    pub balance: Balance,
+}
+
+/// One movement of points, as it is recorded.
+#[derive(Debug)]
+pub struct Transfer {
+    pub id: TransferId,
+    pub kind: TransferKind,
+    pub reference: Reference,
+    pub merchant: Option<MerchantId>,
+    pub reverses: Option<TransferId>,
+    pub hold: Option<HoldId>,
+    pub occurred_at: DateTime<Utc>,
+    /// They sum to zero.
+    pub entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+pub struct Entry {
+    pub id: Uuid,
+    pub side: Side,
+    pub amount: i64,
+}
+
+/// Whose side of a transfer it is. The system's accounts have no balance.
+#[derive(Debug)]
+pub enum Side {
+    Member(AccountId, Balance),
+    System(&'static str),
+}
+
+impl Books {
+    pub fn add_account(&mut self, account: Account) {
+        self.by_member.insert(account.member, account.id);
+        self.accounts.insert(account.id, account);
+    }
+
+    pub fn add_hold(&mut self, hold: Hold) {
+        self.holds.insert(hold.id, hold);
+    }
+
+    pub fn add_transfer(&mut self, id: TransferId, transfer: Recorded) {
+        self.transfers.insert(id, transfer);
+    }
+
+    /// Whether the account of every hold is here. One may have come after the accounts were locked.
+    pub fn is_complete(&self) -> bool {
+        let mut held = self.holds.values().filter_map(|hold| hold.of.as_ref());
+        held.all(|held| self.accounts.contains_key(&held.account))
+    }
+
+    /// Decides one command, and applies it if it is allowed. A command that is refused leaves no trace.
+    pub fn decide(
+        &mut self,
+        command: &Command,
+        now: DateTime<Utc>,
+        ids: &dyn Fn() -> Uuid,
+    ) -> Result<Decision, Refused> {
+        let decision = Draft::new(self, now, ids).decide(command.clone())?;
+        self.apply(&decision);
+        Ok(decision)
+    }
+
+    fn apply(&mut self, decision: &Decision) {
+        for account in &decision.accounts {
+            self.add_account(account.clone());
+        }
+        if let Some(hold) = &decision.hold {
+            self.add_hold(hold.clone());
+        }
+        let reversed = decision.transfer.as_ref().and_then(|transfer| transfer.reverses);
+        if let Some(recorded) = reversed.and_then(|id| self.transfers.get_mut(&id)) {
+            recorded.reversed = true;
+        }
+    }
+}

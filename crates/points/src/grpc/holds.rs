@@ -1,0 +1,126 @@
+//! Paying with points in two steps, for booking's saga.
+
+use kit::ApiError;
+use kit::idempotency::{Answer, Key};
+use prost::Message;
+use proto::points::v1::holds_server::Holds as Rpc;
+use proto::points::v1::{
+    CaptureRequest, HoldRequest, HoldResponse, HoldState, ReleaseRequest, ReverseRequest,
+    ReverseResponse,
+};
+use serde::de::DeserializeOwned;
+use tonic::{Request, Response, Status};
+
+use super::{Server, id, principal};
+use crate::app::{AskedHold, Error, HoldView, PlaceHold, Receipt, Reverse};
+use crate::domain::{Amount, HoldId, MemberId, Payer, Scope};
+
+pub(super) const HOLD: &str = "/points.v1.Holds/Hold";
+pub(super) const CAPTURE: &str = "/points.v1.Holds/Capture";
+pub(super) const RELEASE: &str = "/points.v1.Holds/Release";
+pub(super) const REVERSE: &str = "/points.v1.Holds/Reverse";
+
+#[tonic::async_trait]
+impl Rpc for Server {
+    async fn hold(&self, request: Request<HoldRequest>) -> Result<Response<HoldResponse>, Status> {
+        let (principal, message) = (principal(&request)?, request.into_inner());
+        let key = key(&message.idempotency_key, HOLD, &message)?;
+        let hold = place(message)?;
+        let answer = self.0.hold(principal, key, hold).await.map_err(ApiError::from)?;
+        Ok(Response::new(body::<HoldView>(&answer)?.into()))
+    }
+
+    async fn capture(
+        &self,
+        request: Request<CaptureRequest>,
+    ) -> Result<Response<HoldResponse>, Status> {
+        let (principal, message) = (principal(&request)?, request.into_inner());
+        let key = key(&message.idempotency_key, CAPTURE, &message)?;
+        let hold = HoldId(id("hold_id", &message.hold_id).map_err(ApiError::from)?);
+        let amount = (message.points != 0).then(|| Amount::new(message.points)).transpose();
+        let amount = amount.map_err(Error::from).map_err(ApiError::from)?;
+        let answer = self.0.capture(principal, key, hold, amount).await.map_err(ApiError::from)?;
+        Ok(Response::new(body::<HoldView>(&answer)?.into()))
+    }
+
+    async fn release(
+        &self,
+        request: Request<ReleaseRequest>,
+    ) -> Result<Response<HoldResponse>, Status> {
+        let (principal, message) = (principal(&request)?, request.into_inner());
+        let key = key(&message.idempotency_key, RELEASE, &message)?;
+        let hold = HoldId(id("hold_id", &message.hold_id).map_err(ApiError::from)?);
+        let released = self.0.release(principal, key, hold, Scope::Service).await;
+        let answer = released.map_err(ApiError::from)?;
+        Ok(Response::new(body::<HoldView>(&answer)?.into()))
+    }
+
+    async fn reverse(
+        &self,
+        request: Request<ReverseRequest>,
+    ) -> Result<Response<ReverseResponse>, Status> {
+        let (principal, message) = (principal(&request)?, request.into_inner());
+        let key = key(&message.idempotency_key, REVERSE, &message)?;
+        let transfer = id("transfer_id", &message.transfer_id).map_err(ApiError::from)?;
+        let reverse = Reverse::try_new(transfer, message.reference)?;
+        let answer = self.0.reverse(principal, key, reverse).await.map_err(ApiError::from)?;
+        Ok(Response::new(body::<Receipt>(&answer)?.into()))
+    }
+}
+
+fn key(key: &str, method: &str, message: &impl Message) -> Result<Key, ApiError> {
+    Ok(Key::grpc(key, method, &message.encode_to_vec())?)
+}
+
+/// What was answered first, whichever transport asks again.
+fn body<T: DeserializeOwned>(answer: &Answer) -> Result<T, ApiError> {
+    Ok(serde_json::from_slice(&answer.body).map_err(Error::from)?)
+}
+
+fn place(message: HoldRequest) -> Result<PlaceHold, ApiError> {
+    let member = MemberId(id("member_id", &message.member_id)?);
+    let merchant = match message.merchant_id.as_str() {
+        "" => None,
+        merchant => Some(id("merchant_id", merchant)?),
+    };
+    let asked = AskedHold {
+        id: id("hold_id", &message.hold_id)?,
+        points: Some(message.points),
+        merchant,
+        reference: message.reference,
+        seconds: (message.expires_in_seconds != 0).then_some(message.expires_in_seconds),
+    };
+    PlaceHold::try_new(Payer::Member(member), asked)
+}
+
+impl From<HoldView> for HoldResponse {
+    fn from(hold: HoldView) -> Self {
+        let state = match hold.state.as_str() {
+            "active" => HoldState::Active,
+            "captured" => HoldState::Captured,
+            "released" => HoldState::Released,
+            "expired" => HoldState::Expired,
+            _ => HoldState::Unspecified,
+        };
+        let text = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+        Self {
+            hold_id: hold.hold_id.to_string(),
+            state: state.into(),
+            account_id: text(hold.account_id),
+            points: hold.points.unwrap_or_default(),
+            captured: hold.captured.unwrap_or_default(),
+            transfer_id: text(hold.transfer_id),
+        }
+    }
+}
+
+impl From<Receipt> for ReverseResponse {
+    fn from(receipt: Receipt) -> Self {
+        Self {
+            transfer_id: receipt.transfer_id.to_string(),
+            account_id: receipt.account_id.to_string(),
+            points: receipt.points,
+            balance: receipt.balance,
+        }
+    }
+}

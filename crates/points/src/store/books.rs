@@ -1,0 +1,182 @@
+//! What a batch of commands reads. Accounts are locked in the order of their ids, so that two batches
+//! never wait for each other in a circle.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use kit::idempotency::Key;
+use kit::postgres;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::AccountRow;
+use crate::domain::{
+    Account, AccountId, Amount, Held, Hold, HoldId, HoldState, MerchantId, Recorded, Reference,
+    TransferId, TransferKind,
+};
+
+/// The first answer to a command.
+pub(crate) struct Kept {
+    pub(crate) fingerprint: Vec<u8>,
+    pub(crate) status: i16,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Whose key, on which route, and the key.
+pub(crate) type KeyName = (String, String, String);
+
+pub(crate) fn name(principal: &str, key: &Key) -> KeyName {
+    (principal.to_owned(), key.route.clone(), key.value.clone())
+}
+
+/// The accounts of these members, of these holds, and in these transfers.
+pub(crate) async fn accounts_behind(
+    conn: &mut PgConnection,
+    members: &[Uuid],
+    holds: &[Uuid],
+    transfers: &[Uuid],
+) -> sqlx::Result<Vec<Uuid>> {
+    let select = sqlx::query_scalar!(
+        r#"SELECT account_id AS "account_id!" FROM account WHERE member_id = ANY ($1)
+           UNION SELECT account_id FROM hold WHERE hold_id = ANY ($2) AND account_id IS NOT NULL
+           UNION SELECT account_id FROM entry WHERE transfer_id = ANY ($3) AND account_id IS NOT NULL"#,
+        members,
+        holds,
+        transfers,
+    );
+    postgres::query("ledger_resolve", select.fetch_all(conn)).await
+}
+
+/// Locks these accounts until the transaction ends.
+pub(crate) async fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Account>> {
+    let select = sqlx::query_as!(
+        AccountRow,
+        "SELECT account_id, member_id, earned, used, held, version, opened_at
+         FROM account WHERE account_id = ANY ($1) ORDER BY account_id FOR NO KEY UPDATE",
+        ids,
+    );
+    let rows = postgres::query("ledger_lock", select.fetch_all(conn)).await?;
+    Ok(rows.into_iter().map(Account::from).collect())
+}
+
+/// Locks those of these accounts that nobody else has locked.
+pub(crate) async fn lock_free(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Account>> {
+    let select = sqlx::query_as!(
+        AccountRow,
+        "SELECT account_id, member_id, earned, used, held, version, opened_at
+         FROM account WHERE account_id = ANY ($1) ORDER BY account_id
+         FOR NO KEY UPDATE SKIP LOCKED",
+        ids,
+    );
+    let rows = postgres::query("ledger_lock_free", select.fetch_all(conn)).await?;
+    Ok(rows.into_iter().map(Account::from).collect())
+}
+
+/// What was answered to these keys before.
+pub(crate) async fn kept(
+    conn: &mut PgConnection,
+    names: &[KeyName],
+) -> sqlx::Result<HashMap<KeyName, Kept>> {
+    let principals: Vec<_> = names.iter().map(|name| name.0.clone()).collect();
+    let routes: Vec<_> = names.iter().map(|name| name.1.clone()).collect();
+    let keys: Vec<_> = names.iter().map(|name| name.2.clone()).collect();
+    let select = sqlx::query!(
+        "SELECT k.principal, k.route, k.key, k.fingerprint, k.status, k.body
+         FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (principal, route, key)
+         JOIN idempotency_key k USING (principal, route, key)",
+        &principals,
+        &routes,
+        &keys,
+    );
+    let rows = postgres::query("ledger_kept", select.fetch_all(conn)).await?;
+    let kept = rows.into_iter().map(|row| {
+        let kept = Kept { fingerprint: row.fingerprint, status: row.status, body: row.body };
+        ((row.principal, row.route, row.key), kept)
+    });
+    Ok(kept.collect())
+}
+
+/// The database's time: it alone decides when a hold is over.
+pub(crate) async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
+    let select = sqlx::query_scalar!(r#"SELECT now() AS "now!""#);
+    postgres::query("ledger_now", select.fetch_one(conn)).await
+}
+
+/// Holds, whose accounts are locked.
+pub(crate) async fn holds(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
+    let select = sqlx::query!(
+        "SELECT hold_id, account_id, amount, merchant_id, reference, state, captured, expires_at,
+                created_at, settled_at
+         FROM hold WHERE hold_id = ANY ($1)",
+        ids,
+    );
+    let rows = postgres::query("ledger_holds", select.fetch_all(conn)).await?;
+    rows.into_iter()
+        .map(|row| {
+            let of = match (row.account_id, row.amount, row.expires_at) {
+                (Some(account), Some(amount), Some(expires_at)) => Some(Held {
+                    account: AccountId(account),
+                    amount: Amount::new(amount).map_err(corrupt)?,
+                    merchant: row.merchant_id.map(MerchantId),
+                    reference: Reference::from_stored(row.reference),
+                    expires_at,
+                }),
+                _ => None,
+            };
+            let state = match (row.state.as_str(), row.captured) {
+                ("active", None) => HoldState::Active,
+                ("captured", Some(captured)) => HoldState::Captured { captured },
+                ("released", None) => HoldState::Released,
+                ("expired", None) => HoldState::Expired,
+                _ => return Err(corrupt("a hold in no state")),
+            };
+            let (id, created_at, settled_at) =
+                (HoldId(row.hold_id), row.created_at, row.settled_at);
+            Ok(Hold { id, state, of, created_at, settled_at })
+        })
+        .collect()
+}
+
+/// Transfers that may be reversed, and whether they were.
+pub(crate) async fn recorded(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+) -> sqlx::Result<HashMap<TransferId, Recorded>> {
+    let select = sqlx::query!(
+        r#"SELECT t.transfer_id, t.kind, t.merchant_id, e.account_id AS "account_id!", e.amount,
+                  EXISTS (SELECT FROM transfer r WHERE r.reverses = t.transfer_id) AS "reversed!"
+           FROM transfer t JOIN entry e USING (transfer_id)
+           WHERE t.transfer_id = ANY ($1) AND e.account_id IS NOT NULL
+           ORDER BY e.amount"#,
+        ids,
+    );
+    let rows = postgres::query("ledger_recorded", select.fetch_all(conn)).await?;
+    let mut found: HashMap<TransferId, Recorded> = HashMap::new();
+    for row in rows {
+        let kind = TransferKind::ALL.into_iter().find(|kind| kind.as_str() == row.kind);
+        let kind = kind.ok_or_else(|| corrupt("a transfer of no kind"))?;
+        let merchant = row.merchant_id.map(MerchantId);
+        let recorded = found.entry(TransferId(row.transfer_id)).or_insert_with(|| Recorded {
+            kind,
+            merchant,
+            reversed: row.reversed,
+            lines: Vec::new(),
+        });
+        recorded.lines.push((AccountId(row.account_id), row.amount));
+    }
+    Ok(found)
+}
+
+/// Holds whose time is over, a page of them.
+pub(crate) async fn overdue(conn: &mut PgConnection) -> sqlx::Result<Vec<HoldId>> {
+    let select = sqlx::query_scalar!(
+        "SELECT hold_id FROM hold WHERE state = 'active' AND expires_at <= now()
+         ORDER BY expires_at LIMIT 64"
+    );
+    let rows = postgres::query("hold_overdue", select.fetch_all(conn)).await?;
+    Ok(rows.into_iter().map(HoldId).collect())
+}
+
+fn corrupt(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
+    sqlx::Error::Decode(what.into())
+}
