@@ -115,6 +115,7 @@ async fn the_job_ends_holds_that_are_over_and_nothing_else(db: PgPool) {
 
     assert_eq!(app.bookings.expire_overdue().await.unwrap(), 2);
     assert_eq!(app.bookings.expire_overdue().await.unwrap(), 0);
+    assert_eq!(crate::metrics::series("booking_holds_expired_total"), 2);
     let statuses: Vec<String> = sqlx::query_scalar("SELECT status FROM booking ORDER BY during")
         .fetch_all(&app.db)
         .await

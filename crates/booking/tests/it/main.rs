@@ -19,3 +19,4 @@ mod schema;
 mod search;
 mod slot_model;
 mod slots;
+mod storm;

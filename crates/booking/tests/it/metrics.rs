@@ -10,7 +10,7 @@ fn created(status: &str) -> u64 {
 
 /// # Panics
 /// When the series is not there.
-fn series(name: &str) -> u64 {
+pub fn series(name: &str) -> u64 {
     let (_, text) = observability::metrics::render();
     let text = String::from_utf8(text).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
