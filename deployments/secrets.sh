@@ -48,7 +48,9 @@ done
 for service in auth points booking incidents; do
     printf 'redis://%s:%s@redis:6379' "$service" "$(cat "redis_${service}_password")" | write "redis_${service}_url"
 done
-printf '{"redis://exporter@redis:6379": "%s"}\n' "$(cat redis_exporter_password)" | write redis_exporter_passwords
+# under both names by which versions of the exporter look for it
+printf '{"redis://redis:6379": "%s", "redis://exporter@redis:6379": "%s"}\n' \
+    "$(cat redis_exporter_password)" "$(cat redis_exporter_password)" | write redis_exporter_passwords
 
 for client in points booking incidents; do
     random "${client}_client_secret" 32

@@ -87,7 +87,7 @@ expect "a shell mistake" "FAIL  shell: shellcheck" \
 expect "a dashboard changed by hand" "dashboards/redis.json is not what source/ says" \
     edit deployments/grafana/dashboards/redis.json 's/"Keyspace"/"Keys looked up"/'
 expect "a link to a dashboard that does not exist" "which does not exist" \
-    edit deployments/grafana/source/boards.py 's|/d/logs?|/d/log?|'
+    edit deployments/grafana/dashboards/overview.json 's|/d/logs?|/d/log?|'
 expect "an objective changed by hand" "is not what slo.py says" \
     edit $rules/slo.yml 's/14.4/20/'
 expect "LogQL that does not parse" "LogQL does not parse" \

@@ -219,6 +219,8 @@ def lines(place, service):
         try:
             yield json.loads(line)
         except ValueError:
+            if line.startswith("error: "):  # the last words of a process that could not start
+                continue
             complain(f"{service}'s log", f"is not one JSON object per line: {line[:80]}")
 
 

@@ -116,6 +116,7 @@ for _ in 1 2 3; do
     "$bin/stack" demo >"$place/demo.log" 2>&1 || { tail -n 5 "$place/demo.log" >&2; die "the demo story fails"; }
     curl -sS -o /dev/null -X POST "http://127.0.0.1:$AUTH_HTTP_PORT/v1/login" -H 'content-type: application/json' \
         -d '{"email":"nobody@example.com","password":"a wrong password"}'
+    curl -sS -o /dev/null "http://127.0.0.1:$INCIDENTS_HTTP_PORT/v1/incidents"
     curl -sS -o /dev/null -X POST "http://127.0.0.1:$ALERTMANAGER_PORT/api/v2/alerts" -H 'content-type: application/json' \
         -d '[{"labels":{"alertname":"CheckOfTheAlertPath","severity":"warning","service":"incidents"},
              "annotations":{"summary":"a test","description":"a test"}}]'
