@@ -94,8 +94,7 @@ async fn a_move_that_breaks_a_rule_leaves_the_booking_where_it_was(db: PgPool) {
     assert_eq!(read["starts_at"], "2030-01-02T00:00:00Z");
 }
 
-/// Each of two moves wants what the other has: a lock taken in two orders, or an UPDATE that writes
-/// before it waits, would deadlock here.
+/// Each of these wants what another has. That their locks are needed is shown in `storm`.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn moves_that_cross_neither_overlap_nor_deadlock(db: PgPool) {
     let app = App::new(db);
