@@ -5,6 +5,7 @@ mod housekeeping;
 mod introspect;
 mod keys;
 mod login;
+mod mail;
 mod me;
 mod operate;
 mod password;
@@ -28,6 +29,7 @@ use thiserror::Error;
 pub use introspect::Introspection;
 pub use keys::PublicKey;
 pub use login::{Login, Session};
+pub use mail::Proof;
 pub use me::Profile;
 pub use password::ChangePassword;
 pub use register::Register;
@@ -73,7 +75,7 @@ impl Auth {
             clock,
             hasher,
             keyring: keyring.into(),
-            keys: keys.into(),
+            keys,
             gate: Gate::new(),
             verifier,
         })
@@ -113,6 +115,9 @@ pub enum Error {
     SessionNotFound,
     #[error("no such member")]
     MemberNotFound,
+    /// Wrong, used, too old, or for an address that nobody has: one error for all.
+    #[error("this code is wrong or no longer valid")]
+    InvalidCode,
     #[error("unknown client or wrong secret")]
     InvalidClient,
     #[error("a password could not be hashed")]
@@ -134,6 +139,7 @@ impl Classify for Error {
         match self {
             Self::InvalidCredentials
             | Self::InvalidClient
+            | Self::InvalidCode
             | Self::InvalidToken
             | Self::RefreshReused
             | Self::SessionRevoked
@@ -158,6 +164,7 @@ impl Classify for Error {
             Self::SessionExpired => "session_expired",
             Self::MemberNotFound | Self::SessionNotFound => "not_found",
             Self::InvalidClient => "invalid_client",
+            Self::InvalidCode => "code_invalid",
             Self::Hash | Self::Random(_) | Self::Sign(_) | Self::NoKeys => "internal_error",
             Self::Idempotency(error) => return error.code(),
             Self::Database(error) => return postgres::code(error),

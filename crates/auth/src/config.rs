@@ -24,8 +24,24 @@ pub struct Config {
     /// Seals the signing keys in the database: at least 32 bytes, in base64 or hexadecimal.
     #[arg(long, env = "AUTH_KEY_ENCRYPTION_KEY", hide_env_values = true, value_parser = sealing)]
     pub auth_key_encryption_key: SecretString,
+    #[command(flatten)]
+    pub mail: Mail,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// How mail leaves. With neither a server nor a directory it is dropped, with a warning each time.
+#[derive(Args, Clone, Debug)]
+pub struct Mail {
+    /// smtps://user:password@host, or smtp://host:port?tls=required.
+    #[arg(long, env = "SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<SecretString>,
+    /// Without an SMTP server, mail becomes files in this directory.
+    #[arg(long, env = "MAIL_SINK_DIR")]
+    pub mail_sink_dir: Option<PathBuf>,
+    /// Whom mail is from.
+    #[arg(long, env = "MAIL_FROM", default_value = "no-reply@example.org")]
+    pub mail_from: String,
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! What may be an address, a password and a name, how many guesses one gets, and how long a session lasts.
 
 mod client;
+mod code;
 mod device;
 mod email;
 mod name;
@@ -11,6 +12,7 @@ mod refresh;
 use std::time::Duration;
 
 pub use client::{Client, DeviceToken};
+pub use code::Code;
 pub use device::Device;
 pub use email::{Email, InvalidEmail};
 pub use name::{DisplayName, InvalidName};

@@ -1,6 +1,7 @@
 //! The public API, as JSON over HTTP.
 
 mod client;
+mod mail;
 mod sessions;
 
 use axum::extract::State;
@@ -38,6 +39,10 @@ pub fn router(auth: Auth) -> Router {
         .routes(routes!(sessions::logout))
         .routes(routes!(sessions::revoke))
         .routes(routes!(sessions::change_password))
+        .routes(routes!(mail::verify))
+        .routes(routes!(mail::resend))
+        .routes(routes!(mail::forgot))
+        .routes(routes!(mail::reset))
         .routes(routes!(me))
         .routes(routes!(jwks))
         .with_state(auth)

@@ -7,7 +7,7 @@
 //! * [`domain`] decides. It knows no clock, no database and no network.
 //! * [`store`] is the SQL.
 //!
-//! Beside them, [`hasher`] bounds what passwords cost and [`keyring`] keeps secrets secret.
+//! Beside them, [`hasher`] bounds what passwords cost, [`keyring`] keeps secrets secret and [`mailer`] sends mail.
 
 pub mod app;
 pub mod config;
@@ -16,6 +16,7 @@ pub mod grpc;
 pub mod hasher;
 pub mod http;
 pub mod keyring;
+pub mod mailer;
 mod metrics;
 mod store;
 

@@ -2,9 +2,8 @@ use std::process::ExitCode;
 
 use auth::app::Auth;
 use auth::config::{Command, Config};
-use auth::{MIGRATOR, grpc, hasher::Hasher, http, keyring::Keyring};
-use kit::serve::{Servers, serve};
-use kit::{Clock, health::Health, postgres, redis::Redis};
+use auth::{MIGRATOR, grpc, hasher::Hasher, http, keyring::Keyring, mailer::Mailer};
+use kit::{Clock, health::Health, postgres, redis::Redis, serve::Servers, serve::serve};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
@@ -24,6 +23,7 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
         return auth.operate(operation).await;
     }
     auth.keep_house(&stop);
+    tokio::spawn(auth.clone().deliver_mail(Mailer::new(&config.mail)?, stop.clone()));
     let health = Health::new("auth", db, redis);
     let (http, grpc) = (http::router(auth.clone()), grpc::routes(auth));
     serve(&config.listen, Servers { http, grpc, health }, stop).await

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Auth;
 use crate::metrics;
-use crate::store::{attempts, sessions};
+use crate::store::{attempts, codes, sessions};
 
 /// How old the gauge of active sessions may be.
 const COUNT_PERIOD: Duration = Duration::from_secs(15);
@@ -66,7 +66,8 @@ impl Auth {
         let mut conn = self.db.acquire().await?;
         let attempts = attempts::forget(&mut conn).await?;
         let sessions = sessions::forget(&mut conn).await?;
-        tracing::debug!(attempts, sessions, "forgot what is over");
+        let codes = codes::forget(&mut conn).await?;
+        tracing::debug!(attempts, sessions, codes, "forgot what is over");
         Ok(())
     }
 }

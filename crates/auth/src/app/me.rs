@@ -13,6 +13,8 @@ use crate::store::members;
 pub struct Profile {
     pub member_id: Uuid,
     pub email: String,
+    /// Whether somebody who reads mail to it has said so.
+    pub email_verified: bool,
     pub display_name: String,
     pub roles: Vec<Role>,
     pub created_at: DateTime<Utc>,
@@ -25,6 +27,7 @@ impl Auth {
         Ok(Profile {
             member_id: member,
             email: row.email,
+            email_verified: row.verified,
             display_name: row.display_name,
             roles: with_member(&row.roles),
             created_at: row.created_at,

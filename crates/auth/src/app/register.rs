@@ -44,6 +44,7 @@ impl Auth {
         let (id, now) = (self.clock.id(), self.clock.now());
         let created =
             store::members::create(&mut tx, id, &email, &display_name, &hash, now).await?;
+        self.welcome(&mut tx, &email).await?;
         let answer = Answer::json(StatusCode::ACCEPTED, &json!({ "status": "accepted" }));
         idempotency::record(&mut tx, PRINCIPAL, &key, &answer).await?;
         postgres::commit(tx).await?;

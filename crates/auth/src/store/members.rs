@@ -19,6 +19,7 @@ pub(crate) struct Credentials {
 /// What a member sees of themselves.
 pub(crate) struct Row {
     pub(crate) email: String,
+    pub(crate) verified: bool,
     pub(crate) display_name: String,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) roles: Vec<String>,
@@ -101,6 +102,22 @@ pub(crate) async fn replace_hash(
     Ok(query("member_replace_hash", statement.execute(tx)).await?.rows_affected() == 1)
 }
 
+/// A new password, whatever the old one was.
+pub(crate) async fn set_hash(
+    tx: &mut PgConnection,
+    id: Uuid,
+    to: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let statement = sqlx::query!(
+        "UPDATE member_password SET hash = $2, changed_at = $3 WHERE member_id = $1",
+        id,
+        to,
+        now,
+    );
+    query("member_set_hash", statement.execute(tx)).await.map(drop)
+}
+
 /// A stronger hash of the same password, unless it has changed meanwhile.
 pub(crate) async fn rehash(
     conn: &mut PgConnection,
@@ -125,7 +142,7 @@ pub(crate) async fn roles(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec
 pub(crate) async fn profile(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Row>> {
     let statement = sqlx::query_as!(
         Row,
-        r#"SELECT email, display_name, created_at,
+        r#"SELECT email, verified_at IS NOT NULL AS "verified!", display_name, created_at,
                ARRAY(SELECT role FROM member_role r WHERE r.member_id = m.member_id) AS "roles!"
            FROM member m WHERE member_id = $1"#,
         id,

@@ -8,6 +8,7 @@ mod app;
 mod bad_input;
 mod guessing;
 mod keys;
+mod mailing;
 mod metrics;
 mod operating;
 mod refreshing;

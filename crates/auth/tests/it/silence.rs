@@ -49,6 +49,12 @@ async fn no_address_password_or_token_is_logged_counted_or_answered(db: PgPool) 
     }
     replies.push(app.login("canary.nobody@example.org", "canary-guess").await);
     replies.push(app.login("canary.malformed@", "canary-guess").await);
+    for (path, body) in [
+        ("/v1/password/forgot", serde_json::json!({ "email": "canary.address@example.org" })),
+        ("/v1/verification/resend", serde_json::json!({ "email": "canary.nobody@example.org" })),
+    ] {
+        replies.push(app.api.post(path).key("k").json(body).send().await.expect(202));
+    }
     // A failure inside, whose text would quote the statement's values.
     sqlx::query("ALTER TABLE member DROP CONSTRAINT member_email_unique")
         .execute(&app.db)

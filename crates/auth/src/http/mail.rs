@@ -1,0 +1,120 @@
+//! What is proved by a code from a mail.
+
+use axum::extract::State;
+use kit::ApiError;
+use kit::error::Fields;
+use kit::http::Command;
+use kit::idempotency::Answer;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Accepted, client};
+use crate::app::{Auth, Proof};
+use crate::domain::{Client, Code, Email, Password};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AddressBody {
+    #[schema(format = "email", max_length = 254)]
+    email: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VerifyBody {
+    #[schema(format = "email", max_length = 254)]
+    email: String,
+    /// As it came by mail.
+    #[schema(value_type = String, max_length = 11)]
+    code: SecretString,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResetBody {
+    #[schema(format = "email", max_length = 254)]
+    email: String,
+    /// As it came by mail.
+    #[schema(value_type = String, max_length = 11)]
+    code: SecretString,
+    /// 8 to 1024 bytes of any Unicode.
+    #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
+    new_password: SecretString,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Done {
+    /// Always `done`.
+    status: &'static str,
+}
+
+/// Sends a code to verify an address with. The answer does not say whether anybody has the address.
+#[utoipa::path(
+    post, path = "/v1/verification/resend", request_body = AddressBody,
+    responses((status = 202, body = Accepted)),
+)]
+pub(super) async fn resend(
+    State(auth): State<Auth>,
+    Command { key, body }: Command<AddressBody>,
+) -> Result<Answer, ApiError> {
+    Ok(auth.resend_verification(body.email()?, key).await?)
+}
+
+/// Verifies an address with a code from a mail.
+#[utoipa::path(
+    post, path = "/v1/verification", request_body = VerifyBody,
+    responses((status = 200, body = Done)),
+)]
+pub(super) async fn verify(
+    State(auth): State<Auth>,
+    client::From(client): client::From,
+    Command { key, body }: Command<VerifyBody>,
+) -> Result<Answer, ApiError> {
+    let mut fields = Fields::new();
+    let email = fields.check("email", "invalid_email", Email::parse(&body.email));
+    let proof = fields.done(|| Some(proof(email?, &body.code, client)))?;
+    Ok(auth.verify_email(proof, key).await?)
+}
+
+/// Sends a code to choose a new password with. The answer does not say whether anybody has the address.
+#[utoipa::path(
+    post, path = "/v1/password/forgot", request_body = AddressBody,
+    responses((status = 202, body = Accepted)),
+)]
+pub(super) async fn forgot(
+    State(auth): State<Auth>,
+    Command { key, body }: Command<AddressBody>,
+) -> Result<Answer, ApiError> {
+    Ok(auth.forgot_password(body.email()?, key).await?)
+}
+
+/// Chooses a new password with a code from a mail, and ends all sessions.
+#[utoipa::path(
+    post, path = "/v1/password/reset", request_body = ResetBody,
+    responses((status = 200, body = Done)),
+)]
+pub(super) async fn reset(
+    State(auth): State<Auth>,
+    client::From(client): client::From,
+    Command { key, body }: Command<ResetBody>,
+) -> Result<Answer, ApiError> {
+    let mut fields = Fields::new();
+    let email = fields.check("email", "invalid_email", Email::parse(&body.email));
+    let new = Password::new(body.new_password)
+        .map_err(|error| fields.add("new_password", error.code(), error));
+    let (proof, new) = fields.done(|| Some((proof(email?, &body.code, client), new.ok()?)))?;
+    Ok(auth.reset_password(proof, new, key).await?)
+}
+
+impl AddressBody {
+    fn email(&self) -> Result<Email, ApiError> {
+        let mut fields = Fields::new();
+        let email = fields.check("email", "invalid_email", Email::parse(&self.email));
+        fields.done(|| email)
+    }
+}
+
+fn proof(email: Email, code: &SecretString, client: Client) -> Proof {
+    Proof { email, code: Code::typed(code.expose_secret()), client }
+}
