@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use crate::app::{App, Shop, id, member};
 
-/// 1,000 in an optimized build (`cargo nextest run --cargo-profile load`); a tenth of it, which finds
+/// 1,000 in an optimized build (`cargo nextest run --cargo-profile load`); few of them, which find
 /// the same mistakes, where a request costs ten times as much.
-const SLOTS: usize = if cfg!(debug_assertions) { 100 } else { 1_000 };
+const SLOTS: usize = if cfg!(debug_assertions) { 50 } else { 1_000 };
 
 /// Each of 64 clients wants each slot, all in the same order, so that they meet everywhere.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
