@@ -60,6 +60,9 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
     if name == "booking" {
         set("POINTS_GRPC_URL", grpc("points"));
     }
+    if name == "auth" {
+        set("MAIL_SINK_DIR", place.dir.join("mail").display().to_string());
+    }
 
     let mut secret = |variable: &str, path: std::path::PathBuf| {
         // An empty variable counts as not set: what this shell has is not for the service.
