@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
+use ::points::app::Points;
 use kit::caller::Role;
 use kit::config::{self, Limits, Listen};
 use kit::health::Health;
 use kit::redis::Redis;
 use kit::serve::{Listeners, Servers};
 use kit::{Clock, postgres};
-use points::app::Points;
 use sqlx::PgPool;
 use testkit::tokens::Issuer;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
         let owner = PgPool::connect(&config.owner_url).await?;
-        points::MIGRATOR.run(&owner).await?;
+        ::points::MIGRATOR.run(&owner).await?;
         sqlx::query(
             "INSERT INTO account (account_id, member_id, opened_at)
              SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, gen_random_uuid(), now()
@@ -37,7 +37,7 @@ impl Service {
         sqlx::raw_sql("ANALYZE").execute(&owner).await?;
 
         let database = config::Postgres::new(config.app_url.clone());
-        let db = postgres::connect(&database, "points", &points::MIGRATOR).await?;
+        let db = postgres::connect(&database, "points", &::points::MIGRATOR).await?;
         let redis = Redis::new(&config.redis, "points")?;
         let issuer = Issuer::new();
         let points = Points::new(db.clone(), redis.clone(), Clock::system());
@@ -51,8 +51,8 @@ impl Service {
         let listeners = Listeners::bind(&listen)?;
         let http = listeners.addresses()?.http;
         let servers = Servers {
-            http: points::http::router(points.clone(), issuer.verifier()),
-            grpc: points::grpc::routes(points, issuer.verifier()),
+            http: ::points::http::router(points.clone(), issuer.verifier()),
+            grpc: ::points::grpc::routes(points, issuer.verifier()),
             health: Health::new("points", db, redis),
         };
         tokio::spawn(listeners.serve(servers, CancellationToken::new()));
