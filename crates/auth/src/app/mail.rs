@@ -134,7 +134,7 @@ impl Auth {
         let mut conn = self.db.acquire().await?;
         let live = codes::live(&mut conn, &proof.email, purpose).await?;
         drop(conn);
-        let brought = |(id, _): &(Uuid, Uuid)| self.code(*id) == proof.code;
+        let brought = |(id, _): &(Uuid, Uuid)| self.derived(*id) == proof.code;
         let Some((code, member)) = live.into_iter().find(brought) else {
             self.wrong(&guess).await?;
             return Err(Error::InvalidCode);
@@ -175,7 +175,7 @@ impl Auth {
     }
 
     /// Derived, so that it lies nowhere.
-    fn code(&self, id: Uuid) -> Code {
+    fn derived(&self, id: Uuid) -> Code {
         Code::from_bytes(&self.keyring.blind("mail_code", id.as_bytes()))
     }
 
@@ -197,7 +197,7 @@ impl Deliver for Postman {
         let mut conn = self.auth.db.acquire().await?;
         let Some(letter) = codes::letter(&mut conn, code).await? else { return Ok(()) };
         drop(conn);
-        let text = self.auth.code(code).spaced();
+        let text = self.auth.derived(code).spaced();
         let (subject, text) = match letter.purpose.as_str() {
             RESET => (
                 "Choose a new password",

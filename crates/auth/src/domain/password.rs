@@ -1,4 +1,4 @@
-mod common;
+mod frequent;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
@@ -52,7 +52,7 @@ impl Password {
         if bytes.contains(&0) {
             return Err(InvalidPassword::Nul);
         }
-        if common::is_common(text.expose_secret()) {
+        if frequent::is_common(text.expose_secret()) {
             return Err(InvalidPassword::Common);
         }
         Ok(Self(text))
