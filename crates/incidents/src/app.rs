@@ -3,11 +3,13 @@
 mod act;
 mod breaches;
 mod list;
+mod overview;
 mod receive;
 mod show;
 
 pub use act::{Action, Role};
 pub use list::{Filter, Incident, Page, Stage};
+pub use overview::{Overview, ServiceHealth};
 pub use receive::{Delivery, Outcome};
 pub(crate) use show::Tick;
 pub use show::{AlertView, CheckView, Event, Holder, IncidentDetail, Linked, SeverityChange};
@@ -16,9 +18,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use kit::{Classify, Clock, FieldError, Kind, idempotency, page, postgres};
 use sqlx::PgPool;
 use thiserror::Error;
+use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::domain::{Refused, Targets, Thresholds};
 use crate::metrics;
@@ -29,13 +34,27 @@ pub struct Incidents {
     db: PgPool,
     clock: Clock,
     policy: Arc<Policy>,
+    /// The last event that was seen here.
+    changes: watch::Sender<Option<Uuid>>,
 }
 
 /// What an operator may tune.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     pub thresholds: Thresholds,
     pub targets: Targets,
+    /// What the status page shows, in this order.
+    pub services: Vec<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            thresholds: Thresholds::default(),
+            targets: Targets::default(),
+            services: ["auth", "points", "booking", "incidents"].map(str::to_owned).into(),
+        }
+    }
 }
 
 #[derive(Debug, Error)]
@@ -57,7 +76,17 @@ pub enum Error {
 impl Incidents {
     pub fn new(db: PgPool, clock: Clock, policy: Policy) -> Self {
         metrics::declare();
-        Self { db, clock, policy: Arc::new(policy) }
+        Self { db, clock, policy: Arc::new(policy), changes: watch::Sender::new(None) }
+    }
+
+    /// For pages that say how long ago something was.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// A key for a form that may be sent twice.
+    pub fn new_key(&self) -> Uuid {
+        self.clock.id()
     }
 }
 

@@ -25,6 +25,17 @@ pub struct Config {
     /// The bearer token that Alertmanager brings to /v1/alerts. At least 16 characters.
     #[arg(long, env = "WEBHOOK_TOKEN", hide_env_values = true, value_parser = long_enough)]
     pub webhook_token: SecretString,
+    /// Auth's public HTTP, where operators sign in for the console.
+    #[arg(long, env = "AUTH_HTTP_URL", default_value = "http://127.0.0.1:8081")]
+    pub auth_http_url: String,
+    /// What the status page shows, in this order.
+    #[arg(
+        long,
+        env = "STATUS_SERVICES",
+        default_value = "auth,points,booking,incidents",
+        value_delimiter = ','
+    )]
+    pub status_services: Vec<String>,
     #[command(flatten)]
     pub severities: Severities,
     #[command(flatten)]
@@ -77,6 +88,7 @@ impl Config {
         Policy {
             thresholds: Thresholds { error_rate, availability, response_time, affected_users },
             targets: domain::Targets([target_p0, target_p1, target_p2, target_p3]),
+            services: self.status_services.clone(),
         }
     }
 }

@@ -2,12 +2,14 @@
 
 mod checklist;
 mod classify;
+mod health;
 mod lifecycle;
 mod severity;
 mod text;
 
 pub use checklist::{Check, checklist};
 pub use classify::{Classification, Thresholds};
+pub use health::{Affliction, DAYS, Health, days};
 pub use lifecycle::{Number, Refused, Status, Target, Targets};
 pub use severity::Severity;
 

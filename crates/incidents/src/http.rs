@@ -1,6 +1,10 @@
-//! The public API, as JSON over HTTP, and the webhook that Alertmanager calls.
+//! The public API, as JSON over HTTP, the webhook that Alertmanager calls, and pages for people.
 
 mod actions;
+mod console;
+mod form;
+mod session;
+mod site;
 mod webhook;
 
 pub use webhook::Credential;
@@ -18,6 +22,7 @@ use uuid::Uuid;
 
 use crate::app::{Filter, IncidentDetail, Incidents, Page, Stage};
 use crate::domain::Severity;
+use crate::peers::Login;
 
 /// The largest delivery taken. Alertmanager sends a group whole.
 const MAX_DELIVERY: BodyLimit = BodyLimit(1024 * 1024);
@@ -30,9 +35,15 @@ struct Api;
 pub(crate) struct App {
     incidents: Incidents,
     webhook: Credential,
+    login: Login,
 }
 
-pub fn router(incidents: Incidents, webhook: Credential, verifier: Verifier) -> Router {
+pub fn router(
+    incidents: Incidents,
+    webhook: Credential,
+    login: Login,
+    verifier: Verifier,
+) -> Router {
     let alerts =
         OpenApiRouter::new().routes(routes!(webhook::receive)).layer(Extension(MAX_DELIVERY));
     let (routes, api) = OpenApiRouter::with_openapi(Api::openapi())
@@ -40,8 +51,9 @@ pub fn router(incidents: Incidents, webhook: Credential, verifier: Verifier) -> 
         .routes(routes!(show))
         .merge(actions::routes())
         .merge(alerts)
-        .with_state(App { incidents, webhook })
         .split_for_parts();
+    let pages = site::routes().merge(console::routes());
+    let routes = routes.merge(pages).with_state(App { incidents, webhook, login });
     kit::http::edge(routes, api, verifier)
 }
 

@@ -14,6 +14,7 @@ const CLOCKS: Duration = Duration::from_secs(15);
 /// Starts every job, until `stop`. To be called inside a tokio runtime.
 pub fn start(incidents: &Incidents, db: &PgPool, stop: &CancellationToken) {
     tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
+    tokio::spawn(incidents.clone().watch(stop.clone()));
     let clocks = incidents.clone();
     tokio::spawn(jobs::every("targets", CLOCKS, db.clone(), stop.clone(), move || {
         let incidents = clocks.clone();

@@ -7,7 +7,8 @@
 //! * [`domain`] decides. It knows no clock, no database and no network.
 //! * [`store`] is the SQL.
 //!
-//! [`jobs`] runs what nobody asked for.
+//! [`pages`] is what people see; [`peers`] the services this one calls; [`jobs`] runs what nobody
+//! asked for.
 
 pub mod app;
 pub mod config;
@@ -16,6 +17,8 @@ pub mod grpc;
 pub mod http;
 pub mod jobs;
 mod metrics;
+mod pages;
+pub mod peers;
 mod store;
 
 /// The schema this service owns, embedded in the binary.

@@ -1,8 +1,6 @@
 use std::process::ExitCode;
 
-use incidents::app::Incidents;
-use incidents::config::Config;
-use incidents::http::Credential;
+use incidents::{app::Incidents, config::Config, http::Credential, peers::Login};
 use kit::caller::Verifier;
 use kit::serve::{Servers, serve};
 use kit::{Clock, health::Health, postgres, redis::Redis};
@@ -21,9 +19,10 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
     let app = Incidents::new(db.clone(), Clock::system(), config.policy());
     incidents::jobs::start(&app, &db, &stop);
+    let login = Login::new(&config.auth_http_url)?;
     let webhook = Credential::new(&config.webhook_token);
-    let http = incidents::http::router(app.clone(), webhook, verifier.clone());
+    let http = incidents::http::router(app.clone(), webhook, login, verifier.clone());
     let grpc = incidents::grpc::routes(app, verifier);
-    let health = Health::new("incidents", db, redis);
-    serve(&config.listen, Servers { http, grpc, health }, stop).await
+    let servers = Servers { http, grpc, health: Health::new("incidents", db, redis) };
+    serve(&config.listen, servers, stop).await
 }

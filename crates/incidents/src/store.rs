@@ -3,6 +3,7 @@
 pub(crate) mod alerts;
 pub(crate) mod incidents;
 mod list;
+pub(crate) mod overview;
 pub(crate) mod story;
 
 pub(crate) use list::list;

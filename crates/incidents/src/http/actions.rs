@@ -108,13 +108,13 @@ async fn act(
     Ok(incidents.act(caller.id, id, key, action?).await?)
 }
 
-fn prose(field: &str, text: &str) -> Result<Prose, ApiError> {
+pub(super) fn prose(field: &str, text: &str) -> Result<Prose, ApiError> {
     let mut fields = Fields::new();
     let prose = fields.check(field, "invalid_text", Prose::new(text));
     fields.done(|| prose)
 }
 
-fn line(field: &str, text: &str) -> Result<Line, ApiError> {
+pub(super) fn line(field: &str, text: &str) -> Result<Line, ApiError> {
     let mut fields = Fields::new();
     let line = fields.check(field, "invalid_text", Line::new(text));
     fields.done(|| line)

@@ -1,5 +1,6 @@
 use incidents::app::{Incidents, Policy};
 use incidents::http::Credential;
+use incidents::peers::Login;
 use kit::Clock;
 use kit::caller::Role;
 use proto::incidents::v1::incidents_client::IncidentsClient;
@@ -20,6 +21,8 @@ pub struct TestApp {
     pub issuer: Issuer,
     /// Everything is allowed here, unlike to the service.
     pub db: PgPool,
+    pub incidents: Incidents,
+    pub router: axum::Router,
     routes: Routes,
 }
 
@@ -30,12 +33,19 @@ impl TestApp {
 
     /// The service on a pool of its own.
     pub fn on(pool: PgPool, db: PgPool) -> Self {
+        Self::with(pool, db, "http://127.0.0.1:9")
+    }
+
+    /// The service with an auth to sign in at.
+    pub fn with(pool: PgPool, db: PgPool, auth: &str) -> Self {
         let issuer = Issuer::new();
         let incidents = Incidents::new(pool, Clock::system(), Policy::default());
+        let login = Login::new(auth).unwrap();
         let webhook = Credential::new(&TOKEN.into());
         let routes = incidents::grpc::routes(incidents.clone(), issuer.verifier());
-        let api = Api::new(incidents::http::router(incidents, webhook, issuer.verifier()));
-        Self { api, issuer, db, routes }
+        let router = incidents::http::router(incidents.clone(), webhook, login, issuer.verifier());
+        let api = Api::new(router.clone());
+        Self { api, issuer, db, incidents, router, routes }
     }
 
     /// Delivers alerts as Alertmanager does.

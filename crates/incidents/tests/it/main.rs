@@ -8,5 +8,6 @@ mod grouping;
 mod hostile;
 mod lifecycle;
 mod listing;
+mod pages;
 mod trouble;
 mod webhook;

@@ -2,7 +2,7 @@
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
@@ -26,6 +26,12 @@ const DATA_ONLY: HeaderValue =
 const DOCS: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+);
+
+/// A page for people, told by its media type: scripts, styles and forms of our own, nothing inline.
+const PAGE: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
 
 /// The finished public router: `/openapi.json` and `/docs` beside the routes, problems for unknown
@@ -98,9 +104,17 @@ fn is_docs(request: &Request) -> bool {
 fn secure(headers: &mut HeaderMap, docs: bool) {
     // Answers are personal; a handler whose answer is public, such as a key set, says so itself.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let page = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html"));
+    let policy = match (docs, page) {
+        (true, _) => DOCS,
+        (false, true) => PAGE,
+        (false, false) => DATA_ONLY,
+    };
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (CONTENT_SECURITY_POLICY, if docs { DOCS } else { DATA_ONLY }),
+        (CONTENT_SECURITY_POLICY, policy),
         (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (
@@ -132,7 +146,14 @@ fn takes_json(headers: &HeaderMap) -> bool {
             let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
             let refused =
                 parts.any(|p| p.strip_prefix("q=").and_then(|q| q.parse().ok()) == Some(0.0));
-            let ours = ["application/json", "application/*", "*/*", error::PROBLEM_JSON];
+            // A browser asks for a stream of events with nothing else.
+            let ours = [
+                "application/json",
+                "application/*",
+                "*/*",
+                error::PROBLEM_JSON,
+                "text/event-stream",
+            ];
             ours.contains(&media_type.as_str()) && !refused
         })
 }

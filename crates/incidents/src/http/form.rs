@@ -1,0 +1,88 @@
+//! What the console's forms say.
+
+use std::collections::BTreeMap;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::request::Parts;
+use kit::{ApiError, FieldError, Kind};
+
+use super::actions::{line, prose};
+use crate::app::{Action, Role};
+use crate::domain::{Severity, Status};
+
+/// A form that came from a page of ours: a session is nobody else's to use.
+pub(super) struct SameOrigin;
+
+impl<S: Send + Sync> FromRequestParts<S> for SameOrigin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let ours = match (header("sec-fetch-site"), header(ORIGIN.as_str())) {
+            (Some(site), _) => site == "same-origin",
+            (None, Some(origin)) => {
+                origin.split_once("://").map(|(_, host)| host) == header(HOST.as_str())
+            }
+            (None, None) => false,
+        };
+        if ours {
+            return Ok(Self);
+        }
+        Err(ApiError::new(Kind::Forbidden, "foreign_form", "this form is not ours"))
+    }
+}
+
+pub(super) struct Form(BTreeMap<String, String>);
+
+impl Form {
+    pub(super) fn read(body: &[u8]) -> Self {
+        let pairs = form_urlencoded::parse(body);
+        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
+
+    /// The field, or nothing.
+    pub(super) fn get(&self, field: &str) -> &str {
+        self.0.get(field).map_or("", String::as_str)
+    }
+
+    /// The same text for the same fields.
+    pub(super) fn canonical(&self) -> String {
+        format!("{:?}", self.0)
+    }
+
+    /// What the form named `what` asks for.
+    pub(super) fn action(&self, what: &str) -> Result<Action, ApiError> {
+        match what {
+            "acknowledge" => Ok(Action::Acknowledge),
+            "status" => {
+                let note = Some(self.get("note")).filter(|note| !note.trim().is_empty());
+                let note = note.map(|note| prose("note", note)).transpose()?;
+                let to: Status = self.get("status").parse().map_err(|_| wrong("status"))?;
+                Ok(Action::Move { to, note })
+            }
+            "severity" => {
+                let severity = self.get("severity").parse();
+                let severity: Severity = severity.map_err(|_| wrong("severity"))?;
+                Ok(Action::Classify { severity, reason: line("reason", self.get("reason"))? })
+            }
+            "comment" => Ok(Action::Comment(prose("text", self.get("text"))?)),
+            "role" => {
+                let role = Role::ALL.into_iter().find(|role| role.as_str() == self.get("role"));
+                let role = role.ok_or_else(|| wrong("role"))?;
+                Ok(Action::Assign { role, holder: line("holder", self.get("holder"))? })
+            }
+            "service" => Ok(Action::Affect(line("service", self.get("service"))?)),
+            "check" => {
+                let item = self.get("item").to_owned();
+                Ok(Action::Tick { item, done: self.get("done") == "true" })
+            }
+            _ => Err(ApiError::new(Kind::NotFound, "not_found", "there is no such form")),
+        }
+    }
+}
+
+fn wrong(field: &str) -> ApiError {
+    let message = "is not one of the choices".to_owned();
+    ApiError::invalid(vec![FieldError { field: field.to_owned(), code: "invalid_value", message }])
+}

@@ -1,0 +1,48 @@
+//! The status page, for anybody, and what pages load.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use futures::{Stream, StreamExt as _};
+use kit::ApiError;
+use tokio_stream::wrappers::WatchStream;
+
+use super::App;
+use crate::app::Incidents;
+use crate::pages;
+
+/// How long one stream of changes lasts; browsers come back by themselves, and a stop need not wait.
+const STREAM: Duration = Duration::from_secs(60);
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/", get(status))
+        .route("/live", get(live))
+        .route("/assets/site.css", get(|| async { asset("text/css", pages::CSS) }))
+        .route("/assets/site.js", get(|| async { asset("text/javascript", pages::SCRIPT) }))
+        .route("/assets/icon.svg", get(|| async { asset("image/svg+xml", pages::ICON) }))
+}
+
+async fn status(State(incidents): State<Incidents>) -> Result<Html<String>, ApiError> {
+    Ok(Html(pages::status(&incidents.overview().await?).into_string()))
+}
+
+/// Says `change` whenever anything happened.
+async fn live(
+    State(incidents): State<Incidents>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let changes = WatchStream::from_changes(incidents.changes())
+        .map(|_| Ok(Event::default().event("change").data("")));
+    let stream = changes.take_until(tokio::time::sleep(STREAM));
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(5)))
+}
+
+fn asset(media_type: &'static str, text: &'static str) -> Response {
+    ([(CONTENT_TYPE, media_type), (CACHE_CONTROL, "public, max-age=60")], text).into_response()
+}

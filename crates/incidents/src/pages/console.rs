@@ -1,0 +1,273 @@
+//! What operators see.
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+use uuid::Uuid;
+
+use super::{layout, severity, span, time, words};
+use crate::app::{CheckView, Incident, IncidentDetail, Role};
+use crate::domain::{Severity, Status};
+
+pub(crate) fn login(wrong: Option<&str>) -> Markup {
+    let content = html! {
+        section.login {
+            h1 { "Sign in" }
+            p.quiet { "The console is for operators." }
+            @if let Some(wrong) = wrong { p.error role="alert" { (wrong) } }
+            form.stack method="post" action="/console/login" {
+                label { "E-mail" input type="email" name="email" autocomplete="username" required autofocus; }
+                label {
+                    "Password"
+                    input type="password" name="password" autocomplete="current-password" required;
+                }
+                button.primary { "Sign in" }
+            }
+        }
+    };
+    layout("Sign in", &html! { a href="/" { "Status" } }, &content)
+}
+
+pub(crate) fn list(open: &[Incident], over: &[Incident], now: DateTime<Utc>) -> Markup {
+    let content = html! {
+        h1 { "Incidents" }
+        section aria-labelledby="open" {
+            h2 #open { "Open " span.count { (open.len()) } }
+            @if open.is_empty() { p.quiet { "Nothing burns." } } @else { (table(open, now)) }
+        }
+        section aria-labelledby="over" {
+            h2 #over { "Over" }
+            @if over.is_empty() { p.quiet { "Nothing yet." } } @else { (table(over, now)) }
+        }
+    };
+    layout("Console", &nav(), &content)
+}
+
+fn nav() -> Markup {
+    html! {
+        a href="/" { "Status" }
+        a href="/console" { "Incidents" }
+        form method="post" action="/console/logout" { button.plain { "Sign out" } }
+    }
+}
+
+fn table(incidents: &[Incident], now: DateTime<Utc>) -> Markup {
+    html! {
+        ul.incidents {
+            @for incident in incidents {
+                li {
+                    (severity(&incident.severity))
+                    a.grow href={ "/console/incidents/" (incident.incident_id) } {
+                        strong { (incident.title) }
+                        span.quiet { (incident.number) " · " (incident.service) " · " (time(incident.opened_at)) }
+                    }
+                    span.state { (words(&incident.status)) }
+                    (clock(incident, now))
+                }
+            }
+        }
+    }
+}
+
+/// What is due next, or how long it took.
+fn clock(incident: &Incident, now: DateTime<Utc>) -> Markup {
+    let (what, due) = match (incident.resolved_at, incident.acknowledged_at) {
+        (Some(at), _) => {
+            return html! { span.clock { "took " (span(at - incident.opened_at)) } };
+        }
+        (None, None) => ("response", incident.response_due),
+        (None, Some(_)) => ("end", incident.resolution_due),
+    };
+    let left = due - now;
+    if left < chrono::TimeDelta::zero() {
+        html! { span.clock.late { (what) " " (span(-left)) " late" } }
+    } else {
+        html! { span.clock { (what) " due in " (span(left)) } }
+    }
+}
+
+pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -> Markup {
+    let incident = &detail.incident;
+    let content = html! {
+        div.title {
+            div.row {
+                (severity(&incident.severity))
+                span.number { (incident.number) }
+                span.state { (words(&incident.status)) }
+                (clock(incident, now))
+            }
+            h1 { (incident.title) }
+            p.quiet {
+                (detail.services.join(", ")) " · since " (time(incident.opened_at))
+                " · decided by " (incident.rule)
+            }
+            @if incident.classification_uncertain {
+                p.error { "The alert did not say clearly how severe it is. Please classify it." }
+            }
+            @if let Some(resolution) = &incident.resolution { p.resolution { (resolution) } }
+        }
+        div.columns {
+            div {
+                section aria-labelledby="timeline" {
+                    h2 #timeline { "Timeline" }
+                    (form(incident, key, "comment", &html! {
+                        label { "Comment" textarea name="text" rows="2" maxlength="4000" required {} }
+                        button { "Add" }
+                    }))
+                    (timeline(detail))
+                }
+            }
+            div {
+                @if incident.resolved_at.is_none() { (controls(incident, key)) }
+                (checks(detail, key))
+                (roles(detail, key))
+                (alerts(detail))
+            }
+        }
+    };
+    layout(&incident.number, &nav(), &content)
+}
+
+/// A form of this page, with a key so that sending it twice does it once.
+fn form(incident: &Incident, key: Uuid, what: &str, fields: &Markup) -> Markup {
+    html! {
+        form.stack method="post" action={ "/console/incidents/" (incident.incident_id) "/" (what) } {
+            input type="hidden" name="key" value=(key);
+            (fields)
+        }
+    }
+}
+
+fn timeline(detail: &IncidentDetail) -> Markup {
+    html! {
+        ol.timeline {
+            @for event in detail.timeline.iter().rev() {
+                li class={ "on-" (event.kind) } {
+                    span.quiet { (time(event.at)) " · " (words(&event.kind)) }
+                    p { (event.text) }
+                }
+            }
+        }
+    }
+}
+
+fn controls(incident: &Incident, key: Uuid) -> Markup {
+    let next = Status::ALL
+        .into_iter()
+        .filter(|status| status.as_str() != incident.status && *status != Status::PostmortemDone);
+    html! {
+        section.panel aria-labelledby="controls" {
+            h2 #controls { "Respond" }
+            @if incident.acknowledged_at.is_none() {
+                (form(incident, key, "acknowledge", &html! { button.primary { "Acknowledge" } }))
+            }
+            (form(incident, key, "status", &html! {
+                label { "Status" select name="status" {
+                    @for status in next { option value=(status.as_str()) { (status.words()) } }
+                } }
+                label { "Note" textarea name="note" rows="2" maxlength="4000" {} }
+                button { "Change status" }
+            }))
+            details {
+                summary { "Change severity" }
+                (form(incident, key, "severity", &html! {
+                    label { "Severity" select name="severity" {
+                        @for severity in Severity::ALL {
+                            option selected[severity.as_str() == incident.severity] { (severity.as_str()) }
+                        }
+                    } }
+                    label { "Reason" input name="reason" maxlength="100" required; }
+                    button { "Classify" }
+                }))
+            }
+            details {
+                summary { "Add an affected service" }
+                (form(incident, key, "service", &html! {
+                    label { "Service" input name="service" maxlength="100" required; }
+                    button { "Add service" }
+                }))
+            }
+        }
+    }
+}
+
+fn checks(detail: &IncidentDetail, key: Uuid) -> Markup {
+    let done = detail.checklist.iter().filter(|check| check.done_at.is_some()).count();
+    html! {
+        section.panel aria-labelledby="checklist" {
+            h2 #checklist { "Checklist " span.count { (done) " of " (detail.checklist.len()) } }
+            @for (index, item) in detail.checklist.iter().enumerate() {
+                @if index == 0 || detail.checklist[index - 1].phase != item.phase {
+                    h3.phase { (item.phase) }
+                }
+                (check(&detail.incident, item, key))
+            }
+        }
+    }
+}
+
+fn check(incident: &Incident, item: &CheckView, key: Uuid) -> Markup {
+    let done = item.done_at.is_some();
+    html! {
+        form.check method="post" action={ "/console/incidents/" (incident.incident_id) "/check" } {
+            input type="hidden" name="key" value=(key);
+            input type="hidden" name="item" value=(item.item);
+            input type="hidden" name="done" value=(!done);
+            button.tick aria-pressed=(done) {
+                span.box aria-hidden="true" { @if done { "✓" } }
+                span { (item.text) }
+            }
+        }
+    }
+}
+
+fn roles(detail: &IncidentDetail, key: Uuid) -> Markup {
+    html! {
+        section.panel aria-labelledby="roles" {
+            h2 #roles { "Roles" }
+            dl {
+                @for role in Role::ALL {
+                    dt { (role.words()) }
+                    dd {
+                        @match detail.roles.iter().find(|holder| holder.role == role.as_str()) {
+                            Some(holder) => (holder.holder),
+                            None => span.quiet { "nobody yet" },
+                        }
+                    }
+                }
+            }
+            details {
+                summary { "Assign a role" }
+                (form(&detail.incident, key, "role", &html! {
+                    label { "Role" select name="role" {
+                        @for role in Role::ALL { option value=(role.as_str()) { (role.words()) } }
+                    } }
+                    label { "Who" input name="holder" maxlength="100" required; }
+                    button { "Assign" }
+                }))
+            }
+        }
+    }
+}
+
+fn alerts(detail: &IncidentDetail) -> Markup {
+    html! {
+        section.panel aria-labelledby="alerts" {
+            h2 #alerts { "Alerts " span.count { (detail.alerts.len()) } }
+            @for alert in detail.alerts.iter().take(50) {
+                details.alert {
+                    summary {
+                        (alert.labels["alertname"].as_str().unwrap_or("unnamed"))
+                        span.quiet { @if alert.ends_at.is_some() { " ended" } @else { " fires" } }
+                    }
+                    dl {
+                        @for texts in [&alert.labels, &alert.annotations] {
+                            @for (name, value) in texts.as_object().into_iter().flatten() {
+                                dt { (name) } dd { (value.as_str().unwrap_or_default()) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
