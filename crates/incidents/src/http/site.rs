@@ -23,7 +23,7 @@ const STREAM: Duration = Duration::from_secs(60);
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/", get(status))
-        .route("/live", get(live))
+        .route("/changes", get(changes))
         .route("/assets/site.css", get(|| async { asset("text/css", pages::CSS) }))
         .route("/assets/site.js", get(|| async { asset("text/javascript", pages::SCRIPT) }))
         .route("/assets/icon.svg", get(|| async { asset("image/svg+xml", pages::ICON) }))
@@ -34,7 +34,7 @@ async fn status(State(incidents): State<Incidents>) -> Result<Html<String>, ApiE
 }
 
 /// Says `change` whenever anything happened.
-async fn live(
+async fn changes(
     State(incidents): State<Incidents>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let changes = WatchStream::from_changes(incidents.changes())

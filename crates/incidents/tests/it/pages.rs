@@ -203,7 +203,7 @@ async fn a_page_hears_at_once_that_something_happened(db: PgPool) {
     let stop = CancellationToken::new();
     tokio::spawn(app.incidents.clone().watch(stop.clone()));
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/live", socket.local_addr().unwrap());
+    let url = format!("http://{}/changes", socket.local_addr().unwrap());
     let router = app.router.clone();
     tokio::spawn(async { axum::serve(socket, router).await });
     let client = reqwest::Client::new();

@@ -22,7 +22,7 @@
     } catch { /* the next change tries again */ } finally { running = false; }
   };
   if (document.querySelector('.login')) return;
-  const source = new EventSource('/live');
+  const source = new EventSource('/changes');
   source.addEventListener('change', refresh);
   // What happened while the stream was away.
   source.addEventListener('open', refresh);
