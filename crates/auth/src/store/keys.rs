@@ -31,9 +31,10 @@ const OVERLAP_SECONDS: f64 = 360.0;
 
 /// Those that still verify something, newest first.
 pub(crate) async fn live(conn: &mut PgConnection) -> sqlx::Result<Vec<SealedKey>> {
+    // Not `now()`: a transaction that waited for the lock began before the key was made that it must see.
     let statement = sqlx::query_as!(
         SealedKey,
-        r#"SELECT kid, public_key, sealed_seed, signs_from <= now() AS "may_sign!"
+        r#"SELECT kid, public_key, sealed_seed, signs_from <= statement_timestamp() AS "may_sign!"
            FROM signing_key k
            WHERE NOT EXISTS (
                SELECT FROM signing_key s
