@@ -239,7 +239,9 @@ impl Keeper {
         let log = self.place.log(&self.part.name);
         let text = fs::read_to_string(&log).unwrap_or_default();
         let lines: Vec<_> = text.lines().rev().take(12).collect();
-        let tail: Vec<_> = lines.into_iter().rev().map(|line| format!("    {line}")).collect();
+        // A line may hold a whole backtrace.
+        let short = |line: &str| format!("    {}", line.chars().take(400).collect::<String>());
+        let tail: Vec<_> = lines.into_iter().rev().map(short).collect();
         bail!(
             "{} did not start: {why}\n{}\n  all of it: {}",
             self.part.name,

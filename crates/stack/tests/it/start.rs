@@ -7,7 +7,7 @@ use stack::ports::SERVICES;
 
 use crate::bench::{Bench, within};
 
-/// Idle memory of a service, as released.
+/// Idle memory of a service.
 const IDLE: u64 = 30 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +35,7 @@ async fn a_service_is_ready_within_a_second_and_small_when_idle() {
             all >> 10,
             anonymous >> 10
         );
-        // The code of a debug build alone is larger than a whole release build.
+        // The code of a debug build alone is larger than a whole release build is in memory.
         let counted = if cfg!(debug_assertions) { anonymous } else { all };
         assert!(counted < IDLE, "{service}: {} KiB", counted >> 10);
     }
