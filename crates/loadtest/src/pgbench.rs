@@ -12,7 +12,7 @@ use crate::client::Figures;
 pub(crate) const TEXTBOOK: &str = r"\set n random(0, 99999)
 BEGIN;
 INSERT INTO idempotency_key (principal, route, key, fingerprint, status, body) VALUES ('bench', 'POST /earn', gen_random_uuid()::text, decode(repeat('00', 32), 'hex'), 201, '');
-SELECT account_id AS id, version + 1 AS version, earned + 1 - used - held AS balance, gen_random_uuid() AS transfer FROM account WHERE account_id = ('00000000-0000-7000-8000-' || lpad(to_hex(:n), 12, '0'))::uuid FOR UPDATE \gset
+SELECT account_id AS id, version + 1 AS version, earned + 1 - used - held AS balance, gen_random_uuid() AS transfer FROM account WHERE account_id = ('00000000-0000-7000-8000-' || lpad(to_hex((:n)::int), 12, '0'))::uuid FOR UPDATE \gset
 UPDATE account SET earned = earned + 1, version = version + 1 WHERE account_id = (:id)::uuid;
 INSERT INTO transfer (transfer_id, kind, reference, merchant_id, occurred_at) VALUES ((:transfer)::uuid, 'earn', 'bench', '00000000-0000-0000-0000-000000000000', now());
 INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount, account_version, balance) VALUES (gen_random_uuid(), (:transfer)::uuid, (:id)::uuid, NULL, 1, (:version)::bigint, (:balance)::bigint), (gen_random_uuid(), (:transfer)::uuid, NULL, 'issuance', -1, NULL, NULL);
@@ -21,7 +21,7 @@ COMMIT;
 
 /// Everything in one statement: the best that a command by itself can do.
 pub(crate) const SINGLE: &str = r"\set n random(0, 99999)
-WITH a AS (UPDATE account SET earned = earned + 1, version = version + 1 WHERE account_id = ('00000000-0000-7000-8000-' || lpad(to_hex(:n), 12, '0'))::uuid RETURNING account_id, version, earned - used - held AS balance), k AS (INSERT INTO idempotency_key (principal, route, key, fingerprint, status, body) VALUES ('bench', 'POST /earn', gen_random_uuid()::text, decode(repeat('00', 32), 'hex'), 201, '')), t AS (INSERT INTO transfer (transfer_id, kind, reference, merchant_id, occurred_at) VALUES (gen_random_uuid(), 'earn', 'bench', '00000000-0000-0000-0000-000000000000', now()) RETURNING transfer_id) INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount, account_version, balance) SELECT gen_random_uuid(), t.transfer_id, a.account_id, NULL, 1, a.version, a.balance FROM a, t UNION ALL SELECT gen_random_uuid(), t.transfer_id, NULL, 'issuance', -1, NULL, NULL FROM t;
+WITH a AS (UPDATE account SET earned = earned + 1, version = version + 1 WHERE account_id = ('00000000-0000-7000-8000-' || lpad(to_hex((:n)::int), 12, '0'))::uuid RETURNING account_id, version, earned - used - held AS balance), k AS (INSERT INTO idempotency_key (principal, route, key, fingerprint, status, body) VALUES ('bench', 'POST /earn', gen_random_uuid()::text, decode(repeat('00', 32), 'hex'), 201, '')), t AS (INSERT INTO transfer (transfer_id, kind, reference, merchant_id, occurred_at) VALUES (gen_random_uuid(), 'earn', 'bench', '00000000-0000-0000-0000-000000000000', now()) RETURNING transfer_id) INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount, account_version, balance) SELECT gen_random_uuid(), t.transfer_id, a.account_id, NULL, 1, a.version, a.balance FROM a, t UNION ALL SELECT gen_random_uuid(), t.transfer_id, NULL, 'issuance', -1, NULL, NULL FROM t;
 ";
 
 pub(crate) async fn run(
