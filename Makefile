@@ -65,6 +65,26 @@ sqlx: tools ## Renew crates/*/.sqlx after a change of a query or a migration
 sqlx-check: tools ## Fail when crates/*/.sqlx is out of date
 	@$(STACK) exec -- scripts/sqlx check
 
+##@ Look closer
+
+check-telemetry: programs ## Run the system, and see that every rule and panel has its data
+	@deployments/check/telemetry.sh
+
+check-alerts: setup-check ## Each alert fires when it should, and is silent when it should
+	@promtool test rules deployments/prometheus/tests/*_test.yml
+
+check-k8s: ## The Kubernetes manifests, rendered and validated
+	@deployments/check/k8s.sh
+
+check-terraform: ## The Terraform modules: format, arguments, references
+	@deployments/check/terraform.sh
+
+drill-restore: setup-run ## Back up a million ledger rows, lose them, restore to a point in time
+	@deployments/backup/drill.sh
+
+bench-points: setup-run ## The ledger over HTTP beside pgbench, in one run, as ratios
+	@scripts/bench-points
+
 ##@ Migrations, of the running system. SERVICE=points for one service
 
 migrate-up: ## Apply what is pending
@@ -134,5 +154,6 @@ down-docker:
 	@docker compose down
 
 .PHONY: up down status logs demo clean test fmt lint check sqlx sqlx-check help programs tools \
+	check-telemetry check-alerts check-k8s check-terraform drill-restore bench-points \
 	migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force \
 	setup-build setup-run setup-check up-native up-docker down-native down-docker
