@@ -73,14 +73,21 @@ enum Command {
 
 /// Runs the command; what went wrong is said in one message.
 pub async fn run(cli: Cli) -> ExitCode {
-    let settings = match Settings::from_env() {
-        Ok(settings) => settings,
+    // A part of a stack, wherever that keeps its data: it knows nothing of the workspace.
+    if let Command::Jaeger { ui, otlp } = cli.command {
+        return exit(traces(ui, otlp).await.map(|()| ExitCode::SUCCESS));
+    }
+    match Settings::from_env() {
+        Ok(settings) => exit(dispatch(cli.command, settings).await),
         Err(error) => {
             eprintln!("error: {error:#}");
-            return ExitCode::from(64);
+            ExitCode::from(64)
         }
-    };
-    match dispatch(cli.command, settings).await {
+    }
+}
+
+fn exit(result: anyhow::Result<ExitCode>) -> ExitCode {
+    match result {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -113,18 +120,21 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             let _ = nix::unistd::setsid();
             daemon::run(settings).await?;
         }
-        Command::Jaeger { ui, otlp } => {
-            let stop = CancellationToken::new();
-            let mut terminate = signal(SignalKind::terminate())?;
-            let guard = stop.clone().drop_guard();
-            tokio::spawn(async move {
-                terminate.recv().await;
-                drop(guard);
-            });
-            jaeger::serve(ui, otlp, stop).await?;
-        }
+        Command::Jaeger { .. } => unreachable!("served by `run`"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves the Jaeger UI until SIGTERM.
+async fn traces(ui: u16, otlp: u16) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let guard = stop.clone().drop_guard();
+    tokio::spawn(async move {
+        terminate.recv().await;
+        drop(guard);
+    });
+    jaeger::serve(ui, otlp, stop).await
 }
 
 /// The settings of the stack that is running, whatever this shell says about ports.
