@@ -97,9 +97,7 @@ pub fn welcome(settings: &Settings) -> anyhow::Result<()> {
     for service in &ports.services {
         println!("  {:<14} http://127.0.0.1:{}/docs", service.name, service.http);
     }
-    if let Some(incidents) = ports.services.iter().find(|service| service.name == "incidents") {
-        println!("  {:<14} http://127.0.0.1:{}/", "status page", incidents.http);
-    }
+    println!("  {:<14} http://127.0.0.1:{}", "status page", ports.service("incidents").http);
     println!("  {:<14} http://127.0.0.1:{}", "traces", ports.jaeger);
     println!("  {:<14} http://127.0.0.1:{}", "metrics", ports.prometheus);
     println!("  {:<14} http://127.0.0.1:{}", "alerts", ports.alertmanager);
