@@ -1,8 +1,10 @@
 //! The gRPC edge: who may call what on the way in; token, trace and deadline on the way out.
 
+mod channel;
 mod credentials;
 mod peer;
 mod timeout;
+pub(crate) mod tls;
 
 use std::borrow::Cow;
 
@@ -13,8 +15,8 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic::service::Routes;
 
+pub(crate) use self::channel::channel;
 pub use self::peer::Peer;
-pub(crate) use self::peer::channel;
 use crate::caller::{self, Verifier};
 use crate::deadline;
 use crate::error::{ApiError, Classify, Kind};

@@ -11,12 +11,14 @@ use http::header::AUTHORIZATION;
 use observability::grpc::{Client, client_layer};
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint, Error};
+use tonic::transport::{Channel, Error};
 use tonic::{Code, Status, TimeoutExpired};
 use tower::{Layer as _, Service, ServiceExt as _};
 
+use super::channel::channel;
 use super::credentials::Credentials;
-use super::timeout;
+use super::{timeout, tls};
+use crate::config::PeerTls;
 use crate::deadline;
 
 /// What a call may take when its request says nothing else.
@@ -33,9 +35,10 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Connects lazily to `url` (http://host:port), and again whenever the connection is lost.
+    /// Connects lazily to `url` (http://host:port), to every address of the host, and again whenever a
+    /// connection is lost.
     pub fn new(url: &str, auth: &crate::config::Auth) -> anyhow::Result<Self> {
-        let channel = client_layer().layer(channel(url)?);
+        let channel = client_layer().layer(channel(url, &auth.tls)?);
         Ok(Self { channel, credentials: Arc::new(Credentials::new(auth)?) })
     }
 
@@ -91,15 +94,4 @@ impl Service<http::Request<Body>> for Peer {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         self.clone().send(request).boxed()
     }
-}
-
-/// A lazy channel that notices a dead peer: a connection that does not answer pings is replaced.
-pub(crate) fn channel(url: &str) -> anyhow::Result<Channel> {
-    let endpoint = Endpoint::from_shared(url.to_owned())?
-        .connect_timeout(Duration::from_secs(1))
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(5))
-        .keep_alive_while_idle(true);
-    Ok(endpoint.connect_lazy())
 }
