@@ -6,8 +6,11 @@
 
 mod duration;
 mod load;
+mod origin;
+mod proxy;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -15,6 +18,9 @@ use secrecy::SecretString;
 
 pub use self::duration::duration;
 pub use self::load::{Stop, load};
+pub use self::origin::Origin;
+pub use self::proxy::Proxy;
+use crate::limit::Quota;
 
 /// Where a service listens, and for how long it puts up with whom.
 #[derive(Args, Clone, Debug)]
@@ -30,6 +36,68 @@ pub struct Listen {
     pub admin_listen: SocketAddr,
     #[command(flatten)]
     pub limits: Limits,
+    #[command(flatten)]
+    pub edge: Edge,
+    #[command(flatten)]
+    pub tls: Tls,
+}
+
+/// Who may ask, and how much.
+#[derive(Args, Clone, Debug)]
+pub struct Edge {
+    /// How much one client may ask: requests/period. A member is a client wherever they are.
+    #[arg(long, env = "RATE_LIMIT", default_value = "1000000/1m")]
+    pub rate_limit: Quota,
+    /// How much one address may ask where secrets can be guessed: requests/period.
+    #[arg(long, env = "RATE_LIMIT_SECRETS", default_value = "60000/1m")]
+    pub rate_limit_secrets: Quota,
+    /// The proxies in front of us, as addresses or networks (10.0.0.0/8), with commas between. Only what
+    /// they write into X-Forwarded-For is believed.
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Proxy>,
+    /// The origins (https://app.example.org) whose pages may call us from a browser, with commas between.
+    #[arg(long, env = "CORS_ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub cors_allowed_origins: Vec<Origin>,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self {
+            rate_limit: Quota::per_minute(1_000_000),
+            rate_limit_secrets: Quota::per_minute(60_000),
+            trusted_proxies: Vec::new(),
+            cors_allowed_origins: Vec::new(),
+        }
+    }
+}
+
+/// Mutual TLS on our gRPC port: all three or none. Without it, calls are neither hidden nor is their caller's
+/// machine known; service tokens are asked for either way.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Tls {
+    /// PEM file: this service's certificate, and those between it and the CA.
+    #[arg(long, env = "GRPC_TLS_CERT")]
+    pub grpc_tls_cert: Option<PathBuf>,
+    /// PEM file: its private key.
+    #[arg(long, env = "GRPC_TLS_KEY")]
+    pub grpc_tls_key: Option<PathBuf>,
+    /// PEM file: the CA that signs the services' certificates. Nobody else's are taken.
+    #[arg(long, env = "GRPC_TLS_CA")]
+    pub grpc_tls_ca: Option<PathBuf>,
+}
+
+/// The same three files, for the calls we make to https:// addresses.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PeerTls {
+    /// As for the gRPC port.
+    #[arg(long, env = "GRPC_TLS_CERT")]
+    pub peer_tls_cert: Option<PathBuf>,
+    /// As for the gRPC port.
+    #[arg(long, env = "GRPC_TLS_KEY")]
+    pub peer_tls_key: Option<PathBuf>,
+    /// As for the gRPC port.
+    #[arg(long, env = "GRPC_TLS_CA")]
+    pub peer_tls_ca: Option<PathBuf>,
 }
 
 /// What one connection may cost, and how long a stop may take.
@@ -141,7 +209,7 @@ impl Redis {
 /// Where auth is, and who we are to it.
 #[derive(Args, Clone, Debug)]
 pub struct Auth {
-    /// http://host:port of auth's gRPC.
+    /// http://host:port of auth's gRPC; https:// with TLS.
     #[arg(long, env = "AUTH_GRPC_URL")]
     pub auth_grpc_url: String,
     /// This service's client id at auth.
@@ -150,6 +218,8 @@ pub struct Auth {
     /// This service's client secret at auth.
     #[arg(long, env = "SERVICE_CLIENT_SECRET", hide_env_values = true)]
     pub service_client_secret: SecretString,
+    #[command(flatten)]
+    pub tls: PeerTls,
 }
 
 #[cfg(test)]
@@ -163,6 +233,8 @@ mod tests {
         #[command(flatten)]
         limits: Limits,
         #[command(flatten)]
+        edge: Edge,
+        #[command(flatten)]
         postgres: Postgres,
         #[command(flatten)]
         redis: Redis,
@@ -173,6 +245,7 @@ mod tests {
         let read = Defaults::parse_from(["", "--database-url", "postgres://x"]);
         let redis = Redis::new(read.redis.redis_url.clone());
         assert_eq!(format!("{:?}", read.limits), format!("{:?}", Limits::default()));
+        assert_eq!(format!("{:?}", read.edge), format!("{:?}", Edge::default()));
         assert_eq!(format!("{:?}", read.postgres), format!("{:?}", Postgres::new("postgres://x")));
         assert_eq!(format!("{:?}", read.redis), format!("{redis:?}"));
     }

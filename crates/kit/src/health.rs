@@ -66,6 +66,10 @@ impl Health {
         }))
     }
 
+    pub(crate) fn redis(&self) -> Redis {
+        self.0.redis.clone()
+    }
+
     /// From now on the service says that it is not ready.
     pub(crate) fn stop(&self) {
         self.0.stopping.store(true, Ordering::Relaxed);

@@ -8,6 +8,7 @@
 
 mod body;
 mod decode;
+mod front;
 mod layers;
 mod params;
 mod strict;
@@ -15,6 +16,7 @@ mod strict;
 use std::time::Duration;
 
 pub use self::body::{Command, Json, Raw};
+pub(crate) use self::front::Front;
 pub(crate) use self::layers::secured;
 pub use self::layers::{edge, edge_with};
 pub use self::params::{Path, Query};
@@ -28,6 +30,11 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a handler may take. A command that was begun goes on without its client.
     pub request_timeout: Duration,
+    /// Routes, as they are registered, on which secrets can be guessed or mail be caused. They have a
+    /// stricter quota, and it is counted by address.
+    pub secrets: &'static [&'static str],
+    /// Routes that refuse nobody for asking too often.
+    pub unlimited: &'static [&'static str],
 }
 
 impl Default for Limits {
@@ -36,6 +43,8 @@ impl Default for Limits {
             body: BodyLimit(64 * 1024),
             body_timeout: Duration::from_secs(8),
             request_timeout: Duration::from_secs(30),
+            secrets: &[],
+            unlimited: &[],
         }
     }
 }

@@ -4,6 +4,7 @@
 //! * [`clock`] is the only place that reads the time or draws an id.
 //! * [`error`] is the one table from what happened to how it looks on the wire.
 //! * [`http`] and [`grpc`] are the edges; [`caller`] says who is asking, [`revocation`] who may no longer.
+//! * [`limit`] is how much one client may ask.
 //! * [`page`] is how lists are cut into pages.
 //! * [`deadline`] says how long the current request may still take.
 //! * [`serve`] is three listeners with one way to stop; [`health`] tells the truth about them.
@@ -26,6 +27,7 @@ pub mod http;
 pub mod idempotency;
 pub mod inbox;
 pub mod jobs;
+pub mod limit;
 pub mod outbox;
 pub mod page;
 pub mod postgres;

@@ -12,16 +12,20 @@ mod public;
 
 use std::net::SocketAddr;
 
+use anyhow::Context as _;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
+use tonic::transport::Server;
 
 use crate::command;
-use crate::config::{Limits, Listen};
+use crate::config::{Edge, Limits, Listen};
+use crate::grpc::tls;
 use crate::health::Health;
+use crate::http::Front;
 
 /// What a service serves. The admin listener is made from `health` and the process's metrics.
 pub struct Servers {
@@ -51,6 +55,8 @@ pub struct Listeners {
     grpc: TcpListener,
     admin: TcpListener,
     limits: Limits,
+    edge: Edge,
+    grpc_server: Server,
 }
 
 /// Where the ports are, for whoever asked for port 0.
@@ -64,7 +70,12 @@ pub struct Addresses {
 impl Listeners {
     /// Takes the three ports, or none.
     pub fn bind(listen: &Listen) -> anyhow::Result<Self> {
+        let tls = tls::server(&listen.tls)?;
+        let grpc_server =
+            tls.map_or(Ok(Server::builder()), |tls| Server::builder().tls_config(tls));
         Ok(Self {
+            grpc_server: grpc_server.context("GRPC_TLS_CERT, GRPC_TLS_KEY or GRPC_TLS_CA")?,
+            edge: listen.edge.clone(),
             http: port::bind("HTTP_LISTEN", listen.http_listen)?,
             grpc: port::bind("GRPC_LISTEN", listen.grpc_listen)?,
             admin: port::bind("ADMIN_LISTEN", listen.admin_listen)?,
@@ -89,9 +100,12 @@ impl Listeners {
         // The admin port outlives the others: what watches us is to see how we stop.
         let (work, watchers) = (TaskTracker::new(), CancellationToken::new());
         let http = servers.http.merge(health.public());
-        work.spawn(public::serve(self.http, http, limits, stop.clone()));
-        work.spawn(internal::serve(self.grpc, servers.grpc, health.clone(), limits, stop.clone()));
-        tokio::spawn(public::serve(self.admin, admin::router(&health), limits, watchers.clone()));
+        let front = Some(Front::new(&self.edge, health.redis()));
+        work.spawn(public::serve(self.http, http, limits, front, stop.clone()));
+        let grpc = internal::Grpc { server: self.grpc_server, routes: servers.grpc };
+        work.spawn(internal::serve(self.grpc, grpc, health.clone(), limits, stop.clone()));
+        let admin = admin::router(&health);
+        tokio::spawn(public::serve(self.admin, admin, limits, None, watchers.clone()));
 
         stop.cancelled().await;
         health.stop();

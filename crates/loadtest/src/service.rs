@@ -48,6 +48,8 @@ impl Service {
             grpc_listen: any,
             admin_listen: any,
             limits: Limits::default(),
+            edge: config::Edge::default(),
+            tls: config::Tls::default(),
         };
         let listeners = Listeners::bind(&listen)?;
         let http = listeners.addresses()?.http;

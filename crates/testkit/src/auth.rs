@@ -78,6 +78,7 @@ pub fn config(auth_grpc_url: &str, id: &str) -> config::Auth {
         auth_grpc_url: auth_grpc_url.to_owned(),
         service_client_id: id.to_owned(),
         service_client_secret: "a secret that only tests know, 32 bytes".to_owned().into(),
+        tls: config::PeerTls::default(),
     }
 }
 

@@ -47,6 +47,7 @@ fn config(auth: &Listening, id: &str, secret: &str) -> config::Auth {
         auth_grpc_url: auth.url.clone(),
         service_client_id: id.to_owned(),
         service_client_secret: secret.to_owned().into(),
+        tls: config::PeerTls::default(),
     }
 }
 

@@ -35,7 +35,7 @@ impl Verifier {
     /// Auth need not be up yet; until it is, tokens are refused with 503 `keys_unavailable`. To be
     /// called inside a tokio runtime.
     pub fn from_auth(config: &crate::config::Auth, clock: Clock) -> anyhow::Result<Self> {
-        let channel = crate::grpc::channel(&config.auth_grpc_url)?;
+        let channel = crate::grpc::channel(&config.auth_grpc_url, &config.tls)?;
         let verifier = Self::new(clock, Some(Source::new(channel)));
         keys::keep_fresh(&verifier);
         Ok(verifier)

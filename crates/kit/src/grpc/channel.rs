@@ -9,7 +9,10 @@ use anyhow::Context as _;
 use http::Uri;
 use tokio::sync::mpsc::Sender;
 use tonic::transport::channel::Change;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+
+use super::tls;
+use crate::config::PeerTls;
 
 /// How soon a new replica gets its share, and one that is gone gets no more calls.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -19,23 +22,30 @@ const RETRY: Duration = Duration::from_millis(500);
 /// A lazy channel to `url` (http://host:port). A name is looked up again and again, and calls are spread
 /// over every address it has: one connection would send them all to one replica, and none to a new one
 /// (Kubernetes: name the headless service). An address is one connection.
-pub(crate) fn channel(url: &str) -> anyhow::Result<Channel> {
+pub(crate) fn channel(url: &str, config: &PeerTls) -> anyhow::Result<Channel> {
     let uri: Uri = url.parse().with_context(|| format!("{url} is no URL"))?;
     let host = uri.host().with_context(|| format!("{url} names no host"))?;
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let tls = tls::client(&uri, config)?;
     if literal.is_ok() {
-        return Ok(endpoint(url)?.connect_lazy());
+        return Ok(endpoint(url, tls.as_ref())?.connect_lazy());
     }
+    // A certificate names the name, whichever of its addresses answers.
+    let tls = tls.map(|tls| tls.domain_name(host));
     let port = uri.port_u16().with_context(|| format!("{url} names no port"))?;
     let name = format!("{host}:{port}");
-    Ok(balanced(REFRESH, move || {
+    Ok(balanced(REFRESH, tls, move || {
         let name = name.clone();
         async move { tokio::net::lookup_host(name).await.map(Iterator::collect) }
     }))
 }
 
 /// A channel over every address that `look_up` finds, asked again every `refresh` until the channel is dropped.
-fn balanced<L>(refresh: Duration, look_up: impl Fn() -> L + Send + 'static) -> Channel
+fn balanced<L>(
+    refresh: Duration,
+    tls: Option<ClientTlsConfig>,
+    look_up: impl Fn() -> L + Send + 'static,
+) -> Channel
 where
     L: Future<Output = io::Result<HashSet<SocketAddr>>> + Send,
 {
@@ -46,12 +56,12 @@ where
             // A look-up that fails or finds nothing says nothing about those we know.
             match look_up().await {
                 Ok(found) if !found.is_empty() => {
-                    if follow(&changes, &known, &found).await.is_none() {
+                    if follow(&changes, tls.as_ref(), &known, &found).await.is_none() {
                         return;
                     }
                     known = found;
                 }
-               Ok(_) => {}
+                Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "a peer's name cannot be looked up"),
             }
             let pause = if known.is_empty() { RETRY } else { refresh };
@@ -67,11 +77,13 @@ where
 /// Tells the channel what has come and what has gone. `None`: there is no channel any more.
 async fn follow(
     changes: &Sender<Change<SocketAddr, Endpoint>>,
+    tls: Option<&ClientTlsConfig>,
     known: &HashSet<SocketAddr>,
     found: &HashSet<SocketAddr>,
 ) -> Option<()> {
     for new in found.difference(known) {
-        let endpoint = endpoint(&format!("http://{new}")).ok()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let endpoint = endpoint(&format!("{scheme}://{new}"), tls).ok()?;
         changes.send(Change::Insert(*new, endpoint)).await.ok()?;
     }
     for gone in known.difference(found) {
@@ -81,8 +93,10 @@ async fn follow(
 }
 
 /// A connection that notices a dead peer: when pings are not answered, it is replaced.
-fn endpoint(url: &str) -> anyhow::Result<Endpoint> {
-    Ok(Endpoint::from_shared(url.to_owned())?
+fn endpoint(url: &str, tls: Option<&ClientTlsConfig>) -> anyhow::Result<Endpoint> {
+    let plain = Endpoint::from_shared(url.to_owned())?;
+    let endpoint = tls.map_or(Ok(plain.clone()), |tls| plain.tls_config(tls.clone()))?;
+    Ok(endpoint
         .connect_timeout(Duration::from_secs(1))
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(10))
@@ -123,7 +137,7 @@ mod tests {
 
     fn to(names: &Names) -> HealthClient<Channel> {
         let names = names.clone();
-        HealthClient::new(balanced(Duration::from_millis(10), move || {
+        HealthClient::new(balanced(Duration::from_millis(10), None, move || {
             let now = match &*names.lock().unwrap() {
                 Ok(found) => Ok(found.clone()),
                 Err(error) => Err(io::Error::from(error.kind())),
@@ -204,10 +218,10 @@ mod tests {
     #[tokio::test]
     async fn a_url_needs_a_host_and_a_port() {
         for url in ["", "auth", "http://", "http://auth", "http://auth:x"] {
-            assert!(channel(url).is_err(), "{url}");
+            assert!(channel(url, &PeerTls::default()).is_err(), "{url}");
         }
         for url in ["http://auth:50051", "http://127.0.0.1:1", "http://[::1]:1"] {
-            assert!(channel(url).is_ok(), "{url}");
+            assert!(channel(url, &PeerTls::default()).is_ok(), "{url}");
         }
     }
 }

@@ -37,7 +37,7 @@ struct Token {
 impl Credentials {
     pub(super) fn new(config: &crate::config::Auth) -> anyhow::Result<Self> {
         Ok(Self {
-            auth: AuthClient::new(super::channel(&config.auth_grpc_url)?),
+            auth: AuthClient::new(super::channel(&config.auth_grpc_url, &config.tls)?),
             id: config.service_client_id.clone(),
             secret: config.service_client_secret.clone(),
             held: ArcSwapOption::empty(),

@@ -17,8 +17,7 @@ use tower::{Layer as _, Service, ServiceExt as _};
 
 use super::channel::channel;
 use super::credentials::Credentials;
-use super::{timeout, tls};
-use crate::config::PeerTls;
+use super::timeout;
 use crate::deadline;
 
 /// What a call may take when its request says nothing else.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::ServiceBuilder;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::Limits;
+use super::{Limits, front};
 use crate::caller::Verifier;
 use crate::deadline;
 use crate::error::{self, ApiError, Kind};
@@ -53,6 +53,8 @@ pub fn edge_with(
         .layer(observability::http::layer(panic_response))
         // On every answer, also those that the layers below give.
         .layer(from_fn(security_headers))
+        // Also on refusals, which a page could not read otherwise.
+        .layer(from_fn(front::shared_with_origins))
         // Before any work: an answer that the client cannot read is no answer.
         .layer(from_fn(acceptable))
         // A handler that hangs must not hold its client, or our memory, for ever.
@@ -61,7 +63,9 @@ pub fn edge_with(
         .layer(DefaultBodyLimit::max(limits.body.0))
         .layer(Extension(limits))
         // For `kit::Caller`.
-        .layer(Extension(verifier));
+        .layer(Extension(verifier))
+        // Last, because it wants to know who is asking.
+        .layer(from_fn(move |request, next| front::limited(limits, request, next)));
 
     routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi))

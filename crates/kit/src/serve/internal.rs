@@ -20,10 +20,16 @@ use crate::health::Health;
 /// A peer that does not answer a ping for this long is gone.
 const PING: Duration = Duration::from_secs(10);
 
+/// The server, with or without TLS, and what it serves.
+pub(super) struct Grpc {
+    pub(super) server: Server,
+    pub(super) routes: Routes,
+}
+
 /// Serves until `stop`, then until the calls in flight are answered.
 pub(super) async fn serve(
     listener: TcpListener,
-    routes: Routes,
+    Grpc { server, routes }: Grpc,
     health: Health,
     limits: Limits,
     stop: CancellationToken,
@@ -47,7 +53,7 @@ pub(super) async fn serve(
         socket.set_nodelay(true)?;
         Ok::<_, io::Error>(Connection::first_byte_only(socket, &limits))
     });
-    let served = Server::builder()
+    let served = server
         .layer(observability::grpc::layer(proto::DESCRIPTORS))
         .http2_keepalive_interval(Some(PING))
         .http2_keepalive_timeout(Some(PING))

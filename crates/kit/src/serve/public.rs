@@ -20,6 +20,7 @@ use tower::Service;
 
 use super::connection::{Connection, InFlight};
 use crate::config::Limits;
+use crate::http::Front;
 
 /// The largest head of a request: 431 above.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -33,6 +34,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
+    front: Option<Front>,
     stop: CancellationToken,
 ) {
     let http = Arc::new(builder(&limits));
@@ -47,11 +49,15 @@ pub(super) async fn serve(
         let Some((socket, peer, permit)) = accepted else { continue };
         let in_flight = InFlight::default();
         let socket = TokioIo::new(Connection::new(socket, in_flight.clone(), &limits));
-        let router = router.clone();
+        let (router, front) = (router.clone(), front.clone());
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let entered = in_flight.enter();
-            // The socket's address: whatever `X-Forwarded-For` says, anybody may have written it.
-            request.extensions_mut().insert(ConnectInfo(peer));
+            // The socket's address, unless a proxy of ours says better: anybody may write `X-Forwarded-For`.
+            let client = front.as_ref().map_or(peer, |f| f.client(peer, request.headers()));
+            request.extensions_mut().insert(ConnectInfo(client));
+            if let Some(front) = &front {
+                request.extensions_mut().insert(front.clone());
+            }
             let answer = router.clone().call(request.map(Body::new));
             async move {
                 let answer = answer.await;

@@ -96,6 +96,8 @@ impl Service {
             grpc_listen: free_port().await,
             admin_listen: free_port().await,
             limits: Limits::default(),
+            edge: config::Edge::default(),
+            tls: config::Tls::default(),
         };
         let http = points::http::router(app.clone(), issuer.verifier());
         let servers = Servers {

@@ -64,10 +64,31 @@ impl World {
     }
 
     pub async fn with(database: PgPool, redis: &config::Redis, limits: Limits) -> Self {
+        Self::behind(database, redis, limits, config::Edge::default()).await
+    }
+
+    /// With a database that is away, and clients that are limited.
+    pub async fn limited(redis: &config::Redis, edge: config::Edge) -> Self {
+        let nowhere = PgPoolOptions::new().connect_lazy("postgres://x@127.0.0.1:1/x").unwrap();
+        Self::behind(nowhere, redis, limits(), edge).await
+    }
+
+    async fn behind(
+        database: PgPool,
+        redis: &config::Redis,
+        limits: Limits,
+        edge: config::Edge,
+    ) -> Self {
         let seen = Arc::new(Seen::default());
         let any = "127.0.0.1:0".parse().unwrap();
-        let listen =
-            config::Listen { http_listen: any, grpc_listen: any, admin_listen: any, limits };
+        let listen = config::Listen {
+            http_listen: any,
+            grpc_listen: any,
+            admin_listen: any,
+            limits,
+            edge,
+            tls: config::Tls::default(),
+        };
         let listeners = Listeners::bind(&listen).unwrap();
         let at = listeners.addresses().unwrap();
         let servers = Servers {
