@@ -1,6 +1,7 @@
 //! What an operator may set about telemetry.
 
 use clap::{Args, ValueEnum};
+use secrecy::SecretString;
 
 /// Logs, traces and metrics.
 #[derive(Args, Clone, Debug)]
@@ -22,6 +23,12 @@ pub struct Config {
     /// Where this runs, such as `production`.
     #[arg(long, env = "DEPLOYMENT_ENVIRONMENT", default_value = "development")]
     pub environment: String,
+    /// Whether panics, broken invariants and open breakers are told to people.
+    #[arg(long, env = "ALERTING_ENABLED", default_value = "true", action = clap::ArgAction::Set)]
+    pub alerting_enabled: bool,
+    /// The incoming webhook of a Slack channel for these alerts. Empty: they are logged and counted only.
+    #[arg(long, env = "SLACK_WEBHOOK_URL", hide_env_values = true)]
+    pub slack_webhook_url: Option<SecretString>,
 }
 
 /// How a log line looks.
@@ -40,6 +47,8 @@ impl Default for Config {
             otlp_endpoint: String::new(),
             trace_ratio: 1.0,
             environment: "development".to_owned(),
+            alerting_enabled: true,
+            slack_webhook_url: None,
         }
     }
 }

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, filter, reload};
 
 use crate::log::{Lines, Queue};
-use crate::{Config, carrier, context, log_level, metrics, panics};
+use crate::{Config, alert, carrier, context, log_level, metrics, panics};
 
 /// How long the end may take. An orchestrator's patience is longer, and a person's is not.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -42,6 +42,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let deadline = Instant::now() + FAREWELL;
         panics::flush(FAREWELL / 4);
+        alert::flush(FAREWELL / 4);
         let patience = deadline.saturating_duration_since(Instant::now()) * 3 / 4;
         if let Err(error) = self.traces.shutdown_with_timeout(patience) {
             tracing::warn!(%error, "the last spans were not delivered");
@@ -73,6 +74,7 @@ pub fn init_with(
     let multi_thread = runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
     anyhow::ensure!(multi_thread, "telemetry needs a multi-thread tokio runtime");
 
+    let alerts = alert::client(config)?;
     let traces = traces(service, version, config, sinks.spans)?;
     let tracer = traces.tracer(service);
     let (directives, switch) = reload::Layer::new(log_level::parse(&config.log_level)?);
@@ -95,6 +97,7 @@ pub fn init_with(
     global::set_text_map_propagator(carrier::propagator());
     global::set_tracer_provider(traces.clone());
     metrics::start(runtime);
+    alert::start(service, alerts);
     panics::install(log.clone())?;
     Ok(Guard { traces, log })
 }

@@ -5,9 +5,11 @@
 //!   their ids from it; [`carrier`] writes it down and takes it up again.
 //! * [`http`] and [`grpc`] are one layer each around a server, and one around a gRPC client.
 //! * [`panics`] turns a panic into a failure; [`task`] keeps background work alive.
+//! * [`alert`] tells people what cannot wait for a dashboard.
 //! * [`metrics`] is the process's Prometheus registry.
 //! * [`log`] is the line format and the writer behind it; [`log_level`] changes it while running.
 
+pub mod alert;
 pub mod carrier;
 pub mod config;
 pub mod context;

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use prometheus::IntCounterVec;
 
 use super::counter_vec;
+use crate::alert::Alert;
 
 static INVARIANTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
@@ -27,10 +28,13 @@ pub fn declare_invariant(aggregate: &'static str, invariant: &'static str) {
     INVARIANTS.with_label_values(&[aggregate, invariant]);
 }
 
-/// Counts a state that the domain's rule forbids, and logs it at error: it is a bug.
+/// Counts a state that the domain's rule forbids, logs it at error and alerts: it is a bug.
 pub fn invariant_violated(aggregate: &'static str, invariant: &'static str) {
     INVARIANTS.with_label_values(&[aggregate, invariant]).inc();
     tracing::error!(aggregate, invariant, "invariant violated");
+    Alert::critical("Invariant violated", format!("{aggregate}: {invariant}"))
+        .path(format!("{aggregate}/{invariant}"))
+        .raise();
 }
 
 /// Declares an aggregate at start, so that its first conflict is seen by `rate()`.

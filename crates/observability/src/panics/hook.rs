@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use opentelemetry::Context;
 
 use super::{Endpoint, TOTAL};
+use crate::alert::Alert;
 use crate::context::Request;
 use crate::log::Queue;
 
@@ -108,6 +109,15 @@ impl Report {
             stack,
             "panicked"
         );
+        // What it said stays in the log: it may quote somebody's data.
+        let route = origin.map(|origin| &*origin.route);
+        let endpoint = self.context.get::<Endpoint>().map(|endpoint| &*endpoint.0);
+        let request = self.context.get::<Arc<Request>>();
+        Alert::critical("Panic", format!("panicked at {}", self.location))
+            .path(route.or(endpoint).unwrap_or(&self.thread))
+            .stack(stack)
+            .with("request_id", request.map_or("", |request| &request.request_id))
+            .raise();
     }
 }
 

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, reason = "a test crate exports nothing")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod alert;
 mod export;
 mod grpc;
 mod http;

@@ -1,0 +1,95 @@
+//! The way to Slack: a POST over TLS. Its address is a secret, so no error says it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Request, StatusCode, Uri};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often one alert is tried, and the first pause, which doubles.
+const TRIES: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A longer wait than this, whoever asks for it, would hold up the alerts behind it.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Client {
+    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    address: Uri,
+}
+
+/// Why it did not work, and whether to try again: after how long, if Slack said so.
+struct Failed {
+    why: String,
+    again: Option<Option<Duration>>,
+}
+
+impl Client {
+    /// In the clear only to this machine.
+    pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
+        let address: Uri = url.parse().ok().context("is no URL")?;
+        let home = matches!(address.host(), Some("127.0.0.1" | "[::1]"));
+        let secure = address.scheme_str() == Some("https") && address.host().is_some();
+        ensure!(secure || (home && address.scheme_str() == Some("http")), "needs https");
+
+        let mut plain = HttpConnector::new();
+        plain.enforce_http(false);
+        plain.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        // Mozilla's roots, compiled in: an image needs no certificates of its own.
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(plain);
+        let http = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { http, address })
+    }
+
+    /// Tries again after 429, 5xx and no answer.
+    pub(super) async fn post(&self, message: &Value) -> Result<(), String> {
+        let body = Bytes::from(message.to_string());
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            let Err(failed) = self.attempt(body.clone()).await else { return Ok(()) };
+            let Some(asked) = failed.again.filter(|_| attempt < TRIES) else {
+                return Err(failed.why);
+            };
+            let jittered = pause.mul_f64(rand::random_range(0.8..1.2));
+            sleep(asked.unwrap_or(jittered).min(MAX_PAUSE)).await;
+            pause *= 2;
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, body: Bytes) -> Result<(), Failed> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = self.address.clone();
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // The client's own errors may quote the address.
+        let unreached = |why: &str| Failed { why: why.to_owned(), again: Some(None) };
+        let answer = timeout(TIMEOUT, self.http.request(request))
+            .await
+            .map_err(|_| unreached("no answer in time"))?
+            .map_err(|_| unreached("not reached"))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let passing = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+        let seconds = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+        let again = passing.then(|| seconds.map(Duration::from_secs));
+        Err(Failed { why: format!("answered {}", status.as_u16()), again })
+    }
+}
