@@ -14,7 +14,7 @@ def arguments(text):
     for match in ARGUMENT.finditer(text):
         name = VARIABLE.search(match["how"])
         if name:
-            found[name[1]] = "default_value" not in match["how"] and not match["type"].startswith("Option")
+            found[name[1]] = "default_value" not in match["how"] and not match["type"].startswith(("Option", "Vec"))
     return found
 
 
@@ -31,7 +31,9 @@ def sections():
 
 def variables(service):
     """All variables of one service: name -> must it be set?"""
-    text = (ROOT / f"crates/{service}/src/config.rs").read_text()
+    source = ROOT / f"crates/{service}/src"
+    files = [source / "config.rs", *sorted(source.glob("config/*.rs"))]
+    text = "".join(file.read_text() for file in files)
     found = arguments(text)
     for name, section in sections().items():
         if re.search(rf"pub \w+: {name}\b", text):

@@ -3,29 +3,31 @@
 mod act;
 mod breaches;
 mod list;
+mod notify;
 mod overview;
 mod receive;
 mod show;
 
 pub use act::{Action, Role};
 pub use list::{Filter, Incident, Page, Stage};
+pub(crate) use notify::Unanswered;
 pub use overview::{Overview, ServiceHealth};
 pub use receive::{Delivery, Outcome};
 pub(crate) use show::Tick;
-pub use show::{AlertView, CheckView, Event, Holder, IncidentDetail, Linked, SeverityChange};
+pub use show::{AlertView, CheckView, Event, Holder, IncidentDetail, Linked, SeverityChange, Told};
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use kit::{Classify, Clock, FieldError, Kind, idempotency, page, postgres};
 use sqlx::PgPool;
 use thiserror::Error;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::domain::{Refused, Targets, Thresholds};
+use crate::domain::{Refused, Routes, Targets, Thresholds};
 use crate::metrics;
 
 /// The incidents. Cheap to clone: each transport holds one.
@@ -45,6 +47,10 @@ pub struct Policy {
     pub targets: Targets,
     /// What the status page shows, in this order.
     pub services: Vec<String>,
+    /// Who hears of which severity.
+    pub routes: Routes,
+    /// After how long a P0 that nobody acknowledges is told again.
+    pub repeat: TimeDelta,
 }
 
 impl Default for Policy {
@@ -53,6 +59,8 @@ impl Default for Policy {
             thresholds: Thresholds::default(),
             targets: Targets::default(),
             services: ["auth", "points", "booking", "incidents"].map(str::to_owned).into(),
+            routes: Routes::default(),
+            repeat: TimeDelta::minutes(5),
         }
     }
 }

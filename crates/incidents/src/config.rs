@@ -1,9 +1,13 @@
 //! Everything an operator may set, read once at start.
 
+mod notify;
+
 use chrono::TimeDelta;
 use clap::{Args, Parser};
 use kit::config::{Auth, Listen, Postgres, Redis, duration};
 use secrecy::SecretString;
+
+pub use notify::Notify;
 
 use crate::app::Policy;
 use crate::domain::{self, Target, Thresholds};
@@ -40,6 +44,8 @@ pub struct Config {
     pub severities: Severities,
     #[command(flatten)]
     pub targets: Targets,
+    #[command(flatten)]
+    pub notify: Notify,
 }
 
 /// From which numbers on an alert is how severe.
@@ -77,7 +83,8 @@ pub struct Targets {
 }
 
 impl Config {
-    pub fn policy(&self) -> Policy {
+    /// Refused when a severity has no channel that works.
+    pub fn policy(&self) -> anyhow::Result<Policy> {
         let Severities {
             severity_error_rate: error_rate,
             severity_availability: availability,
@@ -85,11 +92,13 @@ impl Config {
             severity_affected_users: affected_users,
         } = self.severities;
         let Targets { target_p0, target_p1, target_p2, target_p3 } = self.targets;
-        Policy {
+        Ok(Policy {
             thresholds: Thresholds { error_rate, availability, response_time, affected_users },
             targets: domain::Targets([target_p0, target_p1, target_p2, target_p3]),
             services: self.status_services.clone(),
-        }
+            routes: self.notify.routes()?,
+            repeat: self.notify.repeat(),
+        })
     }
 }
 

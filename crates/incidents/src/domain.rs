@@ -4,13 +4,15 @@ mod checklist;
 mod classify;
 mod health;
 mod lifecycle;
+mod notice;
 mod severity;
 mod text;
 
 pub use checklist::{Check, checklist};
 pub use classify::{Classification, Thresholds};
 pub use health::{Affliction, DAYS, Health, days};
-pub use lifecycle::{Number, Refused, Status, Target, Targets};
+pub use lifecycle::{Number, Refused, Status, Target, Targets, repeat_after};
+pub use notice::{Channel, News, Notice, Routes, UnknownChannel};
 pub use severity::Severity;
 
 use std::collections::BTreeMap;

@@ -7,10 +7,11 @@
 //! * [`domain`] decides. It knows no clock, no database and no network.
 //! * [`store`] is the SQL.
 //!
-//! [`pages`] is what people see; [`peers`] the services this one calls; [`jobs`] runs what nobody
-//! asked for.
+//! [`pages`] is what people see; [`channels`] how they are told; [`peers`] the services this one calls;
+//! [`jobs`] runs what nobody asked for.
 
 pub mod app;
+pub mod channels;
 pub mod config;
 pub mod domain;
 pub mod grpc;

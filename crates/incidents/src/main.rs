@@ -1,6 +1,8 @@
 use std::process::ExitCode;
 
-use incidents::{app::Incidents, config::Config, http::Credential, peers::Login};
+use incidents::{
+    app::Incidents, channels::Channels, config::Config, http::Credential, peers::Login,
+};
 use kit::caller::Verifier;
 use kit::serve::{Servers, serve};
 use kit::{Clock, health::Health, postgres, redis::Redis};
@@ -17,8 +19,9 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "incidents", &incidents::MIGRATOR).await?;
     let redis = Redis::new(&config.redis, "incidents")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
-    let app = Incidents::new(db.clone(), Clock::system(), config.policy());
-    incidents::jobs::start(&app, &db, &stop);
+    let app = Incidents::new(db.clone(), Clock::system(), config.policy()?);
+    let channels = Channels::new(app.clone(), &config.notify.addresses())?;
+    incidents::jobs::start(&app, channels, &db, &stop);
     let login = Login::new(&config.auth_http_url)?;
     let webhook = Credential::new(&config.webhook_token);
     let http = incidents::http::router(app.clone(), webhook, login, verifier.clone());

@@ -3,7 +3,8 @@ use std::sync::LazyLock;
 use observability::metrics::{IntCounterVec, counter_vec};
 
 use crate::app::Outcome;
-use crate::domain::Severity;
+use crate::domain::{Channel, Severity};
+use crate::store::clocks::Breach;
 
 static OPENED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec("incidents_opened_total", "Incidents opened, by severity.", &["severity"])
@@ -25,6 +26,14 @@ static BREACHED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
+static TOLD: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "incidents_notifications_total",
+        "Messages that a channel took, or did not take this time.",
+        &["channel", "result"],
+    )
+});
+
 /// At start: every label set at 0, because `rate()` misses a first 1.
 pub(crate) fn declare() {
     for severity in Severity::ALL {
@@ -36,11 +45,25 @@ pub(crate) fn declare() {
     }
 }
 
-/// Counts what was not done in time: true for a response.
-pub(crate) fn breached(breaches: &[(uuid::Uuid, bool)]) {
-    for (_, response) in breaches {
-        BREACHED.with_label_values(&[if *response { "response" } else { "resolution" }]).inc();
+/// Counts what was not done in time.
+pub(crate) fn breached(breaches: &[Breach]) {
+    for breach in breaches {
+        let target = if breach.response { "response" } else { "resolution" };
+        BREACHED.with_label_values(&[target]).inc();
     }
+}
+
+/// A channel that is configured, at 0.
+pub(crate) fn channel(channel: Channel) {
+    for result in ["sent", "failed"] {
+        TOLD.with_label_values(&[channel.as_str(), result]);
+    }
+}
+
+/// A message that a channel took, or did not.
+pub(crate) fn told(channel: Channel, sent: bool) {
+    let result = if sent { "sent" } else { "failed" };
+    TOLD.with_label_values(&[channel.as_str(), result]).inc();
 }
 
 /// Counts a delivery that was committed.

@@ -1,8 +1,10 @@
 //! The SQL. Every function takes a connection, so that the caller owns the transaction.
 
 pub(crate) mod alerts;
+pub(crate) mod clocks;
 pub(crate) mod incidents;
 mod list;
+pub(crate) mod notices;
 pub(crate) mod overview;
 pub(crate) mod story;
 

@@ -7,8 +7,8 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Error, Incidents, show};
-use crate::domain::{Line, Prose, Refused, Severity, Status, checklist};
+use super::{Error, Incident, Incidents, show};
+use crate::domain::{Line, News, Notice, Prose, Refused, Severity, Status, checklist};
 use crate::store::incidents::{self, Locked};
 use crate::store::story::{self, Happened};
 
@@ -115,8 +115,12 @@ impl Incidents {
                 })
                 .collect();
             story::tell(&mut tx, &story, now).await?;
-
             let detail = show::detail(&mut tx, id).await?;
+            if let Some(notice) = news(incident, &detail.incident) {
+                let severity = incident.severity.min(severity(&detail.incident));
+                let channels = incidents.policy.routes.of(severity);
+                incidents.announce(&mut tx, &channels, &notice, now).await?;
+            }
             let answer = Answer::json(StatusCode::OK, &detail);
             idempotency::record(&mut tx, &principal, &key, &answer).await?;
             postgres::commit(tx).await?;
@@ -233,6 +237,33 @@ impl Action {
             _ => None,
         }
     }
+}
+
+fn severity(incident: &Incident) -> Severity {
+    incident.severity.parse().unwrap_or(Severity::P0) // a CHECK knows them all
+}
+
+/// What people hear of an operator's action: that it is over, or worse than they thought.
+fn news(was: &Locked, is: &Incident) -> Option<Notice> {
+    let (news, text) = match is.resolved_at {
+        Some(_) if was.status.is_open() => {
+            (News::Resolved, is.resolution.clone().unwrap_or_else(|| "By an operator.".to_owned()))
+        }
+        None if severity(is) < was.severity => {
+            let text = format!("{} became {}.", was.severity.as_str(), is.severity);
+            (News::Worse, text)
+        }
+        _ => return None,
+    };
+    Some(Notice {
+        news,
+        incident: is.incident_id,
+        number: is.number.clone(),
+        severity: is.severity.clone(),
+        title: is.title.clone(),
+        service: is.service.clone(),
+        text,
+    })
 }
 
 fn different<'a>(incident: &Locked, other: Option<&'a Locked>) -> Result<&'a Locked, Error> {

@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Error, Incidents};
-use crate::domain::{Alert, Classification, IncidentId, Number, Severity};
+use crate::domain::{Alert, Classification, IncidentId, News, Notice, Number, Severity};
 use crate::metrics;
 use crate::store::alerts::{self, Opening};
-use crate::store::incidents::{self, Locked, New};
+use crate::store::incidents::{self, Locked, New, Quiet};
 use crate::store::story::{self, Happened};
 
 /// What Alertmanager sent in one call.
@@ -117,11 +117,12 @@ impl Incidents {
             burning.into_iter().map(|locked| (locked.cause.clone(), locked)).collect();
 
         let (mut opened, mut moves, mut story, mut services) = (vec![], vec![], vec![], vec![]);
+        let mut notices = vec![];
         for (cause, group) in groups {
             let joins = burning.remove(&cause);
             let id = match &joins {
                 Some(locked) => {
-                    self.join(tx, locked, &group, now, &mut story).await?;
+                    notices.extend(self.join(tx, locked, &group, now, &mut story).await?);
                     locked.id
                 }
                 None => {
@@ -129,6 +130,7 @@ impl Incidents {
                     let number = Number { year, nth: last };
                     let new = self.opening(number, cause, &group, incomplete, now);
                     story.push(self.happened(new.id, now, "opened", opening_words(&new)));
+                    notices.push(opening_notice(&new, &group[0].0.alert));
                     opened.push(new);
                     group[0].0.incident.0
                 }
@@ -143,6 +145,7 @@ impl Incidents {
         services.dedup();
         story::affect(tx, &services).await?;
         story::tell(tx, &story, now).await?;
+        self.announce_all(tx, notices, now).await?;
         Ok(opened.iter().map(|new| new.severity).collect())
     }
 
@@ -180,7 +183,7 @@ impl Incidents {
         group: &Group<'_>,
         now: DateTime<Utc>,
         story: &mut Vec<Happened>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<(Severity, Notice)>, Error> {
         let text = match group.as_slice() {
             [(only, _)] => format!("Another alert joined: {}", only.alert.title()),
             more => format!("{} more alerts joined", more.len()),
@@ -188,7 +191,7 @@ impl Incidents {
         story.push(self.happened(locked.id, now, "alert_joined", text));
         let class = worst(group);
         if locked.by_hand || class.severity >= locked.severity {
-            return Ok(());
+            return Ok(None);
         }
         let Classification { severity, rule, .. } = class;
         let target = self.policy.targets.of(*severity);
@@ -196,8 +199,17 @@ impl Incidents {
         let change = (locked.severity, *severity);
         story::classified(tx, self.clock.id(), locked.id, change, rule, None, now).await?;
         let text = format!("{} became {}: {rule}", locked.severity.as_str(), severity.as_str());
+        let notice = Notice {
+            news: News::Worse,
+            incident: locked.id,
+            number: locked.number.clone(),
+            severity: severity.as_str().to_owned(),
+            title: locked.title.clone(),
+            service: group[0].0.alert.service(),
+            text: format!("{text}."),
+        };
         story.push(self.happened(locked.id, now, "severity", text));
-        Ok(())
+        Ok(Some((*severity, notice)))
     }
 
     /// Resolves incidents in which nothing fires any more.
@@ -211,10 +223,11 @@ impl Incidents {
         let text = "Every alert has ended: resolved";
         let story: Vec<_> = quiet
             .iter()
-            .map(|(id, at)| self.happened(*id, *at, "resolved", text.to_owned()))
+            .map(|over| self.happened(over.id, over.resolved_at, "resolved", text.to_owned()))
             .collect();
         story::tell(tx, &story, now).await?;
-        Ok(())
+        let notices = quiet.iter().map(over_notice).collect();
+        self.announce_all(tx, notices, now).await
     }
 
     /// Something that the system itself did.
@@ -236,6 +249,41 @@ fn worst<'a>(group: &'a Group<'_>) -> &'a Classification {
 
 fn opening_words(new: &New) -> String {
     format!("Opened as {}, because of {}: {}", new.severity.as_str(), new.rule, new.title)
+}
+
+fn opening_notice(new: &New, alert: &Alert) -> (Severity, Notice) {
+    let annotation = |name: &str| alert.annotations.get(name).map(String::as_str);
+    let mut lines = vec![annotation("description").unwrap_or("The alert says no more.").to_owned()];
+    lines.push(format!("Severity decided by: {}.", new.rule));
+    if new.uncertain {
+        lines
+            .push("The alert did not say clearly how severe it is: please classify it.".to_owned());
+    }
+    lines.extend(annotation("runbook_url").map(|runbook| format!("Runbook: {runbook}")));
+    let notice = Notice {
+        news: News::Opened,
+        incident: new.id,
+        number: new.number.to_string(),
+        severity: new.severity.as_str().to_owned(),
+        title: new.title.clone(),
+        service: new.service.clone(),
+        text: lines.join("\n"),
+    };
+    (new.severity, notice)
+}
+
+fn over_notice(over: &Quiet) -> (Severity, Notice) {
+    let minutes = (over.resolved_at - over.opened_at).num_minutes().max(0);
+    let notice = Notice {
+        news: News::Resolved,
+        incident: over.id,
+        number: over.number.clone(),
+        severity: over.severity.clone(),
+        title: over.title.clone(),
+        service: over.service.clone(),
+        text: format!("Every alert has ended, after {minutes} minutes."),
+    };
+    (over.severity.parse().unwrap_or(Severity::P0), notice)
 }
 
 fn count(length: usize) -> u64 {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Error, Incident, Incidents};
 use crate::domain::{Check, Severity, checklist};
-use crate::store::{alerts, incidents, story};
+use crate::store::{alerts, incidents, notices, story};
 
 /// An incident with the alerts it was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -24,6 +24,17 @@ pub struct IncidentDetail {
     pub severities: Vec<SeverityChange>,
     pub links: Vec<Linked>,
     pub alerts: Vec<AlertView>,
+    /// Who was told of it, oldest first.
+    pub told: Vec<Told>,
+}
+
+/// A message that a channel has taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Told {
+    pub sent_at: DateTime<Utc>,
+    pub channel: String,
+    /// opened, worse, late, unanswered, resolved, rollback or action.
+    pub kind: String,
 }
 
 /// Who has a role in the response.
@@ -122,5 +133,6 @@ pub(super) async fn detail(conn: &mut PgConnection, id: Uuid) -> Result<Incident
         severities: story::severities(conn, id).await?,
         links: story::links(conn, id).await?,
         alerts: alerts::of_incident(conn, id).await?,
+        told: notices::of_incident(conn, id).await?,
     })
 }

@@ -130,6 +130,14 @@ impl Targets {
     }
 }
 
+/// How long after the last word people hear of an unanswered P0 again: first soon, then ever more
+/// rarely, at most every hour or the pause itself, whichever is longer.
+pub fn repeat_after(first: TimeDelta, reminders: i32) -> TimeDelta {
+    let doublings = u32::try_from(reminders).unwrap_or(0).min(10);
+    let longest = first.max(TimeDelta::hours(1));
+    first.checked_mul(1 << doublings).map_or(longest, |pause| pause.min(longest))
+}
+
 impl Default for Targets {
     fn default() -> Self {
         let target = |response, resolution| Target {
@@ -160,6 +168,12 @@ mod tests {
         ] {
             assert_eq!(from.become_(to).is_ok(), allowed, "{from:?} {to:?}");
         }
+    }
+
+    #[test]
+    fn an_unanswered_incident_is_told_ever_more_rarely() {
+        let minutes = |reminders| repeat_after(TimeDelta::minutes(5), reminders).num_minutes();
+        assert_eq!([0, 1, 2, 3, 4, 9, i32::MAX].map(minutes), [5, 10, 20, 40, 60, 60, 60]);
     }
 
     #[test]

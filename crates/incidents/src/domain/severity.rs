@@ -24,6 +24,15 @@ impl Severity {
         }
     }
 
+    /// One step more severe.
+    pub fn worse(self) -> Self {
+        match self {
+            Self::P0 | Self::P1 => Self::P0,
+            Self::P2 => Self::P1,
+            Self::P3 => Self::P2,
+        }
+    }
+
     /// One step less severe.
     pub fn milder(self) -> Self {
         match self {

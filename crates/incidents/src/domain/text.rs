@@ -17,6 +17,16 @@ pub(super) fn line(text: Option<&String>, max: usize) -> Option<String> {
     (!line.is_empty()).then(|| line.to_owned())
 }
 
+/// Lines of at most `max` characters in all, without what a terminal or a reader would obey: control
+/// characters, and marks that turn the direction of text around.
+pub(super) fn inert(text: &str, max: usize) -> String {
+    let obeyed = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    text.replace("\r\n", "\n").chars().take(max).map(|c| if obeyed(c) { ' ' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

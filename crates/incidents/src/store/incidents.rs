@@ -147,23 +147,35 @@ pub(crate) async fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<
     rows.into_iter().map(Locked::try_from).collect()
 }
 
+/// An incident that is over by itself.
+pub(crate) struct Quiet {
+    pub(crate) id: Uuid,
+    pub(crate) number: String,
+    pub(crate) title: String,
+    pub(crate) severity: String,
+    pub(crate) service: String,
+    pub(crate) opened_at: DateTime<Utc>,
+    pub(crate) resolved_at: DateTime<Utc>,
+}
+
 /// Resolves those of the incidents that still burn and in which nothing fires any more.
 pub(crate) async fn resolve_quiet(
     conn: &mut PgConnection,
     ids: &[Uuid],
-) -> sqlx::Result<Vec<(Uuid, DateTime<Utc>)>> {
-    let update = sqlx::query!(
+) -> sqlx::Result<Vec<Quiet>> {
+    let update = sqlx::query_as!(
+        Quiet,
         r#"UPDATE incident SET status = 'resolved',
                 resolved_at = GREATEST(started_at, (SELECT max(ends_at) FROM alert
                                                     WHERE alert.incident_id = incident.incident_id))
          WHERE incident_id = ANY($1) AND resolved_at IS NULL
            AND NOT EXISTS (SELECT FROM alert
                            WHERE alert.incident_id = incident.incident_id AND alert.ends_at IS NULL)
-         RETURNING incident_id, resolved_at AS "resolved_at!""#,
+         RETURNING incident_id AS id, number, title, severity, service, opened_at,
+                   resolved_at AS "resolved_at!""#,
         ids,
     );
-    let rows = postgres::query("incident_resolve", update.fetch_all(conn)).await?;
-    Ok(rows.into_iter().map(|row| (row.incident_id, row.resolved_at)).collect())
+    postgres::query("incident_resolve", update.fetch_all(conn)).await
 }
 
 pub(crate) async fn set_status(
@@ -240,34 +252,6 @@ pub(crate) async fn set_merged(conn: &mut PgConnection, id: Uuid, into: Uuid) ->
         sqlx::query!("UPDATE incident SET merged_into = $2 WHERE incident_id = $1", id, into);
     postgres::query("incident_merge", update.execute(conn)).await?;
     Ok(())
-}
-
-/// Marks what nobody responded to, or did not end, in time. Each is returned once: true for the
-/// response.
-pub(crate) async fn mark_breaches(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-) -> sqlx::Result<Vec<(Uuid, bool)>> {
-    let response = sqlx::query_scalar!(
-        "UPDATE incident SET response_breached_at = $1
-         WHERE resolved_at IS NULL AND acknowledged_at IS NULL AND response_breached_at IS NULL
-           AND response_due <= $1
-         RETURNING incident_id",
-        now,
-    );
-    let late = postgres::query("incident_late_response", response.fetch_all(&mut *conn)).await?;
-    let resolution = sqlx::query_scalar!(
-        "UPDATE incident SET resolution_breached_at = $1
-         WHERE resolved_at IS NULL AND resolution_breached_at IS NULL AND resolution_due <= $1
-         RETURNING incident_id",
-        now,
-    );
-    let long = postgres::query("incident_late_resolution", resolution.fetch_all(conn)).await?;
-    Ok(late
-        .into_iter()
-        .map(|id| (id, true))
-        .chain(long.into_iter().map(|id| (id, false)))
-        .collect())
 }
 
 pub(crate) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Incident>> {

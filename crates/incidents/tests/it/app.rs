@@ -36,10 +36,19 @@ impl TestApp {
         Self::with(pool, db, "http://127.0.0.1:9")
     }
 
+    /// The service with this policy.
+    pub fn policed(db: PgPool, policy: Policy) -> Self {
+        Self::made(postgres::app_pool(&db, "incidents_app"), db, "http://127.0.0.1:9", policy)
+    }
+
     /// The service with an auth to sign in at.
     pub fn with(pool: PgPool, db: PgPool, auth: &str) -> Self {
+        Self::made(pool, db, auth, Policy::default())
+    }
+
+    fn made(pool: PgPool, db: PgPool, auth: &str, policy: Policy) -> Self {
         let issuer = Issuer::new();
-        let incidents = Incidents::new(pool, Clock::system(), Policy::default());
+        let incidents = Incidents::new(pool, Clock::system(), policy);
         let login = Login::new(auth).unwrap();
         let webhook = Credential::new(&TOKEN.into());
         let routes = incidents::grpc::routes(incidents.clone(), issuer.verifier());

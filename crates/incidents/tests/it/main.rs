@@ -8,6 +8,8 @@ mod grouping;
 mod hostile;
 mod lifecycle;
 mod listing;
+mod notify;
 mod pages;
+mod sinks;
 mod trouble;
 mod webhook;

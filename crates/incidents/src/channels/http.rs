@@ -1,0 +1,100 @@
+//! A POST to somewhere else, over TLS unless it stays at home. Not `reqwest`: its TLS would be switched
+//! on for every program of the workspace, and panics where none has chosen a provider.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, Request, Uri};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// How long a channel may take, below the outbox's own deadline.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where to post to. Whoever knows it may post, so it is never shown.
+#[derive(Clone)]
+pub struct Address(Uri);
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    /// In the clear only to this machine, or to a name without a dot, as containers have.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let uri: Uri = text.trim().parse().map_err(|_| "is no URL")?;
+        let host = uri.host().ok_or("has no host")?;
+        let home = host == "127.0.0.1" || host == "[::1]" || !host.contains('.');
+        match uri.scheme_str() {
+            Some("https") => Ok(Self(uri)),
+            Some("http") if home => Ok(Self(uri)),
+            _ => Err("needs https"),
+        }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(…)")
+    }
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Client(legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+impl Client {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let mut plain = HttpConnector::new();
+        plain.enforce_http(false);
+        plain.set_connect_timeout(Some(Duration::from_secs(2)));
+        // Mozilla's roots, compiled in: an image needs no certificates of its own.
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(plain);
+        Ok(Self(legacy::Client::builder(TokioExecutor::new()).build(connector)))
+    }
+
+    /// Done when it answers 2xx. A redirect is none.
+    pub(super) async fn post(
+        &self,
+        address: &Address,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<(), String> {
+        let mut request = Request::post(address.0.clone())
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|_| "no request".to_owned())?;
+        *request.headers_mut() = headers;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let answer = tokio::time::timeout(TIMEOUT, self.0.request(request)).await;
+        // Its own errors may quote the address.
+        let answer = answer.map_err(|_| "no answer in time")?.map_err(|_| "not reached")?;
+        let status = answer.status();
+        if status.is_success() { Ok(()) } else { Err(format!("answered {}", status.as_u16())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_travel_in_the_clear_nor_into_a_log() {
+        for good in
+            ["https://hooks.slack.com/services/T/B/x", "http://127.0.0.1:9/x", "http://sms:80/"]
+        {
+            let address: Address = good.parse().unwrap();
+            assert_eq!(format!("{address:?}"), "Address(…)");
+        }
+        for bad in ["http://hooks.slack.com/x", "ftp://a.b/c", "/x", "", "https://"] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use clap::Args;
+use kit::config::duration;
+use kit::run::Refusal;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::channels::{Address, Addresses};
+use crate::domain::{Channel, Routes};
+
+/// Who hears of which severity, and how. The channels: slack-critical, slack-alerts, slack-general,
+/// mail-management, mail-team, sms, ticket, log.
+#[derive(Args, Clone, Debug)]
+pub struct Notify {
+    /// Channels of P0, such as slack-critical,mail-management,sms. Each must be configured.
+    #[arg(long, env = "NOTIFY_P0", default_value = "log", value_delimiter = ',', value_parser = channel)]
+    pub notify_p0: Vec<Channel>,
+    /// Channels of P1, such as slack-alerts,mail-team.
+    #[arg(long, env = "NOTIFY_P1", default_value = "log", value_delimiter = ',', value_parser = channel)]
+    pub notify_p1: Vec<Channel>,
+    /// Channels of P2, such as slack-general.
+    #[arg(long, env = "NOTIFY_P2", default_value = "log", value_delimiter = ',', value_parser = channel)]
+    pub notify_p2: Vec<Channel>,
+    /// Channels of P3, such as ticket.
+    #[arg(long, env = "NOTIFY_P3", default_value = "log", value_delimiter = ',', value_parser = channel)]
+    pub notify_p3: Vec<Channel>,
+    /// Slack's incoming webhook of slack-critical.
+    #[arg(long, env = "SLACK_CRITICAL_URL", hide_env_values = true, value_parser = address)]
+    pub slack_critical_url: Option<SecretString>,
+    /// Of slack-alerts.
+    #[arg(long, env = "SLACK_ALERTS_URL", hide_env_values = true, value_parser = address)]
+    pub slack_alerts_url: Option<SecretString>,
+    /// Of slack-general.
+    #[arg(long, env = "SLACK_GENERAL_URL", hide_env_values = true, value_parser = address)]
+    pub slack_general_url: Option<SecretString>,
+    /// The gateway that sends text messages; takes signed JSON.
+    #[arg(long, env = "SMS_URL", hide_env_values = true, value_parser = address)]
+    pub sms_url: Option<SecretString>,
+    /// What its messages are signed with. At least 16 characters.
+    #[arg(long, env = "SMS_SECRET", hide_env_values = true, value_parser = super::long_enough)]
+    pub sms_secret: Option<SecretString>,
+    /// The gateway that opens tickets; takes signed JSON.
+    #[arg(long, env = "TICKET_URL", hide_env_values = true, value_parser = address)]
+    pub ticket_url: Option<SecretString>,
+    /// What its messages are signed with. At least 16 characters.
+    #[arg(long, env = "TICKET_SECRET", hide_env_values = true, value_parser = super::long_enough)]
+    pub ticket_secret: Option<SecretString>,
+    /// smtps://user:password@host, or smtp://host:port?tls=required.
+    #[arg(long, env = "SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<SecretString>,
+    /// Whom mail is from.
+    #[arg(long, env = "MAIL_FROM", default_value = "Incidents <incidents@localhost>")]
+    pub mail_from: String,
+    /// The addresses of mail-management.
+    #[arg(long, env = "MAIL_MANAGEMENT_TO", hide_env_values = true, value_delimiter = ',')]
+    pub mail_management_to: Vec<String>,
+    /// The addresses of mail-team.
+    #[arg(long, env = "MAIL_TEAM_TO", hide_env_values = true, value_delimiter = ',')]
+    pub mail_team_to: Vec<String>,
+    /// After how long a P0 that nobody acknowledges is told again; doubles up to an hour.
+    #[arg(long, env = "NOTIFY_REPEAT", default_value = "5m", value_parser = duration)]
+    pub notify_repeat: Duration,
+    /// Where operators reach this service, for links in messages.
+    #[arg(long, env = "PUBLIC_URL", default_value = "http://127.0.0.1:8084")]
+    pub public_url: String,
+}
+
+impl Notify {
+    /// Refused when a severity has no channel that is configured.
+    pub fn routes(&self) -> anyhow::Result<Routes> {
+        let routes = [&self.notify_p0, &self.notify_p1, &self.notify_p2, &self.notify_p3];
+        let routes = Routes::try_new(routes.map(Clone::clone), &self.working());
+        routes.map_err(|why| Refusal(why).into())
+    }
+
+    pub fn repeat(&self) -> TimeDelta {
+        TimeDelta::from_std(self.notify_repeat).unwrap_or(TimeDelta::hours(1))
+    }
+
+    fn working(&self) -> Vec<Channel> {
+        let Addresses { slack, webhooks, smtp, mail_to, .. } = self.addresses();
+        let mut working = vec![Channel::Log];
+        working.extend(slack.iter().map(|(channel, _)| *channel));
+        working.extend(webhooks.iter().map(|(channel, ..)| *channel));
+        if smtp.is_some() {
+            working.extend(mail_to.iter().map(|(channel, _)| *channel));
+        }
+        working
+    }
+
+    pub fn addresses(&self) -> Addresses {
+        let known = |url: &Option<SecretString>| -> Option<Address> {
+            url.as_ref().and_then(|url| url.expose_secret().parse().ok())
+        };
+        let slack = [
+            (Channel::SlackCritical, &self.slack_critical_url),
+            (Channel::SlackAlerts, &self.slack_alerts_url),
+            (Channel::SlackGeneral, &self.slack_general_url),
+        ];
+        let webhooks = [
+            (Channel::Sms, &self.sms_url, &self.sms_secret),
+            (Channel::Ticket, &self.ticket_url, &self.ticket_secret),
+        ];
+        let mail = [
+            (Channel::MailManagement, &self.mail_management_to),
+            (Channel::MailTeam, &self.mail_team_to),
+        ];
+        let signed = |(channel, url, secret): (Channel, _, &Option<SecretString>)| {
+            Some((channel, known(url)?, secret.clone()?))
+        };
+        Addresses {
+            slack: slack.into_iter().filter_map(|(c, url)| Some((c, known(url)?))).collect(),
+            webhooks: webhooks.into_iter().filter_map(signed).collect(),
+            smtp: self.smtp_url.clone(),
+            mail_from: self.mail_from.clone(),
+            mail_to: mail
+                .into_iter()
+                .map(|(channel, to)| (channel, to.iter().filter(|to| !to.is_empty())))
+                .map(|(channel, to)| (channel, to.cloned().collect::<Vec<_>>()))
+                .filter(|(_, to)| !to.is_empty())
+                .collect(),
+            console: self.public_url.clone(),
+        }
+    }
+}
+
+fn channel(name: &str) -> Result<Channel, String> {
+    name.parse().map_err(|error: crate::domain::UnknownChannel| error.to_string())
+}
+
+/// An address that can be used; kept as a secret.
+fn address(text: &str) -> Result<SecretString, &'static str> {
+    text.parse::<Address>()?;
+    Ok(SecretString::from(text))
+}
