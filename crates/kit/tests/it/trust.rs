@@ -4,5 +4,6 @@ mod forged;
 mod guard;
 mod keys;
 mod member;
+mod mutual_tls;
 mod peer;
 mod revocation;

@@ -8,18 +8,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json as Body, Router};
-use kit::caller::Verifier;
 use kit::config::{self, Limits};
 use kit::error::Fields;
 use kit::health::Health;
 use kit::http::{self, Command, Json, Path, Query};
 use kit::redis::Redis;
 use kit::serve::{Addresses, Listeners, Servers};
-use kit::{ApiError, Clock, page};
+use kit::{ApiError, page};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use testkit::tokens::Issuer;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -119,10 +119,12 @@ fn router(seen: Arc<Seen>) -> Router {
     let limits = http::Limits {
         body_timeout: Duration::from_millis(400),
         request_timeout: Duration::from_secs(3),
+        secrets: &["/echo"],
+        unlimited: &["/broken"],
         ..http::Limits::default()
     };
     let openapi = utoipa::openapi::OpenApiBuilder::new().build();
-    http::edge_with(limits, routes, openapi, Verifier::empty(Clock::system()))
+    http::edge_with(limits, routes, openapi, Issuer::new().verifier())
 }
 
 #[derive(Deserialize)]
