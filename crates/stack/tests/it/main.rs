@@ -12,4 +12,5 @@ mod outage;
 mod refusal;
 mod start;
 mod story;
+mod tls;
 mod trace;
