@@ -6,6 +6,7 @@
 mod accounts;
 mod app;
 mod bad_input;
+mod forgeries;
 mod guessing;
 mod keys;
 mod mailing;

@@ -120,7 +120,7 @@ async fn a_token_of_another_auth_is_refused(db: PgPool) {
 }
 
 /// Asks as booking does, past the guard.
-async fn validate(app: &TestApp, token: &str) -> ValidateTokenResponse {
+pub async fn validate(app: &TestApp, token: &str) -> ValidateTokenResponse {
     let secret = "s".repeat(32);
     let client = auth::app::ClientSecret::new(secret.clone().into()).unwrap();
     app.auth.put_client("booking", &client).await.unwrap();

@@ -11,12 +11,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::{Refused, Role, ring_provider};
+use crate::revocation::REMEMBERED;
 
 /// Who signs every token here.
 pub const ISSUER: &str = "auth";
 
 /// How far two clocks may differ, in seconds.
 const LEEWAY: i64 = 30;
+
+/// The longest life of a token, in seconds: one that lived longer would outlive the memory of its
+/// session's end, and come back to life.
+const LONGEST_LIFE: i64 = REMEMBERED.as_secs().cast_signed() - 2 * LEEWAY;
 
 /// No token of ours comes near it; a longer one is not worth decoding.
 const MAX_BYTES: usize = 4096;
@@ -77,6 +82,9 @@ impl Registered {
     fn check_time(&self, now: DateTime<Utc>) -> Result<(), Refused> {
         let now = now.timestamp();
         if self.nbf.saturating_sub(LEEWAY) > now || self.iat.saturating_sub(LEEWAY) > now {
+            return Err(Refused::Invalid);
+        }
+        if self.exp.saturating_sub(self.iat) > LONGEST_LIFE {
             return Err(Refused::Invalid);
         }
         if self.exp.saturating_add(LEEWAY) <= now {

@@ -110,6 +110,9 @@ async fn a_wrong_claim_is_refused() {
         with(claims(), "exp", json!(null)),
         with(claims(), "exp", json!(1.5e300)),
         with(claims(), "exp", json!([now + 300])),
+        // It would outlive the memory of its session's end.
+        with(claims(), "exp", json!(now + 301)),
+        with(claims(), "exp", json!(i64::MAX)),
         with(claims(), "nbf", json!(now + 100)),
         with(claims(), "nbf", json!("now")),
         with(claims(), "iat", json!(now + 100)),
@@ -234,11 +237,78 @@ proptest! {
     }
 
     #[test]
+    fn no_bytes_are_a_token_or_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        prop_assert!(runtime.block_on(verdict(&text)).is_some());
+        let parts: Vec<_> = bytes.splitn(3, |byte| *byte == b'.').map(encode).collect();
+        prop_assert!(runtime.block_on(verdict(&parts.join("."))).is_some());
+        let behind_a_good_header = signed(&header().to_string(), &text);
+        prop_assert!(runtime.block_on(verdict(&behind_a_good_header)).is_some());
+    }
+
+    #[test]
+    fn no_change_to_a_token_makes_another(changes in proptest::collection::vec(change(), 1..4)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let token = Issuer::new().member(Uuid::nil());
+        let forged = changes.into_iter().fold(token.clone(), |text, change| match text.as_str() {
+            "" => text,
+            _ => changed(&text, change),
+        });
+        prop_assume!(forged != token);
+        prop_assert_eq!(runtime.block_on(verdict(&forged)), Some(Refused::Invalid));
+    }
+
+    #[test]
     fn no_json_in_a_well_signed_token_panics(header in json_text(), claims in json_text()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         prop_assert!(runtime.block_on(verdict(&signed(&header, &self::header().to_string()))).is_some());
         prop_assert!(runtime.block_on(verdict(&signed(&self::header().to_string(), &claims))).is_some());
     }
+}
+
+/// What somebody does to a text who has no key.
+#[derive(Clone, Debug)]
+enum Change {
+    Replace(prop::sample::Index, char),
+    Insert(prop::sample::Index, String),
+    Remove(prop::sample::Index, prop::sample::Index),
+    Repeat(prop::sample::Index, prop::sample::Index),
+    Swap(prop::sample::Index, prop::sample::Index),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let at = any::<prop::sample::Index>;
+    prop_oneof![
+        (at(), any::<char>()).prop_map(|(at, with)| Change::Replace(at, with)),
+        (at(), "[A-Za-z0-9_.=+/-]{1,9}").prop_map(|(at, text)| Change::Insert(at, text)),
+        (at(), at()).prop_map(|(from, to)| Change::Remove(from, to)),
+        (at(), at()).prop_map(|(from, to)| Change::Repeat(from, to)),
+        (at(), at()).prop_map(|(one, two)| Change::Swap(one, two)),
+    ]
+}
+
+fn changed(text: &str, change: Change) -> String {
+    let mut letters: Vec<char> = text.chars().collect();
+    let len = letters.len();
+    let between = |from: prop::sample::Index, to: prop::sample::Index| {
+        let (from, to) = (from.index(len), to.index(len));
+        from.min(to)..from.max(to) + 1
+    };
+    match change {
+        Change::Replace(at, with) => letters[at.index(len)] = with,
+        Change::Insert(at, text) => {
+            let at = at.index(len + 1);
+            letters.splice(at..at, text.chars());
+        }
+        Change::Remove(from, to) => drop(letters.drain(between(from, to))),
+        Change::Repeat(from, to) => {
+            let part = letters[between(from, to)].to_vec();
+            letters.extend(part);
+        }
+        Change::Swap(one, two) => letters.swap(one.index(len), two.index(len)),
+    }
+    letters.into_iter().collect()
 }
 
 fn json_text() -> impl Strategy<Value = String> {
