@@ -40,6 +40,15 @@ pub async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>
     query("begin", pool.begin()).await
 }
 
+/// [`begin`] with settings for this transaction alone, in the same round trip:
+/// `BEGIN; SET LOCAL enable_seqscan = off`.
+pub async fn begin_with(
+    pool: &PgPool,
+    statement: &'static str,
+) -> sqlx::Result<Transaction<'static, Postgres>> {
+    query("begin", pool.begin_with(statement)).await
+}
+
 /// Commits. When the connection goes away meanwhile nobody can say whether it took effect: [`code`]
 /// is `outcome_unknown`, and repeating the command with its idempotency key finds out.
 pub async fn commit(tx: Transaction<'static, Postgres>) -> sqlx::Result<()> {
