@@ -1,14 +1,17 @@
 //! Events leave through the outbox: written in the business transaction, delivered by the relay.
 
+mod batches;
 mod relay;
 mod store;
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use observability::Carrier;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use batches::relay_batches;
 pub use relay::relay;
 pub use store::prune;
 
@@ -44,4 +47,14 @@ pub async fn publish(tx: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
 /// again later. The consumer may see an event twice, and tells by its id.
 pub trait Deliver: Send + Sync + 'static {
     fn deliver(&self, event: &Event) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
+/// Takes many events at once, for a consumer that can: a log, a stream. All of them or none; an error
+/// or a panic means: try again later, without ever giving up on one.
+pub trait DeliverAll: Send + Sync + 'static {
+    /// The events of one aggregate are in order. Each comes with the context it was published in.
+    fn deliver_all(
+        &self,
+        events: &[(Event, Carrier)],
+    ) -> impl Future<Output = anyhow::Result<()>> + Send;
 }

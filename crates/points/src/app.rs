@@ -1,12 +1,11 @@
 //! What a caller may ask of the ledger: one file per use case.
 //!
 //! Each makes a [`Command`], and [`Points::run`] hands it to the `writer`.
-//!
-//! No event leaves yet: nobody listens to points, and an outbox without a relay only grows.
 
 mod adjust;
 mod balance;
 mod earn;
+mod event;
 mod history;
 mod hold;
 mod ledger;
@@ -36,6 +35,7 @@ use kit::error::{Fields, Outcome};
 use kit::idempotency::{Answer, Key};
 use kit::redis::Redis;
 use kit::{Classify, Clock, FieldError, Kind, command, idempotency, page, postgres};
+use observability::Carrier;
 use observability::panics::Panicked;
 use sqlx::PgPool;
 use thiserror::Error;
@@ -52,6 +52,7 @@ const BALANCE_TTL: Duration = Duration::from_mins(5);
 #[derive(Clone)]
 pub struct Points {
     db: PgPool,
+    redis: Redis,
     clock: Clock,
     accounts: Cache<Account>,
     writer: Writer,
@@ -97,17 +98,18 @@ pub enum Error {
 
 impl Points {
     pub fn new(db: PgPool, redis: Redis, clock: Clock) -> Self {
-        let accounts = Cache::new("points:account", BALANCE_TTL, redis);
+        let accounts = Cache::new("points:account", BALANCE_TTL, redis.clone());
         metrics::declare();
         let writer = Writer::start(&Ledger { db: db.clone(), clock: clock.clone() });
-        Self { db, clock, accounts, writer }
+        Self { db, redis, clock, accounts, writer }
     }
 
     /// Runs a command once for each key, to its end even when the caller goes away.
     async fn run(&self, principal: String, key: Key, command: Command) -> Result<Answer, Error> {
         let kind = command.kind();
         let points = self.clone();
-        let work = Work { claim: Some(Claim { principal, key }), command };
+        let claim = Some(Claim { principal, key });
+        let work = Work { claim, command, carrier: Carrier::current() };
         let answer = command::run(async move { points.post(work).await }).await;
         metrics::count(kind, &answer);
         answer

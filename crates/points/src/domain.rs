@@ -213,6 +213,21 @@ impl TransferKind {
             Self::Expire => "expire",
         }
     }
+
+    /// The event that says it has happened.
+    pub fn event(self) -> &'static str {
+        match self {
+            Self::Earn => "PointsEarned",
+            Self::Redeem => "PointsRedeemed",
+            Self::Transfer => "PointsTransferred",
+            Self::Reverse => "PointsReversed",
+            Self::Adjust => "PointsAdjusted",
+            Self::Hold => "PointsHeld",
+            Self::Capture => "PointsCaptured",
+            Self::Release => "PointsReleased",
+            Self::Expire => "PointsExpired",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
     let app = Points::new(db.clone(), redis.clone(), Clock::system());
     tokio::spawn(app.clone().expire_holds(stop.clone()));
+    tokio::spawn(app.clone().publish_events(stop.clone()));
     let http = points::http::router(app.clone(), verifier.clone());
     let grpc = points::grpc::routes(app, verifier);
     let health = Health::new("points", db, redis);

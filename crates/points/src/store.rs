@@ -4,9 +4,10 @@ mod batch;
 mod books;
 mod history;
 
-pub(crate) use batch::{Answered, write};
+pub(crate) use batch::{Answered, Published, write};
 pub(crate) use books::{
-    Kept, KeyName, accounts_behind, holds, kept, lock, lock_free, name, now, overdue, recorded,
+    Kept, KeyName, accounts_behind, begin, holds, kept, lock, lock_free, name, now, overdue,
+    recorded,
 };
 pub(crate) use history::history;
 

@@ -23,17 +23,17 @@ use crate::postgres::Leader;
 
 /// How long an event may wait before anybody looks. A poll of an empty outbox reads one index page, so
 /// this is simpler than LISTEN, and cannot miss a call.
-const POLL: Duration = Duration::from_millis(100);
+pub(super) const POLL: Duration = Duration::from_millis(100);
 
 /// How often a replica that does not lead looks whether it may.
-const ELECTION_PERIOD: Duration = Duration::from_millis(500);
+pub(super) const ELECTION_PERIOD: Duration = Duration::from_millis(500);
 
 const GAUGE_PERIOD: Duration = Duration::from_secs(2);
 
 /// Aggregates delivered at the same time: half the connections of the pool.
 const CONCURRENCY: usize = 8;
 
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An event that failed this often, with its consumer there to hear it, is poison.
 const MAX_ATTEMPTS: i32 = 10;
@@ -42,7 +42,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Between tries while the consumer is away. Short, so that a backlog drains as soon as it is back.
-const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 
 static PENDING: LazyLock<IntGauge> =
     LazyLock::new(|| metrics::gauge("outbox_pending", "Events not delivered yet, nor parked."));
@@ -55,17 +55,15 @@ static PARKED_NOW: LazyLock<IntGauge> =
 static PARKED: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::counter("outbox_parked_total", "Events given up on until a person has looked.")
 });
-static DELIVERED: LazyLock<IntCounter> =
+pub(super) static DELIVERED: LazyLock<IntCounter> =
     LazyLock::new(|| metrics::counter("outbox_delivered_total", "Events delivered."));
 
 /// What panics in a `Deliver` are counted under.
-const ENDPOINT: &str = "outbox";
+pub(super) const ENDPOINT: &str = "outbox";
 
 /// Delivers committed events for ever, until `stop`; deliveries that have begun are not cut off.
 pub async fn relay(db: PgPool, deliver: impl Deliver, stop: CancellationToken) {
-    panics::declare(ENDPOINT);
-    LazyLock::force(&PARKED);
-    LazyLock::force(&DELIVERED);
+    declare();
     let deliver = Arc::new(deliver);
     let lead = async {
         while !stop.is_cancelled() {
@@ -80,8 +78,15 @@ pub async fn relay(db: PgPool, deliver: impl Deliver, stop: CancellationToken) {
     tokio::join!(lead, measure(&db, &stop));
 }
 
+/// At start: every series at 0.
+pub(super) fn declare() {
+    panics::declare(ENDPOINT);
+    LazyLock::force(&PARKED);
+    LazyLock::force(&DELIVERED);
+}
+
 /// Every replica measures, so that a backlog is seen when nobody leads.
-async fn measure(db: &PgPool, stop: &CancellationToken) {
+pub(super) async fn measure(db: &PgPool, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         if let Ok(backlog) = store::backlog(db).await {
             PENDING.set(backlog.pending);
@@ -106,7 +111,7 @@ async fn lead<D: Deliver>(
         if queue.is_empty() && running.len() < CONCURRENCY {
             let asked = Instant::now();
             let except: Vec<String> = busy.iter().cloned().collect();
-            match store::due(leader.connection(), &except).await {
+            match store::due(leader.connection(), &except, store::BATCH).await {
                 Ok(due) => queue.extend(by_aggregate(due)),
                 Err(error) => {
                     tracing::warn!(%error, "the outbox lost its leader");

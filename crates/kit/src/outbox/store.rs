@@ -12,7 +12,7 @@ use crate::postgres::query;
 /// How many rows one statement of [`prune`] deletes.
 const PRUNE_BATCH: i64 = 1000;
 
-/// How many events one poll takes.
+/// How many events one poll takes to deliver them one by one.
 pub(super) const BATCH: i64 = 200;
 
 /// An event that may be delivered now, with how often that failed so far.
@@ -53,7 +53,11 @@ pub(super) async fn insert(tx: &mut PgConnection, event: &Event) -> sqlx::Result
 
 /// The first events that are due, in order, of aggregates that are neither in `busy` nor held back by
 /// an earlier event that failed. Each aggregate's events are there without a gap.
-pub(super) async fn due(leader: &mut PgConnection, busy: &[String]) -> sqlx::Result<Vec<Due>> {
+pub(super) async fn due(
+    leader: &mut PgConnection,
+    busy: &[String],
+    limit: i64,
+) -> sqlx::Result<Vec<Due>> {
     let rows = query(
         "outbox_due",
         sqlx::query!(
@@ -70,7 +74,7 @@ pub(super) async fn due(leader: &mut PgConnection, busy: &[String]) -> sqlx::Res
                ORDER BY position
                LIMIT $2"#,
             busy,
-            BATCH
+            limit
         )
         .fetch_all(leader),
     )
@@ -100,6 +104,20 @@ pub(super) async fn delivered(db: &PgPool, position: i64) -> sqlx::Result<()> {
             "UPDATE outbox_event SET delivered_at = now(), attempts = attempts + 1, last_error = NULL
              WHERE position = $1",
             position
+        )
+        .execute(db),
+    )
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn delivered_all(db: &PgPool, positions: &[i64]) -> sqlx::Result<()> {
+    query(
+        "outbox_delivered_all",
+        sqlx::query!(
+            "UPDATE outbox_event SET delivered_at = now(), attempts = attempts + 1, last_error = NULL
+             WHERE position = ANY ($1)",
+            positions
         )
         .execute(db),
     )

@@ -3,6 +3,7 @@ use std::time::Duration;
 use kit::error::Fields;
 use kit::idempotency::{Answer, Key};
 use kit::{ApiError, Caller, jobs, postgres};
+use observability::Carrier;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -117,8 +118,8 @@ impl Points {
                 return Ok(());
             }
             for id in overdue {
-                let work = Work { claim: None, command: Command::Expire { id } };
-                match self.post(work).await {
+                let (command, carrier) = (Command::Expire { id }, Carrier::current());
+                match self.post(Work { claim: None, command, carrier }).await {
                     // Settled since we looked.
                     Ok(_) | Err(Error::Refused(_) | Error::NotFound) => {}
                     Err(error) => return Err(error),

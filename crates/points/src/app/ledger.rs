@@ -9,11 +9,12 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use kit::idempotency::{self, Answer, Key};
 use kit::{Clock, postgres};
+use observability::Carrier;
 use observability::metrics::concurrency_conflict;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Error, view};
+use super::{Error, event, view};
 use crate::domain::{Account, AccountId, Books, Command, Decision, Refused};
 use crate::store::{self, Answered, Kept};
 
@@ -25,6 +26,8 @@ const ATTEMPTS: usize = 5;
 pub(crate) struct Work {
     pub(crate) claim: Option<Claim>,
     pub(crate) command: Command,
+    /// Where it comes from, for whoever is told of it.
+    pub(crate) carrier: Carrier,
 }
 
 /// Whose key it is.
@@ -106,7 +109,7 @@ impl Ledger {
 
     /// `None`: what we read was overtaken before it was locked.
     async fn attempt(&self, batch: &[Work], locked: Locked) -> sqlx::Result<Option<Vec<Verdict>>> {
-        let mut tx = postgres::begin(&self.db).await?;
+        let mut tx = store::begin(&self.db).await?;
         let Loaded { mut books, mut now, busy } = self.load(&mut tx, batch, locked).await?;
         if !books.is_complete() {
             return Ok(None);
@@ -277,7 +280,11 @@ impl<'a> Desk<'a> {
                 Some(Answered { principal: &claim.principal, key: &claim.key, answer })
             })
             .collect();
-        store::write(tx, &self.decisions, &accounts, &opened, &answered).await
+        let made = self.decisions.iter().zip(&self.made);
+        let published: Vec<_> = made
+            .filter_map(|(decision, index)| event::of(decision, &self.works.get(*index)?.carrier))
+            .collect();
+        store::write(tx, &self.decisions, &accounts, &opened, &published, &answered).await
     }
 }
 

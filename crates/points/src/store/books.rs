@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use kit::idempotency::Key;
 use kit::postgres;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::AccountRow;
@@ -14,6 +14,16 @@ use crate::domain::{
     Account, AccountId, Amount, Held, Hold, HoldId, HoldState, MerchantId, Recorded, Reference,
     TransferId, TransferKind,
 };
+
+/// Begins the transaction of a batch.
+///
+/// A statement's plan is kept by its connection, for as long as nobody analyzes the table. One made
+/// while a table was nearly empty scans it, and goes on scanning it: 20 ms a batch at 200,000 keys,
+/// instead of 0.1. What a batch asks, an index always answers; so do the checks of foreign keys, whose
+/// plans are kept in the same way.
+pub(crate) async fn begin(db: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    postgres::begin_with(db, "BEGIN; SET LOCAL enable_seqscan = off").await
+}
 
 /// The first answer to a command.
 pub(crate) struct Kept {
@@ -81,9 +91,14 @@ pub(crate) async fn kept(
     let routes: Vec<_> = names.iter().map(|name| name.1.clone()).collect();
     let keys: Vec<_> = names.iter().map(|name| name.2.clone()).collect();
     let select = sqlx::query!(
-        "SELECT k.principal, k.route, k.key, k.fingerprint, k.status, k.body
-         FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (principal, route, key)
-         JOIN idempotency_key k USING (principal, route, key)",
+        // One index lookup for each key, whatever the planner believes of the table's size: see `begin`.
+        r#"SELECT kept.principal AS "principal!", kept.route AS "route!", kept.key AS "key!",
+                  kept.fingerprint AS "fingerprint!", kept.status AS "status!", kept.body AS "body!"
+           FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (principal, route, key)
+           CROSS JOIN LATERAL (
+               SELECT * FROM idempotency_key k
+               WHERE k.principal = asked.principal AND k.route = asked.route AND k.key = asked.key
+               LIMIT 1) AS kept"#,
         &principals,
         &routes,
         &keys,

@@ -7,6 +7,7 @@ mod accounts;
 mod app;
 mod bad_input;
 mod earn;
+mod events;
 mod history;
 mod holds;
 mod hot;

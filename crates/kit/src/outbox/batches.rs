@@ -1,0 +1,102 @@
+//! The relay for a consumer that takes many events at once: three statements for a batch of them, where
+//! the other one needs three for each event. What is behind it must take whatever is published, because
+//! no event is parked: one that cannot be taken holds back all that follow.
+
+use std::collections::HashSet;
+
+use observability::{Carrier, SpanKind, panics};
+use sqlx::PgPool;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::relay::{
+    DELIVERED, DELIVERY_TIMEOUT, ELECTION_PERIOD, ENDPOINT, OUTAGE_PAUSE, POLL, declare, measure,
+};
+use super::store::{self, Due};
+use super::{DeliverAll, Event};
+use crate::postgres::Leader;
+
+/// Events delivered at once, at most.
+const BATCH: usize = 500;
+
+/// Delivers committed events for ever, many at once, until `stop`; a delivery that has begun is not
+/// cut off.
+pub async fn relay_batches(db: PgPool, deliver: impl DeliverAll, stop: CancellationToken) {
+    declare();
+    let lead = async {
+        while !stop.is_cancelled() {
+            match Leader::elect(&db, &["outbox"]).await {
+                Ok(Some(leader)) => lead(leader, &db, &deliver, &stop).await,
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "no leader election for the outbox"),
+            }
+            let _ = stop.run_until_cancelled(sleep(ELECTION_PERIOD)).await;
+        }
+    };
+    tokio::join!(lead, measure(&db, &stop));
+}
+
+async fn lead(
+    mut leader: Leader,
+    db: &PgPool,
+    deliver: &impl DeliverAll,
+    stop: &CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        let due = match store::due(leader.connection(), &[], BATCH as i64).await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::warn!(%error, "the outbox lost its leader");
+                break;
+            }
+        };
+        let full = due.len() == BATCH;
+        let (positions, events) = settled(due);
+        let delivered = events.is_empty() || attempt(deliver, &events).await;
+        if delivered && !positions.is_empty() {
+            if let Err(error) = store::delivered_all(db, &positions).await {
+                // They will be delivered again: at least once is the promise.
+                tracing::warn!(%error, events = positions.len(), "deliveries could not be recorded");
+                break;
+            }
+            DELIVERED.inc_by(positions.len() as u64);
+        }
+        let pause = match (delivered, full && !positions.is_empty()) {
+            (false, _) => OUTAGE_PAUSE,
+            (true, true) => continue, // more of them wait
+            (true, false) => POLL,
+        };
+        let _ = stop.run_until_cancelled(sleep(pause)).await;
+    }
+    leader.resign().await;
+}
+
+/// The events that nothing can precede any more, up to the first of its aggregate that is not.
+fn settled(due: Vec<Due>) -> (Vec<i64>, Vec<(Event, Carrier)>) {
+    let mut unsettled: HashSet<String> = HashSet::new();
+    due.into_iter()
+        .filter(|due| {
+            if !due.settled {
+                unsettled.insert(due.event.aggregate.clone());
+            }
+            due.settled && !unsettled.contains(&due.event.aggregate)
+        })
+        .map(|due| (due.position, (due.event, due.carrier)))
+        .unzip()
+}
+
+async fn attempt(deliver: &impl DeliverAll, events: &[(Event, Carrier)]) -> bool {
+    let call = panics::catch(ENDPOINT, async { deliver.deliver_all(events).await });
+    let carrier = Carrier::default();
+    let call = carrier.scope("deliver events", SpanKind::Producer, call);
+    match timeout(DELIVERY_TIMEOUT, call).await {
+        Ok(Ok(Ok(()))) => return true,
+        Ok(Ok(Err(error))) => {
+            let error = format!("{error:#}");
+            tracing::warn!(events = events.len(), error, "events not delivered");
+        }
+        Ok(Err(_)) => {} // the hook has logged it
+        Err(_) => tracing::warn!(events = events.len(), "events not delivered in time"),
+    }
+    false
+}
