@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use kit::error::Fields;
-use kit::http::Command;
+use kit::http::{Command, Limits};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -47,8 +47,20 @@ pub fn router(auth: Auth) -> Router {
         .routes(routes!(jwks))
         .with_state(auth)
         .split_for_parts();
-    kit::http::edge(routes, api, verifier)
+    let limits = Limits { strict: SECRETS, ..Limits::default() };
+    kit::http::edge_with(limits, routes, api, verifier)
 }
+
+/// Where a stranger could try secrets, make us hash, or have mail sent.
+const SECRETS: &[&str] = &[
+    "/v1/register",
+    "/v1/login",
+    "/v1/password",
+    "/v1/password/forgot",
+    "/v1/password/reset",
+    "/v1/verification",
+    "/v1/verification/resend",
+];
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

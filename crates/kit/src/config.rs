@@ -49,8 +49,8 @@ pub struct Edge {
     #[arg(long, env = "RATE_LIMIT", default_value = "1000000/1m")]
     pub rate_limit: Quota,
     /// How much one address may ask where secrets can be guessed: requests/period.
-    #[arg(long, env = "RATE_LIMIT_SECRETS", default_value = "60000/1m")]
-    pub rate_limit_secrets: Quota,
+    #[arg(long, env = "RATE_LIMIT_STRICT", default_value = "60000/1m")]
+    pub rate_limit_strict: Quota,
     /// The proxies in front of us, as addresses or networks (10.0.0.0/8), with commas between. Only what
     /// they write into X-Forwarded-For is believed.
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
@@ -64,7 +64,7 @@ impl Default for Edge {
     fn default() -> Self {
         Self {
             rate_limit: Quota::per_minute(1_000_000),
-            rate_limit_secrets: Quota::per_minute(60_000),
+            rate_limit_strict: Quota::per_minute(60_000),
             trusted_proxies: Vec::new(),
             cors_allowed_origins: Vec::new(),
         }

@@ -32,7 +32,7 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Routes, as they are registered, on which secrets can be guessed or mail be caused. They have a
     /// stricter quota, and it is counted by address.
-    pub secrets: &'static [&'static str],
+    pub strict: &'static [&'static str],
     /// Routes that refuse nobody for asking too often.
     pub unlimited: &'static [&'static str],
 }
@@ -43,7 +43,7 @@ impl Default for Limits {
             body: BodyLimit(64 * 1024),
             body_timeout: Duration::from_secs(8),
             request_timeout: Duration::from_secs(30),
-            secrets: &[],
+            strict: &[],
             unlimited: &[],
         }
     }

@@ -34,14 +34,14 @@ static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 pub(crate) enum Policy {
     Default,
     /// Routes where secrets can be guessed, or mail be caused.
-    Secrets,
+    Strict,
 }
 
 impl Policy {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
-            Self::Secrets => "secrets",
+            Self::Strict => "strict",
         }
     }
 }
@@ -88,22 +88,22 @@ pub(crate) struct Limiter(Arc<Inner>);
 struct Inner {
     redis: Redis,
     default: Quota,
-    secrets: Quota,
+    strict: Quota,
     table: Table,
 }
 
 impl Limiter {
-    pub(crate) fn new(redis: Redis, default: Quota, secrets: Quota) -> Self {
-        for policy in [Policy::Default, Policy::Secrets] {
+    pub(crate) fn new(redis: Redis, default: Quota, strict: Quota) -> Self {
+        for policy in [Policy::Default, Policy::Strict] {
             REFUSED.with_label_values(&[policy.name()]);
         }
-        Self(Arc::new(Inner { redis, default, secrets, table: Table::default() }))
+        Self(Arc::new(Inner { redis, default, strict, table: Table::default() }))
     }
 
     pub(crate) fn quota(&self, policy: Policy) -> Quota {
         match policy {
             Policy::Default => self.0.default,
-            Policy::Secrets => self.0.secrets,
+            Policy::Strict => self.0.strict,
         }
     }
 

@@ -12,6 +12,7 @@ mod keys;
 mod mailing;
 mod metrics;
 mod operating;
+mod quotas;
 mod refreshing;
 mod revocations;
 mod services;

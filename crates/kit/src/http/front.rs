@@ -41,7 +41,7 @@ struct Inner {
 impl Front {
     pub(crate) fn new(config: &Edge, redis: Redis) -> Self {
         Self(Arc::new(Inner {
-            limiter: Limiter::new(redis, config.rate_limit, config.rate_limit_secrets),
+            limiter: Limiter::new(redis, config.rate_limit, config.rate_limit_strict),
             proxies: config.trusted_proxies.clone(),
             cors: cors(config),
         }))
@@ -100,9 +100,9 @@ pub(super) async fn limited(limits: Limits, mut request: Request, next: Next) ->
     if is_among(limits.unlimited) {
         return next.run(request).await;
     }
-    let (policy, client) = if is_among(limits.secrets) {
+    let (policy, client) = if is_among(limits.strict) {
         // By address whatever token comes along: whoever guesses has accounts to bring them from.
-        (Policy::Secrets, address(&request))
+        (Policy::Strict, address(&request))
     } else {
         (Policy::Default, client(&mut request).await)
     };

@@ -90,6 +90,10 @@ locals {
     OTEL_EXPORTER_OTLP_ENDPOINT = var.otlp_endpoint
     OTEL_TRACES_SAMPLER_ARG     = tostring(var.trace_ratio)
     LOG_FORMAT                  = "json"
+    MIMALLOC_ALLOW_THP          = "0" # the allocator's: no huge pages
+    RATE_LIMIT                  = "1200/1m"
+    RATE_LIMIT_STRICT           = "60/1m"
+    TRUSTED_PROXIES             = var.cidr # the load balancer's addresses: nobody else reaches the HTTP ports
     LOG_LEVEL                   = "info"
     # blue and green together, at their most, stay below the role's CONNECTION LIMIT
     DATABASE_POOL_MAX = tostring(floor(var.app_connections / (2 * var.max_tasks)))
@@ -140,6 +144,7 @@ locals {
       paths = ["/v1/incidents", "/v1/incidents/*"]
       environment = {
         AUTH_GRPC_URL     = "http://auth-grpc:50051"
+        AUTH_HTTP_URL     = "https://auth.${var.domain}" # where operators log in
         SERVICE_CLIENT_ID = "incidents"
       }
       secrets = merge(local.client, { WEBHOOK_TOKEN = "webhook_token" })

@@ -16,7 +16,7 @@ use super::world::World;
 fn quota(limit: &str, secrets: &str) -> Edge {
     Edge {
         rate_limit: limit.parse().unwrap(),
-        rate_limit_secrets: secrets.parse().unwrap(),
+        rate_limit_strict: secrets.parse().unwrap(),
         ..Edge::default()
     }
 }
@@ -128,7 +128,7 @@ async fn where_secrets_can_be_guessed_the_address_counts_and_less_is_allowed() {
         let token = format!("authorization: Bearer {}", Issuer::new().member(Clock::system().id()));
         let headers = [token.as_str(), "content-type: application/json"];
         let answer = exchange(world.at.http, &request("POST /echo", &headers, b"{}")).await;
-        assert!(answer.header("ratelimit").starts_with("\"secrets\";r="), "{answer:?}");
+        assert!(answer.header("ratelimit").starts_with("\"strict\";r="), "{answer:?}");
         statuses.push(answer.status);
     }
     assert_eq!(statuses, [200, 200, 429, 429]);

@@ -119,7 +119,7 @@ fn router(seen: Arc<Seen>) -> Router {
     let limits = http::Limits {
         body_timeout: Duration::from_millis(400),
         request_timeout: Duration::from_secs(3),
-        secrets: &["/echo"],
+        strict: &["/echo"],
         unlimited: &["/broken"],
         ..http::Limits::default()
     };
