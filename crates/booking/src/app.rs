@@ -16,7 +16,10 @@ mod hold;
 mod list;
 mod no_show;
 mod offer_services;
+mod pay;
 mod reschedule;
+mod saga;
+mod sagas;
 mod set_hours;
 mod slots;
 
@@ -32,26 +35,32 @@ pub use hold::Hold;
 pub(crate) use list::Place;
 pub use list::{Filter, List, Page};
 pub use offer_services::{OfferServices, StaffServices};
+pub use pay::{Pay, Pending};
 pub use reschedule::Reschedule;
+pub use sagas::{SagaFilter, SagaPage, SagaStep, SagaView, SagaWithSteps};
 pub use set_hours::SetHours;
 pub(crate) use slots::Bookable;
 pub use slots::{FindSlots, Slot, Slots};
+
+use std::sync::Arc;
 
 use kit::Clock;
 use sqlx::PgPool;
 
 use crate::metrics;
+use crate::peers::Points;
 
 /// The calendar. Cheap to clone: each transport holds one.
 #[derive(Clone)]
 pub struct Bookings {
     db: PgPool,
     clock: Clock,
+    points: Arc<dyn Points>,
 }
 
 impl Bookings {
-    pub fn new(db: PgPool, clock: Clock) -> Self {
+    pub fn new(db: PgPool, clock: Clock, points: Arc<dyn Points>) -> Self {
         metrics::register();
-        Self { db, clock }
+        Self { db, clock, points }
     }
 }

@@ -3,6 +3,7 @@
 mod interval;
 mod local;
 mod offer;
+mod saga;
 mod slots;
 mod status;
 mod week;
@@ -13,6 +14,9 @@ pub use local::{
 };
 pub use offer::{
     Currency, InvalidCurrency, InvalidLength, InvalidNotice, Length, Notice, Service, TooLate,
+};
+pub use saga::{
+    CANCELLED, Change, EXPIRED, Heard, INSUFFICIENT, Saga, SagaState, Step, UnknownSagaState,
 };
 pub use slots::{Calendar, Days, InvalidDays, WallClock};
 pub use status::{InvalidTransition, Status, UnknownStatus};
@@ -47,7 +51,14 @@ pub struct Booking {
     pub expires_at: Option<DateTime<Utc>>,
     /// In the minor unit of the merchant's currency.
     pub price_minor: i64,
+    /// How much of the price points have paid: one minor unit each.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub points_paid: i64,
     pub created_at: DateTime<Utc>,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 impl Booking {

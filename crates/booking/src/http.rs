@@ -5,6 +5,7 @@ mod bookings;
 mod hours;
 mod merchants;
 mod offers;
+mod sagas;
 mod slots;
 
 use axum::Router;
@@ -39,6 +40,8 @@ pub fn router(bookings: Bookings, verifier: Verifier) -> Router {
         .routes(routes!(bookings::cancel))
         .routes(routes!(bookings::no_show))
         .routes(routes!(bookings::complete))
+        .routes(routes!(sagas::sagas))
+        .routes(routes!(sagas::saga))
         .with_state(bookings)
         .split_for_parts();
     edge(routes, openapi, verifier)

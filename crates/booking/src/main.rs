@@ -17,11 +17,11 @@ fn main() -> ExitCode {
 
 async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "booking", &booking::MIGRATOR).await?;
-    let points = peers::PointsOverGrpc::new(&config.points_grpc_url, &config.auth)?;
-    tokio::spawn(peers::deliver(db.clone(), points, stop.clone()));
+    let points = peers::PointsOverGrpc::shared(&config.points_grpc_url, &config.auth)?;
+    tokio::spawn(peers::deliver(db.clone(), points.clone(), stop.clone()));
     let redis = redis::Redis::new(&config.redis, "booking")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
-    let bookings = Bookings::new(db.clone(), Clock::system());
+    let bookings = Bookings::new(db.clone(), Clock::system(), points);
     bookings.keep_house(&stop);
     let http = http::router(bookings.clone(), verifier.clone());
     let grpc = grpc::routes(bookings, verifier);

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use kit::idempotency::Answer;
 use kit::{Classify as _, Kind};
-use observability::metrics::{self, Histogram, IntCounter, IntCounterVec};
+use observability::metrics::{self, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::app::Error;
+use crate::domain::{SagaState, Step};
 
 /// Booked; lost the slot to another; refused for the caller's reasons; failed for ours.
 const STATUSES: [&str; 4] = ["success", "overlap_error", "rejected", "error"];
@@ -40,6 +41,61 @@ static EXPIRED: LazyLock<IntCounter> = LazyLock::new(|| {
     )
 });
 
+static SAGAS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    metrics::gauge_vec(
+        "booking_sagas",
+        "Payments with points that are not at an end (open), and those of them that a person should look \
+         at (needs_attention).",
+        &["condition"],
+    )
+});
+
+static SAGA_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
+    metrics::gauge(
+        "booking_saga_oldest_open_seconds",
+        "For how long the oldest payment with points has been open.",
+    )
+});
+
+static SAGA_ENDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let ends = metrics::counter_vec(
+        "booking_saga_transitions_total",
+        "Steps of payments with points, by the state that they led to.",
+        &["state"],
+    );
+    for state in SagaState::ALL {
+        ends.with_label_values(&[state.as_str()]);
+    }
+    ends
+});
+
+static SAGA_FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let failures = metrics::counter_vec(
+        "booking_saga_step_failures_total",
+        "Steps of payments with points that will be tried again.",
+        &["step"],
+    );
+    for step in Step::ALL {
+        failures.with_label_values(&[step.as_str()]);
+    }
+    failures
+});
+
+/// Shows how many sagas are open, how many of them wait for a person, and the age of the oldest.
+pub(crate) fn sagas((open, attention, oldest): (i64, i64, i64)) {
+    SAGAS.with_label_values(&["open"]).set(open);
+    SAGAS.with_label_values(&["needs_attention"]).set(attention);
+    SAGA_AGE.set(oldest);
+}
+
+pub(crate) fn saga_moved(to: SagaState) {
+    SAGA_ENDS.with_label_values(&[to.as_str()]).inc();
+}
+
+pub(crate) fn saga_failed(step: Step) {
+    SAGA_FAILURES.with_label_values(&[step.as_str()]).inc();
+}
+
 /// Counts holds whose end was committed.
 pub(crate) fn expired(holds: u64) {
     EXPIRED.inc_by(holds);
@@ -50,6 +106,9 @@ pub(crate) fn register() {
     LazyLock::force(&CREATED);
     LazyLock::force(&SECONDS);
     LazyLock::force(&EXPIRED);
+    LazyLock::force(&SAGA_ENDS);
+    LazyLock::force(&SAGA_FAILURES);
+    sagas((0, 0, 0));
 }
 
 /// An attempt to book. One that is never settled, because it panicked, counts as an error.

@@ -5,6 +5,7 @@ mod holds;
 mod hours;
 mod list;
 mod offer;
+mod sagas;
 mod slots;
 
 pub(crate) use bookings::{
@@ -19,6 +20,11 @@ pub(crate) use list::list_bookings;
 pub(crate) use offer::{
     insert_service, list_services, list_staff, replace_staff_services, staff_of_owner,
     zone_of_merchant, zone_of_owner,
+};
+pub(crate) use sagas::{
+    Pause, claim_due_sagas, count_sagas, find_saga, insert_saga, insert_step, list_sagas,
+    lock_saga, lock_saga_of_booking, put_off_saga, read_saga, saga_of_booking, steps_of_saga,
+    update_saga,
 };
 pub(crate) use slots::{calendars, find_bookable, staff_of_service};
 

@@ -8,7 +8,7 @@ pub mod people;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, ensure};
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use observability::{Config, Sinks, SpanKind, context};
 use serde_json::{Value, json};
 
@@ -64,9 +64,19 @@ async fn tell(story: &Story, password: &str) -> anyhow::Result<()> {
     let path = format!("/v1/merchants/{salon}/staff");
     let staff = story.post("booking", &path, &merchant, &json!({"name": "Yuki"}), 201).await?;
     let staff = text(&staff.body, "staff_id")?;
+    let body = json!({"name": "Cut and color", "duration_minutes": 60, "price_minor": 8800});
+    let path = format!("/v1/merchants/{salon}/services");
+    let service = story.post("booking", &path, &merchant, &body, 201).await?;
+    let service = text(&service.body, "service_id")?;
+    let path = format!("/v1/merchants/{salon}/staff/{staff}");
+    let body = json!({"service_ids": [service]});
+    story.put("booking", &format!("{path}/services"), &merchant, &body).await?;
+    let day = |day| json!({"weekday": day, "opens": "09:00", "closes": "18:00"});
+    let body = json!({"hours": (1..=7).map(day).collect::<Vec<_>>()});
+    story.put("booking", &format!("{path}/hours"), &merchant, &body).await?;
 
     story.title("The member books an hour, and nobody can book into it");
-    let slot = slot(&salon, &staff);
+    let slot = slot(&salon, &staff, &service);
     let booking = story.post("booking", "/v1/bookings", &member, &slot, 201).await?;
     let booking = text(&booking.body, "booking_id")?;
     story.post("booking", "/v1/bookings", &merchant, &slot, 409).await?;
@@ -84,19 +94,36 @@ async fn tell(story: &Story, password: &str) -> anyhow::Result<()> {
     println!("     {} ms after the completion", completed.elapsed().as_millis());
     story.get("points", "/v1/accounts/me", &member).await?;
     story.get("points", "/v1/accounts/me/history", &member).await?;
+
+    story.title("The next hour is held, and confirmed with points that pay a part of it");
+    let next = again_a_day_later(&slot)?;
+    let held = story.post("booking", "/v1/holds", &member, &next, 201).await?;
+    let path = format!("/v1/bookings/{}/confirm", text(&held.body, "booking_id")?);
+    story.post("booking", &path, &member, &json!({"points": 50}), 200).await?;
+    story.get("points", "/v1/accounts/me", &member).await?;
     Ok(())
 }
 
-/// An hour, tomorrow.
-fn slot(merchant: &str, staff: &str) -> Value {
-    let start = DateTime::<Utc>::from(SystemTime::now()).trunc_subsecs(0) + TimeDelta::days(1);
+/// An hour from ten o'clock in Tokyo, the day after tomorrow.
+fn slot(merchant: &str, staff: &str, service: &str) -> Value {
+    let today = DateTime::<Utc>::from(SystemTime::now()).date_naive();
+    let start = today.and_time(NaiveTime::MIN).and_utc() + TimeDelta::hours(2 * 24 + 1);
     json!({
         "merchant_id": merchant,
         "staff_id": staff,
         "starts_at": start,
         "ends_at": start + TimeDelta::hours(1),
-        "price_minor": 8800,
+        "service_id": service,
     })
+}
+
+/// The same, but only until the member decides.
+fn again_a_day_later(slot: &Value) -> anyhow::Result<Value> {
+    let start: DateTime<Utc> = text(slot, "starts_at")?.parse()?;
+    let mut slot = slot.clone();
+    slot["starts_at"] = json!(start + TimeDelta::days(1));
+    slot.as_object_mut().context("a slot is an object")?.remove("ends_at");
+    Ok(slot)
 }
 
 /// Asks outside of the trace, which the many questions would only hide.

@@ -2,10 +2,13 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use kit::idempotency::{self, Answer, Key};
 use kit::{command, postgres};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::hold::free;
+use super::slots::qualified;
 use super::{Bookings, Error};
-use crate::domain::{Booking, Interval, Price, Status};
+use crate::domain::{Booking, Interval, InvalidInterval, Status};
 use crate::metrics::{self, Attempt};
 use crate::store;
 
@@ -15,8 +18,9 @@ pub struct Book {
     pub member_id: Uuid,
     pub merchant_id: Uuid,
     pub staff_id: Uuid,
+    /// What is given; only the time is booked when absent.
+    pub service_id: Option<Uuid>,
     pub interval: Interval,
-    pub price: Price,
 }
 
 impl Bookings {
@@ -43,7 +47,7 @@ impl Bookings {
         // Only now: a replay must answer alike after the slot has passed.
         let now = self.clock.now();
         wanted.interval.bookable_at(now)?;
-        let booking = wanted.confirmed(self.clock.id(), now);
+        let booking = served(&mut tx, wanted.confirmed(self.clock.id(), now)).await?;
         let (merchant, staff) = (booking.merchant_id, booking.staff_id);
         let over = store::expire_holds(&mut tx, merchant, staff, booking.occupied()).await?;
         if !store::insert_booking(&mut tx, &booking).await.map_err(unknown_staff)? {
@@ -66,16 +70,37 @@ impl Book {
             merchant_id: self.merchant_id,
             staff_id: self.staff_id,
             member_id: self.member_id,
-            service_id: None,
+            service_id: self.service_id,
             starts_at: self.interval.starts_at(),
             ends_at: self.interval.ends_at(),
             buffer_minutes: 0,
             status: Status::Confirmed,
             expires_at: None,
-            price_minor: self.price.minor(),
+            price_minor: 0,
+            points_paid: 0,
             created_at: now,
         }
     }
+}
+
+/// With the price and the buffer of its service, if it has one. The price is the service's: no member
+/// names it.
+async fn served(conn: &mut PgConnection, booking: Booking) -> Result<Booking, Error> {
+    let (merchant, Some(service_id)) = (booking.merchant_id, booking.service_id) else {
+        return Ok(booking);
+    };
+    let service =
+        store::find_bookable(conn, merchant, service_id).await?.ok_or(Error::UnknownService)?;
+    if booking.ends_at - booking.starts_at != service.length.duration() {
+        return Err(InvalidInterval.into());
+    }
+    let staff = qualified(conn, merchant, service_id, Some(booking.staff_id)).await?;
+    let buffer_minutes = service.length.buffer_minutes();
+    let booking = Booking { buffer_minutes, price_minor: service.price_minor, ..booking };
+    if free(conn, &booking, &staff, service.zone).await?.is_empty() {
+        return Err(Error::SlotTaken);
+    }
+    Ok(booking)
 }
 
 fn unknown_staff(error: sqlx::Error) -> Error {

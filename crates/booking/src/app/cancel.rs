@@ -34,11 +34,15 @@ impl Bookings {
         let status = booking.status.cancel()?;
         let booking = Booking { status, expires_at: None, ..booking };
         store::update_status(&mut tx, &booking, now).await?;
+        let payment = self.take_back(&mut tx, &booking).await?;
 
         let answer = Answer::json(StatusCode::OK, &booking);
         idempotency::record(&mut tx, &principal, key, &answer).await?;
         postgres::commit(tx).await?;
         tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "cancelled");
+        if let Some(saga) = payment {
+            tokio::spawn(self.drive_beside(saga)); // whoever cancels need not wait
+        }
         Ok(answer)
     }
 }

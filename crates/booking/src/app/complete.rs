@@ -21,6 +21,9 @@ pub struct BookingCompleted {
     pub merchant_id: Uuid,
     pub member_id: Uuid,
     pub price_minor: i64,
+    /// Of the price; what points paid earns none.
+    #[serde(default)]
+    pub points_paid: i64,
 }
 
 impl Bookings {
@@ -63,6 +66,7 @@ impl Bookings {
             merchant_id: booking.merchant_id,
             member_id: booking.member_id,
             price_minor: booking.price_minor,
+            points_paid: booking.points_paid,
         };
         let event = Event {
             id: self.clock.id(),

@@ -9,7 +9,8 @@ use crate::domain::{Booking, Status};
 use crate::store;
 
 impl Bookings {
-    /// 200 with the [`Booking`], now `confirmed`, also when it was already. For the member who holds it
+    /// 200 with the [`Booking`], now `confirmed`, also when it was already. All of it is paid at the
+    /// merchant's. For the member who holds it
     /// and for the merchant's owner.
     pub async fn confirm(&self, by: Uuid, key: Key, booking: Uuid) -> Result<Answer, Error> {
         let this = self.clone();
@@ -25,6 +26,11 @@ impl Bookings {
 
         let found = lock_with_calendars(&mut tx, booking, by, None).await?;
         let status = found.status.confirm()?;
+        if found.status == Status::Held
+            && store::saga_of_booking(&mut tx, found.merchant_id, booking).await?.is_some()
+        {
+            return Err(Error::ConfirmationInProgress);
+        }
         let is_news = found.status != Status::Confirmed;
         let booking = Booking { status, expires_at: None, ..found };
         if is_news {

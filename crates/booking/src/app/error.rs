@@ -21,6 +21,18 @@ pub enum Error {
     UnknownBooking,
     #[error("no such service")]
     UnknownService,
+    #[error("no such saga")]
+    UnknownSaga,
+    #[error("points are spent by the member who has them")]
+    NotYourPoints,
+    #[error("points pay one minor unit each: at least one, and the whole price at most")]
+    InvalidPoints,
+    #[error("you have fewer points; the slot is free again")]
+    InsufficientPoints,
+    #[error("points cannot pay this; the slot is free again")]
+    PointsRefused,
+    #[error("it is being confirmed with another number of points")]
+    ConfirmationInProgress,
     #[error("no such closure")]
     UnknownClosure,
     #[error(transparent)]
@@ -64,9 +76,12 @@ impl Classify for Error {
             | Self::UnknownStaff
             | Self::UnknownService
             | Self::UnknownClosure
+            | Self::UnknownSaga
             | Self::UnknownBooking => Kind::NotFound,
             Self::InvalidId => Kind::Malformed,
+            Self::NotYourPoints => Kind::Forbidden,
             Self::InvalidPeriod
+            | Self::InvalidPoints
             | Self::InvalidClosure(_)
             | Self::InvalidInterval(_)
             | Self::LocalTime { .. } => Kind::Invalid,
@@ -76,7 +91,11 @@ impl Classify for Error {
             | Self::OutsideHours
             | Self::NotStarted
             | Self::TooLate(_) => Kind::Refused,
-            Self::InvalidTransition(_) | Self::SlotTaken => Kind::Conflict,
+            Self::InvalidTransition(_)
+            | Self::SlotTaken
+            | Self::InsufficientPoints
+            | Self::PointsRefused
+            | Self::ConfirmationInProgress => Kind::Conflict,
             Self::Page(error) => error.kind(),
             Self::Idempotency(error) => error.kind(),
             Self::Database(error) => postgres::kind(error),
@@ -89,7 +108,13 @@ impl Classify for Error {
             | Self::UnknownStaff
             | Self::UnknownService
             | Self::UnknownClosure
+            | Self::UnknownSaga
             | Self::UnknownBooking => "not_found".into(),
+            Self::NotYourPoints => "forbidden".into(),
+            Self::InvalidPoints => "invalid_points".into(),
+            Self::InsufficientPoints => "insufficient_points".into(),
+            Self::PointsRefused => "points_refused".into(),
+            Self::ConfirmationInProgress => "confirmation_in_progress".into(),
             Self::InvalidId => "invalid_id".into(),
             Self::InvalidPeriod | Self::InvalidClosure(_) => "invalid_period".into(),
             Self::LocalTime { source: LocalTimeError::Nonexistent, .. } => {
@@ -125,6 +150,7 @@ impl Classify for Error {
             Self::LocalTime { field, source: LocalTimeError::Ambiguous } => {
                 (*field, "ambiguous_local_time")
             }
+            Self::InvalidPoints => ("points", "invalid_points"),
             Self::OffGrid => ("starts_at", "off_grid"),
             Self::OutsideHours => ("starts_at", "outside_hours"),
             Self::StaffNotQualified => ("staff_id", "staff_not_qualified"),

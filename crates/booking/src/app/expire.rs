@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use kit::{jobs, postgres};
+use observability::task;
 use tokio_util::sync::CancellationToken;
 
 use super::Bookings;
@@ -16,6 +17,21 @@ const BATCH: i64 = 500;
 impl Bookings {
     /// What nobody asks for and has to be done all the same, until `stop`.
     pub fn keep_house(&self, stop: &CancellationToken) {
+        let this = self.clone();
+        let sagas = {
+            let stop = stop.clone();
+            move || {
+                let (this, stop) = (this.clone(), stop.clone());
+                async move {
+                    this.drive_sagas(stop).await;
+                    Ok(())
+                }
+            }
+        };
+        tokio::spawn({
+            let stop = stop.clone();
+            async move { task::supervise("sagas", stop, sagas).await }
+        });
         tokio::spawn(jobs::housekeeping(self.db.clone(), stop.clone()));
         let this = self.clone();
         let expire = move || {

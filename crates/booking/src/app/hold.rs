@@ -78,6 +78,7 @@ impl Bookings {
             status: Status::Held,
             expires_at: None,
             price_minor: service.price_minor,
+            points_paid: 0,
             created_at: self.clock.now(),
         }
     }

@@ -55,6 +55,11 @@ impl Status {
         self.step(&[Self::Held, Self::Confirmed], Self::Confirmed)
     }
 
+    /// The member takes what was held, and pays with points: only once.
+    pub fn pay(self) -> Result<Self, InvalidTransition> {
+        self.step(&[Self::Held], Self::Confirmed)
+    }
+
     /// The service was given.
     pub fn complete(self) -> Result<Self, InvalidTransition> {
         self.step(&[Self::Confirmed], Self::Completed)
@@ -81,6 +86,11 @@ impl Status {
 }
 
 impl InvalidTransition {
+    /// What was asked of a hold whose time was over.
+    pub fn of_expired_hold() -> Self {
+        Self { from: Status::Expired, to: Status::Confirmed }
+    }
+
     /// Too late rather than wrong: it was held, and is not any more.
     pub fn is_of_expired_hold(self) -> bool {
         self.from == Status::Expired

@@ -7,8 +7,10 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::app::{AddStaff, Book, CreateMerchant, Filter, FindSlots, Hold, PageQuery, Reschedule};
-use crate::domain::{Currency, Days, Interval, Name, Notice, Price, Status};
+use crate::app::{
+    AddStaff, Book, CreateMerchant, Filter, FindSlots, Hold, PageQuery, Reschedule, SagaFilter,
+};
+use crate::domain::{Currency, Days, Interval, Name, Notice, SagaState, Status};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -61,24 +63,24 @@ impl NewStaff {
 pub(super) struct NewBooking {
     pub(super) merchant_id: Uuid,
     pub(super) staff_id: Uuid,
+    /// What is to be given, at its own price and in its own time. When absent, only the time is booked,
+    /// which costs nothing.
+    pub(super) service_id: Option<Uuid>,
     /// RFC 3339; from now to 400 days ahead.
     pub(super) starts_at: DateTime<Utc>,
-    /// RFC 3339; 5 minutes to 12 hours later.
+    /// RFC 3339; 5 minutes to 12 hours later, with a service exactly as long as that takes.
     pub(super) ends_at: DateTime<Utc>,
-    /// In the minor unit of the merchant's currency, 0 to 1,000,000,000.
-    pub(super) price_minor: i64,
 }
 
 impl NewBooking {
     pub(super) fn into_command(self, member_id: Uuid) -> Result<Book, ApiError> {
-        let Self { merchant_id, staff_id, starts_at, ends_at, price_minor } = self;
+        let Self { merchant_id, staff_id, service_id, starts_at, ends_at } = self;
         let mut fields = Fields::new();
         let interval =
             fields.check("ends_at", "invalid_interval", Interval::try_new(starts_at, ends_at));
-        let price = fields.check("price_minor", "invalid_amount", Price::try_new(price_minor));
         fields.done(|| {
-            let (interval, price) = (interval?, price?);
-            Some(Book { member_id, merchant_id, staff_id, interval, price })
+            let interval = interval?;
+            Some(Book { member_id, merchant_id, staff_id, service_id, interval })
         })
     }
 }
@@ -87,6 +89,14 @@ impl NewBooking {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Empty {}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Confirmation {
+    /// Pay with these points of yours, each one minor unit of the price; 1 to the whole price. None when
+    /// absent.
+    pub(super) points: Option<i64>,
+}
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +118,29 @@ impl ListQuery {
     pub(super) fn into_parts(self) -> (Filter, Option<i64>, Option<String>) {
         let filter = Filter { status: self.status, from: self.from, to: self.to };
         (filter, self.limit, self.cursor)
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SagaQuery {
+    /// Only those in this state.
+    state: Option<SagaState>,
+    /// Only those that are not at an end, or only those that are.
+    open: Option<bool>,
+    /// Only those that a person should look at, or only the others.
+    needs_attention: Option<bool>,
+    /// 1 to 100; 20 when absent.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl SagaQuery {
+    pub(super) fn into_parts(self) -> (SagaFilter, PageQuery) {
+        let Self { state, open, needs_attention, limit, cursor } = self;
+        (SagaFilter { state, open, needs_attention }, PageQuery { limit, cursor })
     }
 }
 

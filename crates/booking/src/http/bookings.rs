@@ -7,8 +7,8 @@ use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use uuid::Uuid;
 
-use super::body::{Empty, ListQuery, NewBooking, NewHold, NewTime};
-use crate::app::{Bookings, List, Page};
+use super::body::{Confirmation, Empty, ListQuery, NewBooking, NewHold, NewTime};
+use crate::app::{Bookings, List, Page, Pay, Pending};
 use crate::domain::Booking;
 
 /// Book a slot. 409 `slot_taken` when it overlaps another booking.
@@ -88,20 +88,27 @@ pub(super) async fn complete(
     Ok(bookings.complete(caller.id, key, booking).await?)
 }
 
-/// Confirm a hold before it expires. For the member who holds it and for the merchant's owner.
+/// Confirm a hold before it expires. For the member who holds it, who may pay with points, and for the
+/// merchant's owner. 202 when points has not answered yet: ask again with the same key.
 #[utoipa::path(
     post, path = "/v1/bookings/{booking_id}/confirm", tag = "bookings",
     params(("booking_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
-    request_body = Empty,
-    responses((status = OK, body = Booking)),
+    request_body = Confirmation,
+    responses((status = OK, body = Booking), (status = ACCEPTED, body = Pending)),
 )]
 pub(super) async fn confirm(
     State(bookings): State<Bookings>,
     caller: Caller,
     Path(booking): Path<Uuid>,
-    Command { key, .. }: Command<Empty>,
+    Command { key, body }: Command<Confirmation>,
 ) -> Result<Answer, ApiError> {
-    Ok(bookings.confirm(caller.id, key, booking).await?)
+    Ok(match body.points {
+        None => bookings.confirm(caller.id, key, booking).await?,
+        Some(points) => {
+            let wanted = Pay { member_id: caller.id, booking_id: booking, points };
+            bookings.pay(key, wanted).await?
+        }
+    })
 }
 
 /// Say that nobody came, once it should have begun. For the merchant's owner.

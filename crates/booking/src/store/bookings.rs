@@ -23,6 +23,7 @@ pub(super) struct Row {
     /// Its time is over, whether or not the job has been there.
     is_over: Option<bool>,
     price_minor: i64,
+    points_paid: i64,
     created_at: DateTime<Utc>,
 }
 
@@ -45,6 +46,7 @@ impl TryFrom<Row> for Booking {
             status: if is_held && is_over { Status::Expired } else { status },
             expires_at: row.expires_at.filter(|_| is_held && !is_over),
             price_minor: row.price_minor,
+            points_paid: row.points_paid,
             created_at: row.created_at,
         })
     }
@@ -84,7 +86,7 @@ pub(crate) async fn find_booking(
         r#"SELECT booking_id, merchant_id, staff_id, member_id, service_id,
                   lower(during) AS "starts_at!", upper(during) AS "ends_at!", buffer_minutes,
                   status, expires_at, expires_at <= now() AS is_over, price_minor,
-                  booking.created_at
+                  points_paid, booking.created_at
            FROM booking JOIN merchant USING (merchant_id)
            WHERE booking_id = $1 AND (member_id = $2 OR owner_id = $2)"#,
         booking,
@@ -103,7 +105,8 @@ pub(crate) async fn find_any_booking(
         Row,
         r#"SELECT booking_id, merchant_id, staff_id, member_id, service_id,
                   lower(during) AS "starts_at!", upper(during) AS "ends_at!", buffer_minutes,
-                  status, expires_at, expires_at <= now() AS is_over, price_minor, created_at
+                  status, expires_at, expires_at <= now() AS is_over, price_minor, points_paid,
+                  created_at
            FROM booking WHERE booking_id = $1"#,
         booking,
     );
@@ -122,7 +125,7 @@ pub(crate) async fn lock_booking(
         r#"SELECT booking_id, merchant_id, staff_id, member_id, service_id,
                   lower(during) AS "starts_at!", upper(during) AS "ends_at!", buffer_minutes,
                   status, expires_at, expires_at <= now() AS is_over, price_minor,
-                  booking.created_at
+                  points_paid, booking.created_at
            FROM booking JOIN merchant USING (merchant_id)
            WHERE booking_id = $1 AND (member_id = $2 OR owner_id = $2)
            FOR UPDATE OF booking"#,
@@ -144,7 +147,7 @@ pub(crate) async fn lock_booking_of_owner(
         r#"SELECT booking_id, merchant_id, staff_id, member_id, service_id,
                   lower(during) AS "starts_at!", upper(during) AS "ends_at!", buffer_minutes,
                   status, expires_at, expires_at <= now() AS is_over, price_minor,
-                  booking.created_at
+                  points_paid, booking.created_at
            FROM booking JOIN merchant USING (merchant_id)
            WHERE booking_id = $1 AND owner_id = $2
            FOR UPDATE OF booking"#,
@@ -161,12 +164,14 @@ pub(crate) async fn update_status(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     let update = sqlx::query!(
-        "UPDATE booking SET status = $3, expires_at = NULL, version = version + 1, updated_at = $4
+        "UPDATE booking SET status = $3, points_paid = $5, expires_at = NULL, version = version + 1,
+                            updated_at = $4
          WHERE booking_id = $1 AND merchant_id = $2",
         booking.booking_id,
         booking.merchant_id,
         booking.status.as_str(),
         now,
+        booking.points_paid,
     );
     query("update_booking_status", update.execute(conn)).await?;
     Ok(())

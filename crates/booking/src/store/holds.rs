@@ -59,8 +59,8 @@ pub(crate) async fn insert_booking(
     let occupied = booking.occupied();
     let insert = sqlx::query_scalar!(
         "INSERT INTO booking (booking_id, merchant_id, staff_id, member_id, during, status,
-                              price_minor, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, tstzrange($5, $6, '[)'), $7, $8, $9, $9)
+                              price_minor, created_at, updated_at, service_id, buffer_minutes)
+         VALUES ($1, $2, $3, $4, tstzrange($5, $6, '[)'), $7, $8, $9, $9, $10, $11)
          ON CONFLICT DO NOTHING
          RETURNING booking_id",
         booking.booking_id,
@@ -72,6 +72,8 @@ pub(crate) async fn insert_booking(
         booking.status.as_str(),
         booking.price_minor,
         booking.created_at,
+        booking.service_id,
+        booking.buffer_minutes,
     );
     Ok(query("insert_booking", insert.fetch_optional(conn)).await?.is_some())
 }

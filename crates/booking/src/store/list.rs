@@ -24,6 +24,7 @@ enum BookingTable {
     Status,
     ExpiresAt,
     PriceMinor,
+    PointsPaid,
     CreatedAt,
 }
 
@@ -53,7 +54,8 @@ pub(crate) async fn list_bookings(
         .expr_as(starts_at(), "starts_at")
         .expr_as(Func::upper(Expr::col(B::During)), "ends_at")
         .expr_as(is_over(), "is_over")
-        .columns([B::BufferMinutes, B::Status, B::ExpiresAt, B::PriceMinor, B::CreatedAt])
+        .columns([B::BufferMinutes, B::Status, B::ExpiresAt, B::PriceMinor, B::PointsPaid])
+        .column(B::CreatedAt)
         .from(B::Table)
         .and_where(Expr::col(B::MemberId).eq(member))
         .and_where_option(filter.status.map(stands))

@@ -1,8 +1,11 @@
 //! The service as its callers see it, on a test's own database and at a fixed time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use booking::app::Bookings;
+use booking::domain::{Heard, Saga, Step};
+use booking::peers::{Points, Purchase};
 use booking::{grpc, http};
 use chrono::{DateTime, TimeDelta, Utc};
 use kit::Clock;
@@ -13,8 +16,8 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::http::{Api, Call, Reply};
 use testkit::tokens::Issuer;
-use tonic::Status;
 use tonic::service::Routes;
+use tonic::{Status, async_trait};
 use uuid::Uuid;
 
 pub const NOW: &str = "2030-01-01T08:00:00Z";
@@ -44,9 +47,14 @@ impl App {
 
     /// The same service at another time.
     pub fn at(db: PgPool, now: DateTime<Utc>) -> Self {
+        Self::with(db, now, Arc::new(NoPoints))
+    }
+
+    /// The same service with another ledger.
+    pub fn with(db: PgPool, now: DateTime<Utc>, points: Arc<dyn Points>) -> Self {
         let clock = Clock::fixed(now);
         let issuer = Issuer::at(clock.clone());
-        let bookings = Bookings::new(service_pool(&db), clock);
+        let bookings = Bookings::new(service_pool(&db), clock, points);
         let api = Api::new(http::router(bookings.clone(), issuer.verifier()));
         let grpc = grpc::routes(bookings.clone(), issuer.verifier());
         Self { db, issuer, api, bookings, grpc, keys: AtomicU64::new(0) }
@@ -77,9 +85,13 @@ impl App {
 
     /// A service of the shop, and nobody who gives it.
     pub async fn service(&self, shop: &Shop, minutes: i64, buffer: i64) -> Uuid {
+        self.priced(shop, minutes, buffer, 5000).await
+    }
+
+    pub async fn priced(&self, shop: &Shop, minutes: i64, buffer: i64, price: i64) -> Uuid {
         let body = json!({
             "name": "Cut", "duration_minutes": minutes, "buffer_minutes": buffer,
-            "price_minor": 5000,
+            "price_minor": price,
         });
         let path = format!("/v1/merchants/{}/services", shop.merchant);
         id(&self.post(shop.owner, &path, body).send().await.expect(201), "service_id")
@@ -185,6 +197,20 @@ impl App {
     }
 }
 
+/// For tests that are about something else: nobody answers.
+pub struct NoPoints;
+
+#[async_trait]
+impl Points for NoPoints {
+    async fn earn(&self, _: Purchase) -> anyhow::Result<()> {
+        anyhow::bail!("there is no ledger")
+    }
+
+    async fn step(&self, _: &Saga, _: Step) -> anyhow::Result<Heard> {
+        anyhow::bail!("there is no ledger")
+    }
+}
+
 /// Connects as the role that the service has in production.
 pub fn service_pool(db: &PgPool) -> PgPool {
     testkit::postgres::app_pool(db, "booking_app")
@@ -196,7 +222,6 @@ pub fn wish(shop: &Shop, start: i64, minutes: i64) -> Value {
         "staff_id": shop.staff,
         "starts_at": now() + TimeDelta::minutes(start),
         "ends_at": now() + TimeDelta::minutes(start + minutes),
-        "price_minor": 5000,
     })
 }
 

@@ -1,12 +1,11 @@
 //! Bad input gets its code, stores nothing, and reads the same over both transports.
 
-use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::app::{App, Shop, member, now, wish};
+use crate::app::{App, Shop, member, wish};
 
 /// A booking's body with one field replaced.
 fn with(shop: &Shop, field: &str, value: Value) -> Value {
@@ -19,7 +18,6 @@ fn with(shop: &Shop, field: &str, value: Value) -> Value {
 async fn a_booking_that_breaks_a_rule_is_refused_by_name(db: PgPool) {
     let app = App::new(db);
     let shop = app.shop().await;
-    let after = |minutes| json!(now() + TimeDelta::minutes(minutes));
     let days = 24 * 60;
 
     for (status, code, body) in [
@@ -30,12 +28,8 @@ async fn a_booking_that_breaks_a_rule_is_refused_by_name(db: PgPool) {
         (422, "invalid_interval", with(&shop, "ends_at", json!("+262142-01-01T00:00:00Z"))),
         (422, "outside_booking_window", wish(&shop, -1, 60)),
         (422, "outside_booking_window", wish(&shop, 401 * days, 60)),
-        (422, "invalid_amount", with(&shop, "price_minor", json!(-1))),
-        (422, "invalid_amount", with(&shop, "price_minor", json!(1_000_000_001))),
-        (422, "invalid_amount", with(&shop, "price_minor", json!(i64::MAX))),
-        (422, "invalid_type", with(&shop, "price_minor", json!("10"))),
-        (422, "invalid_type", with(&shop, "price_minor", json!(1.5))),
-        (422, "invalid_type", with(&shop, "price_minor", Value::Null)),
+        // Nobody names the price of what they book.
+        (422, "unknown_field", with(&shop, "price_minor", json!(1))),
         (422, "invalid_type", with(&shop, "starts_at", json!(1_893_456_000))),
         (422, "invalid_value", with(&shop, "starts_at", json!("tomorrow at ten"))),
         (422, "invalid_value", with(&shop, "starts_at", json!("2030-01-01T10:00:00"))),
@@ -54,29 +48,11 @@ async fn a_booking_that_breaks_a_rule_is_refused_by_name(db: PgPool) {
         assert!(!reply.text().contains("tomorrow at ten"), "the input is not repeated");
     }
 
-    let both = json!({
-        "merchant_id": shop.merchant, "staff_id": shop.staff,
-        "starts_at": after(60), "ends_at": after(60), "price_minor": -1,
-    });
-    let reply = app.post(member(2), "/v1/bookings", both).send().await.expect(422);
-    let fields = reply.fields();
-    let named = |field: &str, code: &str| fields.contains(&(field.to_owned(), code.to_owned()));
-    assert!(named("ends_at", "invalid_interval") && named("price_minor", "invalid_amount"));
-
     assert_eq!(app.count("booking").await, 0);
     // The limits themselves are allowed.
     for (start, minutes) in [(0, 5), (5, 12 * 60), (400 * days, 60)] {
         app.book(member(2), &shop, start, minutes).send().await.expect(201);
     }
-    let free = with(&shop, "price_minor", json!(0));
-    let free = app.post(member(2), "/v1/bookings", shifted(free, 2 * days)).send().await;
-    free.expect(201);
-}
-
-fn shifted(mut body: Value, minutes: i64) -> Value {
-    body["starts_at"] = json!(now() + TimeDelta::minutes(minutes));
-    body["ends_at"] = json!(now() + TimeDelta::minutes(minutes + 30));
-    body
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]
@@ -201,6 +177,8 @@ async fn the_api_describes_itself(db: PgPool) {
             "/v1/merchants/{merchant_id}/staff",
             "/v1/merchants/{merchant_id}/staff/{staff_id}/hours",
             "/v1/merchants/{merchant_id}/staff/{staff_id}/services",
+            "/v1/sagas",
+            "/v1/sagas/{saga_id}",
         ]
     );
 }

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use booking::domain::{Heard, Saga, Step};
 use booking::peers::{self, Points, PointsOverGrpc, Purchase};
 use proto::points::v1::earn_request::Basis;
 use proto::points::v1::points_server::{Points as Rpc, PointsServer};
 use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
-use serde_json::json;
 use sqlx::PgPool;
 use testkit::auth::FakeAuth;
 use testkit::eventually;
@@ -16,10 +16,10 @@ use testkit::grpc::Listening;
 use testkit::tokens::Issuer;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, async_trait};
 use uuid::Uuid;
 
-use crate::app::{App, Shop, id, member, service_pool, wish};
+use crate::app::{App, Shop, id, member, service_pool};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -45,6 +45,7 @@ impl FakePoints {
     }
 }
 
+#[async_trait]
 impl Points for FakePoints {
     async fn earn(&self, purchase: Purchase) -> anyhow::Result<()> {
         self.asked.lock().unwrap().push(purchase);
@@ -55,20 +56,25 @@ impl Points for FakePoints {
             Some(Mishap::Panic) => panic!("a bug in the delivery"),
         }
     }
+
+    async fn step(&self, _: &Saga, _: Step) -> anyhow::Result<Heard> {
+        anyhow::bail!("nobody pays with points here")
+    }
 }
 
 /// Delivers until dropped.
-fn relay(app: &App, points: impl Points + Clone) -> DropGuard {
+fn relay(app: &App, points: FakePoints) -> DropGuard {
     let stop = CancellationToken::new();
-    tokio::spawn(peers::deliver(service_pool(&app.db), points, stop.clone()));
+    tokio::spawn(peers::deliver(service_pool(&app.db), Arc::new(points), stop.clone()));
     stop.drop_guard()
 }
 
 async fn completed(app: &App, shop: &Shop, price: i64) -> Uuid {
-    let mut body = wish(shop, 60, 60);
-    body["price_minor"] = json!(price);
-    let booked = app.post(member(2), "/v1/bookings", body).send().await.expect(201);
-    let booking = id(&booked, "booking_id");
+    let service = app.priced(shop, 60, 0, price).await;
+    app.working(shop, service).await;
+    let held = app.hold(member(2), shop, service, "2030-01-02T09:00").send().await.expect(201);
+    let booking = id(&held, "booking_id");
+    app.act(member(2), booking, "confirm").send().await.expect(200);
     app.act(shop.owner, booking, "complete").send().await.expect(200);
     booking
 }

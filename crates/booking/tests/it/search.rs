@@ -36,7 +36,7 @@ async fn what_is_free_is_what_no_break_closure_or_booking_takes(db: PgPool) {
 
     // 14:00 to 14:30 is booked: what is before ends, with its buffer, at 14:00.
     let booking = json!({
-        "merchant_id": shop.merchant, "staff_id": shop.staff, "price_minor": 1,
+        "merchant_id": shop.merchant, "staff_id": shop.staff,
         "starts_at": "2030-01-02T05:00:00Z", "ends_at": "2030-01-02T05:30:00Z",
     });
     let booking = app.post(member(2), "/v1/bookings", booking).send().await.expect(201);
@@ -67,7 +67,7 @@ async fn anybody_who_gives_the_service_is_searched_or_the_one_asked_for(db: PgPo
     let bo = Shop { staff: app.staff(shop.owner, shop.merchant).await, ..shop };
     app.working(&bo, service).await;
     let taken = json!({
-        "merchant_id": shop.merchant, "staff_id": bo.staff, "price_minor": 1,
+        "merchant_id": shop.merchant, "staff_id": bo.staff,
         "starts_at": "2030-01-02T04:00:00Z", "ends_at": "2030-01-02T05:00:00Z",
     });
     app.post(member(2), "/v1/bookings", taken).send().await.expect(201);

@@ -68,6 +68,18 @@ impl Story {
         self.send("POST", service, path, request, expected).await
     }
 
+    /// Replaces something; the answer is 200.
+    pub(super) async fn put(
+        &self,
+        service: &str,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> anyhow::Result<Answer> {
+        let request = self.request(Method::PUT, service, path, token).json(body);
+        self.send("PUT", service, path, request, 200).await
+    }
+
     pub(super) async fn get(
         &self,
         service: &str,
@@ -129,8 +141,8 @@ pub(super) fn text(body: &Value, field: &str) -> anyhow::Result<String> {
 
 /// What is worth reading of an answer, on one line, without its tokens.
 fn key_fields(body: &Value) -> String {
-    const FIELDS: [&str; 7] =
-        ["status", "code", "detail", "name", "price_minor", "earned", "available"];
+    const FIELDS: [&str; 8] =
+        ["status", "code", "detail", "name", "price_minor", "points_paid", "earned", "available"];
     // The id of what this is about: a booking also names its merchant and its member.
     const IDS: [&str; 4] = ["booking_id", "staff_id", "merchant_id", "member_id"];
     let show = |of: &Value, fields: &[&str]| {

@@ -1,0 +1,188 @@
+//! Points over gRPC.
+
+use std::sync::Arc;
+
+use kit::breaker::{self, Breaker};
+use kit::grpc::Peer;
+use proto::points::v1::earn_request::Basis;
+use proto::points::v1::holds_client::HoldsClient;
+use proto::points::v1::points_client::PointsClient;
+use proto::points::v1::{
+    CaptureRequest, EarnRequest, HoldRequest, HoldResponse, ReleaseRequest, ReverseRequest,
+};
+use tonic::{Code, Response, Status, async_trait};
+
+use super::{Points, Purchase};
+use crate::domain::{Heard, INSUFFICIENT, Saga, Step};
+
+/// How long points keeps what is held when it hears nothing more. Longer than any outage that we mean to
+/// survive without a person; a saga that dies does not keep them for ever.
+const HOLD_SECONDS: i64 = 24 * 60 * 60;
+
+/// The real one.
+#[derive(Clone)]
+pub struct PointsOverGrpc {
+    points: PointsClient<Peer>,
+    holds: HoldsClient<Peer>,
+    breaker: Breaker,
+}
+
+impl PointsOverGrpc {
+    /// Connects lazily to `url` (http://host:port).
+    pub fn new(url: &str, auth: &kit::config::Auth) -> anyhow::Result<Self> {
+        let peer = Peer::new(url, auth)?;
+        Ok(Self {
+            points: PointsClient::new(peer.clone()),
+            holds: HoldsClient::new(peer),
+            breaker: Breaker::new("points", breaker::Config::default()),
+        })
+    }
+
+    /// The same, for everybody who needs it.
+    pub fn shared(url: &str, auth: &kit::config::Auth) -> anyhow::Result<Arc<dyn Points>> {
+        Ok(Arc::new(Self::new(url, auth)?))
+    }
+
+    async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> anyhow::Result<Result<T, Status>> {
+        let answer =
+            self.breaker.call(call, |answer| answer.as_ref().is_err_and(is_outage)).await?;
+        Ok(answer.map(Response::into_inner))
+    }
+
+    async fn hold(&self, saga: &Saga) -> anyhow::Result<Result<HoldResponse, Status>> {
+        let request = HoldRequest {
+            idempotency_key: key(saga, Step::Hold),
+            hold_id: saga.saga_id.to_string(),
+            member_id: saga.member_id.to_string(),
+            points: saga.points,
+            merchant_id: saga.merchant_id.to_string(),
+            reference: reference(saga),
+            expires_in_seconds: HOLD_SECONDS,
+        };
+        self.call(self.holds.clone().hold(request)).await
+    }
+
+    async fn capture(&self, saga: &Saga) -> anyhow::Result<Result<HoldResponse, Status>> {
+        let request = CaptureRequest {
+            idempotency_key: key(saga, Step::Capture),
+            hold_id: saga.saga_id.to_string(),
+            points: 0, // all of it
+        };
+        self.call(self.holds.clone().capture(request)).await
+    }
+
+    async fn release(&self, saga: &Saga) -> anyhow::Result<Result<HoldResponse, Status>> {
+        let request = ReleaseRequest {
+            idempotency_key: key(saga, Step::Release),
+            hold_id: saga.saga_id.to_string(),
+        };
+        self.call(self.holds.clone().release(request)).await
+    }
+
+    async fn reverse(&self, saga: &Saga) -> anyhow::Result<Result<(), Status>> {
+        let transfer = saga.transfer_id.map(|id| id.to_string()).unwrap_or_default();
+        let request = ReverseRequest {
+            idempotency_key: key(saga, Step::Reverse),
+            transfer_id: transfer,
+            reference: reference(saga),
+        };
+        Ok(self.call(self.holds.clone().reverse(request)).await?.map(drop))
+    }
+}
+
+#[async_trait]
+impl Points for PointsOverGrpc {
+    async fn earn(&self, purchase: Purchase) -> anyhow::Result<()> {
+        let request = EarnRequest {
+            idempotency_key: purchase.key.to_string(),
+            member_id: purchase.member_id.to_string(),
+            merchant_id: purchase.merchant_id.to_string(),
+            basis: Some(Basis::PurchaseMinor(purchase.minor)),
+            reference: purchase.reference,
+        };
+        let Err(status) = self.points.clone().earn(request).await else { return Ok(()) };
+        match kit::error::reason(&status).as_deref() {
+            // Paid less than a point is worth: an answer, not a failure.
+            Some("purchase_too_small") => Ok(()),
+            // A refusal that no retry can change is retried too: the relay parks it and alerts, so that a
+            // person sees it.
+            _ => Err(failure(&status)),
+        }
+    }
+
+    async fn step(&self, saga: &Saga, step: Step) -> anyhow::Result<Heard> {
+        let answer = match step {
+            Step::Hold => self.hold(saga).await?,
+            Step::Capture => self.capture(saga).await?,
+            Step::Release => self.release(saga).await?,
+            Step::Reverse => {
+                let empty = HoldResponse::default();
+                self.reverse(saga).await?.map(|()| empty)
+            }
+        };
+        let status = match answer {
+            Ok(hold) => return Ok(Heard::Done { transfer: hold.transfer_id.parse().ok() }),
+            Err(status) => status,
+        };
+        let reason = kit::error::reason(&status);
+        match (step, reason.as_deref()) {
+            // What was to be done is done: by a call whose answer was lost, and whose key is forgotten.
+            (Step::Hold, Some("hold_exists"))
+            | (Step::Reverse, Some("already_reversed"))
+            | (Step::Release, Some("hold_released" | "hold_expired")) => {
+                Ok(Heard::Done { transfer: None })
+            }
+            // Who has no account has no points.
+            (Step::Hold, Some("not_found")) => Ok(Heard::Refused(INSUFFICIENT.to_owned())),
+            (_, Some(reason)) if FINAL.contains(&reason) => Ok(Heard::Refused(reason.to_owned())),
+            _ => Err(failure(&status)),
+        }
+    }
+}
+
+/// The refusals of points that no repetition changes. Whatever else it says, it is asked again.
+const FINAL: [&str; 9] = [
+    INSUFFICIENT,
+    "not_found",
+    "hold_released",
+    "hold_captured",
+    "hold_expired",
+    "capture_exceeds_hold",
+    "not_reversible",
+    "invalid_amount",
+    "balance_limit_exceeded",
+];
+
+/// One for each step of a saga, so that a step has one effect.
+fn key(saga: &Saga, step: Step) -> String {
+    format!("saga:{}:{}", saga.saga_id, step.as_str())
+}
+
+fn reference(saga: &Saga) -> String {
+    format!("booking:{}", saga.booking_id)
+}
+
+/// By the code it tells an outage, which never parks an event. The message may name someone and is left
+/// out; the reason cannot.
+fn failure(status: &Status) -> anyhow::Error {
+    let reason = kit::error::reason(status).unwrap_or_default();
+    anyhow::Error::new(Status::new(status.code(), reason)).context("points did not take it")
+}
+
+/// Why points did not answer, as it may be written down: no text from elsewhere.
+pub(crate) fn reason(error: &anyhow::Error) -> String {
+    let status = error.chain().find_map(|cause| cause.downcast_ref::<Status>());
+    match status {
+        Some(status) if status.message().is_empty() => format!("{:?}", status.code()),
+        Some(status) => status.message().to_owned(),
+        None if error.chain().any(|cause| cause.is::<breaker::Open>()) => "breaker_open".to_owned(),
+        None => "failed".to_owned(),
+    }
+}
+
+fn is_outage(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Internal)
+}

@@ -1,0 +1,296 @@
+//! How far the payment of each booking is.
+
+use std::time::Duration;
+
+use kit::postgres::query;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::app::{SagaFilter, SagaStep, SagaView};
+use crate::domain::Saga;
+
+/// A saga as the database returns it.
+struct Row {
+    saga_id: Uuid,
+    merchant_id: Uuid,
+    booking_id: Uuid,
+    member_id: Uuid,
+    points: i64,
+    state: String,
+    undo: bool,
+    transfer_id: Option<Uuid>,
+    failure: Option<String>,
+}
+
+impl TryFrom<Row> for Saga {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        Ok(Self {
+            saga_id: row.saga_id,
+            merchant_id: row.merchant_id,
+            booking_id: row.booking_id,
+            member_id: row.member_id,
+            points: row.points,
+            state: row.state.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
+            undo: row.undo,
+            transfer_id: row.transfer_id,
+            failure: row.failure,
+        })
+    }
+}
+
+/// A new saga, which whoever opens it drives; should they die, it is due after `lease`.
+pub(crate) async fn insert_saga(
+    conn: &mut PgConnection,
+    saga: &Saga,
+    lease: Duration,
+) -> sqlx::Result<()> {
+    let insert = sqlx::query!(
+        "INSERT INTO saga (saga_id, merchant_id, booking_id, member_id, points, state,
+                           next_attempt_at, open_since, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7), now(), now(), now())",
+        saga.saga_id,
+        saga.merchant_id,
+        saga.booking_id,
+        saga.member_id,
+        saga.points,
+        saga.state.as_str(),
+        lease.as_secs_f64(),
+    );
+    query("insert_saga", insert.execute(conn)).await?;
+    Ok(())
+}
+
+pub(crate) async fn find_saga(
+    conn: &mut PgConnection,
+    saga: Uuid,
+) -> sqlx::Result<Option<SagaView>> {
+    let select = sqlx::query_as!(
+        SagaView,
+        r#"SELECT saga_id, booking_id, merchant_id, member_id, points, state, failure, attempts,
+                  last_error, needs_attention_at, created_at, updated_at
+           FROM saga WHERE saga_id = $1"#,
+        saga,
+    );
+    query("find_saga", select.fetch_optional(conn)).await
+}
+
+/// What happened to a saga, in order.
+pub(crate) async fn steps_of_saga(
+    conn: &mut PgConnection,
+    saga: Uuid,
+) -> sqlx::Result<Vec<SagaStep>> {
+    let select = sqlx::query_as!(
+        SagaStep,
+        "SELECT step, outcome, state, times, first_at, last_at FROM saga_step
+         WHERE saga_id = $1 ORDER BY position",
+        saga,
+    );
+    query("steps_of_saga", select.fetch_all(conn)).await
+}
+
+/// The newest first, after this one.
+pub(crate) async fn list_sagas(
+    conn: &mut PgConnection,
+    filter: &SagaFilter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<SagaView>> {
+    let select = sqlx::query_as!(
+        SagaView,
+        r#"SELECT saga_id, booking_id, merchant_id, member_id, points, state, failure, attempts,
+                  last_error, needs_attention_at, created_at, updated_at
+           FROM saga
+           WHERE ($1::uuid IS NULL OR saga_id < $1)
+             AND ($2::text IS NULL OR state = $2)
+             AND ($3::bool IS NULL OR (open_since IS NOT NULL) = $3)
+             AND ($4::bool IS NULL OR (needs_attention_at IS NOT NULL) = $4)
+           ORDER BY saga_id DESC LIMIT $5"#,
+        before,
+        filter.state.map(crate::domain::SagaState::as_str),
+        filter.open,
+        filter.needs_attention,
+        limit,
+    );
+    query("list_sagas", select.fetch_all(conn)).await
+}
+
+/// The saga, held until the transaction ends. Whoever also takes its booking takes that first.
+pub(crate) async fn lock_saga(conn: &mut PgConnection, saga: Uuid) -> sqlx::Result<Option<Saga>> {
+    let select = sqlx::query_as!(
+        Row,
+        "SELECT saga_id, merchant_id, booking_id, member_id, points, state, undo, transfer_id,
+                failure
+         FROM saga WHERE saga_id = $1 FOR UPDATE",
+        saga,
+    );
+    let row = query("lock_saga", select.fetch_optional(conn)).await?;
+    row.map(Saga::try_from).transpose()
+}
+
+/// The saga as it now is.
+pub(crate) async fn read_saga(conn: &mut PgConnection, saga: Uuid) -> sqlx::Result<Option<Saga>> {
+    let select = sqlx::query_as!(
+        Row,
+        "SELECT saga_id, merchant_id, booking_id, member_id, points, state, undo, transfer_id,
+                failure
+         FROM saga WHERE saga_id = $1",
+        saga,
+    );
+    let row = query("read_saga", select.fetch_optional(conn)).await?;
+    row.map(Saga::try_from).transpose()
+}
+
+/// The saga of a booking, locked, if that is paid with points.
+pub(crate) async fn lock_saga_of_booking(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    booking: Uuid,
+) -> sqlx::Result<Option<Saga>> {
+    let select = sqlx::query_as!(
+        Row,
+        "SELECT saga_id, merchant_id, booking_id, member_id, points, state, undo, transfer_id,
+                failure
+         FROM saga WHERE booking_id = $1 AND merchant_id = $2 FOR UPDATE",
+        booking,
+        merchant,
+    );
+    let row = query("lock_saga_of_booking", select.fetch_optional(conn)).await?;
+    row.map(Saga::try_from).transpose()
+}
+
+pub(crate) async fn saga_of_booking(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    booking: Uuid,
+) -> sqlx::Result<Option<Saga>> {
+    let select = sqlx::query_as!(
+        Row,
+        "SELECT saga_id, merchant_id, booking_id, member_id, points, state, undo, transfer_id,
+                failure
+         FROM saga WHERE booking_id = $1 AND merchant_id = $2",
+        booking,
+        merchant,
+    );
+    let row = query("saga_of_booking", select.fetch_optional(conn)).await?;
+    row.map(Saga::try_from).transpose()
+}
+
+/// Where it now stands, with its next step due after `lease` for whoever comes then.
+pub(crate) async fn update_saga(
+    conn: &mut PgConnection,
+    saga: &Saga,
+    lease: Duration,
+) -> sqlx::Result<()> {
+    let update = sqlx::query!(
+        "UPDATE saga SET state = $3, undo = $4, transfer_id = $5, failure = $6, attempts = 0,
+                last_error = NULL, needs_attention_at = NULL, updated_at = now(),
+                next_attempt_at = now() + make_interval(secs => $7),
+                open_since = CASE WHEN $8 THEN NULL ELSE COALESCE(open_since, now()) END
+         WHERE saga_id = $1 AND merchant_id = $2",
+        saga.saga_id,
+        saga.merchant_id,
+        saga.state.as_str(),
+        saga.undo,
+        saga.transfer_id,
+        saga.failure,
+        lease.as_secs_f64(),
+        saga.state.is_end(),
+    );
+    query("update_saga", update.execute(conn)).await?;
+    Ok(())
+}
+
+/// Records that a step did not succeed, and when it is tried again: after a pause that doubles with each
+/// attempt, up to `most`. After `patience` a person should look, or at once when it is `stuck`.
+/// Whether that is so.
+pub(crate) async fn put_off_saga(
+    conn: &mut PgConnection,
+    saga: &Saga,
+    error: &str,
+    stuck: bool,
+    pause: Pause,
+) -> sqlx::Result<bool> {
+    let update = sqlx::query_scalar!(
+        r#"UPDATE saga SET attempts = attempts + 1, last_error = $4, updated_at = now(),
+                  next_attempt_at = clock_timestamp() + make_interval(
+                      secs => least($5 * 2 ^ least(attempts, 16), $6) * (0.5 + random() / 2)),
+                  needs_attention_at = COALESCE(needs_attention_at, CASE
+                      WHEN $7 OR open_since < now() - make_interval(secs => $8) THEN now() END)
+           WHERE saga_id = $1 AND merchant_id = $2 AND state = $3 AND open_since IS NOT NULL
+           RETURNING needs_attention_at IS NOT NULL AS "needs_attention!""#,
+        saga.saga_id,
+        saga.merchant_id,
+        saga.state.as_str(),
+        error,
+        pause.first.as_secs_f64(),
+        pause.most.as_secs_f64(),
+        stuck,
+        pause.patience.as_secs_f64(),
+    );
+    Ok(query("put_off_saga", update.fetch_optional(conn)).await?.unwrap_or(false))
+}
+
+/// How long to wait between attempts, and for how long nobody need look.
+#[derive(Clone, Copy)]
+pub(crate) struct Pause {
+    pub(crate) first: Duration,
+    pub(crate) most: Duration,
+    pub(crate) patience: Duration,
+}
+
+/// Takes sagas that are due, for `lease`: should this process die, another takes them then. A saga that
+/// two drive all the same comes to no harm, for each step has one effect.
+pub(crate) async fn claim_due_sagas(
+    conn: &mut PgConnection,
+    limit: i64,
+    lease: Duration,
+) -> sqlx::Result<Vec<Uuid>> {
+    let update = sqlx::query_scalar!(
+        "WITH due AS (
+             SELECT saga_id, merchant_id FROM saga
+             WHERE open_since IS NOT NULL AND next_attempt_at <= now()
+             ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED
+         )
+         UPDATE saga SET next_attempt_at = now() + make_interval(secs => $2)
+         FROM due WHERE saga.saga_id = due.saga_id AND saga.merchant_id = due.merchant_id
+         RETURNING saga.saga_id",
+        limit,
+        lease.as_secs_f64(),
+    );
+    query("claim_due_sagas", update.fetch_all(conn)).await
+}
+
+/// Adds to the log; what happened before is counted.
+pub(crate) async fn insert_step(
+    conn: &mut PgConnection,
+    saga: &Saga,
+    step: &str,
+    outcome: &str,
+) -> sqlx::Result<()> {
+    let insert = sqlx::query!(
+        "INSERT INTO saga_step (merchant_id, saga_id, step, outcome, state, first_at, last_at)
+         VALUES ($1, $2, $3, $4, $5, now(), now())
+         ON CONFLICT ON CONSTRAINT saga_step_pk
+         DO UPDATE SET times = saga_step.times + 1, last_at = now()",
+        saga.merchant_id,
+        saga.saga_id,
+        step,
+        outcome,
+        saga.state.as_str(),
+    );
+    query("insert_saga_step", insert.execute(conn)).await?;
+    Ok(())
+}
+
+/// How many are open, how many of them wait for a person, and since when the oldest is open, in seconds.
+pub(crate) async fn count_sagas(conn: &mut PgConnection) -> sqlx::Result<(i64, i64, i64)> {
+    let select = sqlx::query!(
+        r#"SELECT count(*) AS "open!", count(needs_attention_at) AS "attention!",
+                  COALESCE(extract(epoch FROM now() - min(open_since)), 0)::bigint AS "oldest!"
+           FROM saga WHERE open_since IS NOT NULL"#
+    );
+    let row = query("count_sagas", select.fetch_one(conn)).await?;
+    Ok((row.open, row.attention, row.oldest))
+}

@@ -1,0 +1,212 @@
+//! Booking and the real points, each on a database of its own, joined by gRPC over a socket.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use booking::domain::{Heard, Saga, Step};
+use booking::peers::{Points, PointsOverGrpc, Purchase};
+use kit::Clock;
+use proto::points::v1::earn_request::Basis;
+use proto::points::v1::points_client::PointsClient;
+use proto::points::v1::{EarnRequest, GetBalanceRequest};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, PgPool};
+use testkit::auth::FakeAuth;
+use testkit::grpc::Listening;
+use testkit::http::{Call, Reply};
+use testkit::tokens::Issuer;
+use tonic::service::Routes;
+use tonic::{Status, async_trait};
+use uuid::Uuid;
+
+use crate::app::{App, Shop, id, member, now};
+
+pub struct World {
+    pub app: App,
+    pub shop: Shop,
+    pub service: Uuid,
+    pub wire: Arc<Wire>,
+    /// Of points, where everything is allowed.
+    pub ledger: PgPool,
+    issuer: Issuer,
+    points: Routes,
+    _servers: [Listening; 2],
+}
+
+/// What the hour of the shop costs.
+pub const PRICE: i64 = 5000;
+
+impl World {
+    pub async fn new(db: PgPool) -> Self {
+        let issuer = Issuer::new();
+        let ledger = beside(&db).await;
+        let pool = testkit::postgres::app_pool(&ledger, "points_app");
+        let redis = kit::redis::Redis::disabled();
+        let points = points::app::Points::new(pool, redis, Clock::system());
+        let points = points::grpc::routes(points, issuer.verifier());
+        let auth = FakeAuth::new(issuer.clone()).listen().await;
+        let server = testkit::grpc::listen(points.clone()).await;
+        let config = testkit::auth::config(&auth.url, "booking");
+        let client = PointsOverGrpc::new(&server.url, &config).unwrap();
+        let wire = Arc::new(Wire::new(client));
+
+        let app = App::with(db, now(), wire.clone());
+        let shop = app.shop().await;
+        let service = app.priced(&shop, 60, 0, PRICE).await;
+        app.working(&shop, service).await;
+        let _servers = [auth, server];
+        Self { app, shop, service, wire, ledger, issuer, points, _servers }
+    }
+
+    /// Another process of the same service, on the same database, with a wire of its own.
+    pub fn replica(&self) -> App {
+        let points = Arc::new(Wire::new(self.wire.points.clone()));
+        App::with(self.app.db.clone(), now(), points)
+    }
+
+    /// Gives a member points.
+    pub async fn rich(&self, who: Uuid, points: i64) {
+        let request = EarnRequest {
+            idempotency_key: Clock::system().id().to_string(),
+            member_id: who.to_string(),
+            merchant_id: self.shop.merchant.to_string(),
+            basis: Some(Basis::Points(points)),
+            reference: "test".to_owned(),
+        };
+        let request = testkit::grpc::request(request, &self.issuer.service("booking"));
+        PointsClient::new(self.points.clone()).earn(request).await.unwrap();
+    }
+
+    /// What a member may spend, and what is held.
+    pub async fn balance(&self, who: Uuid) -> i64 {
+        let request = GetBalanceRequest { member_id: who.to_string() };
+        let request = testkit::grpc::request(request, &self.issuer.service("booking"));
+        let balance = PointsClient::new(self.points.clone()).get_balance(request).await;
+        balance.unwrap().into_inner().available
+    }
+
+    /// Active holds, captured ones, and those that were released.
+    pub async fn holds(&self) -> [i64; 3] {
+        let count = async |state: &str| {
+            sqlx::query_scalar("SELECT count(*) FROM hold WHERE state = $1")
+                .bind(state)
+                .fetch_one(&self.ledger)
+                .await
+                .unwrap()
+        };
+        [count("active").await, count("captured").await, count("released").await]
+    }
+
+    /// The nth free hour of the shop.
+    pub async fn held(&self, who: Uuid, n: usize) -> Uuid {
+        let hour = [9, 10, 11, 13, 14, 15, 16][n % 7];
+        let day = 2 + n / 7;
+        let starts_at = format!("2030-{:02}-{:02}T{hour:02}:00", 1 + day / 27, 1 + day % 27);
+        let call = self.app.hold(who, &self.shop, self.service, &starts_at);
+        id(&call.send().await.expect(201), "booking_id")
+    }
+
+    pub fn pay(&self, who: Uuid, booking: Uuid, points: impl Into<Value>) -> Call {
+        let path = format!("/v1/bookings/{booking}/confirm");
+        self.app.post(who, &path, json!({ "points": points.into() }))
+    }
+
+    pub async fn saga(&self, booking: Uuid) -> Value {
+        let listed = self.operator("/v1/sagas?limit=100").send().await.expect(200).json();
+        let items = listed["items"].as_array().unwrap();
+        let found = items.iter().find(|saga| saga["booking_id"] == json!(booking)).unwrap();
+        let path = format!("/v1/sagas/{}", found["saga_id"].as_str().unwrap());
+        self.operator(&path).send().await.expect(200).json()
+    }
+
+    pub fn operator(&self, path: &str) -> Call {
+        let token = self.app.issuer.with_roles(member(99), &[kit::caller::Role::Operator]);
+        self.app.api.get(path).bearer(&token)
+    }
+
+    /// Lets every saga be due at once, and drives them until none is left.
+    pub async fn settle(&self) {
+        testkit::eventually(Duration::from_secs(30), || async {
+            self.due("").await;
+            self.app.bookings.drive_due().await.unwrap();
+            let open: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM saga WHERE open_since IS NOT NULL")
+                    .fetch_one(&self.app.db)
+                    .await
+                    .unwrap();
+            (open == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets every open saga be due, and sets `also`, such as `, open_since = …`.
+    pub async fn due(&self, also: &str) {
+        let sql =
+            format!("UPDATE saga SET next_attempt_at = now(){also} WHERE open_since IS NOT NULL");
+        sqlx::query(AssertSqlSafe(sql)).execute(&self.app.db).await.unwrap();
+    }
+}
+
+/// A database for points beside the test's own, gone when the server is or when it is made anew.
+async fn beside(db: &PgPool) -> PgPool {
+    let options = (*db.connect_options()).clone();
+    let name = options.get_database().unwrap().replacen("_sqlx_test", "_its_point", 1);
+    for sql in [
+        format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"),
+        format!("CREATE DATABASE \"{name}\""),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(db).await.unwrap();
+    }
+    let ledger = PgPool::connect_with(options.database(&name)).await.unwrap();
+    points::MIGRATOR.run(&ledger).await.unwrap();
+    ledger
+}
+
+/// The way to points, which may be cut before a call, or after it: then the answer is lost.
+pub struct Wire {
+    points: PointsOverGrpc,
+    cut: Mutex<Cut>,
+    pub asked: AtomicUsize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    No,
+    Before,
+    After(Step),
+}
+
+impl Wire {
+    fn new(points: PointsOverGrpc) -> Self {
+        Self { points, cut: Mutex::new(Cut::No), asked: AtomicUsize::new(0) }
+    }
+
+    pub fn cut(&self, cut: Cut) {
+        *self.cut.lock().unwrap() = cut;
+    }
+}
+
+#[async_trait]
+impl Points for Wire {
+    async fn earn(&self, purchase: Purchase) -> anyhow::Result<()> {
+        self.points.earn(purchase).await
+    }
+
+    async fn step(&self, saga: &Saga, step: Step) -> anyhow::Result<Heard> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let cut = *self.cut.lock().unwrap();
+        if cut == Cut::Before {
+            return Err(Status::unavailable("").into());
+        }
+        let heard = self.points.step(saga, step).await;
+        if cut == Cut::After(step) {
+            return Err(Status::deadline_exceeded("").into());
+        }
+        heard
+    }
+}
+
+pub fn code(reply: &Reply) -> (u16, String) {
+    (reply.status.as_u16(), reply.code())
+}

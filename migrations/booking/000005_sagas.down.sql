@@ -1,0 +1,3 @@
+DROP TABLE saga_step;
+DROP TABLE saga;
+ALTER TABLE booking DROP COLUMN points_paid;
