@@ -2,19 +2,27 @@
 
 mod act;
 mod breaches;
+mod follow_up;
 mod list;
 mod notify;
 mod overview;
+mod postmortem;
 mod receive;
 mod show;
+mod statistics;
+mod watchdog;
 
 pub use act::{Action, Role};
+pub(crate) use follow_up::Due;
+pub use follow_up::{ActionItem, FollowUp, NewAction, Priority};
 pub use list::{Filter, Incident, Page, Stage};
 pub(crate) use notify::Unanswered;
 pub use overview::{Overview, ServiceHealth};
+pub use postmortem::{Draft, Postmortem};
 pub use receive::{Delivery, Outcome};
 pub(crate) use show::Tick;
 pub use show::{AlertView, CheckView, Event, Holder, IncidentDetail, Linked, SeverityChange, Told};
+pub(crate) use watchdog::Heartbeat;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -51,6 +59,8 @@ pub struct Policy {
     pub routes: Routes,
     /// After how long a P0 that nobody acknowledges is told again.
     pub repeat: TimeDelta,
+    /// How long Prometheus and Alertmanager may be silent.
+    pub silence: TimeDelta,
 }
 
 impl Default for Policy {
@@ -61,6 +71,7 @@ impl Default for Policy {
             services: ["auth", "points", "booking", "incidents"].map(str::to_owned).into(),
             routes: Routes::default(),
             repeat: TimeDelta::minutes(5),
+            silence: TimeDelta::seconds(90),
         }
     }
 }
@@ -73,6 +84,8 @@ pub enum Error {
     Refused(#[from] Refused),
     #[error("the checklist of this severity has no such item")]
     UnknownCheck,
+    #[error("somebody else has edited the postmortem meanwhile")]
+    PostmortemChanged,
     #[error(transparent)]
     Key(#[from] idempotency::Error),
     #[error(transparent)]
@@ -103,6 +116,7 @@ impl Classify for Error {
         match self {
             Self::NotFound => Kind::NotFound,
             Self::Refused(_) | Self::UnknownCheck => Kind::Refused,
+            Self::PostmortemChanged => Kind::Conflict,
             Self::Key(error) => error.kind(),
             Self::Page(error) => error.kind(),
             Self::Database(error) => postgres::kind(error),
@@ -116,6 +130,7 @@ impl Classify for Error {
             Self::Refused(Refused::Over) => "incident_over".into(),
             Self::Refused(Refused::Itself) => "same_incident".into(),
             Self::UnknownCheck => "unknown_check".into(),
+            Self::PostmortemChanged => "postmortem_changed".into(),
             Self::Key(error) => error.code(),
             Self::Page(error) => error.code(),
             Self::Database(error) => postgres::code(error),
@@ -126,9 +141,11 @@ impl Classify for Error {
         match self {
             Self::Page(error) => error.fields(),
             Self::Key(error) => error.fields(),
-            Self::NotFound | Self::Refused(_) | Self::UnknownCheck | Self::Database(_) => {
-                Vec::new()
-            }
+            Self::NotFound
+            | Self::Refused(_)
+            | Self::UnknownCheck
+            | Self::PostmortemChanged
+            | Self::Database(_) => Vec::new(),
         }
     }
 
@@ -136,7 +153,11 @@ impl Classify for Error {
         match self {
             Self::Page(error) => error.retry_after(),
             Self::Key(error) => error.retry_after(),
-            Self::NotFound | Self::Refused(_) | Self::UnknownCheck | Self::Database(_) => None,
+            Self::NotFound
+            | Self::Refused(_)
+            | Self::UnknownCheck
+            | Self::PostmortemChanged
+            | Self::Database(_) => None,
         }
     }
 }

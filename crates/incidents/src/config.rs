@@ -3,7 +3,7 @@
 mod notify;
 
 use chrono::TimeDelta;
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
 use kit::config::{Auth, Listen, Postgres, Redis, duration};
 use secrecy::SecretString;
 
@@ -11,6 +11,7 @@ pub use notify::Notify;
 
 use crate::app::Policy;
 use crate::domain::{self, Target, Thresholds};
+use crate::report::Month;
 
 /// Incidents, from Alertmanager's alerts.
 #[derive(Clone, Debug, Parser)]
@@ -44,8 +45,25 @@ pub struct Config {
     pub severities: Severities,
     #[command(flatten)]
     pub targets: Targets,
+    /// How long Prometheus and Alertmanager may be silent (their Watchdog alert) before an incident opens.
+    #[arg(long, env = "WATCHDOG_SILENCE", default_value = "90s", value_parser = duration)]
+    pub watchdog_silence: std::time::Duration,
     #[command(flatten)]
     pub notify: Notify,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Runs the service, which is what happens without a command.
+    Serve,
+    /// Prints how a month went, as Markdown.
+    Report {
+        /// Such as 2026-11.
+        #[arg(long)]
+        month: Month,
+    },
 }
 
 /// From which numbers on an alert is how severe.
@@ -98,6 +116,7 @@ impl Config {
             services: self.status_services.clone(),
             routes: self.notify.routes()?,
             repeat: self.notify.repeat(),
+            silence: TimeDelta::from_std(self.watchdog_silence)?,
         })
     }
 }

@@ -1,19 +1,27 @@
 //! What an alert means, as plain functions over plain values.
 
+mod advice;
 mod checklist;
 mod classify;
 mod health;
 mod lifecycle;
 mod notice;
+mod postmortem;
+mod reminder;
 mod severity;
+mod statistics;
 mod text;
 
+pub use advice::{Advice, Repair, RootCause, Signals};
 pub use checklist::{Check, checklist};
 pub use classify::{Classification, Thresholds};
 pub use health::{Affliction, DAYS, Health, days};
 pub use lifecycle::{Number, Refused, Status, Target, Targets, repeat_after};
 pub use notice::{Channel, News, Notice, Routes, UnknownChannel};
+pub use postmortem::{Facts, duration, md};
+pub use reminder::Stage;
 pub use severity::Severity;
+pub use statistics::{Count, Sample, Statistics, Week};
 
 use std::collections::BTreeMap;
 
@@ -32,6 +40,10 @@ pub struct IncidentId(pub Uuid);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prose(String);
 
+/// A document that a person wrote: 1 to 40,000 characters, several lines, no U+0000.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Markdown(String);
+
 /// One line that a person wrote, such as a name: 1 to 100 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line(String);
@@ -41,16 +53,29 @@ pub struct Line(String);
 #[error("is 1 to {0} characters, without control characters")]
 pub struct Unwritten(usize);
 
-impl Prose {
-    const MAX: usize = 4_000;
+/// Lines as a person may write them, at most `max` characters.
+fn written(text: &str, max: usize) -> Result<String, Unwritten> {
+    let text = text.trim().replace("\r\n", "\n");
+    let odd = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.is_empty() || text.chars().count() > max || text.contains(odd) {
+        return Err(Unwritten(max));
+    }
+    Ok(text)
+}
 
+impl Markdown {
     pub fn new(text: &str) -> Result<Self, Unwritten> {
-        let text = text.trim().replace("\r\n", "\n");
-        let odd = |c: char| c.is_control() && c != '\n' && c != '\t';
-        if text.is_empty() || text.chars().count() > Self::MAX || text.contains(odd) {
-            return Err(Unwritten(Self::MAX));
-        }
-        Ok(Self(text))
+        written(text, 40_000).map(Self)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Prose {
+    pub fn new(text: &str) -> Result<Self, Unwritten> {
+        written(text, 4_000).map(Self)
     }
 
     pub fn as_str(&self) -> &str {
@@ -105,6 +130,17 @@ impl Alert {
     pub fn title(&self) -> String {
         let summary = self.annotations.get("summary").or_else(|| self.labels.get("alertname"));
         text::line(summary, Self::MAX_TITLE_CHARS).unwrap_or_else(|| "Unnamed alert".to_owned())
+    }
+
+    /// The alert that always fires, and says that alerting works.
+    pub fn is_heartbeat(&self) -> bool {
+        self.labels.get("alertname").is_some_and(|name| name == "Watchdog")
+    }
+
+    /// When Prometheus evaluated the rule, where the rule says so: seconds since 1970.
+    pub fn evaluated_at(&self) -> Option<DateTime<Utc>> {
+        let seconds: i64 = self.annotations.get("evaluated_at")?.trim().parse().ok()?;
+        DateTime::from_timestamp(seconds, 0)
     }
 
     /// The service that the alert is about.

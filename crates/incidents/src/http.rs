@@ -2,6 +2,7 @@
 
 mod actions;
 mod console;
+mod follow_up;
 mod form;
 mod session;
 mod site;
@@ -50,11 +51,19 @@ pub fn router(
         .routes(routes!(list))
         .routes(routes!(show))
         .merge(actions::routes())
+        .merge(follow_up::routes())
         .merge(alerts)
         .split_for_parts();
-    let pages = site::routes().merge(console::routes());
-    let routes = routes.merge(pages).with_state(App { incidents, webhook, login });
-    kit::http::edge(routes, api, verifier)
+    let app = App { incidents, webhook, login };
+    let pages = site::routes().merge(console::routes(&app));
+    let routes = routes.merge(pages).with_state(app);
+    // Alertmanager takes a 429 for an answer: the alert would be lost.
+    let limits = kit::http::Limits {
+        strict: &["/console/login"],
+        unlimited: &["/v1/alerts"],
+        ..kit::http::Limits::default()
+    };
+    kit::http::edge_with(limits, routes, api, verifier)
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -12,6 +12,12 @@ use crate::channels::Channels;
 /// How late a missed target may be noticed.
 const CLOCKS: Duration = Duration::from_secs(15);
 
+/// How late people may be reminded of an action.
+const ACTIONS: Duration = Duration::from_secs(10 * 60);
+
+/// How late a silence may be noticed.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// Starts every job, until `stop`. To be called inside a tokio runtime.
 pub fn start(incidents: &Incidents, channels: Channels, db: &PgPool, stop: &CancellationToken) {
     tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
@@ -23,6 +29,22 @@ pub fn start(incidents: &Incidents, channels: Channels, db: &PgPool, stop: &Canc
         async move {
             incidents.mark_breaches().await?;
             incidents.remind().await?;
+            Ok(())
+        }
+    }));
+    let actions = incidents.clone();
+    tokio::spawn(jobs::every("actions", ACTIONS, db.clone(), stop.clone(), move || {
+        let incidents = actions.clone();
+        async move {
+            incidents.remind_of_actions().await?;
+            Ok(())
+        }
+    }));
+    let (watchdog, since) = (incidents.clone(), incidents.now());
+    tokio::spawn(jobs::every("watchdog", SILENCE, db.clone(), stop.clone(), move || {
+        let incidents = watchdog.clone();
+        async move {
+            incidents.watch_silence(since).await?;
             Ok(())
         }
     }));

@@ -8,7 +8,7 @@
 //! * [`store`] is the SQL.
 //!
 //! [`pages`] is what people see; [`channels`] how they are told; [`peers`] the services this one calls;
-//! [`jobs`] runs what nobody asked for.
+//! [`jobs`] runs what nobody asked for; [`report`] sums up a month.
 
 pub mod app;
 pub mod channels;
@@ -20,6 +20,7 @@ pub mod jobs;
 mod metrics;
 mod pages;
 pub mod peers;
+pub mod report;
 mod store;
 
 /// The schema this service owns, embedded in the binary.

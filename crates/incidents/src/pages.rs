@@ -1,8 +1,11 @@
 //! What people see. Rendered here, escaped by itself, with no script inline.
 
+mod charts;
 mod console;
+mod learning;
 
 pub(crate) use console::{incident, list, login};
+pub(crate) use learning::{actions, postmortem, statistics};
 
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, html};
@@ -51,6 +54,22 @@ pub(crate) fn status(overview: &Overview) -> Markup {
         }
     };
     layout("Status", &html! { a href="/console" { "Operators" } }, &content)
+}
+
+/// An error, for people.
+pub(crate) fn problem(title: &str, detail: &str, request: &str) -> Markup {
+    let content = html! {
+        section.problem {
+            h1 { (title) }
+            p.error role="alert" { (detail) "." }
+            p.quiet {
+                "Go back with your browser: what you wrote is still there. "
+                a href="/console" { "Or to the incidents." }
+            }
+            @if !request.is_empty() { p.quiet { "Request " code { (request) } } }
+        }
+    };
+    layout(title, &html! { a href="/" { "Status" } a href="/console" { "Incidents" } }, &content)
 }
 
 fn layout(title: &str, nav: &Markup, content: &Markup) -> Markup {
@@ -142,6 +161,16 @@ fn words(status: &str) -> String {
 
 fn time(at: DateTime<Utc>) -> Markup {
     html! { time datetime=(at.to_rfc3339()) { (at.format("%-d %b %Y, %H:%M")) } }
+}
+
+/// Seconds for people; a dash when there is nothing to say.
+#[expect(clippy::cast_possible_truncation, reason = "whole seconds are meant")]
+fn long(seconds: Option<f64>) -> String {
+    match seconds {
+        None => "–".to_owned(),
+        Some(seconds) if seconds < 60.0 => format!("{} s", seconds as i64),
+        Some(seconds) => span(chrono::TimeDelta::seconds(seconds as i64)),
+    }
 }
 
 /// A duration for people: its two largest units.

@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// Auth's login, for the console.
+/// Auth's sessions, for the console.
 #[derive(Clone)]
 pub struct Login {
     client: reqwest::Client,
     url: String,
 }
 
+/// A session's tokens: one to show, one to get the next two with.
 #[derive(Deserialize)]
-struct TokenReply {
-    access_token: SecretString,
+pub struct Tokens {
+    pub access_token: SecretString,
+    pub refresh_token: SecretString,
 }
 
 impl Login {
@@ -27,19 +29,38 @@ impl Login {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { client, url: format!("{}/v1/login", url.trim_end_matches('/')) })
+        Ok(Self { client, url: url.trim_end_matches('/').to_owned() })
     }
 
-    /// An access token, or why there is none, for people.
-    pub async fn sign_in(&self, email: &str, password: &str) -> Result<SecretString, &'static str> {
+    /// A session, or why there is none, for people.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Result<Tokens, &'static str> {
         const AWAY: &str = "Nobody can sign in right now. Try again in a moment.";
         let body = json!({ "email": email, "password": password });
-        let reply = self.client.post(&self.url).json(&body).send().await.map_err(|_| AWAY)?;
+        let reply = self.post("/v1/login", &body).await.ok_or(AWAY)?;
         match reply.status().as_u16() {
-            200 => Ok(reply.json::<TokenReply>().await.map_err(|_| AWAY)?.access_token),
+            200 => reply.json().await.map_err(|_| AWAY),
             401 | 422 => Err("This address and password do not go together."),
             429 => Err("Too many attempts. Try again later."),
             _ => Err(AWAY),
         }
+    }
+
+    /// The session's next tokens, unless it has ended or auth is away.
+    pub async fn refresh(&self, refresh: &str) -> Option<Tokens> {
+        let reply = self.post("/v1/refresh", &json!({ "refresh_token": refresh })).await?;
+        if reply.status().as_u16() == 200 { reply.json().await.ok() } else { None }
+    }
+
+    /// Ends the session at auth as well. When auth is away it ends by itself, later.
+    pub async fn sign_out(&self, access: &SecretString) {
+        let url = format!("{}/v1/sessions/current", self.url);
+        let call = self.client.delete(url).bearer_auth(access.expose_secret());
+        if call.send().await.is_err() {
+            tracing::warn!("auth is away: a console session ends by its own clock");
+        }
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Option<reqwest::Response> {
+        self.client.post(format!("{}{path}", self.url)).json(body).send().await.ok()
     }
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod alerts;
 pub(crate) mod clocks;
+pub(crate) mod heartbeats;
 pub(crate) mod incidents;
+pub(crate) mod learning;
 mod list;
 pub(crate) mod notices;
 pub(crate) mod overview;

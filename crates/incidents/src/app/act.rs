@@ -115,7 +115,7 @@ impl Incidents {
                 })
                 .collect();
             story::tell(&mut tx, &story, now).await?;
-            let detail = show::detail(&mut tx, id).await?;
+            let detail = show::detail(&mut tx, id, now).await?;
             if let Some(notice) = news(incident, &detail.incident) {
                 let severity = incident.severity.min(severity(&detail.incident));
                 let channels = incidents.policy.routes.of(severity);

@@ -8,7 +8,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Error, Incidents};
-use crate::domain::{Alert, Classification, IncidentId, News, Notice, Number, Severity};
+use crate::domain::{
+    Advice, Alert, Classification, IncidentId, News, Notice, Number, Severity, Signals,
+};
 use crate::metrics;
 use crate::store::alerts::{self, Opening};
 use crate::store::incidents::{self, Locked, New, Quiet};
@@ -50,7 +52,15 @@ impl Incidents {
         command::run(async move {
             let now = incidents.clock.now();
             // In one order in every delivery, so that two with the same alerts never deadlock.
-            let mut alerts = delivery.alerts;
+            let (beats, mut alerts): (Vec<_>, Vec<_>) =
+                delivery.alerts.into_iter().partition(Alert::is_heartbeat);
+            for beat in &beats {
+                incidents.heartbeat(beat, now).await?;
+            }
+            // It comes all the time, and there is nothing else to it.
+            if alerts.is_empty() && !beats.is_empty() {
+                return Ok(Outcome::default());
+            }
             alerts
                 .sort_by(|a, b| (&a.fingerprint, a.starts_at).cmp(&(&b.fingerprint, b.starts_at)));
             let (firing, ended): (Vec<_>, Vec<_>) =
@@ -130,7 +140,9 @@ impl Incidents {
                     let number = Number { year, nth: last };
                     let new = self.opening(number, cause, &group, incomplete, now);
                     story.push(self.happened(new.id, now, "opened", opening_words(&new)));
-                    notices.push(opening_notice(&new, &group[0].0.alert));
+                    let alerts = group.iter().map(|(o, _)| (&o.alert.labels, &o.alert.annotations));
+                    let advice = Signals::of(new.severity, alerts, now).advice();
+                    notices.push(opening_notice(&new, &group[0].0.alert, &advice));
                     opened.push(new);
                     group[0].0.incident.0
                 }
@@ -251,7 +263,7 @@ fn opening_words(new: &New) -> String {
     format!("Opened as {}, because of {}: {}", new.severity.as_str(), new.rule, new.title)
 }
 
-fn opening_notice(new: &New, alert: &Alert) -> (Severity, Notice) {
+fn opening_notice(new: &New, alert: &Alert, advice: &[Advice]) -> (Severity, Notice) {
     let annotation = |name: &str| alert.annotations.get(name).map(String::as_str);
     let mut lines = vec![annotation("description").unwrap_or("The alert says no more.").to_owned()];
     lines.push(format!("Severity decided by: {}.", new.rule));
@@ -259,6 +271,7 @@ fn opening_notice(new: &New, alert: &Alert) -> (Severity, Notice) {
         lines
             .push("The alert did not say clearly how severe it is: please classify it.".to_owned());
     }
+    lines.extend(advice.first().map(|a| format!("Advice: {}. {}", a.repair.words(), a.why)));
     lines.extend(annotation("runbook_url").map(|runbook| format!("Runbook: {runbook}")));
     let notice = Notice {
         news: News::Opened,

@@ -6,9 +6,9 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Error, Incident, Incidents};
-use crate::domain::{Check, Severity, checklist};
-use crate::store::{alerts, incidents, notices, story};
+use super::{ActionItem, Error, Incident, Incidents};
+use crate::domain::{Advice, Check, Severity, Signals, Texts, checklist};
+use crate::store::{alerts, incidents, learning, notices, story};
 
 /// An incident with the alerts it was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,6 +26,10 @@ pub struct IncidentDetail {
     pub alerts: Vec<AlertView>,
     /// Who was told of it, oldest first.
     pub told: Vec<Told>,
+    /// What to try, the likeliest first; none when it is over.
+    pub advice: Vec<Advice>,
+    /// What shall keep it from happening again.
+    pub actions: Vec<ActionItem>,
 }
 
 /// A message that a channel has taken.
@@ -109,12 +113,16 @@ pub struct AlertView {
 impl Incidents {
     pub async fn show(&self, id: Uuid) -> Result<IncidentDetail, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        detail(&mut conn, id).await
+        detail(&mut conn, id, self.clock.now()).await
     }
 }
 
 /// Everything about an incident, as this connection sees it.
-pub(super) async fn detail(conn: &mut PgConnection, id: Uuid) -> Result<IncidentDetail, Error> {
+pub(super) async fn detail(
+    conn: &mut PgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<IncidentDetail, Error> {
     let incident = incidents::find(conn, id).await?.ok_or(Error::NotFound)?;
     let ticks = story::ticks(conn, id).await?;
     let severity = incident.severity.parse().unwrap_or(Severity::P0); // a CHECK knows them all
@@ -124,6 +132,9 @@ pub(super) async fn detail(conn: &mut PgConnection, id: Uuid) -> Result<Incident
         let (done_at, done_by) = (tick.map(|t| t.done_at), tick.map(|t| t.done_by));
         CheckView { item, phase, text, done_at, done_by }
     };
+    let alerts = alerts::of_incident(conn, id).await?;
+    let advice =
+        if incident.resolved_at.is_none() { advice(severity, &alerts, now) } else { Vec::new() };
     Ok(IncidentDetail {
         incident,
         services: story::services(conn, id).await?,
@@ -132,7 +143,17 @@ pub(super) async fn detail(conn: &mut PgConnection, id: Uuid) -> Result<Incident
         timeline: story::timeline(conn, id).await?,
         severities: story::severities(conn, id).await?,
         links: story::links(conn, id).await?,
-        alerts: alerts::of_incident(conn, id).await?,
+        alerts,
         told: notices::of_incident(conn, id).await?,
+        advice,
+        actions: learning::actions(conn, Some(id), false).await?,
     })
+}
+
+fn advice(severity: Severity, alerts: &[AlertView], now: DateTime<Utc>) -> Vec<Advice> {
+    let texts =
+        |value: &Value| -> Texts { serde_json::from_value(value.clone()).unwrap_or_default() };
+    let said: Vec<_> =
+        alerts.iter().map(|alert| (texts(&alert.labels), texts(&alert.annotations))).collect();
+    Signals::of(severity, said.iter().map(|(labels, notes)| (labels, notes)), now).advice()
 }

@@ -1,32 +1,64 @@
-//! The operators' console: forms of our own origin, a session in a cookie that no script can read.
+//! The operators' console: forms of our own origin, a session in cookies that no script can read.
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::SET_COOKIE;
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use chrono::TimeDelta;
 use kit::ApiError;
 use kit::caller::{Role, Verifier};
+use kit::error::PROBLEM_JSON;
 use kit::http::{Path, Raw};
 use kit::idempotency::Key;
 use secrecy::ExposeSecret as _;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::App;
+use super::follow_up::{MAX_POSTMORTEM, draft, file};
 use super::form::{Form, SameOrigin};
 use super::session::{self, Operator};
-use crate::app::{Filter, Incidents, Stage};
+use crate::app::{Filter, FollowUp, Incidents, Stage};
 use crate::pages;
-use crate::peers::Login;
+use crate::peers::{Login, Tokens};
 
-pub(super) fn routes() -> Router<App> {
+pub(super) fn routes(app: &App) -> Router<App> {
+    let incident = "/console/incidents/{id}";
+    let editor = get(postmortem).post(write_postmortem).layer(Extension(MAX_POSTMORTEM));
     Router::new()
         .route("/console", get(list))
+        .route("/console/statistics", get(statistics))
+        .route("/console/actions", get(actions))
+        .route(incident, get(show))
+        .route(&format!("{incident}/postmortem"), editor)
+        .route(&format!("{incident}/postmortem.md"), get(export_postmortem))
+        .route(&format!("{incident}/action"), post(add_action))
+        .route(&format!("{incident}/finish"), post(finish_action))
+        .route(&format!("{incident}/{{what}}"), post(act))
+        .layer(from_fn_with_state(app.clone(), session::renew))
         .route("/console/login", get(ask).post(sign_in))
         .route("/console/logout", post(sign_out))
-        .route("/console/incidents/{id}", get(show))
-        .route("/console/incidents/{id}/{what}", post(act))
+        .layer(from_fn(readable))
+}
+
+/// Errors as pages: nobody at the console reads JSON.
+async fn readable(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let media_type = response.headers().get(CONTENT_TYPE);
+    if media_type.is_none_or(|value| value != PROBLEM_JSON) {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, 64 * 1024).await.unwrap_or_default();
+    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let text = |field: &str| problem[field].as_str().unwrap_or_default();
+    let page = pages::problem(text("title"), text("detail"), text("request_id"));
+    // The lengths are another body's.
+    head.headers.clear();
+    (head.status, Html(page.into_string())).into_response()
 }
 
 async fn ask() -> Html<String> {
@@ -40,7 +72,10 @@ async fn sign_in(
     Raw(body): Raw,
 ) -> Response {
     match enter(&login, &verifier, &Form::read(&body)).await {
-        Ok(cookie) => ([(SET_COOKIE, cookie)], Redirect::to("/console")).into_response(),
+        Ok(tokens) => {
+            let response = Redirect::to("/console").into_response();
+            session::with_cookies(response, session::cookies(&tokens))
+        }
         Err(why) => {
             let page = pages::login(Some(why)).into_string();
             (StatusCode::UNAUTHORIZED, Html(page)).into_response()
@@ -48,19 +83,23 @@ async fn sign_in(
     }
 }
 
-/// The session's cookie, or why there is none.
-async fn enter(login: &Login, verifier: &Verifier, form: &Form) -> Result<String, &'static str> {
-    let token = login.sign_in(form.get("email"), form.get("password")).await?;
-    let member = verifier.member(token.expose_secret()).await;
+/// The session's tokens, or why there are none.
+async fn enter(login: &Login, verifier: &Verifier, form: &Form) -> Result<Tokens, &'static str> {
+    let tokens = login.sign_in(form.get("email"), form.get("password")).await?;
+    let member = verifier.member(tokens.access_token.expose_secret()).await;
     let member = member.map_err(|_| "Nobody can sign in right now. Try again in a moment.")?;
     if !member.roles.contains(&Role::Operator) {
         return Err("The console is for operators.");
     }
-    Ok(session::cookie(token.expose_secret()))
+    Ok(tokens)
 }
 
-async fn sign_out(_: SameOrigin) -> Response {
-    ([(SET_COOKIE, session::no_cookie())], Redirect::to("/console/login")).into_response()
+async fn sign_out(_: SameOrigin, State(login): State<Login>, headers: HeaderMap) -> Response {
+    if let Some(token) = session::access(&headers) {
+        login.sign_out(&token).await;
+    }
+    let response = Redirect::to("/console/login").into_response();
+    session::with_cookies(response, session::no_cookies())
 }
 
 async fn list(_: Operator, State(incidents): State<Incidents>) -> Result<Html<String>, ApiError> {
@@ -80,6 +119,82 @@ async fn show(
     Ok(Html(pages::incident(&detail, incidents.new_key(), incidents.now()).into_string()))
 }
 
+async fn statistics(
+    _: Operator,
+    State(incidents): State<Incidents>,
+) -> Result<Html<String>, ApiError> {
+    let now = incidents.now();
+    let statistics = incidents.statistics(now - TimeDelta::days(90), now).await?;
+    Ok(Html(pages::statistics(&statistics).into_string()))
+}
+
+async fn actions(
+    _: Operator,
+    State(incidents): State<Incidents>,
+) -> Result<Html<String>, ApiError> {
+    let (now, key) = (incidents.now(), incidents.new_key());
+    let actions = incidents.actions(None, false).await?;
+    Ok(Html(pages::actions(&actions, key, now.date_naive()).into_string()))
+}
+
+async fn postmortem(
+    _: Operator,
+    State(incidents): State<Incidents>,
+    Path(id): Path<Uuid>,
+) -> Result<Html<String>, ApiError> {
+    let (detail, postmortem) = incidents.postmortem(id).await?;
+    Ok(Html(pages::postmortem(&detail, &postmortem, incidents.new_key()).into_string()))
+}
+
+async fn export_postmortem(
+    _: Operator,
+    State(incidents): State<Incidents>,
+    Path(id): Path<Uuid>,
+) -> Result<Response, ApiError> {
+    let (detail, postmortem) = incidents.postmortem(id).await?;
+    Ok(file(&detail, postmortem))
+}
+
+async fn write_postmortem(
+    _: SameOrigin,
+    Operator(caller): Operator,
+    State(incidents): State<Incidents>,
+    Path(id): Path<Uuid>,
+    Raw(body): Raw,
+) -> Result<Redirect, ApiError> {
+    let form = Form::read(&body);
+    let version = form.get("version").parse().unwrap_or(-1);
+    let draft = draft(form.get("body"), version, form.get("done") == "true")?;
+    incidents.write_postmortem(caller, id, key(id, "postmortem", &form)?, draft).await?;
+    Ok(Redirect::to(&format!("/console/incidents/{id}/postmortem")))
+}
+
+async fn add_action(
+    _: SameOrigin,
+    Operator(caller): Operator,
+    State(incidents): State<Incidents>,
+    Path(id): Path<Uuid>,
+    Raw(body): Raw,
+) -> Result<Redirect, ApiError> {
+    let form = Form::read(&body);
+    let key = key(id, "action", &form)?;
+    incidents.follow_up(caller, id, key, FollowUp::Add(form.new_action()?)).await?;
+    Ok(Redirect::to(&format!("/console/incidents/{id}#actions")))
+}
+
+async fn finish_action(
+    _: SameOrigin,
+    Operator(caller): Operator,
+    State(incidents): State<Incidents>,
+    Path(id): Path<Uuid>,
+    Raw(body): Raw,
+) -> Result<Redirect, ApiError> {
+    let form = Form::read(&body);
+    let action = FollowUp::Finish(form.id("action")?);
+    incidents.follow_up(caller, id, key(id, "finish", &form)?, action).await?;
+    Ok(Redirect::to(form.back(&format!("/console/incidents/{id}#actions"))))
+}
+
 /// One form of an incident's page. Sent twice, it is done once: each page brings keys of its own.
 async fn act(
     _: SameOrigin,
@@ -89,8 +204,11 @@ async fn act(
     Raw(body): Raw,
 ) -> Result<Redirect, ApiError> {
     let form = Form::read(&body);
-    let key = format!("{} {what}", form.get("key"));
-    let key = Key::new(&key, "console", format!("{id} {}", form.canonical()).as_bytes())?;
-    incidents.act(caller, id, key, form.action(&what)?).await?;
+    incidents.act(caller, id, key(id, &what, &form)?, form.action(&what)?).await?;
     Ok(Redirect::to(&format!("/console/incidents/{id}")))
+}
+
+fn key(id: Uuid, what: &str, form: &Form) -> Result<Key, ApiError> {
+    let key = format!("{} {what}", form.get("key"));
+    Ok(Key::new(&key, "console", format!("{id} {}", form.canonical()).as_bytes())?)
 }

@@ -6,9 +6,11 @@ use axum::extract::FromRequestParts;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use kit::{ApiError, FieldError, Kind};
+use uuid::Uuid;
 
 use super::actions::{line, prose};
-use crate::app::{Action, Role};
+use super::follow_up::new_action;
+use crate::app::{Action, NewAction, Priority, Role};
 use crate::domain::{Severity, Status};
 
 /// A form that came from a page of ours: a session is nobody else's to use.
@@ -44,6 +46,23 @@ impl Form {
     /// The field, or nothing.
     pub(super) fn get(&self, field: &str) -> &str {
         self.0.get(field).map_or("", String::as_str)
+    }
+
+    /// An id of ours.
+    pub(super) fn id(&self, field: &str) -> Result<Uuid, ApiError> {
+        self.get(field).parse().map_err(|_| wrong(field))
+    }
+
+    /// Where the form came from, when it says so: one of our own pages.
+    pub(super) fn back<'a>(&'a self, otherwise: &'a str) -> &'a str {
+        if self.get("back") == "/console/actions" { "/console/actions" } else { otherwise }
+    }
+
+    pub(super) fn new_action(&self) -> Result<NewAction, ApiError> {
+        let priority = Priority::ALL.into_iter().find(|p| p.as_str() == self.get("priority"));
+        let priority = priority.ok_or_else(|| wrong("priority"))?;
+        let due = self.get("due").parse().map_err(|_| wrong("due"))?;
+        new_action(self.get("text"), priority, self.get("assignee"), due)
     }
 
     /// The same text for the same fields.

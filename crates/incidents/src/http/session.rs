@@ -1,26 +1,79 @@
-//! Who is at the console.
+//! Who is at the console. A session has two cookies that no script can read: an access token for five
+//! minutes, and what gets the next one. Whoever works is not thrown out.
 
-use axum::extract::FromRequestParts;
-use axum::http::header::COOKIE;
+use axum::Extension;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use kit::caller::{Role, Verifier};
+use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
+use crate::peers::{Login, Tokens};
+
 /// `__Host-` makes browsers insist: secure, for this host alone, and nobody else can have set it.
-const NAME: &str = "__Host-console";
+const ACCESS: &str = "__Host-console";
+const REFRESH: &str = "__Host-console-refresh";
+
+/// How long an operator may be away, at most; auth may end the session sooner.
+const ABSENCE: u32 = 12 * 60 * 60;
 
 /// An operator with a valid session; anybody else is asked to sign in.
 pub(super) struct Operator(pub(super) Uuid);
 
-/// Browsers treat the loopback as secure, so that this works there too. Not sent with anything that
-/// another site began.
-pub(super) fn cookie(token: &str) -> String {
-    format!("{NAME}={token}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=300")
+/// The access token of this request, when it was renewed for it.
+#[derive(Clone)]
+struct Renewed(SecretString);
+
+/// Both cookies. Browsers treat the loopback as secure, so that this works there too. Not sent with
+/// anything that another site began.
+pub(super) fn cookies(tokens: &Tokens) -> [String; 2] {
+    let cookie = |name: &str, token: &SecretString, age: u32| {
+        let token = token.expose_secret();
+        format!("{name}={token}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}")
+    };
+    [cookie(ACCESS, &tokens.access_token, 300), cookie(REFRESH, &tokens.refresh_token, ABSENCE)]
 }
 
-pub(super) fn no_cookie() -> String {
-    format!("{NAME}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0")
+pub(super) fn no_cookies() -> [String; 2] {
+    [ACCESS, REFRESH]
+        .map(|name| format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"))
+}
+
+/// Adds cookies to an answer.
+pub(super) fn with_cookies(mut response: Response, cookies: [String; 2]) -> Response {
+    for cookie in cookies {
+        if let Ok(value) = HeaderValue::try_from(cookie) {
+            response.headers_mut().append(SET_COOKIE, value);
+        }
+    }
+    response
+}
+
+/// Renews a session whose access token has expired, before the page is made.
+pub(super) async fn renew(
+    State(login): State<Login>,
+    Extension(verifier): Extension<Verifier>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let valid = match access(request.headers()) {
+        Some(token) => verifier.member(token.expose_secret()).await.is_ok(),
+        None => false,
+    };
+    let refresh = cookie(request.headers(), REFRESH).filter(|_| !valid);
+    let Some(refresh) = refresh else { return next.run(request).await };
+    let Some(tokens) = login.refresh(&refresh).await else { return next.run(request).await };
+    request.extensions_mut().insert(Renewed(tokens.access_token.clone()));
+    let response = next.run(request).await;
+    // Signing in and out set their own.
+    if response.headers().contains_key(SET_COOKIE) {
+        return response;
+    }
+    with_cookies(response, cookies(&tokens))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Operator {
@@ -29,8 +82,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         let ask = || Redirect::to("/console/login").into_response();
         let verifier = parts.extensions.get::<Verifier>().ok_or_else(ask)?;
-        let token = token(parts).ok_or_else(ask)?;
-        let member = verifier.member(token).await.map_err(|_| ask())?;
+        let renewed = parts.extensions.get::<Renewed>().map(|renewed| renewed.0.clone());
+        let token = renewed.or_else(|| access(&parts.headers)).ok_or_else(ask)?;
+        let member = verifier.member(token.expose_secret()).await.map_err(|_| ask())?;
         if !member.roles.contains(&Role::Operator) {
             return Err(ask());
         }
@@ -39,8 +93,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     }
 }
 
-fn token(parts: &Parts) -> Option<&str> {
-    let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+/// The access token that came with the request.
+pub(super) fn access(headers: &HeaderMap) -> Option<SecretString> {
+    cookie(headers, ACCESS).map(SecretString::from)
+}
+
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|c| c.split_once('='));
-    pairs.find(|(name, _)| name.trim() == NAME).map(|(_, value)| value.trim())
+    let found = pairs.find(|(n, _)| n.trim() == name).map(|(_, value)| value.trim().to_owned());
+    found.filter(|value| !value.is_empty())
 }

@@ -42,10 +42,12 @@ pub(crate) fn list(open: &[Incident], over: &[Incident], now: DateTime<Utc>) -> 
     layout("Console", &nav(), &content)
 }
 
-fn nav() -> Markup {
+pub(super) fn nav() -> Markup {
     html! {
         a href="/" { "Status" }
         a href="/console" { "Incidents" }
+        a href="/console/actions" { "Actions" }
+        a href="/console/statistics" { "Statistics" }
         form method="post" action="/console/logout" { button.plain { "Sign out" } }
     }
 }
@@ -104,6 +106,7 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
                 p.error { "The alert did not say clearly how severe it is. Please classify it." }
             }
             @if let Some(resolution) = &incident.resolution { p.resolution { (resolution) } }
+            p { a href={ "/console/incidents/" (incident.incident_id) "/postmortem" } { "Postmortem" } }
         }
         div.columns {
             div {
@@ -115,12 +118,14 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
                     }))
                     (timeline(detail))
                 }
+                (super::learning::of_incident(detail, key, now.date_naive()))
             }
             div {
-                @if incident.resolved_at.is_none() { (controls(incident, key)) }
+                @if incident.resolved_at.is_none() { (advice(detail)) (controls(incident, key)) }
                 (checks(detail, key))
                 (roles(detail, key))
                 (alerts(detail))
+                (told(detail))
             }
         }
     };
@@ -144,6 +149,37 @@ fn timeline(detail: &IncidentDetail) -> Markup {
                 li class={ "on-" (event.kind) } {
                     span.quiet { (time(event.at)) " · " (words(&event.kind)) }
                     p { (event.text) }
+                }
+            }
+        }
+    }
+}
+
+fn advice(detail: &IncidentDetail) -> Markup {
+    html! {
+        section.panel aria-labelledby="advice" {
+            h2 #advice { "Advice" }
+            ol.advice {
+                @for advice in &detail.advice {
+                    li {
+                        strong { (advice.repair.words()) }
+                        p.quiet { (advice.why) @if let Some(caution) = &advice.caution { " " (caution) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn told(detail: &IncidentDetail) -> Markup {
+    html! {
+        @if !detail.told.is_empty() {
+            section.panel aria-labelledby="told" {
+                h2 #told { "Who was told" }
+                ul.plain {
+                    @for told in detail.told.iter().rev().take(40) {
+                        li { (told.channel) span.quiet { " · " (told.kind) " · " (time(told.sent_at)) } }
+                    }
                 }
             }
         }

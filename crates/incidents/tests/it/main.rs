@@ -6,10 +6,12 @@
 mod app;
 mod grouping;
 mod hostile;
+mod learning;
 mod lifecycle;
 mod listing;
 mod notify;
 mod pages;
 mod sinks;
 mod trouble;
+mod watchdog;
 mod webhook;

@@ -106,7 +106,8 @@ async fn an_operator_signs_in_and_out(db: PgPool) {
             _ => return Err(axum::http::StatusCode::UNAUTHORIZED),
         };
         let token = issuer.with_roles(Clock::system().id(), &[role]);
-        Ok(Json(json!({ "access_token": token, "expires_in": 300 })))
+        let refresh = json!({ "access_token": token, "refresh_token": "next", "expires_in": 300 });
+        Ok(Json(refresh))
     };
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let auth = format!("http://{}", socket.local_addr().unwrap());
@@ -139,6 +140,107 @@ async fn an_operator_signs_in_and_out(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn an_operator_who_works_is_not_thrown_out_after_five_minutes(db: PgPool) {
+    let issuer = testkit::tokens::Issuer::new();
+    let refresh = move |Json(body): Json<Value>| async move {
+        if body["refresh_token"] != "good" {
+            return Err(axum::http::StatusCode::UNAUTHORIZED);
+        }
+        let token = issuer.with_roles(Clock::system().id(), &[Role::Operator]);
+        Ok(Json(json!({ "access_token": token, "refresh_token": "better" })))
+    };
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let auth = format!("http://{}", socket.local_addr().unwrap());
+    tokio::spawn(async {
+        axum::serve(socket, Router::new().route("/v1/refresh", post(refresh))).await
+    });
+    let app = TestApp::with(app_pool(&db, "incidents_app"), db, &auth);
+    let expired = app.issuer.expired(Clock::system().id());
+    let call = |refresh: &str| {
+        let cookies = format!("__Host-console={expired}; __Host-console-refresh={refresh}");
+        app.api.get("/console").header("cookie", &cookies).send()
+    };
+    let reply = call("good").await.expect(200);
+    let set: Vec<_> = reply.headers.get_all("set-cookie").iter().collect();
+    let set: Vec<_> = set.into_iter().map(|value| value.to_str().unwrap()).collect();
+    assert!(
+        set[1].starts_with("__Host-console-refresh=better; Path=/; Secure; HttpOnly"),
+        "{set:?}"
+    );
+    // With what was set the next page needs no renewal.
+    let access = set[0].split(';').next().unwrap();
+    let next = app.api.get("/console").header("cookie", access).send().await.expect(200);
+    assert_eq!(next.header("set-cookie"), "");
+    // A session that has ended is not renewed.
+    assert_eq!(call("ended").await.expect(303).header("location"), "/console/login");
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn what_an_operator_gets_wrong_is_said_on_a_page(db: PgPool) {
+    let app = TestApp::new(db);
+    let id = app.open(&firing("a")).await;
+    let operator = app.issuer.with_roles(Clock::system().id(), &[Role::Operator]);
+    for (what, form, status, says) in [
+        ("comment", "text=", 422, "is 1 to 4000 characters"),
+        ("status", "status=burning", 422, "is not one of the choices"),
+        ("status", "status=postmortem_done", 422, "cannot become"),
+        (
+            "action",
+            "text=x&assignee=y&priority=low&due=soon",
+            422,
+            "due: is not one of the choices",
+        ),
+        ("nonsense", "", 404, "there is no such form"),
+    ] {
+        let call = app.api.post(&format!("/console/incidents/{id}/{what}"));
+        let call = call.header("cookie", &format!("__Host-console={operator}"));
+        let reply = form_of(call, &format!("key=k&{form}")).send().await.expect(status);
+        assert_eq!(reply.header("content-type"), "text/html; charset=utf-8", "{what}");
+        assert!(reply.text().contains(says), "{what}: {}", reply.text());
+    }
+    let unknown = format!("/console/incidents/{}", Clock::system().id());
+    assert!(console(&app, &unknown).send().await.expect(404).text().contains("no such incident"));
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn an_operator_learns_in_the_browser(db: PgPool) {
+    let app = TestApp::new(db);
+    let id = app.open(&firing("a")).await;
+    let operator = app.issuer.with_roles(Clock::system().id(), &[Role::Operator]);
+    let send = |what: &str, form: &str| {
+        let call = app.api.post(&format!("/console/incidents/{id}/{what}"));
+        form_of(call.header("cookie", &format!("__Host-console={operator}")), form).send()
+    };
+    send("action", "key=a&text=Test+it&assignee=Ada&priority=high&due=2020-01-31")
+        .await
+        .expect(303);
+    send("status", "key=b&status=resolved&note=").await.expect(303);
+    let actions = page(console(&app, "/console/actions").send().await);
+    assert!(actions.contains("Test it") && actions.contains("overdue since 31 Jan 2020"));
+    let action = app.incident(&id).await["actions"][0]["action_id"].as_str().unwrap().to_owned();
+    let back = send("finish", &format!("key=c&action={action}&back=/console/actions")).await;
+    assert_eq!(back.expect(303).header("location"), "/console/actions");
+
+    let editor = format!("/console/incidents/{id}/postmortem");
+    let shown = page(console(&app, &editor).send().await);
+    assert!(shown.contains("# Postmortem: INC-") && shown.contains("name=\"version\" value=\"0\""));
+    let text = "body=%23+Ours%0D%0A%3C%2Ftextarea%3E%3Cscript%3Ex&version=0&done=true&key=d";
+    send("postmortem", text).await.expect(303);
+    let shown = page(console(&app, &editor).send().await);
+    assert!(shown.contains("# Ours\n&lt;/textarea&gt;&lt;script&gt;x"), "{shown}");
+    assert!(
+        send("postmortem", &text.replace("key=d", "key=e"))
+            .await
+            .expect(409)
+            .text()
+            .contains("meanwhile")
+    );
+    let statistics = page(console(&app, "/console/statistics").send().await);
+    assert!(statistics.contains("MTTR") && statistics.matches("<svg class=\"chart\"").count() == 2);
+    assert!(page(console(&app, &format!("/console/incidents/{id}")).send().await).contains("Who"));
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn a_form_of_another_site_does_nothing(db: PgPool) {
     let app = TestApp::new(db);
     let id = app.open(&firing("a")).await;
@@ -156,7 +258,8 @@ async fn a_form_of_another_site_does_nothing(db: PgPool) {
         ("origin", "null"),
         ("x-nothing", ""),
     ] {
-        assert_eq!(call().header(name, value).send().await.expect(403).code(), "foreign_form");
+        let reply = call().header(name, value).send().await.expect(403);
+        assert!(reply.text().contains("this form is not ours"), "{name}: {value}");
     }
     assert!(app.incident(&id).await["acknowledged_at"].is_null());
     call().header("origin", "https://ours.example").send().await.expect(303);

@@ -25,14 +25,16 @@ pub fn part(settings: &Settings) -> anyhow::Result<Part> {
   group_interval: 30s
   repeat_interval: 4h
   routes:
-    - receiver: nobody
+    - receiver: incidents
       matchers: ['alertname="Watchdog"']
+      group_wait: 0s
+      group_interval: 15s
+      repeat_interval: 10s
 inhibit_rules:
   - source_matchers: ['severity="critical"']
     target_matchers: ['severity="warning"']
     equal: [alertname, service]
 receivers:
-  - name: nobody
   - name: incidents
     webhook_configs:
       - url: http://127.0.0.1:{}/v1/alerts

@@ -26,6 +26,8 @@ pub fn part(settings: &Settings) -> anyhow::Result<Part> {
                 format!("--config.file={}", path.display()),
                 format!("--storage.tsdb.path={}", data.display()),
                 "--storage.tsdb.retention.time=2d".to_owned(),
+                // What still fires is told again soon: an Alertmanager that was away, and the watchdog.
+                "--rules.alert.resend-delay=15s".to_owned(),
                 format!("--web.listen-address=127.0.0.1:{port}"),
             ],
             environment: Vec::new(),

@@ -1,0 +1,290 @@
+use std::fmt::Write as _;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// What is known when a postmortem is begun. Texts are as people and strangers wrote them.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub number: String,
+    pub title: String,
+    pub severity: String,
+    /// The signal that decided the severity.
+    pub rule: String,
+    pub services: Vec<String>,
+    /// Roles and who had them.
+    pub roles: Vec<(String, String)>,
+    pub started: DateTime<Utc>,
+    pub opened: DateTime<Utc>,
+    pub acknowledged: Option<DateTime<Utc>>,
+    pub resolved: Option<DateTime<Utc>>,
+    pub resolution: Option<String>,
+    pub late_response: bool,
+    pub late_resolution: bool,
+    /// When, what kind of thing, and what.
+    pub timeline: Vec<(DateTime<Utc>, String, String)>,
+    /// Name, what the author of the rule says, and its runbook.
+    pub alerts: Vec<(String, String, Option<String>)>,
+    /// Of the checklist, what was not done.
+    pub undone: Vec<String>,
+    /// What, who, how urgent, by when, and whether it is done.
+    pub actions: Vec<(String, String, String, String, bool)>,
+    /// How often the same cause burned before, within 90 days.
+    pub repeats: usize,
+}
+
+impl Facts {
+    /// From its start until we heard of it. Clocks differ: never negative.
+    pub fn time_to_detect(&self) -> TimeDelta {
+        (self.opened - self.started).max(TimeDelta::zero())
+    }
+
+    /// From when we heard of it until somebody was on it.
+    pub fn time_to_acknowledge(&self) -> Option<TimeDelta> {
+        Some((self.acknowledged? - self.opened).max(TimeDelta::zero()))
+    }
+
+    /// From its start to its end.
+    pub fn time_to_resolve(&self) -> Option<TimeDelta> {
+        Some((self.resolved? - self.started).max(TimeDelta::zero()))
+    }
+
+    /// The postmortem as Markdown: what is known is filled in, what people must find out is asked.
+    pub fn postmortem(&self) -> String {
+        let mut text = String::new();
+        self.head(&mut text);
+        self.impact(&mut text);
+        self.story(&mut text);
+        self.whys(&mut text);
+        self.lessons(&mut text);
+        text
+    }
+
+    fn head(&self, text: &mut String) {
+        line(text, &format!("# Postmortem: {}, {}\n", self.number, md(&self.title)));
+        line(
+            text,
+            "Blameless: people act sensibly with what they see. We look for what made the mistake",
+        );
+        line(text, "possible, not for who made it.\n");
+        line(text, "| | |\n|---|---|");
+        row(
+            text,
+            "Severity, and what decided it",
+            &format!("{}: {}", self.severity, md(&self.rule)),
+        );
+        let services: Vec<_> = self.services.iter().map(|service| md(service)).collect();
+        row(text, "Affected services", &services.join(", "));
+        row(text, "Began", &time(self.started));
+        row(text, "Detected", &time(self.opened));
+        row(text, "Acknowledged", &self.acknowledged.map_or("never".to_owned(), time));
+        row(text, "Resolved", &self.resolved.map_or("not yet".to_owned(), time));
+        let span = |span: Option<TimeDelta>| span.map_or("–".to_owned(), duration);
+        row(text, "Time to detect", &duration(self.time_to_detect()));
+        row(text, "Time to acknowledge", &span(self.time_to_acknowledge()));
+        row(text, "Time to resolve", &span(self.time_to_resolve()));
+        for (role, holder) in &self.roles {
+            row(text, &capital(role), &md(holder));
+        }
+        line(text, "\n## Summary\n");
+        line(text, "_Three sentences that somebody outside the team understands._\n");
+        if let Some(resolution) = &self.resolution {
+            line(text, &format!("What ended it: {}\n", md(resolution)));
+        }
+    }
+
+    fn impact(&self, text: &mut String) {
+        line(text, "## Impact\n");
+        let burned = self.time_to_resolve().map_or("It still burns".to_owned(), |span| {
+            format!("It burned for {}", duration(span))
+        });
+        let services: Vec<_> = self.services.iter().map(|service| md(service)).collect();
+        line(text, &format!("{burned} and affected {}.", services.join(", ")));
+        line(text, "_What did not work, for whom? What was lost, and what was not?_\n");
+    }
+
+    fn story(&self, text: &mut String) {
+        line(text, "## Timeline\n\nAll times in UTC.\n\n| time | what | |\n|---|---|---|");
+        for (at, kind, what) in &self.timeline {
+            line(text, &format!("| {} | {} | {} |", time(*at), kind.replace('_', " "), md(what)));
+        }
+        line(text, "");
+    }
+
+    fn whys(&self, text: &mut String) {
+        line(text, "## Five whys\n");
+        let first =
+            self.alerts.first().map_or("what the alert says".to_owned(), |(name, says, _)| {
+                format!("{}: {}", md(name), md(says))
+            });
+        line(text, &format!("1. Why did it happen? We saw: {first}\n   _Answer:_"));
+        line(text, "2. Why was that possible?\n   _Answer:_");
+        line(text, "3. Why did nothing stop it?\n   _Answer:_");
+        let detect = duration(self.time_to_detect());
+        line(
+            text,
+            &format!("4. Why did we learn of it after {detect}, and not sooner?\n   _Answer:_"),
+        );
+        let resolve = self.time_to_resolve().map_or("so long".to_owned(), duration);
+        line(text, &format!("5. Why did it take {resolve} to end it?\n   _Answer:_\n"));
+    }
+
+    fn lessons(&self, text: &mut String) {
+        line(text, "## What went well, what did not, where we were lucky\n");
+        let mut said = false;
+        let mut note = |yes: bool, what: String| {
+            if yes {
+                line(text, &format!("* {what}"));
+                said = true;
+            }
+        };
+        note(self.late_response, "Nobody responded in time.".to_owned());
+        note(self.late_resolution, "It was not over in time.".to_owned());
+        note(
+            self.repeats > 0,
+            format!(
+                "The same cause burned {} times in the 90 days before: what we did then was not enough.",
+                self.repeats
+            ),
+        );
+        note(!self.undone.is_empty(), format!("Not ticked: {}.", md(&self.undone.join("; "))));
+        note(
+            self.alerts.iter().any(|(_, _, runbook)| runbook.is_none()),
+            "An alert had no runbook.".to_owned(),
+        );
+        if !said {
+            line(text, "* _…_");
+        }
+        line(text, "\n## Actions\n");
+        line(text, "| action | priority | who | due | |\n|---|---|---|---|---|");
+        for (what, who, priority, due, done) in &self.actions {
+            let done = if *done { "done" } else { "open" };
+            line(text, &format!("| {} | {priority} | {} | {due} | {done} |", md(what), md(who)));
+        }
+        if self.actions.is_empty() {
+            line(text, "| _what keeps it from happening again?_ | | | | |");
+            if self.repeats > 0 {
+                line(text, "| _find out why the last actions did not help_ | high | | | |");
+            }
+        }
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    let _ = writeln!(text, "{line}"); // into a String: cannot fail
+}
+
+fn row(text: &mut String, name: &str, value: &str) {
+    line(text, &format!("| {name} | {value} |"));
+}
+
+fn capital(word: &str) -> String {
+    let word = word.replace('_', " ");
+    let mut chars = word.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A duration for people: its two largest units.
+pub fn duration(span: TimeDelta) -> String {
+    let seconds = span.num_seconds().max(0);
+    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, s) => format!("{s} s"),
+        (0, 0, m, s) => format!("{m} min {s} s"),
+        (0, h, m, _) => format!("{h} h {m} min"),
+        (d, h, ..) => format!("{d} d {h} h"),
+    }
+}
+
+/// One line in which nothing is markup, wherever it is rendered.
+pub fn md(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in super::text::inert(text, 4_000).chars() {
+        match c {
+            '\n' => escaped.push(' '),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '!' | '~' => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone as _;
+
+    use super::*;
+
+    fn facts() -> Facts {
+        let at = |minute, second| Utc.with_ymd_and_hms(2026, 5, 1, 10, minute, second).unwrap();
+        Facts {
+            number: "INC-2026-0007".to_owned(),
+            title: "Points | <b>fails</b>".to_owned(),
+            severity: "P0".to_owned(),
+            rule: "label severity=critical".to_owned(),
+            services: vec!["points".to_owned(), "booking".to_owned()],
+            roles: vec![("technical_lead".to_owned(), "Grace".to_owned())],
+            started: at(0, 0),
+            opened: at(1, 30),
+            acknowledged: Some(at(4, 0)),
+            resolved: Some(at(40, 0)),
+            resolution: Some("Rolled back".to_owned()),
+            late_response: false,
+            late_resolution: true,
+            timeline: vec![(
+                at(1, 30),
+                "opened".to_owned(),
+                "Opened `x`\n# not a heading".to_owned(),
+            )],
+            alerts: vec![("HighErrorRate".to_owned(), "5xx".to_owned(), None)],
+            undone: vec!["All clear".to_owned()],
+            actions: vec![(
+                "Test it".into(),
+                "Ada".into(),
+                "high".into(),
+                "2026-06-01".into(),
+                false,
+            )],
+            repeats: 2,
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_filled_in() {
+        let text = facts().postmortem();
+        for part in [
+            "# Postmortem: INC-2026-0007, Points \\| &lt;b&gt;fails&lt;/b&gt;",
+            "| Time to detect | 1 min 30 s |",
+            "| Time to acknowledge | 2 min 30 s |",
+            "| Time to resolve | 40 min 0 s |",
+            "| Technical lead | Grace |",
+            "affected points, booking.",
+            "after 1 min 30 s, and not sooner?",
+            "burned 2 times in the 90 days before",
+            "* Not ticked: All clear.",
+            "| Test it | high | Ada | 2026-06-01 | open |",
+            "| 2026-05-01 10:01:30 | opened | Opened \\`x\\` \\# not a heading |",
+        ] {
+            assert!(text.contains(part), "{part}\n\n{text}");
+        }
+    }
+
+    #[test]
+    fn no_time_is_negative_when_clocks_differ() {
+        let mut facts = facts();
+        facts.started = facts.opened + TimeDelta::minutes(5);
+        facts.resolved = Some(facts.opened);
+        facts.acknowledged = Some(facts.opened - TimeDelta::minutes(5));
+        assert_eq!(facts.time_to_detect(), TimeDelta::zero());
+        assert_eq!(facts.time_to_acknowledge(), Some(TimeDelta::zero()));
+        assert_eq!(facts.time_to_resolve(), Some(TimeDelta::zero()));
+    }
+}

@@ -1,0 +1,222 @@
+//! What is learned of an incident: its postmortem, actions, statistics. For operators.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use chrono::{NaiveDate, TimeDelta};
+use kit::caller::Role as Allowed;
+use kit::error::Fields;
+use kit::http::{BodyLimit, Command, Path, Query};
+use kit::idempotency::Answer;
+use kit::{ApiError, Caller};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::App;
+use super::actions::line;
+use crate::app::{
+    ActionItem, Draft, FollowUp, IncidentDetail, Incidents, NewAction, Postmortem, Priority,
+};
+use crate::domain::{Markdown, Statistics};
+
+/// A postmortem of 40,000 characters, escaped.
+pub(super) const MAX_POSTMORTEM: BodyLimit = BodyLimit(512 * 1024);
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    let write = OpenApiRouter::new()
+        .routes(routes!(postmortem, write_postmortem))
+        .layer(axum::Extension(MAX_POSTMORTEM));
+    OpenApiRouter::new()
+        .routes(routes!(export_postmortem))
+        .routes(routes!(add_action))
+        .routes(routes!(finish_action))
+        .routes(routes!(list_actions))
+        .routes(routes!(statistics))
+        .merge(write)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PostmortemBody {
+    /// Markdown.
+    #[schema(max_length = 40000)]
+    body: String,
+    /// The version that was edited: what a GET said.
+    version: i32,
+    /// It is done, and the incident closed with it.
+    done: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ActionBody {
+    #[schema(max_length = 100)]
+    text: String,
+    priority: Priority,
+    #[schema(max_length = 100)]
+    assignee: String,
+    due: NaiveDate,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DoneBody {}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ActionsQuery {
+    /// Only those that are not done; true when absent.
+    open: Option<bool>,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct StatisticsQuery {
+    /// How far back: 1 to 366; 90 when absent.
+    days: Option<i64>,
+}
+
+pub(super) fn draft(body: &str, version: i32, done: bool) -> Result<Draft, ApiError> {
+    let mut fields = Fields::new();
+    let body = fields.check("body", "invalid_text", Markdown::new(body));
+    if version < 0 {
+        fields.add("version", "invalid_value", "is not negative");
+    }
+    fields.done(|| Some(Draft { body: body?, version, done }))
+}
+
+pub(super) fn new_action(
+    text: &str,
+    priority: Priority,
+    assignee: &str,
+    due: NaiveDate,
+) -> Result<NewAction, ApiError> {
+    use chrono::Datelike as _;
+    let (text, assignee) = (line("text", text)?, line("assignee", assignee)?);
+    let mut fields = Fields::new();
+    // Years that chrono knows and PostgreSQL does not.
+    if !(2000..=9_999).contains(&due.year()) {
+        fields.add("due", "invalid_time", "is a day since the year 2000");
+    }
+    fields.done(|| Some(NewAction { text, priority, assignee, due }))
+}
+
+/// The postmortem as it was last edited, else as the record makes it.
+#[utoipa::path(
+    get, path = "/v1/incidents/{id}/postmortem", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Postmortem)),
+)]
+async fn postmortem(
+    State(incidents): State<Incidents>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Postmortem>, ApiError> {
+    caller.require(&[Allowed::Operator])?;
+    Ok(Json(incidents.postmortem(id).await?.1))
+}
+
+/// Keeps an edited postmortem; 409 when somebody else has edited it meanwhile.
+#[utoipa::path(
+    post, path = "/v1/incidents/{id}/postmortem", params(("id" = Uuid, Path)),
+    request_body = PostmortemBody, responses((status = 200, body = Postmortem)),
+)]
+async fn write_postmortem(
+    State(incidents): State<Incidents>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Command { key, body }: Command<PostmortemBody>,
+) -> Result<Answer, ApiError> {
+    caller.require(&[Allowed::Operator])?;
+    let PostmortemBody { body, version, done } = body;
+    Ok(incidents.write_postmortem(caller.id, id, key, draft(&body, version, done)?).await?)
+}
+
+/// The same as a file.
+#[utoipa::path(
+    get, path = "/v1/incidents/{id}/postmortem.md", params(("id" = Uuid, Path)),
+    responses((status = 200, content_type = "text/markdown", body = String)),
+)]
+async fn export_postmortem(
+    State(incidents): State<Incidents>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Response, ApiError> {
+    caller.require(&[Allowed::Operator])?;
+    let (detail, postmortem) = incidents.postmortem(id).await?;
+    Ok(file(&detail, postmortem))
+}
+
+pub(super) fn file(detail: &IncidentDetail, postmortem: Postmortem) -> Response {
+    let name = format!("attachment; filename=\"{}.md\"", detail.incident.number);
+    let head = [(CONTENT_TYPE, "text/markdown; charset=utf-8"), (CONTENT_DISPOSITION, &name)];
+    (head, postmortem.body).into_response()
+}
+
+/// Adds an action to an incident.
+#[utoipa::path(
+    post, path = "/v1/incidents/{id}/actions", params(("id" = Uuid, Path)), request_body = ActionBody,
+    responses((status = 200, body = IncidentDetail)),
+)]
+async fn add_action(
+    State(incidents): State<Incidents>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Command { key, body }: Command<ActionBody>,
+) -> Result<Answer, ApiError> {
+    caller.require(&[Allowed::Operator])?;
+    let ActionBody { text, priority, assignee, due } = body;
+    let action = new_action(&text, priority, &assignee, due)?;
+    Ok(incidents.follow_up(caller.id, id, key, FollowUp::Add(action)).await?)
+}
+
+/// Says that an action is done.
+#[utoipa::path(
+    post, path = "/v1/incidents/{id}/actions/{action}/done",
+    params(("id" = Uuid, Path), ("action" = Uuid, Path)), request_body = DoneBody,
+    responses((status = 200, body = IncidentDetail)),
+)]
+async fn finish_action(
+    State(incidents): State<Incidents>,
+    caller: Caller,
+    Path((id, action)): Path<(Uuid, Uuid)>,
+    Command { key, body }: Command<DoneBody>,
+) -> Result<Answer, ApiError> {
+    caller.require(&[Allowed::Operator])?;
+    let DoneBody {} = body;
+    Ok(incidents.follow_up(caller.id, id, key, FollowUp::Finish(action)).await?)
+}
+
+/// Actions of all incidents, those due first; 500 at most.
+#[utoipa::path(get, path = "/v1/actions", params(ActionsQuery), responses((status = 200, body = Vec<ActionItem>)))]
+async fn list_actions(
+    State(incidents): State<Incidents>,
+    caller: Caller,
+    Query(query): Query<ActionsQuery>,
+) -> Result<Json<Vec<ActionItem>>, ApiError> {
+    caller.require(&[Allowed::Operator])?;
+    Ok(Json(incidents.actions(None, query.open.unwrap_or(true)).await?))
+}
+
+/// How often, how bad, how long: of the incidents that opened in the last days.
+#[utoipa::path(get, path = "/v1/statistics", params(StatisticsQuery), responses((status = 200, body = Statistics)))]
+async fn statistics(
+    State(incidents): State<Incidents>,
+    caller: Caller,
+    Query(query): Query<StatisticsQuery>,
+) -> Result<Json<Statistics>, ApiError> {
+    caller.require(&[Allowed::Operator])?;
+    let mut fields = Fields::new();
+    let days = query.days.unwrap_or(90);
+    if !(1..=366).contains(&days) {
+        fields.add("days", "invalid_value", "is 1 to 366");
+    }
+    let days = fields.done(|| Some(days))?;
+    let now = incidents.now();
+    Ok(Json(incidents.statistics(now - TimeDelta::days(days), now).await?))
+}

@@ -1,0 +1,42 @@
+//! When the alerting chain was last heard.
+
+use chrono::{DateTime, Utc};
+use kit::postgres;
+use sqlx::PgConnection;
+
+use crate::app::Heartbeat;
+
+/// Remembers the latest.
+pub(crate) async fn heard(
+    conn: &mut PgConnection,
+    source: &str,
+    at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let upsert = sqlx::query!(
+        "INSERT INTO heartbeat AS h (source, heard_at) VALUES ($1, $2)
+         ON CONFLICT ON CONSTRAINT heartbeat_pk
+         DO UPDATE SET heard_at = EXCLUDED.heard_at WHERE h.heard_at < EXCLUDED.heard_at",
+        source,
+        at,
+    );
+    postgres::query("heartbeat_heard", upsert.execute(conn)).await?;
+    Ok(())
+}
+
+pub(crate) async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<Heartbeat>> {
+    let select =
+        sqlx::query_as!(Heartbeat, "SELECT source, heard_at FROM heartbeat ORDER BY source");
+    postgres::query("heartbeat_all", select.fetch_all(conn)).await
+}
+
+/// The starts of alerts of this fingerprint that still fire.
+pub(crate) async fn firing(
+    conn: &mut PgConnection,
+    fingerprint: &str,
+) -> sqlx::Result<Vec<DateTime<Utc>>> {
+    let select = sqlx::query_scalar!(
+        "SELECT starts_at FROM alert WHERE fingerprint = $1 AND ends_at IS NULL",
+        fingerprint,
+    );
+    postgres::query("heartbeat_firing", select.fetch_all(conn)).await
+}
