@@ -64,6 +64,13 @@ impl TestApp {
         self.login(email, PASSWORD).await.expect(200).json()
     }
 
+    /// The same on this client.
+    pub async fn login_from(&self, agent: &str, email: &str) -> Value {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let call = self.api.post("/v1/login").header("user-agent", agent).json(body);
+        call.send().await.expect(200).json()
+    }
+
     /// Exchanges the refresh token of such an answer.
     pub async fn refresh(&self, session: &Value) -> Reply {
         refresh(&self.api, session, "phone").await

@@ -18,4 +18,5 @@ mod revocations;
 mod services;
 mod sessions;
 mod silence;
+mod storms;
 mod tokens;
