@@ -9,14 +9,22 @@ export SQLX_OFFLINE := true
 BIN   := $(or $(CARGO_TARGET_DIR),target)/debug
 STACK := $(BIN)/stack
 
-# make migrate-down SERVICE=points N=2
-SERVICE ?= all
+# make migrate-down SERVICE=points N=2. Small letters will do: make redeploy service=points
+SERVICE ?= $(or $(service),all)
 N       ?= 1
 
 ##@ Run
 
 up: ## Bring up the whole system. MODE=docker or MODE=native forces one way
 	@mode=$$(scripts/mode) && $(MAKE) --no-print-directory up-$$mode
+
+up-min: ## The same in 1.5 GiB of containers: no Grafana, Loki and Alloy. Natively the same as up
+	@mode=$$(scripts/mode) && COMPOSE_FILE=docker-compose.yml:deployments/compose.min.yml \
+		POSTGRES_SHARED_BUFFERS=96MB REDIS_MAXMEMORY=64mb JAEGER_GOMEMLIMIT=200MiB $(MAKE) --no-print-directory up-$$mode
+
+redeploy: ## Build one service anew and put it in the place of the one that runs. SERVICE=points
+	@case " auth points booking incidents " in *" $(SERVICE) "*) ;; *) echo "Which one? make redeploy SERVICE=points"; exit 64;; esac
+	@mode=$$(scripts/mode running) && $(MAKE) --no-print-directory redeploy-$$mode
 
 down: ## Take it down; its data stays
 	@mode=$$(scripts/mode running) && $(MAKE) --no-print-directory down-$$mode
@@ -78,6 +86,9 @@ check-k8s: ## The Kubernetes manifests, rendered and validated
 
 check-terraform: ## The Terraform modules: format, arguments, references
 	@deployments/check/terraform.sh
+
+check-planted: setup-check ## Plant faults, one after the other: each check must see its own
+	@deployments/check/planted.sh && deployments/check/planted-cloud.sh && $(MAKE) --no-print-directory programs && deployments/check/planted-telemetry.sh
 
 drill-restore: setup-run ## Back up a million ledger rows, lose them, restore to a point in time
 	@deployments/backup/drill.sh
@@ -147,13 +158,19 @@ up-docker: setup-build
 	@docker compose up --build --detach --wait
 	@cargo build --workspace --bins && $(STACK) welcome
 
+redeploy-native:
+	@cargo build --bin $(SERVICE) && $(native) restart $(SERVICE)
+
+redeploy-docker:
+	@docker compose up --build --detach --wait --no-deps $(SERVICE)
+
 down-native:
 	@if [ -x $(STACK) ]; then $(STACK) down; else echo "Nothing is running."; fi
 
 down-docker:
 	@docker compose down
 
-.PHONY: up down status logs demo clean test fmt lint check sqlx sqlx-check help programs tools \
-	check-telemetry check-alerts check-k8s check-terraform drill-restore bench-points \
+.PHONY: up up-min redeploy down status logs demo clean test fmt lint check sqlx sqlx-check help programs tools \
+	check-telemetry check-alerts check-k8s check-terraform check-planted drill-restore bench-points \
 	migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force \
-	setup-build setup-run setup-check up-native up-docker down-native down-docker
+	setup-build setup-run setup-check up-native up-docker redeploy-native redeploy-docker down-native down-docker

@@ -52,13 +52,15 @@ fi
 shopt -s nullglob globstar
 shell=(deployments/**/*.sh)
 [ -f .ci/run ] && head -n 1 .ci/run | grep -q sh && shell+=(.ci/run)
-yaml=(docker-compose.yml deployments/**/*.yml .github/workflows/*.yml)
+yaml=(docker-compose.yml docker-compose.override.example.yml deployments/**/*.yml .github/workflows/*.yml)
+composes=(docker-compose.yml docker-compose.override.example.yml deployments/compose.min.yml)
 rules=(deployments/prometheus/rules/*.yml)
 tests=(deployments/prometheus/tests/*_test.yml)
 
 if [ -n "$tools" ]; then
     check "yaml: well-formed, no key twice" "$tools/bin/yamllint" --strict -c deployments/check/yamllint.yml "${yaml[@]}"
-    check "compose: the compose-spec schema" "$tools/bin/check-jsonschema" --builtin-schema vendor.compose-spec docker-compose.yml
+    check "compose: the compose-spec schema" "$tools/bin/check-jsonschema" --builtin-schema vendor.compose-spec "${composes[@]}"
+    check "renovate: its schema" "$tools/bin/check-jsonschema" --builtin-schema vendor.renovate renovate.json
     check "workflows: the GitHub schema" "$tools/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
     check "compose: mounts, secrets, limits, ports, versions" "$tools/bin/python" deployments/check/compose.py
     check "rules: labels, runbooks, a test each, metrics that exist" "$tools/bin/python" deployments/check/rules.py
@@ -103,7 +105,9 @@ fi
 for part in ${CLOUD-k8s terraform workflows}; do "deployments/check/$part.sh" || failed=$((failed + 1)); done
 
 if docker compose version >/dev/null 2>&1; then
-    check "compose: docker compose config" docker compose -f docker-compose.yml config --quiet
+    for more in docker-compose.override.example.yml deployments/compose.min.yml; do
+        check "compose: docker compose config, with $more" docker compose -f docker-compose.yml -f "$more" config --quiet
+    done
 else
     skip "docker compose config" "Docker has no compose here; the schema and our own rules were checked"
 fi

@@ -7,15 +7,21 @@ import subprocess
 import tempfile
 
 from known import ROOT, SERVICES, complain, finish, load, source
+from variables import ALLOCATOR
 
 MEBIBYTE = 1 << 20
-LIMIT = 4096 * MEBIBYTE
+LIMIT = 4096
+LIMIT_MIN = 1536
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY|DATABASE_URL|OWNER_URL")
 
 
+IMAGES = dict(re.findall(r"^([A-Z_]+_IMAGE)=(.+)$", (ROOT / ".env").read_text(), re.M))
+
+
 def interpolated(value):
-    """`${NAME:-default}` as its default, everywhere."""
+    """`${NAME:-default}` as its default and `${NAME:?}` as in `.env`, everywhere."""
     if isinstance(value, str):
+        value = re.sub(r"\$\{([A-Z_]+):\?\}", lambda m: IMAGES.get(m[1], m[0]), value)
         return re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", value)
     if isinstance(value, dict):
         return {key: interpolated(item) for key, item in value.items()}
@@ -50,6 +56,8 @@ def check_container(name, service):
         complain(where, f"the image {image!r} has no version")
     if image.startswith("grafana/grafana:13.2"):
         complain(where, "Grafana 13.2 loses its data sources with a read-only root")
+    if not re.fullmatch(r"\$\{[A-Z_]+_IMAGE:\?\}|platform/[a-z]+:\$\{PLATFORM_TAG:-dev\}", raw["services"][name].get("image", "")):
+        complain(where, "the image is not named in .env")
     for key, value in [("read_only", True), ("cap_drop", ["ALL"]), ("security_opt", ["no-new-privileges:true"])]:
         if service.get(key) != value:
             complain(where, f"{key} is not {value}")
@@ -114,9 +122,9 @@ def check_cycles():
 
 
 def check_sums():
-    total = sum(size(s["mem_limit"]) for s in services.values() if "mem_limit" in s)
+    total = sum(size(s["mem_limit"]) for s in services.values() if "mem_limit" in s) // MEBIBYTE
     if total > LIMIT:
-        complain("docker-compose.yml", f"the memory limits sum to {total // MEBIBYTE} MiB, above 4096")
+        complain("docker-compose.yml", f"the memory limits sum to {total} MiB, above {LIMIT}")
     published = {}
     for name, service in raw["services"].items():
         for port in service.get("ports", []):
@@ -124,6 +132,34 @@ def check_sums():
             if host in published:
                 complain("docker-compose.yml", f"{name} and {published[host]} both publish {host}")
             published[host] = name
+
+
+def check_min():
+    """`make up-min`: what stays, and is there for good, has room in its limit."""
+    where = "deployments/compose.min.yml"
+    changed = load(where)["services"]
+    for name in changed.keys() - services.keys():
+        complain(where, f"there is no container {name}")
+    left = [name for name in services if "profiles" not in changed.get(name, {}) and not runs_once(name)]
+    total = sum(size((services[name] | changed.get(name, {}))["mem_limit"]) for name in left) // MEBIBYTE
+    if total > LIMIT_MIN:
+        complain(where, f"the memory limits sum to {total} MiB, above {LIMIT_MIN}")
+    for name in left:
+        for other in conditions(name):
+            if other not in left and not runs_once(other):
+                complain(where, f"{name} waits for {other}, which is left out")
+
+
+def check_override():
+    """The example changes containers that exist, and sets variables that they read."""
+    where = "docker-compose.override.example.yml"
+    text = source()
+    for name, change in load(where)["services"].items():
+        if name not in services:
+            complain(where, f"there is no container {name}")
+        for variable in change.get("environment", {}):
+            if f'env = "{variable.removesuffix("_FILE")}"' not in text:
+                complain(f"{where}: {name}", f"nothing reads {variable}")
 
 
 def check_secrets():
@@ -155,7 +191,7 @@ def check_variables():
     for name in [*SERVICES, *(n for n in services if n.startswith("client-"))]:
         for variable in services[name].get("environment", {}):
             plain = variable.removesuffix("_FILE")
-            if f'env = "{plain}"' not in text:
+            if f'env = "{plain}"' not in text and plain not in ALLOCATOR:
                 complain(f"docker-compose.yml: {name}", f"nothing reads {variable}")
 
 
@@ -182,6 +218,8 @@ for name, service in services.items():
     check_references(name, service)
 check_cycles()
 check_sums()
+check_min()
+check_override()
 check_secrets()
 check_variables()
 check_versions()

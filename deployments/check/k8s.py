@@ -149,11 +149,11 @@ def check_calls(where, name, given, found):
     """What it calls is headless, and the network policies let it through."""
     policies = of(found, "NetworkPolicy").values()
     for variable, value in sorted(given.items()):
-        match = re.fullmatch(r"http://([a-z-]+):50051", value or "")
+        match = re.fullmatch(r"http://([a-z-]+):(50051|8080)", value or "")
         if not match or variable == "AUTH_GRPC_URL" and name == "auth":
             continue
         service = of(found, "Service").get(match[1])
-        if not service or service["spec"].get("clusterIP") != "None":
+        if not service or match[2] == "50051" and service["spec"].get("clusterIP") != "None":
             complain(where, f"{variable}: {match[1]} is not a headless service, so one pod would get every call")
             continue
         callee = service["spec"]["selector"]["app.kubernetes.io/name"]
@@ -161,7 +161,7 @@ def check_calls(where, name, given, found):
             peer, rules = {"Egress": ("to", "egress"), "Ingress": ("from", "ingress")}[direction]
             if not any(
                 selects(p["spec"]["podSelector"], here)
-                and any(port["port"] == 50051 for port in rule["ports"])
+                and any(port["port"] == int(match[2]) for port in rule["ports"])
                 and any(selects(x["podSelector"], there) for x in rule[peer] if "podSelector" in x)
                 for p in policies
                 if direction in p["spec"]["policyTypes"]

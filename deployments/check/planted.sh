@@ -14,7 +14,7 @@ failed=0
 fresh() {
     rm -rf "${copy:?}/tree"
     mkdir -p "$copy/tree/docs"
-    cp -R docker-compose.yml rust-toolchain.toml deployments .github "$copy/tree/"
+    cp -R docker-compose*.yml .env renovate.json rust-toolchain.toml deployments .github "$copy/tree/"
     cp -R docs/runbooks "$copy/tree/docs/"
     rm -rf "$copy/tree/deployments/secrets"
     find crates -path '*/src/*.rs' | while read -r file; do
@@ -71,6 +71,14 @@ expect "a key the schema does not know" "FAIL  compose: the compose-spec schema"
     edit docker-compose.yml 's/    mem_limit: 448m/    memlimit: 448m/'
 expect "too much memory" "above 4096" \
     edit docker-compose.yml 's/mem_limit: 512m/mem_limit: 2g/'
+expect "too much memory for up-min" "above 1536" \
+    edit deployments/compose.min.yml 's/jaeger: {mem_limit: 240m}/jaeger: {mem_limit: 340m}/'
+expect "an image that .env does not name" "is not named in .env" \
+    edit docker-compose.yml 's/${LOKI_IMAGE:?}/grafana\/loki:3.7.8/'
+expect "an image without a version" "has no version" \
+    edit .env 's/^LOKI_IMAGE=.*/LOKI_IMAGE=grafana\/loki/'
+expect "an example that does nothing" "nothing reads SMTP_URI" \
+    edit docker-compose.override.example.yml 's/SMTP_URL: /SMTP_URI: /'
 expect "a port open to the world" "is not on loopback" \
     edit docker-compose.yml 's/"127.0.0.1:${GRAFANA_PORT/"${GRAFANA_PORT/'
 expect "a secret in the compose file" "holds a secret" \

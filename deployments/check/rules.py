@@ -46,9 +46,10 @@ def check_targets():
     prometheus = load("deployments/prometheus/prometheus.yml")
     containers = load("docker-compose.yml")["services"]
     jobs = {}
+    full = load("deployments/prometheus/targets/full.yml")
     for job in prometheus["scrape_configs"]:
         where = f"deployments/prometheus/prometheus.yml: {job['job_name']}"
-        for static in job["static_configs"]:
+        for static in job.get("static_configs", full):
             if "service" not in static.get("labels", {}):
                 complain(where, "has no label `service`, by which alerts are grouped and inhibited")
             jobs[job["job_name"]] = static["labels"].get("service")

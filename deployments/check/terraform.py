@@ -15,7 +15,7 @@ import zipfile
 import hcl2
 
 from known import ROOT, SERVICES, complain, finish
-from variables import variables
+from variables import ALLOCATOR, variables
 
 BASE = ROOT / "deployments/terraform"
 META = {"count", "for_each", "depends_on", "lifecycle", "provider", "provisioner", "connection"}
@@ -166,7 +166,7 @@ def check_services():
             continue
         given = shared | set(re.findall(r"\b([A-Z][A-Z_]+) += ", own[1])) | (client if "local.client" in own[1] else set())
         known = variables(service)
-        for name in sorted(given - set(known)):
+        for name in sorted(given - set(known) - ALLOCATOR):
             complain("modules/platform", f"{service} does not read {name}")
         for name in sorted(n for n, required in known.items() if required and n not in given):
             complain("modules/platform", f"{service} does not start without {name}")

@@ -75,6 +75,15 @@ resource "aws_vpc_security_group_ingress_rule" "grpc" {
   to_port                      = 50051
 }
 
+resource "aws_vpc_security_group_ingress_rule" "login" {
+  security_group_id            = aws_security_group.services.id
+  description                  = "the incident console's login, at auth"
+  referenced_security_group_id = aws_security_group.services.id
+  ip_protocol                  = "tcp"
+  from_port                    = 8080
+  to_port                      = 8080
+}
+
 resource "aws_vpc_security_group_egress_rule" "services" {
   security_group_id = aws_security_group.services.id
   description       = "the stores, each other, AWS"

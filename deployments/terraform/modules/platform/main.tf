@@ -144,7 +144,7 @@ locals {
       paths = ["/v1/incidents", "/v1/incidents/*"]
       environment = {
         AUTH_GRPC_URL     = "http://auth-grpc:50051"
-        AUTH_HTTP_URL     = "https://auth.${var.domain}" # where operators log in
+        AUTH_HTTP_URL     = "http://auth:8080" # where operators log in
         SERVICE_CLIENT_ID = "incidents"
       }
       secrets = merge(local.client, { WEBHOOK_TOKEN = "webhook_token" })

@@ -65,6 +65,15 @@ resource "aws_ecs_service" "this" {
         per_request_timeout_seconds = 15
       }
     }
+    service {
+      port_name      = "http"
+      discovery_name = var.service
+
+      client_alias {
+        dns_name = var.service
+        port     = 8080
+      }
+    }
   }
 
   lifecycle {
