@@ -1,5 +1,7 @@
 //! What may be asked of auth: one file per use case.
 
+mod addressee;
+mod disable;
 mod gate;
 mod housekeeping;
 mod introspect;
@@ -7,8 +9,10 @@ mod keys;
 mod login;
 mod mail;
 mod me;
+mod notices;
 mod operate;
 mod password;
+mod post;
 mod refresh;
 mod register;
 mod revocations;
@@ -19,6 +23,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kit::cache::Cache;
 use kit::caller::Verifier;
 use kit::error::Outcome;
 use kit::redis::Redis;
@@ -26,11 +31,12 @@ use kit::{Classify, Clock, Kind, idempotency, postgres};
 use sqlx::PgPool;
 use thiserror::Error;
 
+pub use addressee::Addressee;
 pub use introspect::Introspection;
 pub use keys::PublicKey;
 pub use login::{Login, Session};
 pub use mail::Proof;
-pub use me::Profile;
+pub use me::{Profile, Rename};
 pub use password::ChangePassword;
 pub use register::Register;
 pub use service_token::{ClientSecret, ServiceToken, WeakSecret};
@@ -53,6 +59,7 @@ pub struct Auth {
     keys: Keys,
     gate: Gate,
     verifier: Verifier,
+    profiles: Cache<Profile>,
 }
 
 impl Auth {
@@ -70,6 +77,7 @@ impl Auth {
         verifier.set_keys(held.public.iter().map(PublicKey::to_pair).collect());
         let keys = Keys::new(held);
         Ok(Self {
+            profiles: Cache::new("auth:profile", me::PROFILE_TTL, redis.clone()),
             db,
             redis,
             clock,
@@ -115,6 +123,11 @@ pub enum Error {
     SessionNotFound,
     #[error("no such member")]
     MemberNotFound,
+    #[error("the profile has changed; read it again")]
+    VersionConflict,
+    /// Nobody else could open it again.
+    #[error("nobody disables their own account")]
+    OwnAccount,
     /// Wrong, used, too old, or for an address that nobody has: one error for all.
     #[error("this code is wrong or no longer valid")]
     InvalidCode,
@@ -132,6 +145,9 @@ pub enum Error {
     Idempotency(#[from] idempotency::Error),
     #[error("database failure")]
     Database(#[from] sqlx::Error),
+    /// The same, for all who waited for one look-up.
+    #[error("database failure")]
+    Shared(#[from] Arc<sqlx::Error>),
 }
 
 impl Classify for Error {
@@ -147,9 +163,12 @@ impl Classify for Error {
             Self::TooManyAttempts { .. } => Kind::RateLimited,
             Self::Overloaded => Kind::Unavailable,
             Self::MemberNotFound | Self::SessionNotFound => Kind::NotFound,
+            Self::VersionConflict => Kind::Precondition,
+            Self::OwnAccount => Kind::Refused,
             Self::Hash | Self::Random(_) | Self::Sign(_) | Self::NoKeys => Kind::Internal,
             Self::Idempotency(error) => error.kind(),
             Self::Database(error) => postgres::kind(error),
+            Self::Shared(error) => postgres::kind(error),
         }
     }
 
@@ -163,11 +182,14 @@ impl Classify for Error {
             Self::SessionRevoked => "session_revoked",
             Self::SessionExpired => "session_expired",
             Self::MemberNotFound | Self::SessionNotFound => "not_found",
+            Self::VersionConflict => "version_conflict",
+            Self::OwnAccount => "own_account",
             Self::InvalidClient => "invalid_client",
             Self::InvalidCode => "code_invalid",
             Self::Hash | Self::Random(_) | Self::Sign(_) | Self::NoKeys => "internal_error",
             Self::Idempotency(error) => return error.code(),
             Self::Database(error) => return postgres::code(error),
+            Self::Shared(error) => return postgres::code(error),
         })
     }
 

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use kit::caller::Role;
 use kit::config::{Listen, Postgres, Redis};
 use secrecy::SecretString;
+use uuid::Uuid;
 
 use crate::keyring::Keyring;
 
@@ -61,6 +62,10 @@ pub enum Operation {
     Client(Client),
     /// Makes a new signing key. It is published now and signs in two minutes.
     RotateKeys(RotateKeys),
+    /// Closes an account and ends its sessions. From outside it looks as if every password were wrong.
+    Disable(Account),
+    /// Opens it again.
+    Enable(Account),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -71,6 +76,18 @@ pub struct Grant {
     /// staff, merchant_admin or operator.
     #[arg(long)]
     pub role: Role,
+}
+
+/// One of the two.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub struct Account {
+    /// The address the member registered with.
+    #[arg(long)]
+    pub email: Option<String>,
+    /// The member's id.
+    #[arg(long)]
+    pub account: Option<Uuid>,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -1,23 +1,24 @@
 //! What the other services need, over gRPC.
 
-use kit::ApiError;
 use kit::grpc::Allowlist;
+use kit::{ApiError, Kind};
 use proto::auth::v1::auth_server::{Auth as Rpc, AuthServer};
 use proto::auth::v1::{
-    GetKeysRequest, GetKeysResponse, IssueServiceTokenRequest, IssueServiceTokenResponse, Key,
-    ValidateTokenRequest, ValidateTokenResponse,
+    GetKeysRequest, GetKeysResponse, GetMemberRequest, GetMemberResponse, IssueServiceTokenRequest,
+    IssueServiceTokenResponse, Key, ValidateTokenRequest, ValidateTokenResponse,
 };
 use secrecy::ExposeSecret as _;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::app::{Auth, Introspection};
+use crate::app::{Addressee, Auth, Introspection};
 
 /// The first two are how a service gets to have a token at all.
 const ALLOW: Allowlist = &[
     ("/auth.v1.Auth/GetKeys", &["*"]),
     ("/auth.v1.Auth/IssueServiceToken", &["*"]),
     ("/auth.v1.Auth/ValidateToken", &["booking", "incidents", "points"]),
+    ("/auth.v1.Auth/GetMember", &["booking"]),
 ];
 
 pub fn routes(auth: Auth) -> Routes {
@@ -58,6 +59,19 @@ impl Rpc for Server {
             token: issued.token.expose_secret().to_owned(),
             expires_in: issued.expires_in.as_secs().try_into().unwrap_or(i64::MAX),
         }))
+    }
+
+    async fn get_member(
+        &self,
+        request: Request<GetMemberRequest>,
+    ) -> Result<Response<GetMemberResponse>, Status> {
+        let id =
+            request.into_inner().member_id.parse().map_err(|_| {
+                ApiError::new(Kind::Malformed, "invalid_id", "member_id is no UUID")
+            })?;
+        let member = self.0.addressee(id).await.map_err(ApiError::from)?;
+        let Addressee { display_name, email } = member;
+        Ok(Response::new(GetMemberResponse { display_name, email: email.unwrap_or_default() }))
     }
 }
 

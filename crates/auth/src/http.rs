@@ -2,6 +2,7 @@
 
 mod client;
 mod mail;
+mod members;
 mod sessions;
 
 use axum::extract::State;
@@ -11,10 +12,10 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use kit::ApiError;
 use kit::error::Fields;
 use kit::http::{Command, Limits};
 use kit::idempotency::Answer;
-use kit::{ApiError, Caller};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
@@ -22,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::app::{Auth, Login, Profile, PublicKey, Register, Session};
+use crate::app::{Auth, Login, PublicKey, Register, Session};
 use crate::domain::{ACCESS_TOKEN_LIFE, Client, DisplayName, Email, Guess, Password};
 
 #[derive(OpenApi)]
@@ -43,7 +44,8 @@ pub fn router(auth: Auth) -> Router {
         .routes(routes!(mail::resend))
         .routes(routes!(mail::forgot))
         .routes(routes!(mail::reset))
-        .routes(routes!(me))
+        .routes(routes!(members::me, members::rename))
+        .routes(routes!(members::disable, members::enable))
         .routes(routes!(jwks))
         .with_state(auth)
         .split_for_parts();
@@ -148,12 +150,6 @@ async fn login(
     let mut response = private(TokenReply::from(session));
     response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
     Ok(response)
-}
-
-/// The caller's own profile.
-#[utoipa::path(get, path = "/v1/me", responses((status = 200, body = Profile)))]
-async fn me(State(auth): State<Auth>, caller: Caller) -> Result<Response, ApiError> {
-    Ok(private(auth.profile(caller.id).await?))
 }
 
 /// An answer that nobody else may see.

@@ -6,4 +6,5 @@ pub(crate) mod codes;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod members;
+pub(crate) mod notices;
 pub(crate) mod sessions;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use kit::config;
 use proto::auth::v1::auth_server::{Auth, AuthServer};
 use proto::auth::v1::{
-    GetKeysRequest, GetKeysResponse, IssueServiceTokenRequest, IssueServiceTokenResponse, Key,
-    ValidateTokenRequest, ValidateTokenResponse,
+    GetKeysRequest, GetKeysResponse, GetMemberRequest, GetMemberResponse, IssueServiceTokenRequest,
+    IssueServiceTokenResponse, Key, ValidateTokenRequest, ValidateTokenResponse,
 };
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -98,6 +98,13 @@ impl Auth for FakeAuth {
         &self,
         _: Request<ValidateTokenRequest>,
     ) -> Result<Response<ValidateTokenResponse>, Status> {
+        Err(Status::unimplemented("not what this stands in for"))
+    }
+
+    async fn get_member(
+        &self,
+        _: Request<GetMemberRequest>,
+    ) -> Result<Response<GetMemberResponse>, Status> {
         Err(Status::unimplemented("not what this stands in for"))
     }
 

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::notices::Notice;
 use super::{Auth, Error};
 use crate::domain::{ATTEMPTS, Client, DeviceToken, Email, STRANGERS_ATTEMPTS, WINDOW};
 use crate::metrics;
@@ -27,6 +28,7 @@ pub(super) struct Gate(Arc<[Arc<Semaphore>]>);
 /// A guess that may be checked: counted everywhere it has to be. Whatever comes of it is to be said, by
 /// [`Auth::wrong`], [`Auth::right`] or [`Auth::unchecked`].
 pub(super) struct Reserved {
+    email: Email,
     attempts: Vec<Attempt>,
     _lane: OwnedSemaphorePermit,
 }
@@ -70,7 +72,8 @@ impl Auth {
             if !self.look(&counts).await?
                 && let Some(attempts) = self.take(&counts).await?
             {
-                return Ok(Reserved { attempts, _lane: lane });
+                let email = email.clone();
+                return Ok(Reserved { email, attempts, _lane: lane });
             }
             if Instant::now() >= by {
                 return Err(locked(Duration::from_secs(1)));
@@ -122,12 +125,17 @@ impl Auth {
         Ok(Some(taken))
     }
 
-    /// The guess was wrong.
+    /// The guess was wrong. If it was the last one allowed, the owner is told, if there is one.
     pub(super) async fn wrong(&self, guess: &Reserved) -> Result<(), Error> {
-        let mut conn = self.db.acquire().await?;
+        let mut tx = postgres::begin(&self.db).await?;
+        let mut locks = false;
         for attempt in &guess.attempts {
-            attempts::failed(&mut conn, attempt).await?;
+            locks |= attempts::failed(&mut tx, attempt).await?;
         }
+        if locks {
+            self.tell_owner(&mut tx, &guess.email, Notice::SignInLocked).await?;
+        }
+        postgres::commit(tx).await?;
         Ok(())
     }
 

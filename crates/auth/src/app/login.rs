@@ -57,7 +57,7 @@ impl Auth {
 
         let hash = known.as_ref().map(|known| known.hash.clone());
         match (self.hasher.verify(login.password.clone(), hash).await, known) {
-            (Ok(true), Some(member)) => {
+            (Ok(true), Some(member)) if !member.disabled => {
                 let session = self.begin_session(&member, &login, &guess).await?;
                 drop(guess);
                 self.strengthen(&member, login.password).await;
@@ -65,8 +65,11 @@ impl Auth {
             }
             (Ok(_), known) => {
                 self.wrong(&guess).await?;
-                let known = known.is_some();
-                metrics::failed_attempt(if known { "wrong_password" } else { "user_not_found" });
+                metrics::failed_attempt(match known {
+                    Some(member) if member.disabled => "account_locked",
+                    Some(_) => "wrong_password",
+                    None => "user_not_found",
+                });
                 Err(Error::InvalidCredentials)
             }
             (Err(failure), _) => {
@@ -89,7 +92,7 @@ impl Auth {
         let mut tx = postgres::begin(&self.db).await?;
         self.right(&mut tx, guess).await?;
         let begun = sessions::begin(&mut tx, session, member_id, changed_at, &salt, device).await?;
-        let ends = begun.ok_or(Error::InvalidCredentials)?; // changed while we hashed
+        let ends = begun.ok_or(Error::InvalidCredentials)?; // changed or disabled while we hashed
         let event = Event { kind: "signed_in", member: Some(member_id), session: Some(session) };
         self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;

@@ -2,16 +2,15 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use kit::idempotency::{self, Answer, Key};
-use kit::outbox::{self, Deliver, Event};
+use kit::outbox::{self, Event};
 use kit::{command, postgres};
 use serde_json::json;
 use sqlx::PgConnection;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::notices::Notice;
 use super::{Auth, Error};
 use crate::domain::{Client, Code, Email, Password};
-use crate::mailer::Mailer;
 use crate::store::events::Event as Security;
 use crate::store::sessions::Which;
 use crate::store::{codes, members};
@@ -22,9 +21,9 @@ const RESET_LIFE: Duration = Duration::from_mins(10);
 
 /// As `codes` calls what they are for.
 const VERIFY: &str = "verify";
-const RESET: &str = "reset";
+pub(super) const RESET: &str = "reset";
 
-const KIND: &str = "mail.code";
+pub(super) const KIND: &str = "mail.code";
 
 /// Nobody is signed in, so all share one; keys are the clients' UUIDs and do not meet.
 const PRINCIPAL: &str = "anonymous";
@@ -162,6 +161,7 @@ impl Auth {
         let mut ended = Vec::new();
         let mut kind = "email_verified";
         if let Some(hash) = hash {
+            self.tell(&mut tx, member, Notice::PasswordChanged).await?;
             members::set_hash(&mut tx, member, &hash, self.clock.now()).await?;
             ended = self.end_within(&mut tx, member, Which::All, "password_reset").await?;
             kind = "password_reset";
@@ -171,47 +171,12 @@ impl Auth {
         idempotency::record(&mut tx, PRINCIPAL, &key, &answer).await?;
         postgres::commit(tx).await?;
         self.announce(&ended);
+        self.forget_profile(member).await;
         Ok(answer)
     }
 
     /// Derived, so that it lies nowhere.
-    fn derived(&self, id: Uuid) -> Code {
+    pub(super) fn derived(&self, id: Uuid) -> Code {
         Code::from_bytes(&self.keyring.blind("mail_code", id.as_bytes()))
-    }
-
-    /// Sends what is to be sent, until `stop`.
-    pub async fn deliver_mail(self, mailer: Mailer, stop: CancellationToken) {
-        outbox::relay(self.db.clone(), Postman { auth: self, mailer }, stop).await;
-    }
-}
-
-struct Postman {
-    auth: Auth,
-    mailer: Mailer,
-}
-
-impl Deliver for Postman {
-    async fn deliver(&self, event: &Event) -> anyhow::Result<()> {
-        let code = event.payload["code_id"].as_str().and_then(|id| id.parse().ok());
-        let code: Uuid = code.ok_or_else(|| anyhow::anyhow!("an event without a code"))?;
-        let mut conn = self.auth.db.acquire().await?;
-        let Some(letter) = codes::letter(&mut conn, code).await? else { return Ok(()) };
-        drop(conn);
-        let text = self.auth.derived(code).spaced();
-        let (subject, text) = match letter.purpose.as_str() {
-            RESET => (
-                "Choose a new password",
-                format!(
-                    "Your code is {text}. It is valid for ten minutes.\n\nIf you did not ask for it, do nothing.\n"
-                ),
-            ),
-            _ => (
-                "Is this your address?",
-                format!(
-                    "Your code is {text}. It is valid for a day.\n\nIf you did not open an account, do nothing.\n"
-                ),
-            ),
-        };
-        self.mailer.send(event.id, &letter.email, subject, text).await
     }
 }

@@ -2,11 +2,14 @@ use anyhow::{Context as _, ensure};
 use kit::caller::Role;
 use kit::postgres;
 use tokio::fs;
+use uuid::Uuid;
 
 use super::{Auth, ClientSecret};
-use crate::config::{Client, Grant, Operation};
+use crate::config::{Account, Client, Grant, Operation};
 use crate::domain::Email;
 use crate::store::members;
+
+const NOBODY: &str = "nobody has registered with this address";
 
 impl Auth {
     /// Does what an operator asked for on the command line.
@@ -15,6 +18,8 @@ impl Auth {
             Operation::Grant(command) => self.grant(&command).await,
             Operation::RotateKeys(command) => self.rotate_keys(command.leaked).await,
             Operation::Client(command) => self.install_client(&command).await,
+            Operation::Disable(account) => Ok(self.disable(self.find(&account).await?).await?),
+            Operation::Enable(account) => Ok(self.enable(self.find(&account).await?).await?),
         }
     }
 
@@ -27,9 +32,20 @@ impl Auth {
         let mut tx = postgres::begin(&self.db).await?;
         let known = members::grant(&mut tx, &email, role, self.clock.now()).await?;
         postgres::commit(tx).await?;
-        ensure!(known, "nobody has registered with this address");
+        let member = known.context(NOBODY)?;
+        self.forget_profile(member).await;
         tracing::info!(role, "granted");
         Ok(())
+    }
+
+    /// Whom an operator means.
+    pub async fn find(&self, account: &Account) -> anyhow::Result<Uuid> {
+        if let Some(id) = account.account {
+            return Ok(id);
+        }
+        let email = Email::parse(account.email.as_deref().unwrap_or_default())?;
+        let mut conn = self.db.acquire().await?;
+        members::by_email(&mut conn, &email).await?.context(NOBODY)
     }
 
     /// Creates a service client, or replaces its secret.

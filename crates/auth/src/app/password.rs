@@ -4,6 +4,7 @@ use kit::{command, postgres};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::notices::Notice;
 use super::{Auth, Error};
 use crate::domain::{Client, Email, Guess, Password};
 use crate::metrics;
@@ -81,6 +82,7 @@ impl Auth {
         let event =
             Event { kind: "password_changed", member: Some(member), session: Some(session) };
         self.note(&mut tx, event).await?;
+        self.tell(&mut tx, member, Notice::PasswordChanged).await?;
         let answer = Answer::json(StatusCode::OK, &json!({ "status": "changed" }));
         idempotency::record(&mut tx, &principal, &key, &answer).await?;
         postgres::commit(tx).await?;

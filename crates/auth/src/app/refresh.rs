@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::login::with_member;
+use super::notices::Notice;
 use super::{Auth, Error, Session};
 use crate::domain::{ACCESS_TOKEN_LIFE, Device, RefreshToken, Renewal};
 use crate::metrics;
@@ -51,6 +52,7 @@ impl Auth {
                     Event { kind: "refresh_reused", member: Some(member_id), session },
                 )
                 .await?;
+                self.tell(&mut tx, member_id, Notice::SessionCopied).await?;
                 postgres::commit(tx).await?;
                 self.announce(&ended);
                 return Err(Error::RefreshReused);

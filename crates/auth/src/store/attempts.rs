@@ -79,15 +79,16 @@ pub(crate) async fn reserve(
     Ok(window_ends_at.map(|window_ends_at| Attempt { account, window_ends_at }))
 }
 
-/// The guess was wrong.
-pub(crate) async fn failed(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
-    let statement = sqlx::query!(
-        "UPDATE login_attempt SET failed = failed + 1
-         WHERE account = $1 AND window_ends_at = $2 AND failed < reserved",
+/// The guess was wrong. True when it was the last one allowed: that begins a lock.
+pub(crate) async fn failed(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<bool> {
+    let statement = sqlx::query_scalar!(
+        r#"UPDATE login_attempt SET failed = failed + 1
+           WHERE account = $1 AND window_ends_at = $2 AND failed < reserved
+           RETURNING failed = allowed AS "locks!""#,
         &attempt.account[..],
         attempt.window_ends_at,
     );
-    query("attempt_failed", statement.execute(conn)).await.map(drop)
+    Ok(query("attempt_failed", statement.fetch_optional(conn)).await?.unwrap_or(false))
 }
 
 /// The guess was right, which forgives the wrong ones before it. Those that are still being checked

@@ -27,7 +27,7 @@ pub(crate) async fn create(
         "INSERT INTO mail_code (code_id, member_id, purpose, expires_at)
          SELECT $1, m.member_id, $3, now() + make_interval(secs => $4)
          FROM member m
-         WHERE m.email = $2 AND ($3 <> 'verify' OR m.verified_at IS NULL)
+         WHERE m.email = $2 AND m.disabled_at IS NULL AND ($3 <> 'verify' OR m.verified_at IS NULL)
            AND (SELECT count(*) FROM mail_code c
                 WHERE c.member_id = m.member_id AND c.purpose = $3
                   AND c.created_at > now() - interval '1 hour') < 3",
@@ -44,7 +44,7 @@ pub(crate) async fn letter(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Op
     let statement = sqlx::query_as!(
         Letter,
         "SELECT m.email, c.purpose FROM mail_code c JOIN member m USING (member_id)
-         WHERE c.code_id = $1 AND c.used_at IS NULL AND c.expires_at > now()",
+         WHERE c.code_id = $1 AND c.used_at IS NULL AND c.expires_at > now() AND m.disabled_at IS NULL",
         id,
     );
     query("code_letter", statement.fetch_optional(conn)).await
@@ -58,7 +58,8 @@ pub(crate) async fn live(
 ) -> sqlx::Result<Vec<(Uuid, Uuid)>> {
     let statement = sqlx::query!(
         "SELECT c.code_id, m.member_id FROM mail_code c JOIN member m USING (member_id)
-         WHERE m.email = $1 AND c.purpose = $2 AND c.used_at IS NULL AND c.expires_at > now()",
+         WHERE m.email = $1 AND m.disabled_at IS NULL AND c.purpose = $2 AND c.used_at IS NULL
+           AND c.expires_at > now()",
         email.as_str(),
         purpose,
     );
@@ -87,7 +88,8 @@ pub(crate) async fn use_up(tx: &mut PgConnection, id: Uuid, member: Uuid) -> sql
 
 pub(crate) async fn verify(tx: &mut PgConnection, member: Uuid) -> sqlx::Result<()> {
     let statement = sqlx::query!(
-        "UPDATE member SET verified_at = now() WHERE member_id = $1 AND verified_at IS NULL",
+        "UPDATE member SET verified_at = now(), version = version + 1
+         WHERE member_id = $1 AND verified_at IS NULL",
         member,
     );
     query("member_verify", statement.execute(tx)).await.map(drop)

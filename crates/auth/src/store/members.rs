@@ -13,6 +13,7 @@ pub(crate) struct Credentials {
     pub(crate) hash: String,
     /// When the password was chosen, which a new hash of the same one does not change.
     pub(crate) changed_at: DateTime<Utc>,
+    pub(crate) disabled: bool,
     pub(crate) roles: Vec<String>,
 }
 
@@ -22,6 +23,7 @@ pub(crate) struct Row {
     pub(crate) verified: bool,
     pub(crate) display_name: String,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) version: i64,
     pub(crate) roles: Vec<String>,
 }
 
@@ -59,7 +61,7 @@ pub(crate) async fn credentials(
 ) -> sqlx::Result<Option<Credentials>> {
     let statement = sqlx::query_as!(
         Credentials,
-        r#"SELECT m.member_id, p.hash, p.changed_at,
+        r#"SELECT m.member_id, p.hash, p.changed_at, m.disabled_at IS NOT NULL AS "disabled!",
                ARRAY(SELECT role FROM member_role r WHERE r.member_id = m.member_id) AS "roles!"
            FROM member m JOIN member_password p USING (member_id)
            WHERE m.email = $1"#,
@@ -142,7 +144,7 @@ pub(crate) async fn roles(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec
 pub(crate) async fn profile(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Row>> {
     let statement = sqlx::query_as!(
         Row,
-        r#"SELECT email, verified_at IS NOT NULL AS "verified!", display_name, created_at,
+        r#"SELECT email, verified_at IS NOT NULL AS "verified!", display_name, created_at, version,
                ARRAY(SELECT role FROM member_role r WHERE r.member_id = m.member_id) AS "roles!"
            FROM member m WHERE member_id = $1"#,
         id,
@@ -150,24 +152,92 @@ pub(crate) async fn profile(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<O
     query("member_profile", statement.fetch_optional(conn)).await
 }
 
-/// Gives the member with this address a role; false when there is none.
+/// Gives the member with this address a role; `None` when there is no such member.
 pub(crate) async fn grant(
     conn: &mut PgConnection,
     email: &Email,
     role: &str,
     now: DateTime<Utc>,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<Option<Uuid>> {
     let statement = sqlx::query_scalar!(
-        r#"WITH known AS (SELECT member_id FROM member WHERE email = $1),
-           granted AS (
-               INSERT INTO member_role (member_id, role, granted_at)
-               SELECT member_id, $2, $3 FROM known
-               ON CONFLICT ON CONSTRAINT member_role_pk DO NOTHING
-           )
-           SELECT EXISTS (SELECT FROM known) AS "known!""#,
+        "WITH known AS (
+             UPDATE member SET version = version + 1 WHERE email = $1 RETURNING member_id
+         ), granted AS (
+             INSERT INTO member_role (member_id, role, granted_at)
+             SELECT member_id, $2, $3 FROM known
+             ON CONFLICT ON CONSTRAINT member_role_pk DO NOTHING
+         )
+         SELECT member_id FROM known",
         email.as_str(),
         role,
         now,
     );
-    query("member_grant", statement.fetch_one(conn)).await
+    query("member_grant", statement.fetch_optional(conn)).await
+}
+
+/// The new version, unless it is not `seen` any more.
+pub(crate) async fn rename(
+    tx: &mut PgConnection,
+    id: Uuid,
+    name: &DisplayName,
+    seen: i64,
+) -> sqlx::Result<Option<i64>> {
+    let statement = sqlx::query_scalar!(
+        "UPDATE member SET display_name = $2, version = version + 1
+         WHERE member_id = $1 AND version = $3
+         RETURNING version",
+        id,
+        name.as_str(),
+        seen,
+    );
+    query("member_rename", statement.fetch_optional(tx)).await
+}
+
+pub(crate) async fn by_email(conn: &mut PgConnection, email: &Email) -> sqlx::Result<Option<Uuid>> {
+    let statement =
+        sqlx::query_scalar!("SELECT member_id FROM member WHERE email = $1", email.as_str());
+    query("member_by_email", statement.fetch_optional(conn)).await
+}
+
+/// Whether the account was disabled before, after its row is locked. `None` when there is none.
+pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<bool>> {
+    let statement = sqlx::query_scalar!(
+        r#"SELECT disabled_at IS NOT NULL AS "disabled!" FROM member WHERE member_id = $1 FOR UPDATE"#,
+        id,
+    );
+    query("member_lock", statement.fetch_optional(tx)).await
+}
+
+pub(crate) async fn set_disabled(
+    tx: &mut PgConnection,
+    id: Uuid,
+    disabled: bool,
+) -> sqlx::Result<()> {
+    let statement = sqlx::query!(
+        "UPDATE member SET disabled_at = CASE WHEN $2 THEN now() END WHERE member_id = $1",
+        id,
+        disabled,
+    );
+    query("member_set_disabled", statement.execute(tx)).await.map(drop)
+}
+
+/// Whom to write to.
+pub(crate) struct Addressee {
+    pub(crate) email: String,
+    pub(crate) verified: bool,
+    pub(crate) display_name: String,
+}
+
+/// Nobody whose account is disabled.
+pub(crate) async fn addressee(
+    conn: &mut PgConnection,
+    id: Uuid,
+) -> sqlx::Result<Option<Addressee>> {
+    let statement = sqlx::query_as!(
+        Addressee,
+        r#"SELECT email, verified_at IS NOT NULL AS "verified!", display_name
+           FROM member WHERE member_id = $1 AND disabled_at IS NULL"#,
+        id,
+    );
+    query("member_addressee", statement.fetch_optional(conn)).await
 }

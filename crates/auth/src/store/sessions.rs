@@ -36,8 +36,8 @@ pub(crate) enum Which {
     AllBut(Uuid),
 }
 
-/// Begins a session, unless the password has changed since it was checked: whoever changes it ends all
-/// sessions, and this one must not slip through behind. `None` then.
+/// Begins a session, unless the password has changed or the account was disabled since it was checked: that
+/// ends all sessions, and this one must not slip through behind. `None` then.
 pub(crate) async fn begin(
     tx: &mut PgConnection,
     id: Uuid,
@@ -48,7 +48,9 @@ pub(crate) async fn begin(
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
     let statement = sqlx::query_scalar!(
         "WITH proof AS (
-             SELECT member_id FROM member_password WHERE member_id = $2 AND changed_at = $3 FOR SHARE
+             SELECT p.member_id FROM member_password p JOIN member m USING (member_id)
+             WHERE p.member_id = $2 AND p.changed_at = $3 AND m.disabled_at IS NULL
+             FOR SHARE
          )
          INSERT INTO session (session_id, member_id, created_at, expires_at, rotated_at,
                               idle_expires_at, refresh_salt, device)

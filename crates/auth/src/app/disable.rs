@@ -1,0 +1,47 @@
+use kit::{command, postgres};
+use uuid::Uuid;
+
+use super::notices::Notice;
+use super::{Auth, Error};
+use crate::store::events::Event;
+use crate::store::members;
+use crate::store::sessions::Which;
+
+impl Auth {
+    /// Closes an account and ends its sessions. From outside it looks as if every password were wrong.
+    /// Doing it again changes nothing.
+    pub async fn disable(&self, member: Uuid) -> Result<(), Error> {
+        let auth = self.clone();
+        command::run(async move { auth.set_disabled(member, true).await }).await
+    }
+
+    /// Opens it again. Its sessions stay ended.
+    pub async fn enable(&self, member: Uuid) -> Result<(), Error> {
+        let auth = self.clone();
+        command::run(async move { auth.set_disabled(member, false).await }).await
+    }
+
+    async fn set_disabled(&self, member: Uuid, disabled: bool) -> Result<(), Error> {
+        let (kind, notice) = if disabled {
+            ("account_disabled", Notice::AccountDisabled)
+        } else {
+            ("account_enabled", Notice::AccountEnabled)
+        };
+        let mut tx = postgres::begin(&self.db).await?;
+        let before = members::lock(&mut tx, member).await?.ok_or(Error::MemberNotFound)?;
+        if before == disabled {
+            return Ok(());
+        }
+        members::set_disabled(&mut tx, member, disabled).await?;
+        let ended = if disabled {
+            self.end_within(&mut tx, member, Which::All, kind).await?
+        } else {
+            Vec::new()
+        };
+        self.note(&mut tx, Event { kind, member: Some(member), session: None }).await?;
+        self.tell(&mut tx, member, notice).await?;
+        postgres::commit(tx).await?;
+        self.announce(&ended);
+        Ok(())
+    }
+}

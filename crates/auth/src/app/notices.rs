@@ -1,0 +1,114 @@
+use kit::outbox::{self, Event};
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Auth, Error};
+use crate::domain::Email;
+use crate::store::notices;
+
+/// As the outbox calls them.
+pub(super) const KIND: &str = "mail.notice";
+
+/// What a member is told by mail, so that they learn of it whoever did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    PasswordChanged,
+    SessionCopied,
+    AccountDisabled,
+    AccountEnabled,
+    SignInLocked,
+}
+
+impl Notice {
+    pub(super) const ALL: [Self; 5] = [
+        Self::PasswordChanged,
+        Self::SessionCopied,
+        Self::AccountDisabled,
+        Self::AccountEnabled,
+        Self::SignInLocked,
+    ];
+
+    /// As it is stored.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::PasswordChanged => "password_changed",
+            Self::SessionCopied => "session_copied",
+            Self::AccountDisabled => "account_disabled",
+            Self::AccountEnabled => "account_enabled",
+            Self::SignInLocked => "sign_in_locked",
+        }
+    }
+
+    pub(super) const fn subject(self) -> &'static str {
+        match self {
+            Self::PasswordChanged => "Your password was changed",
+            Self::SessionCopied => "You were signed out on a device",
+            Self::AccountDisabled => "Your account was disabled",
+            Self::AccountEnabled => "Your account works again",
+            Self::SignInLocked => "Somebody tried to sign in to your account",
+        }
+    }
+
+    /// No link: a member who expects none is not caught by one.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::PasswordChanged => {
+                "The password of your account was changed, and you were signed out everywhere else.\n\n\
+                 If that was not you, ask for a new password at once: whoever it was cannot read this mailbox.\n"
+            }
+            Self::SessionCopied => {
+                "A session of yours was used from two places at once, so that one of them had a copy. It was \
+                 ended for both.\n\n\
+                 Sign in again. If you do not know why this happened, change your password.\n"
+            }
+            Self::AccountDisabled => {
+                "Your account was disabled and you were signed out everywhere.\n\n\
+                 If you think that this is a mistake, write to our support.\n"
+            }
+            Self::AccountEnabled => "Your account works again. You can sign in.\n",
+            Self::SignInLocked => {
+                "A wrong password was given for your account so often that signing in is refused for a while, \
+                 to whoever tried. A device on which you have signed in before still works.\n\n\
+                 If it was you: wait, or choose a new password. If not: nobody got in, and you need do nothing.\n"
+            }
+        }
+    }
+}
+
+impl Auth {
+    /// Tells a member by mail, if the transaction commits.
+    pub(super) async fn tell(
+        &self,
+        tx: &mut PgConnection,
+        member: Uuid,
+        notice: Notice,
+    ) -> Result<(), Error> {
+        let id = self.clock.id();
+        notices::create(tx, id, member, notice.as_str()).await?;
+        self.post(tx, id).await
+    }
+
+    /// Tells whoever has this address. That nobody has it costs the same.
+    pub(super) async fn tell_owner(
+        &self,
+        tx: &mut PgConnection,
+        email: &Email,
+        notice: Notice,
+    ) -> Result<(), Error> {
+        let id = self.clock.id();
+        notices::create_for(tx, id, email, notice.as_str()).await?;
+        self.post(tx, id).await
+    }
+
+    async fn post(&self, tx: &mut PgConnection, notice: Uuid) -> Result<(), Error> {
+        let event = Event {
+            id: self.clock.id(),
+            aggregate: format!("mail:{notice}"),
+            kind: KIND.to_owned(),
+            payload: json!({ "notice_id": notice }),
+            occurred_at: self.clock.now(),
+        };
+        Ok(outbox::publish(tx, &event).await?)
+    }
+}
