@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use http::Uri;
+use observability::metrics;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 
 use crate::config::{PeerTls, Tls};
@@ -13,6 +14,14 @@ use crate::config::{PeerTls, Tls};
 pub(crate) fn server(config: &Tls) -> anyhow::Result<Option<ServerTlsConfig>> {
     let files = (&config.grpc_tls_cert, &config.grpc_tls_key, &config.grpc_tls_ca);
     let Some(Files { identity, ca }) = Files::read(files)? else { return Ok(None) };
+    if let Some(cert) = files.0 {
+        let expiry = expiry(cert).context("GRPC_TLS_CERT holds no certificate")?;
+        metrics::gauge(
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the certificate of the gRPC port ends; it is read at the start.",
+        )
+        .set(expiry);
+    }
     Ok(Some(ServerTlsConfig::new().identity(identity).client_ca_root(ca)))
 }
 
@@ -49,6 +58,12 @@ impl Files {
             _ => bail!("GRPC_TLS_CERT, GRPC_TLS_KEY and GRPC_TLS_CA go together"),
         }
     }
+}
+
+/// When the first certificate of a PEM file ends, in seconds since 1970.
+fn expiry(path: &Path) -> anyhow::Result<i64> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&fs::read(path)?)?;
+    Ok(pem.parse_x509()?.validity().not_after.timestamp())
 }
 
 fn read(variable: &str, path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -194,3 +194,17 @@ async fn half_a_configuration_is_none_and_is_said_at_the_start() {
     let error = Peer::new("https://localhost:1", &auth).err().unwrap();
     assert!(error.to_string().contains("needs GRPC_TLS_CERT"), "{error:#}");
 }
+
+#[tokio::test]
+async fn when_the_certificate_ends_is_a_metric_and_a_file_without_one_is_refused() {
+    let ours = Authority::new();
+    let [cert, key, ca] = ours.sign("localhost");
+    // rcgen's certificates end with the year 4095.
+    let _listeners = Listeners::bind(&listen(server_tls([cert, key.clone(), ca.clone()]))).unwrap();
+    let (_, text) = observability::metrics::render();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("\ntls_certificate_expiry_timestamp_seconds 67090118400"), "{text}");
+
+    let error = Listeners::bind(&listen(server_tls([key.clone(), key, ca]))).err().unwrap();
+    assert_eq!(error.to_string(), "GRPC_TLS_CERT holds no certificate");
+}
