@@ -3,6 +3,7 @@
 mod account;
 mod books;
 mod command;
+mod conversion;
 mod draft;
 mod hold;
 
@@ -13,6 +14,7 @@ use uuid::Uuid;
 pub use account::{Account, Balance};
 pub use books::{Books, Decision, Done, Entry, Moved, Recorded, Side, Transfer};
 pub use command::{Adjustment, Command, Payer, Recipient, Scope};
+pub use conversion::{Basis, Currency, Purchase, Rate, Rule, RuleId};
 pub use hold::{Held, Hold, HoldState, HoldTime};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,29 +30,12 @@ pub struct TransferId(pub Uuid);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HoldId(pub Uuid);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MerchantId(pub Uuid);
 
 /// A number of points to move: 1 to 1,000,000,000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amount(i64);
-
-/// What a member paid, in the currency's minor units: at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Purchase(i64);
-
-/// What points are earned by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Basis {
-    Purchase(Purchase),
-    Points(Amount),
-}
-
-/// How many minor units of a purchase make one point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConversionRule {
-    minor_per_point: i64,
-}
 
 /// What a transfer was for, such as `booking:<id>`. For people and for tracing back; never parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +69,25 @@ pub enum Refused {
         Amount::MAX
     )]
     Purchase,
-    #[error("this purchase is worth less than one point")]
+    #[error(
+        "this purchase is worth less than one point, or smaller than the merchant's rule asks for"
+    )]
     PurchaseTooSmall,
+    #[error("a currency is three capital letters of ISO 4217, such as JPY")]
+    Currency,
+    #[error(
+        "a rate is 1 to {} points for 1 to {} minor units, on purchases of at least 1 to {}",
+        Rate::MAX_POINTS,
+        Rate::MAX_PER_MINOR,
+        Rate::MAX_MIN_MINOR
+    )]
+    Rate,
+    #[error("another rule of this merchant applies in that time")]
+    RuleOverlaps,
+    #[error("a rule begins now or later, and ends after it begins")]
+    RulePeriod,
+    #[error("the rule has ended")]
+    RuleEnded,
     #[error("a reference is at most {} characters", Reference::MAX_CHARS)]
     ReferenceTooLong,
     #[error("a reference has no control characters")]
@@ -134,28 +136,6 @@ impl Amount {
 
     pub fn get(self) -> i64 {
         self.0
-    }
-}
-
-impl Purchase {
-    pub fn new(minor: i64) -> Result<Self, Refused> {
-        if minor >= 1 { Ok(Self(minor)) } else { Err(Refused::Purchase) }
-    }
-}
-
-impl ConversionRule {
-    /// The rule of a merchant that has none of its own: 1 point for every full 100 minor units.
-    pub const STANDARD: Self = Self { minor_per_point: 100 };
-
-    /// The points that `basis` is worth. Rounds down: a part of a point is not earned.
-    pub fn points(self, basis: Basis) -> Result<Amount, Refused> {
-        match basis {
-            Basis::Points(amount) => Ok(amount),
-            Basis::Purchase(Purchase(minor)) => match minor / self.minor_per_point {
-                0 => Err(Refused::PurchaseTooSmall),
-                points => Amount::new(points).map_err(|_| Refused::Purchase),
-            },
-        }
     }
 }
 
@@ -237,17 +217,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_point_is_earned_for_every_full_hundred() {
-        let worth = |minor| ConversionRule::STANDARD.points(Basis::Purchase(Purchase(minor)));
-        assert_eq!(worth(99), Err(Refused::PurchaseTooSmall));
-        assert_eq!(worth(100), Ok(Amount(1)));
-        assert_eq!(worth(199), Ok(Amount(1)));
-        assert_eq!(worth(100_000_000_099), Ok(Amount(Amount::MAX)));
-        assert_eq!(worth(100_000_000_100), Err(Refused::Purchase));
-        assert_eq!(worth(i64::MAX), Err(Refused::Purchase));
-    }
-
-    #[test]
     fn a_reference_counts_characters_and_refuses_control_characters() {
         assert!(Reference::new("é".repeat(200)).is_ok());
         assert_eq!(Reference::new("é".repeat(201)), Err(Refused::ReferenceTooLong));
@@ -261,17 +230,5 @@ mod tests {
         fn only_amounts_within_bounds_exist(points: i64) {
             prop_assert_eq!(Amount::new(points).is_ok(), (1..=Amount::MAX).contains(&points));
         }
-
-        #[test]
-        fn a_purchase_is_never_worth_more_than_it_paid_for(minor in 1..=i64::MAX) {
-            match ConversionRule::STANDARD.points(Basis::Purchase(Purchase(minor))) {
-                Ok(points) => prop_assert!(points.get() * 100 <= minor && minor < points.get() * 100 + 100),
-                Err(refused) => prop_assert!(
-                    refused == Refused::PurchaseTooSmall && minor < 100
-                        || refused == Refused::Purchase && minor / 100 > Amount::MAX
-                ),
-            }
-        }
-
     }
 }

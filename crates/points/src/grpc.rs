@@ -80,7 +80,9 @@ fn command(message: EarnRequest) -> Result<Earn, ApiError> {
     };
     let member = MemberId(id("member_id", &message.member_id)?);
     let merchant = id("merchant_id", &message.merchant_id)?;
-    let asked = Asked { purchase_minor, points, merchant, reference: message.reference };
+    let currency = Some(message.currency).filter(|currency| !currency.is_empty());
+    let reference = message.reference;
+    let asked = Asked { purchase_minor, points, currency, merchant, reference };
     Earn::try_new(Recipient::Member(member), asked)
 }
 

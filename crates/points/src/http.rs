@@ -2,6 +2,7 @@
 
 mod holds;
 mod movements;
+mod rules;
 
 use axum::extract::State;
 use axum::http::header::ETAG;
@@ -42,6 +43,8 @@ pub fn router(points: Points, verifier: Verifier) -> Router {
         .routes(routes!(holds::find))
         .routes(routes!(holds::capture))
         .routes(routes!(holds::release))
+        .routes(routes!(rules::create, rules::list))
+        .routes(routes!(rules::end))
         .with_state(points)
         .split_for_parts();
     kit::http::edge(routes, api, verifier)
@@ -62,6 +65,9 @@ struct EarnBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 1_000_000_000)]
     points: Option<Value>,
+    /// Of the purchase, in ISO 4217; JPY when absent.
+    #[serde(default)]
+    currency: Option<String>,
     merchant_id: Uuid,
     /// What it is for. At most 200 characters.
     #[serde(default)]
@@ -191,6 +197,7 @@ impl From<EarnBody> for Asked {
         Self {
             purchase_minor: body.purchase_minor.map(|value| whole(&value)),
             points: body.points.map(|value| whole(&value)),
+            currency: body.currency,
             merchant: body.merchant_id,
             reference: body.reference,
         }

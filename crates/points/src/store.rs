@@ -3,6 +3,7 @@
 mod batch;
 mod books;
 mod history;
+mod rules;
 
 pub(crate) use batch::{Answered, Published, write};
 pub(crate) use books::{
@@ -10,6 +11,7 @@ pub(crate) use books::{
     recorded,
 };
 pub(crate) use history::history;
+pub(crate) use rules::{add_rule, current_rules, end_rule, list_rules, lock_rule, withdraw_rule};
 
 use chrono::{DateTime, Utc};
 use kit::postgres;

@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use kit::ApiError;
 use kit::error::Fields;
 use kit::idempotency::{Answer, Key};
@@ -5,7 +6,8 @@ use uuid::Uuid;
 
 use super::{Error, Points, checked_reference};
 use crate::domain::{
-    Amount, Basis, Command, ConversionRule, MerchantId, Purchase, Recipient, Reference, Refused,
+    Amount, Basis, Command, Currency, MerchantId, Purchase, Rate, Recipient, Reference, Refused,
+    Rule,
 };
 
 /// Credits an account.
@@ -22,6 +24,8 @@ pub struct Earn {
 pub struct Asked {
     pub purchase_minor: Option<Option<i64>>,
     pub points: Option<Option<i64>>,
+    /// Of the purchase; booking's own when absent.
+    pub currency: Option<String>,
     pub merchant: Uuid,
     pub reference: String,
 }
@@ -30,10 +34,13 @@ impl Earn {
     /// The command, or an error that names every wrong field.
     pub fn try_new(to: Recipient, asked: Asked) -> Result<Self, ApiError> {
         let mut fields = Fields::new();
+        let currency = asked.currency.map_or_else(|| Ok(Currency::default()), Currency::new);
+        let currency = fields.check("currency", "invalid_currency", currency);
         let basis = match (asked.purchase_minor, asked.points) {
             (Some(minor), None) => {
                 let purchase = minor.ok_or(Refused::Purchase).and_then(Purchase::new);
-                fields.check("purchase_minor", "invalid_amount", purchase).map(Basis::Purchase)
+                let purchase = fields.check("purchase_minor", "invalid_amount", purchase);
+                purchase.zip(currency).map(|(paid, currency)| Basis::Purchase(paid, currency))
             }
             (None, Some(points)) => {
                 let amount = points.ok_or(Refused::Amount).and_then(Amount::new);
@@ -54,7 +61,22 @@ impl Points {
     /// Runs the command once for each key. The answer's body is a [`super::Receipt`].
     pub async fn earn(&self, principal: String, key: Key, earn: Earn) -> Result<Answer, Error> {
         let Earn { to, basis, merchant, reference } = earn;
-        let rule = ConversionRule::STANDARD;
-        self.run(principal, key, Command::Earn { to, basis, rule, merchant, reference }).await
+        let rate = self.rate(merchant, &basis, self.clock.now()).await?;
+        self.run(principal, key, Command::Earn { to, basis, rate, merchant, reference }).await
+    }
+
+    /// The rate that applies at that moment. Plain points need none.
+    pub(super) async fn rate(
+        &self,
+        merchant: MerchantId,
+        basis: &Basis,
+        at: DateTime<Utc>,
+    ) -> Result<Rate, Error> {
+        match basis {
+            Basis::Points(_) => Ok(Rate::STANDARD),
+            Basis::Purchase(_, currency) => {
+                Ok(Rule::rate(&self.rules_of(merchant, currency).await?, at))
+            }
+        }
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Posted {
     pub(crate) answer: Answer,
     /// The accounts it changed.
     pub(crate) accounts: Vec<Account>,
+    /// The one of them that was not there before.
+    pub(crate) opened: Option<AccountId>,
 }
 
 pub(crate) type Verdict = Result<Posted, Error>;
@@ -235,9 +237,9 @@ impl<'a> Desk<'a> {
                 }
                 self.made.push(self.verdicts.len());
                 let answer = answer(&decision);
-                let accounts = decision.accounts.clone();
+                let (accounts, opened) = (decision.accounts.clone(), decision.opened);
                 self.decisions.push(decision);
-                Ok(Posted { answer, accounts })
+                Ok(Posted { answer, accounts, opened })
             }
             Err(Refused::NotFound) if !busy.is_empty() => Err(Error::Busy),
             Err(refused) => Err(refused.into()),
@@ -252,7 +254,7 @@ impl<'a> Desk<'a> {
                 return Err(idempotency::Error::Reused.into());
             }
             let answer = Answer { status, body: body.to_vec(), replayed: true };
-            Ok(Posted { answer, accounts: Vec::new() })
+            Ok(Posted { answer, accounts: Vec::new(), opened: None })
         };
         if let Some(kept) = self.kept.get(name) {
             let status = u16::try_from(kept.status).ok().and_then(|s| StatusCode::from_u16(s).ok());

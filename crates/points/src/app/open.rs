@@ -26,7 +26,8 @@ impl Points {
             idempotency::record(&mut tx, &principal, &key, &answer).await?;
             postgres::commit(tx).await?;
 
-            points.refresh(account).await;
+            points.balances.opened(member, account.id).await;
+            points.balances.renew([account]).await;
             Ok(answer)
         })
         .await

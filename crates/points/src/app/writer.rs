@@ -11,7 +11,8 @@ use observability::panics;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::Error;
-use super::ledger::{Ledger, Verdict, Work};
+use super::balance::Balances;
+use super::ledger::{Ledger, Posted, Verdict, Work};
 
 const WRITERS: usize = 2;
 
@@ -43,14 +44,14 @@ struct Job {
 type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
 
 impl Writer {
-    pub(crate) fn start(ledger: &Ledger) -> Self {
+    pub(super) fn start(ledger: &Ledger, balances: &Balances) -> Self {
         LazyLock::force(&SIZES);
         LazyLock::force(&WAITING);
         panics::declare("ledger");
         let (sender, receiver) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(receiver));
         for _ in 0..WRITERS {
-            tokio::spawn(write(ledger.clone(), Arc::clone(&queue)));
+            tokio::spawn(write(ledger.clone(), balances.clone(), Arc::clone(&queue)));
         }
         Self(sender)
     }
@@ -63,7 +64,7 @@ impl Writer {
     }
 }
 
-async fn write(ledger: Ledger, queue: Queue) {
+async fn write(ledger: Ledger, balances: Balances, queue: Queue) {
     let mut jobs = Vec::with_capacity(BATCH);
     loop {
         {
@@ -79,8 +80,25 @@ async fn write(ledger: Ledger, queue: Queue) {
             jobs.drain(..).map(|job| (job.work, job.reply)).unzip();
         // A panic is answered by dropping the replies.
         let Ok(verdicts) = panics::catch("ledger", ledger.post(&works)).await else { continue };
-        for (reply, verdict) in replies.into_iter().zip(verdicts) {
-            let _ = reply.send(verdict); // nobody waits when the service is going down
+        // Beside the next batch, which need not wait for it.
+        tokio::spawn(answer(balances.clone(), replies, verdicts));
+    }
+}
+
+/// Renews the cache for the whole batch at once, so that whoever is answered reads their own write.
+async fn answer(
+    balances: Balances,
+    replies: Vec<oneshot::Sender<Verdict>>,
+    verdicts: Vec<Verdict>,
+) {
+    let posted = || verdicts.iter().flatten();
+    for Posted { accounts, opened, .. } in posted() {
+        for account in accounts.iter().filter(|account| *opened == Some(account.id)) {
+            balances.opened(account.member, account.id).await;
         }
+    }
+    balances.renew(posted().flat_map(|posted| posted.accounts.clone())).await;
+    for (reply, verdict) in replies.into_iter().zip(verdicts) {
+        let _ = reply.send(verdict); // nobody waits when the service is going down
     }
 }

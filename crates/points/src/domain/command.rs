@@ -1,6 +1,6 @@
 use super::{
-    AccountId, Amount, Basis, ConversionRule, HoldId, HoldTime, MemberId, MerchantId, Reference,
-    Refused, TransferId, TransferKind,
+    AccountId, Amount, Basis, HoldId, HoldTime, MemberId, MerchantId, Rate, Reference, Refused,
+    TransferId, TransferKind,
 };
 
 /// What may be asked of the ledger.
@@ -9,7 +9,7 @@ pub enum Command {
     Earn {
         to: Recipient,
         basis: Basis,
-        rule: ConversionRule,
+        rate: Rate,
         merchant: MerchantId,
         reference: Reference,
     },

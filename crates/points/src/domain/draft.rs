@@ -46,8 +46,8 @@ impl<'a> Draft<'a> {
 
     pub(super) fn decide(self, command: Command) -> Result<Decision, Refused> {
         match command {
-            Command::Earn { to, basis, rule, merchant, reference } => {
-                self.earn(to, rule.points(basis)?, merchant, reference)
+            Command::Earn { to, basis, rate, merchant, reference } => {
+                self.earn(to, rate.worth(&basis)?, merchant, reference)
             }
             Command::Redeem { from, amount, merchant, reference } => {
                 self.redeem(from, amount, merchant, reference)

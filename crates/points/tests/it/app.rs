@@ -171,6 +171,7 @@ pub fn message(member: Uuid, basis: Basis) -> EarnRequest {
         merchant_id: Uuid::nil().to_string(),
         basis: Some(basis),
         reference: "test".to_owned(),
+        currency: String::new(),
     }
 }
 

@@ -16,4 +16,5 @@ mod ledger;
 mod model;
 mod movements;
 mod rude_clients;
+mod rules;
 mod transports;

@@ -1,0 +1,212 @@
+//! What may go wrong, and of what kind it is.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kit::error::Outcome;
+use kit::{Classify, FieldError, Kind, idempotency, page, postgres};
+use observability::panics::Panicked;
+use thiserror::Error;
+
+use crate::domain::Refused;
+
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error("there is no such thing, or it is not yours")]
+    NotFound,
+    #[error(transparent)]
+    Refused(Refused),
+    #[error("a malformed id: {0}")]
+    InvalidId(&'static str),
+    #[error("a period ends after it starts, within the years 0 to 9999")]
+    InvalidPeriod,
+    #[error(transparent)]
+    Page(#[from] page::Error),
+    #[error(transparent)]
+    Idempotency(#[from] idempotency::Error),
+    #[error("the kept answer cannot be read")]
+    KeptAnswer(#[from] serde_json::Error),
+    /// Shared, because one failed load may answer many readers.
+    #[error("database failure")]
+    Database(#[from] Arc<sqlx::Error>),
+    #[error("the account is in use for too long")]
+    Busy,
+    #[error("too many commands are waiting")]
+    Overloaded,
+    #[error("the command panicked")]
+    Panicked,
+}
+
+impl Error {
+    /// The database's failure, when whatever else we ask of it now would fail as well.
+    pub(super) fn outage(&self) -> Option<Arc<sqlx::Error>> {
+        match self {
+            Self::Database(error) if postgres::kind(error) == Kind::Unavailable => {
+                Some(Arc::clone(error))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NotFound => Self::NotFound,
+            refused => Self::Refused(refused),
+        }
+    }
+}
+
+impl From<Panicked> for Error {
+    fn from(_: Panicked) -> Self {
+        Self::Panicked // the hook has logged it
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl Classify for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotFound => Kind::NotFound,
+            Self::Refused(refused) => kind(*refused),
+            Self::InvalidPeriod => Kind::Invalid,
+            Self::Busy | Self::Overloaded => Kind::Unavailable,
+            Self::Panicked => Kind::Internal,
+            Self::InvalidId(_) => Kind::Malformed,
+            Self::Page(error) => error.kind(),
+            Self::Idempotency(error) => error.kind(),
+            Self::KeptAnswer(_) => Kind::Internal,
+            Self::Database(error) => postgres::kind(error),
+        }
+    }
+
+    fn code(&self) -> Cow<'static, str> {
+        match self {
+            Self::NotFound => "not_found".into(),
+            Self::Refused(refused) => code(*refused).into(),
+            Self::InvalidPeriod => "invalid_period".into(),
+            Self::InvalidId(_) => "invalid_id".into(),
+            Self::Page(error) => error.code(),
+            Self::Idempotency(error) => error.code(),
+            Self::KeptAnswer(_) | Self::Panicked => "internal_error".into(),
+            Self::Busy => "database_busy".into(),
+            Self::Overloaded => "overloaded".into(),
+            Self::Database(error) => postgres::code(error),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        let (field, code) = match self {
+            Self::Refused(refused) => match field(*refused) {
+                Some(field) => (field, code(*refused)),
+                None => return Vec::new(),
+            },
+            Self::InvalidPeriod => ("to", "invalid_period"),
+            Self::InvalidId(field) => (*field, "invalid_id"),
+            Self::Page(error) => return error.fields(),
+            Self::Idempotency(error) => return error.fields(),
+            Self::NotFound
+            | Self::KeptAnswer(_)
+            | Self::Database(_)
+            | Self::Busy
+            | Self::Overloaded
+            | Self::Panicked => return Vec::new(),
+        };
+        vec![FieldError { field: field.to_owned(), code, message: self.to_string() }]
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Idempotency(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self {
+            // Neither was begun.
+            Self::Busy | Self::Overloaded => Outcome::None,
+            _ => self.kind().outcome(),
+        }
+    }
+}
+
+fn kind(refused: Refused) -> Kind {
+    match refused {
+        Refused::NotFound => Kind::NotFound,
+        Refused::Amount
+        | Refused::Purchase
+        | Refused::Currency
+        | Refused::Rate
+        | Refused::RulePeriod
+        | Refused::Adjustment
+        | Refused::HoldTime
+        | Refused::ReferenceMissing
+        | Refused::ReferenceTooLong
+        | Refused::ReferenceCharacter => Kind::Invalid,
+        Refused::PurchaseTooSmall | Refused::BalanceLimit | Refused::SelfTransfer => Kind::Refused,
+        Refused::InsufficientPoints
+        | Refused::RuleOverlaps
+        | Refused::RuleEnded
+        | Refused::AlreadyReversed
+        | Refused::NotReversible
+        | Refused::HoldExists
+        | Refused::HoldCaptured
+        | Refused::HoldReleased
+        | Refused::HoldExpired
+        | Refused::CaptureExceedsHold => Kind::Conflict,
+        Refused::VersionConflict => Kind::Precondition,
+        Refused::Books => Kind::Internal,
+    }
+}
+
+pub(super) fn code(refused: Refused) -> &'static str {
+    match refused {
+        Refused::Amount | Refused::Purchase | Refused::Adjustment => "invalid_amount",
+        Refused::PurchaseTooSmall => "purchase_too_small",
+        Refused::Currency => "invalid_currency",
+        Refused::Rate => "invalid_rate",
+        Refused::RulePeriod => "invalid_period",
+        Refused::RuleOverlaps => "rule_overlaps",
+        Refused::RuleEnded => "rule_ended",
+        Refused::ReferenceTooLong | Refused::ReferenceMissing => "invalid_reference",
+        Refused::ReferenceCharacter => "invalid_character",
+        Refused::BalanceLimit => "balance_limit_exceeded",
+        Refused::NotFound => "not_found",
+        Refused::InsufficientPoints => "insufficient_points",
+        Refused::SelfTransfer => "self_transfer",
+        Refused::VersionConflict => "version_conflict",
+        Refused::AlreadyReversed => "already_reversed",
+        Refused::NotReversible => "not_reversible",
+        Refused::HoldTime => "invalid_hold_time",
+        Refused::HoldExists => "hold_exists",
+        Refused::HoldCaptured => "hold_captured",
+        Refused::HoldReleased => "hold_released",
+        Refused::HoldExpired => "hold_expired",
+        Refused::CaptureExceedsHold => "capture_exceeds_hold",
+        Refused::Books => "internal_error",
+    }
+}
+
+/// The field of a command that alone is wrong.
+fn field(refused: Refused) -> Option<&'static str> {
+    match refused {
+        Refused::Amount | Refused::Adjustment => Some("points"),
+        Refused::Purchase => Some("purchase_minor"),
+        Refused::Currency => Some("currency"),
+        Refused::Rate => Some("points"),
+        Refused::RulePeriod => Some("valid_until"),
+        Refused::HoldTime => Some("expires_in_seconds"),
+        Refused::ReferenceTooLong | Refused::ReferenceCharacter | Refused::ReferenceMissing => {
+            Some("reference")
+        }
+        _ => None,
+    }
+}

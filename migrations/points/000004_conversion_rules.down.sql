@@ -1,0 +1,2 @@
+DROP TABLE conversion_rule;
+DROP EXTENSION btree_gist;
