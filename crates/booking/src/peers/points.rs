@@ -102,6 +102,7 @@ impl Points for PointsOverGrpc {
             merchant_id: purchase.merchant_id.to_string(),
             basis: Some(Basis::PurchaseMinor(purchase.minor)),
             reference: purchase.reference,
+            currency: String::new(), // booking tells no other yet
         };
         let Err(status) = self.points.clone().earn(request).await else { return Ok(()) };
         match kit::error::reason(&status).as_deref() {

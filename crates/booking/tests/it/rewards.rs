@@ -210,6 +210,7 @@ async fn over_grpc_the_event_is_the_key_of_the_earning() {
         merchant_id: purchase.merchant_id.to_string(),
         basis: Some(Basis::PurchaseMinor(5000)),
         reference: "booking:4".to_owned(),
+        currency: String::new(),
     };
     assert_eq!(*wire.0.lock().unwrap(), [expected]);
 

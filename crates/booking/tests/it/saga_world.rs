@@ -73,6 +73,7 @@ impl World {
             merchant_id: self.shop.merchant.to_string(),
             basis: Some(Basis::Points(points)),
             reference: "test".to_owned(),
+            currency: String::new(),
         };
         let request = testkit::grpc::request(request, &self.issuer.service("booking"));
         PointsClient::new(self.points.clone()).earn(request).await.unwrap();
