@@ -124,6 +124,13 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         self.inner.next_epoch(key);
     }
 
+    /// [`Cache::put`] for all that a transaction changed, in one round trip.
+    pub async fn put_all(&self, entries: &[(String, Versioned<V>)]) {
+        entries.iter().for_each(|(key, _)| self.inner.next_epoch(key));
+        self.inner.shared.put_all(entries).await;
+        entries.iter().for_each(|(key, _)| self.inner.next_epoch(key));
+    }
+
     /// After a commit: readers must ask the loader again.
     pub async fn forget(&self, key: &str) {
         self.inner.next_epoch(key);

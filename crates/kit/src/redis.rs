@@ -138,6 +138,20 @@ impl Redis {
         self.run("EVAL_RO", script, key, arguments).await
     }
 
+    /// Runs a script once for each key, in one round trip. Fails as a whole: of the keys that were
+    /// written, nobody says which.
+    pub async fn eval_each(
+        &self,
+        script: &'static str,
+        calls: &[(String, Vec<Vec<u8>>)],
+    ) -> Result<(), Unavailable> {
+        let mut pipeline = redis::pipe();
+        for (key, arguments) in calls {
+            pipeline.cmd("EVAL").arg(script).arg(1).arg(self.key(key)).arg(arguments).ignore();
+        }
+        self.call("eval", async |connection| pipeline.query_async(connection).await).await
+    }
+
     async fn run<T: FromRedisValue>(
         &self,
         command: &'static str,
@@ -165,10 +179,18 @@ impl Redis {
         operation: &'static str,
         command: &Cmd,
     ) -> Result<T, Unavailable> {
+        self.call(operation, async |connection| command.query_async(connection).await).await
+    }
+
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        ask: impl AsyncFnOnce(&mut ConnectionManager) -> RedisResult<T>,
+    ) -> Result<T, Unavailable> {
         let remote = self.remote.as_ref().ok_or(Unavailable)?;
         let mut connection = remote.connection.clone();
         let call = async {
-            match timeout(remote.timeout, command.query_async(&mut connection)).await {
+            match timeout(remote.timeout, ask(&mut connection)).await {
                 Ok(result) => result,
                 Err(_) => Err(RedisError::from((ErrorKind::Io, "timed out"))),
             }

@@ -93,6 +93,21 @@ impl Shared {
         }
     }
 
+    /// [`Self::put`] for many keys, in one round trip.
+    pub(super) async fn put_all<V: Serialize>(&self, entries: &[(String, Versioned<V>)]) {
+        let encoded = |(key, value): &(String, Versioned<V>)| {
+            Some((self.key(key), self.arguments(value)?.to_vec()))
+        };
+        let calls: Option<Vec<_>> = entries.iter().map(encoded).collect();
+        let written = match calls {
+            Some(calls) => self.redis.eval_each(PUT, &calls).await.is_ok(),
+            None => false,
+        };
+        if self.redis.is_enabled() && !written {
+            entries.iter().for_each(|(key, _)| self.owe(key));
+        }
+    }
+
     pub(super) async fn forget(&self, key: &str) {
         if self.redis.is_enabled()
             && self.redis.set(&self.key(key), TOMBSTONE, TOMBSTONE_TTL).await.is_err()
@@ -102,13 +117,17 @@ impl Shared {
     }
 
     async fn write<V: Serialize>(&self, key: &str, value: &Versioned<V>) -> bool {
-        let Some((version, json)) = entry::encode(value) else { return false };
-        if version.len() + 1 + json.len() > MAX_VALUE {
-            return false;
-        }
-        let ttl = self.ttl.mul_f64(rand::random_range(0.8..=1.2)).as_millis().max(1).to_string();
-        let arguments = [version.as_bytes(), &json, ttl.as_bytes()];
+        let Some(arguments) = self.arguments(value) else { return false };
+        let arguments = arguments.each_ref().map(Vec::as_slice);
         self.redis.eval::<i64>(PUT, &self.key(key), &arguments).await.is_ok()
+    }
+
+    /// What [`PUT`] takes; nothing when the value is too large to keep.
+    fn arguments<V: Serialize>(&self, value: &Versioned<V>) -> Option<[Vec<u8>; 3]> {
+        let (version, json) = entry::encode(value)?;
+        let ttl = self.ttl.mul_f64(rand::random_range(0.8..=1.2)).as_millis().max(1).to_string();
+        let fits = version.len() + 1 + json.len() <= MAX_VALUE;
+        fits.then(|| [version.into_bytes(), json, ttl.into_bytes()])
     }
 
     fn key(&self, key: &str) -> String {
