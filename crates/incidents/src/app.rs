@@ -8,6 +8,7 @@ mod notify;
 mod overview;
 mod postmortem;
 mod receive;
+mod rollback;
 mod show;
 mod statistics;
 mod watchdog;
@@ -20,6 +21,8 @@ pub(crate) use notify::Unanswered;
 pub use overview::{Overview, ServiceHealth};
 pub use postmortem::{Draft, Postmortem};
 pub use receive::{Delivery, Outcome};
+pub(crate) use rollback::{Lost, Run};
+pub use rollback::{RollbackView, StepView};
 pub(crate) use show::Tick;
 pub use show::{AlertView, CheckView, Event, Holder, IncidentDetail, Linked, SeverityChange, Told};
 pub(crate) use watchdog::Heartbeat;
@@ -36,6 +39,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::domain::{Refused, Routes, Targets, Thresholds};
+use crate::executor::Executor;
 use crate::metrics;
 
 /// The incidents. Cheap to clone: each transport holds one.
@@ -61,6 +65,8 @@ pub struct Policy {
     pub repeat: TimeDelta,
     /// How long Prometheus and Alertmanager may be silent.
     pub silence: TimeDelta,
+    /// Who takes a service back; None: nobody can.
+    pub executor: Option<Executor>,
 }
 
 impl Default for Policy {
@@ -72,6 +78,7 @@ impl Default for Policy {
             routes: Routes::default(),
             repeat: TimeDelta::minutes(5),
             silence: TimeDelta::seconds(90),
+            executor: None,
         }
     }
 }
@@ -86,6 +93,12 @@ pub enum Error {
     UnknownCheck,
     #[error("somebody else has edited the postmortem meanwhile")]
     PostmortemChanged,
+    #[error("there is no way to roll back here: ROLLBACK_EXECUTOR is none")]
+    NoExecutor,
+    #[error("this service is not one that can be rolled back from here")]
+    NotToRollBack,
+    #[error("a rollback of this service is running")]
+    RollbackRuns,
     #[error(transparent)]
     Key(#[from] idempotency::Error),
     #[error(transparent)]
@@ -115,8 +128,10 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound => Kind::NotFound,
-            Self::Refused(_) | Self::UnknownCheck => Kind::Refused,
-            Self::PostmortemChanged => Kind::Conflict,
+            Self::Refused(_) | Self::UnknownCheck | Self::NoExecutor | Self::NotToRollBack => {
+                Kind::Refused
+            }
+            Self::PostmortemChanged | Self::RollbackRuns => Kind::Conflict,
             Self::Key(error) => error.kind(),
             Self::Page(error) => error.kind(),
             Self::Database(error) => postgres::kind(error),
@@ -131,6 +146,9 @@ impl Classify for Error {
             Self::Refused(Refused::Itself) => "same_incident".into(),
             Self::UnknownCheck => "unknown_check".into(),
             Self::PostmortemChanged => "postmortem_changed".into(),
+            Self::NoExecutor => "rollback_not_configured".into(),
+            Self::NotToRollBack => "not_to_roll_back".into(),
+            Self::RollbackRuns => "rollback_running".into(),
             Self::Key(error) => error.code(),
             Self::Page(error) => error.code(),
             Self::Database(error) => postgres::code(error),
@@ -145,6 +163,9 @@ impl Classify for Error {
             | Self::Refused(_)
             | Self::UnknownCheck
             | Self::PostmortemChanged
+            | Self::NoExecutor
+            | Self::NotToRollBack
+            | Self::RollbackRuns
             | Self::Database(_) => Vec::new(),
         }
     }
@@ -157,6 +178,9 @@ impl Classify for Error {
             | Self::Refused(_)
             | Self::UnknownCheck
             | Self::PostmortemChanged
+            | Self::NoExecutor
+            | Self::NotToRollBack
+            | Self::RollbackRuns
             | Self::Database(_) => None,
         }
     }

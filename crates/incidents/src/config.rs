@@ -1,6 +1,7 @@
 //! Everything an operator may set, read once at start.
 
 mod notify;
+mod rollback;
 
 use chrono::TimeDelta;
 use clap::{Args, Parser, Subcommand};
@@ -8,6 +9,7 @@ use kit::config::{Auth, Listen, Postgres, Redis, duration};
 use secrecy::SecretString;
 
 pub use notify::Notify;
+pub use rollback::Rollback;
 
 use crate::app::Policy;
 use crate::domain::{self, Target, Thresholds};
@@ -50,6 +52,8 @@ pub struct Config {
     pub watchdog_silence: std::time::Duration,
     #[command(flatten)]
     pub notify: Notify,
+    #[command(flatten)]
+    pub rollback: Rollback,
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -117,6 +121,7 @@ impl Config {
             routes: self.notify.routes()?,
             repeat: self.notify.repeat(),
             silence: TimeDelta::from_std(self.watchdog_silence)?,
+            executor: self.rollback.executor()?,
         })
     }
 }

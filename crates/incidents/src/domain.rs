@@ -8,6 +8,7 @@ mod lifecycle;
 mod notice;
 mod postmortem;
 mod reminder;
+mod rollback;
 mod severity;
 mod statistics;
 mod text;
@@ -20,8 +21,10 @@ pub use lifecycle::{Number, Refused, Status, Target, Targets, repeat_after};
 pub use notice::{Channel, News, Notice, Routes, UnknownChannel};
 pub use postmortem::{Facts, duration, md};
 pub use reminder::Stage;
+pub use rollback::{MAX_ATTEMPTS, Next, Step};
 pub use severity::Severity;
 pub use statistics::{Count, Sample, Statistics, Week};
+pub(crate) use text::inert;
 
 use std::collections::BTreeMap;
 
@@ -135,6 +138,11 @@ impl Alert {
     /// The alert that always fires, and says that alerting works.
     pub fn is_heartbeat(&self) -> bool {
         self.labels.get("alertname").is_some_and(|name| name == "Watchdog")
+    }
+
+    /// Its author wants the service taken back without asking anybody.
+    pub fn asks_for_rollback(&self) -> bool {
+        self.labels.get("rollback").is_some_and(|how| how == "automatic")
     }
 
     /// When Prometheus evaluated the rule, where the rule says so: seconds since 1970.

@@ -29,6 +29,7 @@ pub fn start(incidents: &Incidents, channels: Channels, db: &PgPool, stop: &Canc
         async move {
             incidents.mark_breaches().await?;
             incidents.remind().await?;
+            incidents.give_up_rollbacks().await?;
             Ok(())
         }
     }));

@@ -8,12 +8,13 @@
 //! * [`store`] is the SQL.
 //!
 //! [`pages`] is what people see; [`channels`] how they are told; [`peers`] the services this one calls;
-//! [`jobs`] runs what nobody asked for; [`report`] sums up a month.
+//! [`executor`] takes a service back; [`jobs`] runs what nobody asked for; [`report`] sums up a month.
 
 pub mod app;
 pub mod channels;
 pub mod config;
 pub mod domain;
+pub mod executor;
 pub mod grpc;
 pub mod http;
 pub mod jobs;

@@ -3,6 +3,7 @@
 mod charts;
 mod console;
 mod learning;
+mod rollback;
 
 pub(crate) use console::{incident, list, login};
 pub(crate) use learning::{actions, postmortem, statistics};

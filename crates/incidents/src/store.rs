@@ -8,6 +8,7 @@ pub(crate) mod learning;
 mod list;
 pub(crate) mod notices;
 pub(crate) mod overview;
+pub(crate) mod rollbacks;
 pub(crate) mod story;
 
 pub(crate) use list::list;

@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,8 @@ use crate::board::{self, Condition};
 use crate::parts::{jaeger, postgres, service};
 use crate::process::POLL;
 use crate::settings::Settings;
-use crate::{daemon, demo, down, exec, logs, ports, settings, status, up};
+use crate::versions::Step;
+use crate::{daemon, demo, down, exec, logs, ports, settings, status, up, versions};
 
 /// Runs the whole system on this machine, without Docker.
 #[derive(Debug, Parser)]
@@ -45,6 +47,10 @@ enum Command {
     },
     /// End one part in good order and start it again.
     Restart { part: String },
+    /// Deploy another program as a service; the one before stays, to go back to.
+    Switch { service: String, program: PathBuf },
+    /// One step of taking a service back to the program before: what incidents calls.
+    Rollback { step: Step, service: String },
     /// Run a command with a private PostgreSQL and Redis: DATABASE_URL, DATABASE_OWNER_URL, REDIS_URL.
     Exec {
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
@@ -105,6 +111,12 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Status => {}
         Command::Logs { follow, part } => logs::run(&place, part.as_deref(), follow).await?,
         Command::Restart { part } => restart(&settings, &part).await?,
+        Command::Switch { service, program } => {
+            versions::switch(&of_the_running(&settings)?, &service, &program).await?;
+        }
+        Command::Rollback { step, service } => {
+            versions::rollback(&of_the_running(&settings)?, step, &service).await?;
+        }
         Command::Exec { command } => return exec::run(&settings, &command).await,
         Command::Migrate { arguments } => migrate(&settings, &arguments)?,
         Command::Demo { compose: true } => demo::run(&settings).await?,

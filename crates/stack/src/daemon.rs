@@ -72,6 +72,8 @@ async fn bring_up(
 ) -> anyhow::Result<()> {
     let Settings { place, ports, .. } = settings;
     rotate_logs(settings)?;
+    // A start runs what was built; what was switched to was for the run before.
+    let _ = fs::remove_dir_all(place.versions());
 
     let begun = Instant::now();
     let (cluster, made) = Cluster::open(place, ports.postgres, Worth::Kept).await?;

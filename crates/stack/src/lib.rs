@@ -7,6 +7,7 @@
 //!   what it does is on the [`board`], a file that every other command reads.
 //! * [`process`] starts, identifies and ends processes; [`ready`] asks whether they are of use.
 //! * [`down`], [`status`], [`logs`], [`exec`] are the other commands.
+//! * [`versions`] runs another program as a service, and takes the one before back.
 //! * [`demo`] tells a member's story over the public APIs.
 
 pub mod board;
@@ -27,3 +28,4 @@ pub mod status;
 pub mod supervise;
 pub mod tools;
 pub mod up;
+pub mod versions;

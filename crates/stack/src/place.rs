@@ -58,6 +58,11 @@ impl Place {
         self.dir.join("config")
     }
 
+    /// Programs that were switched to, and which one is live.
+    pub fn versions(&self) -> PathBuf {
+        self.dir.join("versions")
+    }
+
     pub fn board(&self) -> PathBuf {
         self.dir.join("state.json")
     }

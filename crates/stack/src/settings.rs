@@ -20,6 +20,7 @@ pub struct Settings {
 /// What `--help` says about it.
 pub const HELP: &str = "\
   STACK_DIR                where the data, secrets and logs are; .stack beside the workspace
+  STACK_WORKSPACE          the checkout; the directory above this one that has `migrations/`
   STACK_RESTART_DELAY_MS   how long a crashed part stays down before its first restart; 200";
 
 impl Settings {
@@ -51,6 +52,9 @@ pub fn variable(name: &str) -> Option<String> {
 
 /// The nearest directory above this one that has our migrations.
 fn workspace() -> anyhow::Result<PathBuf> {
+    if let Some(workspace) = variable("STACK_WORKSPACE") {
+        return Ok(workspace.into());
+    }
     let here = std::env::current_dir().context("the current directory")?;
     let found = here.ancestors().find(|dir| dir.join("migrations/points").is_dir());
     found

@@ -15,6 +15,7 @@ use crate::board::{self, Board, Condition, Phase};
 use crate::place::Place;
 use crate::process::{Identity, Program};
 use crate::ready::Probe;
+use crate::versions;
 
 /// What to keep running.
 #[derive(Clone, Debug)]
@@ -149,6 +150,9 @@ impl Keeper {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let begun = Instant::now();
+            if let Some(program) = versions::chosen(&self.place, &self.part.name) {
+                self.part.program.path = program;
+            }
             let end = match self.part.program.start(&self.place.log(&self.part.name)) {
                 Ok(child) => self.attend(child, &mut orders).await,
                 Err(error) => Err(error),

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Error, Incidents};
+use super::{Error, Incidents, Run};
 use crate::domain::{
     Advice, Alert, Classification, IncidentId, News, Notice, Number, Severity, Signals,
 };
@@ -74,11 +74,14 @@ impl Incidents {
             alerts::keep(&mut tx, incidents.clock.id(), now, &delivery.payload).await?;
             let new: HashSet<_> = alerts::insert(&mut tx, &openings).await?.into_iter().collect();
             let fresh = openings.iter().filter(|opening| new.contains(&opening.incident.0));
-            let opened =
+            let (opened, runs) =
                 incidents.group(&mut tx, fresh.collect(), delivery.incomplete, now).await?;
             let gone = alerts::end(&mut tx, &ended).await?;
             incidents.settle(&mut tx, &gone.incidents, now).await?;
             postgres::commit(tx).await?;
+            for run in runs {
+                tokio::spawn(incidents.clone().drive(run));
+            }
 
             let outcome = Outcome {
                 opened: count(opened.len()),
@@ -102,16 +105,16 @@ impl Incidents {
     }
 
     /// Puts new alerts into the incident of their cause, and opens one where none burns. Returns the
-    /// severities of those that were opened.
+    /// severities of those that were opened, and the rollbacks that begin.
     async fn group(
         &self,
         tx: &mut PgConnection,
         fresh: Vec<&Opening>,
         incomplete: bool,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Severity>, Error> {
+    ) -> Result<(Vec<Severity>, Vec<Run>), Error> {
         if fresh.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Default::default());
         }
         let mut groups: BTreeMap<String, Group<'_>> = BTreeMap::new();
         for opening in fresh {
@@ -127,7 +130,7 @@ impl Incidents {
             burning.into_iter().map(|locked| (locked.cause.clone(), locked)).collect();
 
         let (mut opened, mut moves, mut story, mut services) = (vec![], vec![], vec![], vec![]);
-        let mut notices = vec![];
+        let (mut notices, mut automatic) = (vec![], vec![]);
         for (cause, group) in groups {
             let joins = burning.remove(&cause);
             let id = match &joins {
@@ -142,6 +145,9 @@ impl Incidents {
                     story.push(self.happened(new.id, now, "opened", opening_words(&new)));
                     let alerts = group.iter().map(|(o, _)| (&o.alert.labels, &o.alert.annotations));
                     let advice = Signals::of(new.severity, alerts, now).advice();
+                    if group.iter().any(|(opening, _)| opening.alert.asks_for_rollback()) {
+                        automatic.push((new.id, number.to_string(), new.service.clone()));
+                    }
                     notices.push(opening_notice(&new, &group[0].0.alert, &advice));
                     opened.push(new);
                     group[0].0.incident.0
@@ -158,7 +164,19 @@ impl Incidents {
         story::affect(tx, &services).await?;
         story::tell(tx, &story, now).await?;
         self.announce_all(tx, notices, now).await?;
-        Ok(opened.iter().map(|new| new.severity).collect())
+        let mut runs = Vec::new();
+        for (incident, number, service) in automatic {
+            let run = Run { id: self.clock.id(), incident, number, service };
+            match self.begin_rollback(tx, &run, None, now).await {
+                Ok(()) => runs.push(run),
+                Err(error @ Error::Database(_)) => return Err(error),
+                // The alert is kept all the same.
+                Err(error) => {
+                    tracing::warn!(%error, service = run.service, "no automatic rollback")
+                }
+            }
+        }
+        Ok((opened.iter().map(|new| new.severity).collect(), runs))
     }
 
     fn opening(

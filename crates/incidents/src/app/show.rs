@@ -6,9 +6,9 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{ActionItem, Error, Incident, Incidents};
+use super::{ActionItem, Error, Incident, Incidents, RollbackView};
 use crate::domain::{Advice, Check, Severity, Signals, Texts, checklist};
-use crate::store::{alerts, incidents, learning, notices, story};
+use crate::store::{alerts, incidents, learning, notices, rollbacks, story};
 
 /// An incident with the alerts it was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -30,6 +30,10 @@ pub struct IncidentDetail {
     pub advice: Vec<Advice>,
     /// What shall keep it from happening again.
     pub actions: Vec<ActionItem>,
+    /// Services taken back, or attempts to, oldest first.
+    pub rollbacks: Vec<RollbackView>,
+    /// Affected services that can be taken back from here.
+    pub can_roll_back: Vec<String>,
 }
 
 /// A message that a channel has taken.
@@ -113,7 +117,9 @@ pub struct AlertView {
 impl Incidents {
     pub async fn show(&self, id: Uuid) -> Result<IncidentDetail, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        detail(&mut conn, id, self.clock.now()).await
+        let mut detail = detail(&mut conn, id, self.clock.now()).await?;
+        detail.can_roll_back.retain(|service| self.can_roll_back(service));
+        Ok(detail)
     }
 }
 
@@ -135,9 +141,12 @@ pub(super) async fn detail(
     let alerts = alerts::of_incident(conn, id).await?;
     let advice =
         if incident.resolved_at.is_none() { advice(severity, &alerts, now) } else { Vec::new() };
+    let services = story::services(conn, id).await?;
     Ok(IncidentDetail {
         incident,
-        services: story::services(conn, id).await?,
+        rollbacks: rollbacks::of_incident(conn, id).await?,
+        can_roll_back: services.clone(),
+        services,
         roles: story::holders(conn, id).await?,
         checklist: checklist(severity).iter().map(view).collect(),
         timeline: story::timeline(conn, id).await?,

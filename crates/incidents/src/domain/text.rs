@@ -19,7 +19,7 @@ pub(super) fn line(text: Option<&String>, max: usize) -> Option<String> {
 
 /// Lines of at most `max` characters in all, without what a terminal or a reader would obey: control
 /// characters, and marks that turn the direction of text around.
-pub(super) fn inert(text: &str, max: usize) -> String {
+pub(crate) fn inert(text: &str, max: usize) -> String {
     let obeyed = |c: char| {
         (c.is_control() && c != '\n')
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -18,6 +18,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::App;
+use super::actions::line;
 use super::follow_up::{MAX_POSTMORTEM, draft, file};
 use super::form::{Form, SameOrigin};
 use super::session::{self, Operator};
@@ -37,6 +38,7 @@ pub(super) fn routes(app: &App) -> Router<App> {
         .route(&format!("{incident}/postmortem.md"), get(export_postmortem))
         .route(&format!("{incident}/action"), post(add_action))
         .route(&format!("{incident}/finish"), post(finish_action))
+        .route(&format!("{incident}/rollback"), post(roll_back))
         .route(&format!("{incident}/{{what}}"), post(act))
         .layer(from_fn_with_state(app.clone(), session::renew))
         .route("/console/login", get(ask).post(sign_in))
@@ -193,6 +195,19 @@ async fn finish_action(
     let action = FollowUp::Finish(form.id("action")?);
     incidents.follow_up(caller, id, key(id, "finish", &form)?, action).await?;
     Ok(Redirect::to(form.back(&format!("/console/incidents/{id}#actions"))))
+}
+
+async fn roll_back(
+    _: SameOrigin,
+    Operator(caller): Operator,
+    State(incidents): State<Incidents>,
+    Path(id): Path<Uuid>,
+    Raw(body): Raw,
+) -> Result<Redirect, ApiError> {
+    let form = Form::read(&body);
+    let service = line("service", form.get("service"))?;
+    incidents.roll_back(caller, id, key(id, "rollback", &form)?, service).await?;
+    Ok(Redirect::to(&format!("/console/incidents/{id}#rollback")))
 }
 
 /// One form of an incident's page. Sent twice, it is done once: each page brings keys of its own.

@@ -1,4 +1,4 @@
-//! What is learned of an incident: its postmortem, actions, statistics. For operators.
+//! What is done about an incident beyond its own record: rollback, postmortem, actions, statistics.
 
 use axum::Json;
 use axum::extract::State;
@@ -35,6 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(add_action))
         .routes(routes!(finish_action))
         .routes(routes!(list_actions))
+        .routes(routes!(roll_back))
         .routes(routes!(statistics))
         .merge(write)
 }
@@ -49,6 +50,14 @@ struct PostmortemBody {
     version: i32,
     /// It is done, and the incident closed with it.
     done: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RollbackBody {
+    /// The service to take back.
+    #[schema(max_length = 100)]
+    service: String,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -105,6 +114,23 @@ pub(super) fn new_action(
         fields.add("due", "invalid_time", "is a day since the year 2000");
     }
     fields.done(|| Some(NewAction { text, priority, assignee, due }))
+}
+
+/// Takes a service back to the version before: the caller's approval. The run goes on by itself; the
+/// incident shows each step as it is done.
+#[utoipa::path(
+    post, path = "/v1/incidents/{id}/rollbacks", params(("id" = Uuid, Path)), request_body = RollbackBody,
+    responses((status = 200, body = IncidentDetail)),
+)]
+async fn roll_back(
+    State(incidents): State<Incidents>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Command { key, body }: Command<RollbackBody>,
+) -> Result<Answer, ApiError> {
+    caller.require(&[Allowed::Operator])?;
+    let service = line("service", &body.service)?;
+    Ok(incidents.roll_back(caller.id, id, key, service).await?)
 }
 
 /// The postmortem as it was last edited, else as the record makes it.

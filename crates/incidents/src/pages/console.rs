@@ -122,6 +122,7 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
             }
             div {
                 @if incident.resolved_at.is_none() { (advice(detail)) (controls(incident, key)) }
+                (super::rollback::section(detail, key))
                 (checks(detail, key))
                 (roles(detail, key))
                 (alerts(detail))

@@ -11,6 +11,7 @@ mod lifecycle;
 mod listing;
 mod notify;
 mod pages;
+mod rollback;
 mod sinks;
 mod trouble;
 mod watchdog;

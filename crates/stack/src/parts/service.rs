@@ -70,6 +70,16 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
         set("MAIL_SINK_DIR", place.dir.join("mail").display().to_string());
     }
 
+    if name == "incidents" {
+        set("AUTH_HTTP_URL", format!("http://127.0.0.1:{}", ports.service("auth").http));
+        set("PUBLIC_URL", format!("http://127.0.0.1:{}", own.http));
+        // How it takes a service back: by this program, in this stack.
+        set("ROLLBACK_EXECUTOR", "command".to_owned());
+        set("ROLLBACK_COMMAND", format!("{} rollback", place.program("stack").display()));
+        set("STACK_DIR", place.dir.display().to_string());
+        set("STACK_WORKSPACE", place.workspace.display().to_string());
+    }
+
     let mut secret = |variable: &str, path: std::path::PathBuf| {
         // An empty variable counts as not set: what this shell has is not for the service.
         environment.push((variable.to_owned(), String::new()));

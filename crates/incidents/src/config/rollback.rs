@@ -1,0 +1,50 @@
+use clap::{Args, ValueEnum};
+use kit::run::Refusal;
+
+use crate::executor::Executor;
+
+/// How a service is taken back.
+#[derive(Args, Clone, Debug)]
+pub struct Rollback {
+    /// none, dry-run (says what it would do), command or kubernetes.
+    #[arg(long, env = "ROLLBACK_EXECUTOR", default_value = "none", value_enum)]
+    pub rollback_executor: Way,
+    /// The command, with its first arguments; the step and the service follow.
+    #[arg(long, env = "ROLLBACK_COMMAND", default_value = "")]
+    pub rollback_command: String,
+    /// The namespace of the deployments, which are named like the services.
+    #[arg(long, env = "ROLLBACK_NAMESPACE", default_value = "default")]
+    pub rollback_namespace: String,
+    /// kubectl, or a path to it.
+    #[arg(long, env = "ROLLBACK_KUBECTL", default_value = "kubectl")]
+    pub rollback_kubectl: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    None,
+    DryRun,
+    Command,
+    Kubernetes,
+}
+
+impl Rollback {
+    pub fn executor(&self) -> anyhow::Result<Option<Executor>> {
+        Ok(match self.rollback_executor {
+            Way::None => None,
+            Way::DryRun => Some(Executor::DryRun),
+            Way::Command => {
+                let words: Vec<_> =
+                    self.rollback_command.split_whitespace().map(str::to_owned).collect();
+                if words.is_empty() {
+                    return Err(Refusal("ROLLBACK_COMMAND is empty".to_owned()).into());
+                }
+                Some(Executor::Command(words))
+            }
+            Way::Kubernetes => Some(Executor::Kubernetes {
+                kubectl: self.rollback_kubectl.clone(),
+                namespace: self.rollback_namespace.clone(),
+            }),
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! Taking a service back, and watching it.
+
+use maud::{Markup, html};
+use uuid::Uuid;
+
+use super::time;
+use crate::app::{IncidentDetail, RollbackView};
+use crate::domain::duration;
+
+pub(super) fn section(detail: &IncidentDetail, key: Uuid) -> Markup {
+    let incident = &detail.incident;
+    let offered = incident.resolved_at.is_none() && !detail.can_roll_back.is_empty();
+    html! {
+        @if offered || !detail.rollbacks.is_empty() {
+            section.panel aria-labelledby="rollback" {
+                h2 #rollback { "Rollback" }
+                @for run in detail.rollbacks.iter().rev() { (shown(run)) }
+                @if offered {
+                    details {
+                        summary { "Go back to the version before" }
+                        p.quiet {
+                            "It is started beside the live one first; only when it is ready does the live one stop. "
+                            "Are the migrations since then such that it runs on them?"
+                        }
+                        @for service in &detail.can_roll_back {
+                            form.stack method="post" action={ "/console/incidents/" (incident.incident_id) "/rollback" } {
+                                input type="hidden" name="key" value={ (key) "-" (service) };
+                                input type="hidden" name="service" value=(service);
+                                button.danger { "Approve: roll back " (service) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn shown(run: &RollbackView) -> Markup {
+    html! {
+        div.run {
+            div.row {
+                strong { (run.service) }
+                span.pill.(class(&run.status)) { (run.status) }
+                span.quiet { (run.executor) " · " (time(run.started_at)) }
+            }
+            @if let Some(target) = &run.target { p.quiet { "Back to " code { (target) } } }
+            ol.steps {
+                @for step in &run.steps {
+                    li.(match step.ok { Some(true) => "good", Some(false) => "bad", None => "now" }) {
+                        span { (step.step) @if step.attempt > 1 { span.quiet { " · attempt " (step.attempt) } } }
+                        span.quiet {
+                            @match step.ended_at {
+                                Some(at) => (duration(at - step.started_at)),
+                                None => "running",
+                            }
+                        }
+                        @if step.ok == Some(false) { p.quiet { (step.detail) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn class(status: &str) -> &'static str {
+    match status {
+        "succeeded" => "good",
+        "running" => "warn",
+        _ => "bad",
+    }
+}
