@@ -66,6 +66,8 @@ check: setup-check ## Everything that CI checks
 	@scripts/deny
 	@deployments/check.sh
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory check-telemetry
+	@$(MAKE) --no-print-directory drill-restore ROWS=100000
 
 sqlx: tools ## Renew crates/*/.sqlx after a change of a query or a migration
 	@$(STACK) exec -- scripts/sqlx write
@@ -91,7 +93,12 @@ check-planted: setup-check ## Plant faults, one after the other: each check must
 	@deployments/check/planted.sh && deployments/check/planted-cloud.sh && $(MAKE) --no-print-directory programs && deployments/check/planted-telemetry.sh
 
 drill-restore: setup-run ## Back up a million ledger rows, lose them, restore to a point in time
-	@deployments/backup/drill.sh
+	@ROWS=$(or $(ROWS),1000000) deployments/backup/drill.sh
+
+campaign-booking: programs ## A minute of booking while its processes are killed; 2,000 races; 64,000 contested slots
+	@CAMPAIGN_SECONDS=$${CAMPAIGN_SECONDS:-60} cargo test --package stack --test it campaign -- --nocapture
+	@$(STACK) exec -- cargo test --profile load --package booking --test it -- --nocapture --test-threads 1 \
+		saga_faults storm
 
 bench-points: setup-run ## The ledger over HTTP beside pgbench, in one run, as ratios
 	@scripts/bench-points
@@ -171,6 +178,6 @@ down-docker:
 	@docker compose down
 
 .PHONY: up up-min redeploy down status logs demo clean test fmt lint check sqlx sqlx-check help programs tools \
-	check-telemetry check-alerts check-k8s check-terraform check-planted drill-restore bench-points \
+	check-telemetry check-alerts check-k8s check-terraform check-planted drill-restore bench-points campaign-booking \
 	migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force \
 	setup-build setup-run setup-check up-native up-docker redeploy-native redeploy-docker down-native down-docker
