@@ -20,6 +20,8 @@ pub mod command;
 pub mod config;
 pub mod deadline;
 pub mod error;
+#[cfg(debug_assertions)]
+mod fault;
 pub mod grpc;
 pub mod health;
 mod healthcheck;

@@ -67,6 +67,9 @@ pub fn edge_with(
         // Last, because it wants to know who is asking.
         .layer(from_fn(move |request, next| front::limited(limits, request, next)));
 
+    // In a debug build a drill may have requests fail where a handler would.
+    #[cfg(debug_assertions)]
+    let routes = routes.layer(from_fn(crate::fault::inject));
     routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi))
         .fallback(|| async { ApiError::new(Kind::NotFound, "not_found", "there is no such route") })

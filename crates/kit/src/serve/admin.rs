@@ -14,10 +14,12 @@ pub(super) fn router(health: &Health) -> Router {
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/log-level", get(log_level).put(set_log_level))
-        .merge(health.detailed())
-        .fallback(|| async {
-            ApiError::new(Kind::NotFound, "not_found", "there is no such route")
-        });
+        .merge(health.detailed());
+    #[cfg(debug_assertions)]
+    let routes = routes.route("/fault", axum::routing::put(crate::fault::switch));
+    let routes = routes.fallback(|| async {
+        ApiError::new(Kind::NotFound, "not_found", "there is no such route")
+    });
     secured(routes).merge(health.public())
 }
 
