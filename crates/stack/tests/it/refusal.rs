@@ -97,3 +97,30 @@ async fn roles_have_the_least_they_need() {
         assert_eq!(now, value, "{setting}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_one_line_and_at_once() {
+    let bench = Bench::new("password").await;
+    bench.up().await;
+    let url = format!("postgres://points_app:hunter2@127.0.0.1:{}/points", bench.ports.postgres);
+    let said = tokio::process::Command::new(bench.place.program("points"))
+        .env_clear()
+        .env("HTTP_LISTEN", "127.0.0.1:0")
+        .env("GRPC_LISTEN", "127.0.0.1:0")
+        .env("ADMIN_LISTEN", "127.0.0.1:0")
+        .env("AUTH_GRPC_URL", "http://127.0.0.1:1")
+        .env("SERVICE_CLIENT_ID", "points")
+        .env("SERVICE_CLIENT_SECRET", "hunter3")
+        .env("DATABASE_URL", url)
+        .kill_on_drop(true)
+        .output();
+    // It waits ten seconds for a server that is away, and not at all for one that says no.
+    let said =
+        tokio::time::timeout(std::time::Duration::from_secs(8), said).await.unwrap().unwrap();
+    let (out, err) =
+        (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap());
+    assert_eq!(said.status.code(), Some(1), "{out}{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+    assert!(err.contains("password authentication failed for user \"points_app\""), "{err}");
+    assert!(!format!("{out}{err}").contains("hunter"), "{out}{err}");
+}

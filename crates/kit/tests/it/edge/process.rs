@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::wire::get;
 
+const UNWRITTEN: &str = "log_lines_dropped_total{level=\"unwritten\"}";
 const SECRET: &str = "postgres://app:hunter2@127.0.0.1:1/points";
 
 /// The example `smallest`, with this environment and no other.
@@ -172,4 +173,38 @@ async fn sigterm_ends_it_with_exit_0() {
     let log = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(log.lines().any(|line| line.contains("\"stopped\"")), "flushed: {log}");
     assert!(!log.contains("hunter2"), "{log}");
+}
+
+#[tokio::test]
+async fn a_full_disk_for_logs_stops_nothing() {
+    let [port, admin] = [free_port().await, free_port().await];
+    let mut variables = without("HTTP_LISTEN");
+    variables.retain(|(variable, _)| *variable != "ADMIN_LISTEN");
+    variables.push(("HTTP_LISTEN", port.to_string().leak()));
+    variables.push(("ADMIN_LISTEN", admin.to_string().leak()));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = smallest(&variables);
+    let mut child = command.stdout(full).spawn().unwrap();
+    eventually(Duration::from_secs(10), || async {
+        tokio::net::TcpStream::connect(port).await.ok()
+    })
+    .await;
+    for _ in 0..100 {
+        assert_eq!(get(port, "/hello").await.body, b"hello");
+    }
+    // What could not be written is counted, to the last line.
+    eventually(Duration::from_secs(10), || async {
+        let metrics = String::from_utf8(get(admin, "/metrics").await.body).unwrap();
+        let line = metrics.lines().find_map(|l| l.strip_prefix(UNWRITTEN))?;
+        (line.trim().parse::<u32>().unwrap() >= 100).then_some(())
+    })
+    .await;
+    let id = child.id().unwrap();
+    assert!(Command::new("kill").arg(id.to_string()).status().await.unwrap().success());
+    let status = timeout(Duration::from_secs(12), child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+async fn free_port() -> std::net::SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
