@@ -57,13 +57,16 @@ pub fn router(
     let app = App { incidents, webhook, login };
     let pages = site::routes().merge(console::routes(&app));
     let routes = routes.merge(pages).with_state(app);
-    // Alertmanager takes a 429 for an answer: the alert would be lost.
-    let limits = kit::http::Limits {
+    kit::http::edge_with(limits(), routes, api, verifier)
+}
+
+/// Whoever signs in could be guessing. Alertmanager takes a 429 for an answer: the alert would be lost.
+fn limits() -> kit::http::Limits {
+    kit::http::Limits {
         strict: &["/console/login"],
         unlimited: &["/v1/alerts"],
         ..kit::http::Limits::default()
-    };
-    kit::http::edge_with(limits, routes, api, verifier)
+    }
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

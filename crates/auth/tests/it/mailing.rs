@@ -17,14 +17,14 @@ use crate::app::{PASSWORD, TestApp};
 const NEW: &str = "a new and different password";
 
 /// auth with its postman, and the mailboxes it fills.
-struct Post {
-    app: TestApp,
+pub struct Post {
+    pub app: TestApp,
     directory: PathBuf,
     _stop: DropGuard,
 }
 
 impl Post {
-    async fn new(db: PgPool) -> Self {
+    pub async fn new(db: PgPool) -> Self {
         let app = TestApp::new(db).await;
         let name = Clock::system().id().to_string();
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -40,11 +40,11 @@ impl Post {
         Self { app, directory, _stop: stop.drop_guard() }
     }
 
-    async fn ask(&self, path: &str, key: &str, body: Value) -> Reply {
+    pub async fn ask(&self, path: &str, key: &str, body: Value) -> Reply {
         self.app.api.post(path).key(key).json(body).send().await
     }
 
-    fn mails(&self) -> Vec<String> {
+    pub fn mails(&self) -> Vec<String> {
         let files = std::fs::read_dir(&self.directory).unwrap();
         let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         files.sort();
@@ -52,7 +52,7 @@ impl Post {
     }
 
     /// The code in the newest of so many mails.
-    async fn code(&self, mails: usize) -> String {
+    pub async fn code(&self, mails: usize) -> String {
         let mail = eventually(Duration::from_secs(10), || async {
             let all = self.mails();
             (all.len() == mails).then(|| all.last().cloned()).flatten()
@@ -62,7 +62,7 @@ impl Post {
     }
 
     /// Every event has been delivered.
-    async fn quiet(&self) {
+    pub async fn quiet(&self) {
         eventually(Duration::from_secs(10), || async {
             let sql = "SELECT count(*) FROM outbox_event WHERE delivered_at IS NULL";
             let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&self.app.db).await.unwrap();

@@ -6,10 +6,11 @@ use kit::caller::{ServiceCaller, Verifier};
 use kit::config;
 use kit::grpc::{Allowlist, Peer, guard};
 use proto::auth::v1::auth_client::AuthClient;
-use proto::auth::v1::{IssueServiceTokenRequest, ValidateTokenRequest};
+use proto::auth::v1::{GetMemberRequest, IssueServiceTokenRequest, ValidateTokenRequest};
 use proto::points::v1::points_client::PointsClient;
 use proto::points::v1::points_server::{Points, PointsServer};
 use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
+use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use std::time::Duration;
 use testkit::eventually;
@@ -125,5 +126,48 @@ async fn introspection_is_for_services_only(db: PgPool) {
     let refused = client.validate_token(message.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     let refused = client.validate_token(request(message, &member)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn booking_learns_whom_to_write_to_and_nothing_else(db: PgPool) {
+    let app = with_client(db, "booking").await;
+    app.register("ada@example.org").await.expect(202);
+    let member: uuid::Uuid =
+        sqlx::query_scalar("SELECT member_id FROM member").fetch_one(&app.db).await.unwrap();
+    let token = app.auth.service_token("booking", &SECRET.to_owned().into()).await.unwrap();
+    let ask = |id: String| {
+        let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));
+        let message = request(GetMemberRequest { member_id: id }, token.token.expose_secret());
+        async move { client.get_member(message).await.map(Response::into_inner) }
+    };
+    let known = ask(member.to_string()).await.unwrap();
+    assert_eq!((known.display_name.as_str(), known.email.as_str()), ("Ada", ""), "not verified");
+    sqlx::query("UPDATE member SET verified_at = now()").execute(&app.db).await.unwrap();
+    assert_eq!(ask(member.to_string()).await.unwrap().email, "ada@example.org");
+
+    assert_eq!(code(&ask("ada".to_owned()).await.unwrap_err()), "invalid_id");
+    let unknown = ask(Clock::system().id().to_string()).await.unwrap_err();
+    app.auth.disable(member).await.unwrap();
+    let disabled = ask(member.to_string()).await.unwrap_err();
+    assert_eq!((unknown.code(), unknown.message()), (disabled.code(), disabled.message()));
+    assert_eq!((unknown.code(), code(&unknown).as_str()), (Code::NotFound, "not_found"));
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn who_is_a_member_only_booking_may_ask(db: PgPool) {
+    let app = with_client(db, "points").await;
+    let secret = ClientSecret::new(SECRET.to_owned().into()).unwrap();
+    app.auth.put_client("incidents", &secret).await.unwrap();
+    let message = GetMemberRequest { member_id: Clock::system().id().to_string() };
+    for service in ["points", "incidents"] {
+        let token = app.auth.service_token(service, &SECRET.to_owned().into()).await.unwrap();
+        let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));
+        let call = request(message.clone(), token.token.expose_secret());
+        assert_eq!(client.get_member(call).await.unwrap_err().code(), Code::PermissionDenied);
+    }
+    let member = app.member("ada@example.org").await;
+    let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));
+    let refused = client.get_member(request(message, &member)).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
 }
