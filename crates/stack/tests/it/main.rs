@@ -8,6 +8,7 @@ mod bench;
 mod crash;
 mod exec;
 mod load;
+mod lockout;
 mod outage;
 mod refusal;
 mod start;
