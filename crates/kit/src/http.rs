@@ -8,6 +8,7 @@
 
 mod body;
 mod decode;
+mod describe;
 mod front;
 mod layers;
 mod params;
@@ -16,6 +17,7 @@ mod strict;
 use std::time::Duration;
 
 pub use self::body::{Command, Json, Raw};
+pub use self::describe::IdempotencyKey;
 pub(crate) use self::front::Front;
 pub(crate) use self::layers::secured;
 pub use self::layers::{edge, edge_with};

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::ServiceBuilder;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{Limits, front};
+use super::{Limits, describe, front};
 use crate::caller::Verifier;
 use crate::deadline;
 use crate::error::{self, ApiError, Kind};
@@ -44,9 +44,10 @@ pub fn edge(routes: Router, openapi: utoipa::openapi::OpenApi, verifier: Verifie
 pub fn edge_with(
     limits: Limits,
     routes: Router,
-    openapi: utoipa::openapi::OpenApi,
+    mut openapi: utoipa::openapi::OpenApi,
     verifier: Verifier,
 ) -> Router {
+    describe::complete(&mut openapi);
     let layers = ServiceBuilder::new()
         // Outermost, so that whatever happens below is measured, logged and traced: also a panic,
         // which it turns into `panic_response`.
