@@ -103,6 +103,23 @@ campaign-booking: programs ## A minute of booking while its processes are killed
 bench-points: setup-run ## The ledger over HTTP beside pgbench, in one run, as ratios
 	@scripts/bench-points
 
+##@ Break things, in the running system (native): the alert, the incident, its end
+
+chaos-points-panic: ## Every request to points panics
+	@$(native) chaos points-panic
+
+chaos-booking-errors: ## Every request to booking fails
+	@$(native) chaos booking-errors
+
+chaos-postgres-slow: ## A transaction holds what points reads
+	@$(native) chaos postgres-slow
+
+chaos-redis-down: ## Redis stands still
+	@$(native) chaos redis-down
+
+chaos-alert-storm: ## 300 alerts of three causes at once
+	@$(native) chaos alert-storm
+
 ##@ Migrations, of the running system. SERVICE=points for one service
 
 migrate-up: ## Apply what is pending

@@ -16,11 +16,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{self, Condition};
-use crate::parts::{jaeger, postgres, service};
+use crate::chaos::Fault;
+use crate::parts::{jaeger, line, postgres, service};
 use crate::process::POLL;
 use crate::settings::Settings;
 use crate::versions::Step;
-use crate::{daemon, demo, down, exec, logs, ports, settings, status, up, versions};
+use crate::{chaos, daemon, demo, down, exec, logs, ports, settings, status, up, versions};
 
 /// Runs the whole system on this machine, without Docker.
 #[derive(Debug, Parser)]
@@ -51,6 +52,8 @@ enum Command {
     Switch { service: String, program: PathBuf },
     /// One step of taking a service back to the program before: what incidents calls.
     Rollback { step: Step, service: String },
+    /// Break something in the running stack, and watch the alert, the incident and its end.
+    Chaos { fault: Fault },
     /// Run a command with a private PostgreSQL and Redis: DATABASE_URL, DATABASE_OWNER_URL, REDIS_URL.
     Exec {
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
@@ -75,13 +78,22 @@ enum Command {
     Daemon,
     #[command(hide = true)]
     Jaeger { ui: u16, otlp: u16 },
+    #[command(hide = true)]
+    Line { port: u16 },
 }
 
 /// Runs the command; what went wrong is said in one message.
 pub async fn run(cli: Cli) -> ExitCode {
     // A part of a stack, wherever that keeps its data: it knows nothing of the workspace.
-    if let Command::Jaeger { ui, otlp } = cli.command {
-        return exit(traces(ui, otlp).await.map(|()| ExitCode::SUCCESS));
+    let part = match cli.command {
+        Command::Jaeger { ui, otlp } => {
+            Some(until_told(|stop| jaeger::serve(ui, otlp, stop)).await)
+        }
+        Command::Line { port } => Some(until_told(|stop| line::serve(port, stop)).await),
+        _ => None,
+    };
+    if let Some(ended) = part {
+        return exit(ended.map(|()| ExitCode::SUCCESS));
     }
     match Settings::from_env() {
         Ok(settings) => exit(dispatch(cli.command, settings).await),
@@ -111,6 +123,7 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
         Command::Status => {}
         Command::Logs { follow, part } => logs::run(&place, part.as_deref(), follow).await?,
         Command::Restart { part } => restart(&settings, &part).await?,
+        Command::Chaos { fault } => chaos::run(&of_the_running(&settings)?, fault).await?,
         Command::Switch { service, program } => {
             versions::switch(&of_the_running(&settings)?, &service, &program).await?;
         }
@@ -132,13 +145,16 @@ async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCo
             let _ = nix::unistd::setsid();
             daemon::run(settings).await?;
         }
-        Command::Jaeger { .. } => unreachable!("served by `run`"),
+        Command::Jaeger { .. } | Command::Line { .. } => unreachable!("served by `run`"),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Serves the Jaeger UI until SIGTERM.
-async fn traces(ui: u16, otlp: u16) -> anyhow::Result<()> {
+/// Serves a part of ours until SIGTERM.
+async fn until_told<F>(serve: impl FnOnce(CancellationToken) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let guard = stop.clone().drop_guard();
@@ -146,7 +162,7 @@ async fn traces(ui: u16, otlp: u16) -> anyhow::Result<()> {
         terminate.recv().await;
         drop(guard);
     });
-    jaeger::serve(ui, otlp, stop).await
+    serve(stop).await
 }
 
 /// The settings of the stack that is running, whatever this shell says about ports.

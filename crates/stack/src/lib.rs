@@ -8,9 +8,11 @@
 //! * [`process`] starts, identifies and ends processes; [`ready`] asks whether they are of use.
 //! * [`down`], [`status`], [`logs`], [`exec`] are the other commands.
 //! * [`versions`] runs another program as a service, and takes the one before back.
+//! * [`chaos`] breaks something, and shows what becomes of it.
 //! * [`demo`] tells a member's story over the public APIs.
 
 pub mod board;
+pub mod chaos;
 pub mod cli;
 pub mod daemon;
 pub mod demo;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::chaos::Pace;
 use crate::process::Program;
 use crate::ready::Probe;
 use crate::settings::Settings;
@@ -14,15 +15,45 @@ pub fn part(settings: &Settings) -> anyhow::Result<Part> {
     let Settings { place, ports, .. } = settings;
     let data = place.data().join("alertmanager");
     std::fs::create_dir_all(&data)?;
+    configure(settings, Pace::Usual)?;
+    let path = place.config().join("alertmanager.yml");
+    let port = ports.alertmanager;
+    Ok(Part {
+        name: "alertmanager".to_owned(),
+        program: Program {
+            path: Tool::Alertmanager.path()?,
+            arguments: vec![
+                format!("--config.file={}", path.display()),
+                format!("--storage.path={}", data.display()),
+                format!("--web.listen-address=127.0.0.1:{port}"),
+                // There is one: no gossip.
+                "--cluster.listen-address=".to_owned(),
+            ],
+            environment: Vec::new(),
+            user: None,
+            directory: data,
+            stack: place.dir.clone(),
+        },
+        probe: Probe::Http(format!("http://127.0.0.1:{port}/-/ready")),
+        stop: Signal::SIGTERM,
+        grace: Duration::from_secs(5),
+        endpoint: format!("http://127.0.0.1:{port}"),
+    })
+}
+
+/// Writes its configuration, for it to be read at a start or at a SIGHUP.
+pub fn configure(settings: &Settings, pace: Pace) -> anyhow::Result<()> {
+    let Settings { place, ports, .. } = settings;
     place.secret("alert_webhook_token")?;
     let token = place.secrets().join("alert_webhook_token");
     // Short waits: on one machine an incident should be seen while one looks.
+    let (wait, interval) = if pace == Pace::Drill { ("1s", "3s") } else { ("5s", "30s") };
     let config = format!(
         r#"route:
   receiver: incidents
   group_by: [alertname, service]
-  group_wait: 5s
-  group_interval: 30s
+  group_wait: {wait}
+  group_interval: {interval}
   repeat_interval: 4h
   routes:
     - receiver: incidents
@@ -47,28 +78,6 @@ receivers:
         ports.service("incidents").http,
         token.display()
     );
-    let path = place.config().join("alertmanager.yml");
-    std::fs::write(&path, config)?;
-    let port = ports.alertmanager;
-    Ok(Part {
-        name: "alertmanager".to_owned(),
-        program: Program {
-            path: Tool::Alertmanager.path()?,
-            arguments: vec![
-                format!("--config.file={}", path.display()),
-                format!("--storage.path={}", data.display()),
-                format!("--web.listen-address=127.0.0.1:{port}"),
-                // There is one: no gossip.
-                "--cluster.listen-address=".to_owned(),
-            ],
-            environment: Vec::new(),
-            user: None,
-            directory: data,
-            stack: place.dir.clone(),
-        },
-        probe: Probe::Http(format!("http://127.0.0.1:{port}/-/ready")),
-        stop: Signal::SIGTERM,
-        grace: Duration::from_secs(5),
-        endpoint: format!("http://127.0.0.1:{port}"),
-    })
+    std::fs::write(place.config().join("alertmanager.yml"), config)?;
+    Ok(())
 }

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "a test says what it has measured")]
 
 mod bench;
+mod chaos;
 mod crash;
 mod exec;
 mod load;
