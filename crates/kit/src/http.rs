@@ -21,7 +21,7 @@ pub use self::describe::IdempotencyKey;
 pub(crate) use self::front::Front;
 pub(crate) use self::layers::secured;
 pub use self::layers::{edge, edge_with};
-pub use self::params::{Path, Query};
+pub use self::params::{IfMatch, Path, Query, etag};
 
 /// What one request may cost.
 #[derive(Clone, Copy, Debug)]

@@ -5,12 +5,13 @@ mod movements;
 mod rules;
 
 use axum::extract::State;
-use axum::http::header::ETAG;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use kit::caller::{Role, Verifier};
-use kit::http::{Command, Path, Query};
+use kit::http::{Command, Path, Query, etag};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::{Deserialize, Deserializer};
@@ -20,7 +21,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::app::{AccountView, Asked, Earn, HistoryFilter, Page, Points, Receipt, Which};
+use crate::app::{
+    AccountView, Asked, Earn, Earned, HistoryFilter, Page, Points, QueuedView, Receipt, Which,
+};
 use crate::domain::{AccountId, MemberId, Recipient, TransferKind};
 
 #[derive(OpenApi)]
@@ -35,6 +38,7 @@ pub fn router(points: Points, verifier: Verifier) -> Router {
         .routes(routes!(balance))
         .routes(routes!(history))
         .routes(routes!(earn))
+        .routes(routes!(queued))
         .routes(routes!(movements::redeem))
         .routes(routes!(movements::transfer))
         .routes(routes!(movements::reverse))
@@ -105,20 +109,40 @@ async fn open(
     Ok(points.open(MemberId(caller.id), key).await?)
 }
 
-/// Credits an account, by a purchase or by plain points.
+/// Credits an account, by a purchase or by plain points. While the database is away, it is done later.
 #[utoipa::path(
     post, path = "/v1/accounts/{id}/earnings", params(("id" = Uuid, Path)), request_body = EarnBody,
-    responses((status = 201, body = Receipt)),
+    responses((status = 201, body = Receipt), (status = 202, description = "Queued", body = QueuedView)),
 )]
 async fn earn(
     State(points): State<Points>,
     caller: Caller,
     Path(id): Path<Uuid>,
     Command { key, body }: Command<EarnBody>,
-) -> Result<Answer, ApiError> {
+) -> Result<Response, ApiError> {
     caller.require(&[Role::Staff, Role::MerchantAdmin, Role::Operator])?;
     let command = Earn::try_new(Recipient::Account(AccountId(id)), body.into())?;
-    Ok(points.earn(caller.id.to_string(), key, command).await?)
+    Ok(match points.earn_or_queue(caller.id.to_string(), key, command).await? {
+        Earned::Now(answer) => answer.into_response(),
+        Earned::Later(queued) => {
+            let location = [(LOCATION, queued.status_url.clone())];
+            (StatusCode::ACCEPTED, location, Json(queued)).into_response()
+        }
+    })
+}
+
+/// What has become of an earning that was queued: for whoever sent it, and for operators.
+#[utoipa::path(
+    get, path = "/v1/queued/{id}", params(("id" = Uuid, Path)),
+    responses((status = 200, body = QueuedView)),
+)]
+async fn queued(
+    State(points): State<Points>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<QueuedView>, ApiError> {
+    let only_of = (!caller.has(Role::Operator)).then(|| caller.id.to_string());
+    Ok(Json(points.queued(id, only_of).await?))
 }
 
 /// The caller's own account.
@@ -178,7 +202,7 @@ fn visible(caller: &Caller, id: Uuid) -> Which {
 }
 
 fn tagged(account: AccountView) -> Response {
-    ([(ETAG, format!("\"{}\"", account.version))], Json(account)).into_response()
+    (etag(account.version), Json(account)).into_response()
 }
 
 /// Takes any value that was sent, `null` included: what is not a whole number is refused by the

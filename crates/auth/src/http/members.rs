@@ -1,16 +1,14 @@
 //! A member's own profile, and what operators do to accounts.
 
 use axum::Json;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{ETAG, IF_MATCH};
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use kit::cache::Versioned;
 use kit::caller::Role;
 use kit::error::Fields;
-use kit::http::Path;
-use kit::{ApiError, Caller, Kind};
+use kit::http::{IfMatch, Path, etag};
+use kit::{ApiError, Caller};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -40,7 +38,7 @@ pub(super) async fn me(State(auth): State<Auth>, caller: Caller) -> Result<Respo
 pub(super) async fn rename(
     State(auth): State<Auth>,
     caller: Caller,
-    Seen(seen): Seen,
+    IfMatch(seen): IfMatch,
     kit::http::Json(body): kit::http::Json<ProfileBody>,
 ) -> Result<Response, ApiError> {
     let mut fields = Fields::new();
@@ -84,21 +82,5 @@ pub(super) async fn enable(
 }
 
 fn tagged(profile: Versioned<Profile>) -> Response {
-    ([(ETAG, format!("\"{}\"", profile.version))], Json(profile.value)).into_response()
-}
-
-/// The version in `If-Match`. No version of ours is 0, so that a tag we never gave matches nothing.
-pub(super) struct Seen(i64);
-
-impl<S: Send + Sync> FromRequestParts<S> for Seen {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let tag = parts.headers.get(IF_MATCH).ok_or_else(|| {
-            let detail = "send the ETag of what you read as If-Match";
-            ApiError::new(Kind::PreconditionRequired, "precondition_required", detail)
-        })?;
-        let version = tag.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
-        Ok(Self(version.and_then(|version| version.parse().ok()).unwrap_or(0)))
-    }
+    (etag(profile.version), Json(profile.value)).into_response()
 }

@@ -3,6 +3,8 @@
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::HeaderName;
+use axum::http::header::{ETAG, IF_MATCH};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -66,4 +68,27 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Query<T
 fn percent_decoded(text: &str) -> Result<String, ApiError> {
     String::from_utf8(percent_encoding::percent_decode_str(text).collect())
         .map_err(|_| strict::invalid_encoding())
+}
+
+/// The version that a client has read, from its `If-Match`; without one 428 `precondition_required`. No
+/// version of ours is 0, so that a tag we never gave matches nothing.
+#[derive(Debug)]
+pub struct IfMatch(pub i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let tag = parts.headers.get(IF_MATCH).ok_or_else(|| {
+            let detail = "send the ETag of what you read as If-Match";
+            ApiError::new(Kind::PreconditionRequired, "precondition_required", detail)
+        })?;
+        let version = tag.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+        Ok(Self(version.and_then(|version| version.parse().ok()).unwrap_or(0)))
+    }
+}
+
+/// The answer's `ETag`, for the next [`IfMatch`]: `(etag(version), Json(view))`.
+pub fn etag(version: i64) -> [(HeaderName, String); 1] {
+    [(ETAG, format!("\"{version}\""))]
 }

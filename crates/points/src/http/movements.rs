@@ -1,12 +1,10 @@
 //! Spending, giving, undoing and correcting.
 
-use axum::extract::{FromRequestParts, State};
-use axum::http::header::IF_MATCH;
-use axum::http::request::Parts;
+use axum::extract::State;
 use kit::caller::Role;
-use kit::http::{Command, Path};
+use kit::http::{Command, IfMatch, Path};
 use kit::idempotency::Answer;
-use kit::{ApiError, Caller, Kind};
+use kit::{ApiError, Caller};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -121,26 +119,10 @@ pub(super) async fn adjust(
     State(points): State<Points>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Seen(version): Seen,
+    IfMatch(version): IfMatch,
     Command { key, body }: Command<AdjustBody>,
 ) -> Result<Answer, ApiError> {
     caller.require(&[Role::Operator])?;
     let command = Adjust::try_new(id, version, whole(&body.points), body.reference)?;
     Ok(points.adjust(caller.id.to_string(), key, command).await?)
-}
-
-/// The version in `If-Match`. No version of ours is 0, so that a tag we never gave matches nothing.
-pub(super) struct Seen(i64);
-
-impl<S: Send + Sync> FromRequestParts<S> for Seen {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let tag = parts.headers.get(IF_MATCH).ok_or_else(|| {
-            let detail = "send the ETag of what you read as If-Match";
-            ApiError::new(Kind::PreconditionRequired, "precondition_required", detail)
-        })?;
-        let version = tag.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
-        Ok(Self(version.and_then(|version| version.parse().ok()).unwrap_or(0)))
-    }
 }
