@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::keyring::Keyring;
+use crate::pepper::Peppers;
 
 /// Accounts, logins and tokens.
 #[derive(Clone, Debug, Parser)]
@@ -25,6 +26,10 @@ pub struct Config {
     /// Seals the signing keys in the database: at least 32 bytes, in base64 or hexadecimal.
     #[arg(long, env = "AUTH_KEY_ENCRYPTION_KEY", hide_env_values = true, value_parser = sealing)]
     pub auth_key_encryption_key: SecretString,
+    /// Mixed into passwords before they are hashed, as version:key, with commas between: each key at least 32
+    /// bytes in base64 or hexadecimal. Keep a version until no password uses it.
+    #[arg(long, env = "PASSWORD_PEPPERS", hide_env_values = true)]
+    pub password_peppers: Option<Peppers>,
     #[command(flatten)]
     pub mail: Mail,
     #[command(subcommand)]

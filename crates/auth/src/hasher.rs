@@ -3,17 +3,22 @@
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
+use argon2::{Algorithm, Argon2, KeyId, Params, ParamsBuilder, Version};
 use observability::context;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::{Guess, Password};
 use crate::metrics;
+use crate::pepper::{self, Peppers};
 
 /// How many may wait for each core. A hash takes some 25 ms, so that the last in line waits half a
 /// second; whoever comes after is told to come back.
 const QUEUE_PER_CORE: usize = 20;
+
+/// As OWASP and ASVS ask for, with one lane.
+const MEMORY_KIB: u32 = 19_456;
+const PASSES: u32 = 2;
 
 /// Hashed against when there is no such member, so that an unknown address costs the same.
 const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBvdGhlciBzYWx0$\
@@ -24,6 +29,7 @@ const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBvdGhlciBzYWx0$\
 pub struct Hasher {
     cores: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    peppers: Peppers,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -44,32 +50,42 @@ impl Hasher {
     /// So many at a time, and so many waiting.
     pub fn with(cores: usize, waiting: usize) -> Self {
         let (cores, places) = (Semaphore::new(cores), Semaphore::new(cores + waiting));
-        Self { cores: Arc::new(cores), places: Arc::new(places) }
+        let peppers = Peppers::default();
+        Self { cores: Arc::new(cores), places: Arc::new(places), peppers }
+    }
+
+    /// Mixes these into passwords.
+    #[must_use]
+    pub fn peppered(self, peppers: Peppers) -> Self {
+        Self { peppers, ..self }
     }
 
     /// A hash to keep: Argon2id, 19 MiB, two passes, one lane, as OWASP and ASVS ask for.
     pub async fn hash(&self, password: Password) -> Result<String, Failure> {
-        let hash = move || argon2().hash_password(password.expose()).map(|hash| hash.to_string());
-        self.run(hash).await?.map_err(|_| Failure::Broken)
+        let peppers = self.peppers.clone();
+        self.run(move || make(&peppers, password.expose())).await?
     }
 
     /// A stronger hash of a password that has just proven right, whatever the rules for choosing one are
     /// by now. `None` when `hash` is as strong as they come.
     pub async fn strengthen(&self, guess: Guess, hash: &str) -> Result<Option<String>, Failure> {
-        if !is_weak(hash) {
+        let peppers = self.peppers.clone();
+        if !is_weak(hash, peppers.newest()) {
             return Ok(None);
         }
-        let hash = move || argon2().hash_password(guess.expose()).map(|hash| hash.to_string());
-        self.run(hash).await?.map(Some).map_err(|_| Failure::Broken)
+        self.run(move || make(&peppers, guess.expose())).await?.map(Some)
     }
 
     /// Whether the guess is right. Without a hash it never is, and takes as long to find out.
     pub async fn verify(&self, guess: Guess, hash: Option<String>) -> Result<bool, Failure> {
         let known = hash.is_some();
+        let peppers = self.peppers.clone();
         let verify = move || {
             let hash = hash.as_deref().unwrap_or(DUMMY);
             let hash = PasswordHash::new(hash).map_err(|_| Failure::Broken)?;
-            Ok(argon2().verify_password(guess.expose(), &hash).is_ok() && known)
+            let params = Params::try_from(&hash).map_err(|_| Failure::Broken)?;
+            let mixed = peppers.mix(pepper_of(&params), guess.expose()).map_err(missing)?;
+            Ok(argon2(None)?.verify_password(&mixed, &hash).is_ok() && known)
         };
         self.run(verify).await?
     }
@@ -99,19 +115,41 @@ impl Default for Hasher {
     }
 }
 
+fn make(peppers: &Peppers, password: &[u8]) -> Result<String, Failure> {
+    let newest = peppers.newest();
+    let mixed = peppers.mix(newest, password).map_err(missing)?;
+    let hash = argon2(newest)?.hash_password(&mixed).map_err(|_| Failure::Broken)?;
+    Ok(hash.to_string())
+}
+
+fn missing(error: pepper::Missing) -> Failure {
+    tracing::error!(%error, "a password cannot be checked");
+    Failure::Broken
+}
+
 /// Whether we would make a stronger one today.
-fn is_weak(hash: &str) -> bool {
+fn is_weak(hash: &str, pepper: Option<u8>) -> bool {
     let hash = PasswordHash::new(hash).ok();
-    hash.and_then(|hash| argon2::Params::try_from(&hash).ok()).is_some_and(|held| {
-        let wanted = argon2().params().clone();
-        held.m_cost() < wanted.m_cost() || held.t_cost() < wanted.t_cost()
+    hash.and_then(|hash| Params::try_from(&hash).ok()).is_some_and(|held| {
+        held.m_cost() < MEMORY_KIB || held.t_cost() < PASSES || pepper_of(&held) < pepper
     })
 }
 
-/// 19456 KiB, t=2, p=1 are the crate's defaults; written out, so that an update cannot weaken them.
-fn argon2() -> Argon2<'static> {
-    let params = argon2::Params::new(19_456, 2, 1, None).unwrap_or_default();
-    Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
+/// The version of the pepper, which the hash carries as its `keyid`.
+fn pepper_of(params: &Params) -> Option<u8> {
+    params.keyid().first().copied()
+}
+
+/// The crate's defaults; written out, so that an update cannot weaken them. Its memory comes from the
+/// allocator each time: keeping it for the next hash was measured, and saves nothing with mimalloc.
+fn argon2(pepper: Option<u8>) -> Result<Argon2<'static>, Failure> {
+    let mut params = ParamsBuilder::new();
+    params.m_cost(MEMORY_KIB).t_cost(PASSES).p_cost(1);
+    if let Some(version) = pepper {
+        params.keyid(KeyId::new(&[version]).map_err(|_| Failure::Broken)?);
+    }
+    let params = params.build().map_err(|_| Failure::Broken)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
 #[cfg(test)]

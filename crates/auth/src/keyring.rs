@@ -85,7 +85,8 @@ fn derive(master: &hkdf::Prk, purpose: &[u8]) -> anyhow::Result<[u8; 32]> {
     Ok(key)
 }
 
-fn decode(text: &str) -> anyhow::Result<Vec<u8>> {
+/// Base64 or hexadecimal.
+pub(crate) fn decode(text: &str) -> anyhow::Result<Vec<u8>> {
     // 64 hexadecimal digits are also base64 of 48 other bytes, so hexadecimal is tried first.
     if text.len() >= 64
         && text.len().is_multiple_of(2)

@@ -7,7 +7,8 @@
 //! * [`domain`] decides. It knows no clock, no database and no network.
 //! * [`store`] is the SQL.
 //!
-//! Beside them, [`hasher`] bounds what passwords cost, [`keyring`] keeps secrets secret and [`mailer`] sends mail.
+//! Beside them, [`hasher`] bounds what passwords cost, [`pepper`] is mixed into them, [`keyring`] keeps secrets
+//! secret and [`mailer`] sends mail.
 
 pub mod app;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod http;
 pub mod keyring;
 pub mod mailer;
 mod metrics;
+pub mod pepper;
 mod store;
 
 /// The schema this service owns, embedded in the binary.

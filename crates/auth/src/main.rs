@@ -17,8 +17,8 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "auth", &MIGRATOR).await?;
     let redis = Redis::new(&config.redis, "auth")?;
     let keyring = Keyring::new(&config.auth_key_encryption_key)?;
-    let auth = Auth::open(db.clone(), redis.clone(), Clock::system(), Hasher::new(), keyring);
-    let auth = auth.await?;
+    let hasher = Hasher::new().peppered(config.password_peppers.unwrap_or_default());
+    let auth = Auth::open(db.clone(), redis.clone(), Clock::system(), hasher, keyring).await?;
     if let Some(Command::Operate(operation)) = config.command {
         return auth.operate(operation).await;
     }
