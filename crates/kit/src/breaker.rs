@@ -6,6 +6,7 @@ mod machine;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use observability::alert::Alert;
 use observability::metrics::{self, IntCounterVec, IntGaugeVec};
 use tokio::time::Instant;
 
@@ -82,6 +83,10 @@ impl Breaker {
             TRANSITIONS.with_label_values(&[dependency, after.name()]).inc();
             drop(machine);
             tracing::warn!(dependency, from = before.name(), to = after.name(), "circuit breaker");
+            if after == State::Open {
+                let what = format!("calls to {dependency} fail: they are not made for a while");
+                Alert::error("Circuit breaker open", what).path(dependency).raise();
+            }
         }
         result
     }

@@ -185,7 +185,8 @@ pub struct Redis {
     /// How long connecting may take.
     #[arg(long, env = "REDIS_CONNECT_TIMEOUT", default_value = "200ms", value_parser = duration)]
     pub redis_connect_timeout: Duration,
-    /// How many failures within 2 s make us stop asking for a while, if they are half of the calls.
+    /// How many failures within 2 s make us stop asking for a while, if they are half of the calls. Also
+    /// for PostgreSQL, where a service has a breaker in front of it.
     #[arg(long, env = "CIRCUIT_BREAKER_MAX_FAILURES", default_value = "5")]
     pub circuit_breaker_max_failures: u32,
     /// How long we then wait before we try again, ± 20 %.
@@ -194,6 +195,16 @@ pub struct Redis {
 }
 
 impl Redis {
+    /// The same limits for another dependency. Its calls take longer than 2 s only when it is in trouble.
+    pub fn breaker(&self) -> crate::breaker::Config {
+        crate::breaker::Config {
+            window: Duration::from_secs(2),
+            max_failures: self.circuit_breaker_max_failures,
+            reset_timeout: self.circuit_breaker_reset_timeout,
+            ..crate::breaker::Config::default()
+        }
+    }
+
     /// This Redis, or none, and otherwise what `--help` says.
     pub fn new(redis_url: Option<SecretString>) -> Self {
         Self {

@@ -1,5 +1,6 @@
 //! Redis with 50 ms timeouts and a breaker in front. An optimization, never the holder of a promise.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::breaker::{self, Breaker};
 
 /// How long health waits for an answer.
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long a write may wait for the disk.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A longer value is neither stored nor read back: nothing of ours is, so it would not be ours.
 pub const MAX_VALUE: usize = 64 * 1024;
@@ -51,6 +55,29 @@ pub struct Unavailable;
 impl Redis {
     /// Does not connect yet, so that a service starts without Redis.
     pub fn new(config: &crate::config::Redis, service: &'static str) -> anyhow::Result<Self> {
+        Self::connect(config, service, "redis")
+    }
+
+    /// The same server for what must be kept rather than quick: a connection and a breaker of its own,
+    /// named `dependency`, and 500 ms for a command that waits for the disk.
+    pub fn patient(
+        config: &crate::config::Redis,
+        service: &'static str,
+        dependency: &'static str,
+    ) -> anyhow::Result<Self> {
+        let redis_timeout = config.redis_timeout.max(PATIENCE);
+        Self::connect(
+            &crate::config::Redis { redis_timeout, ..config.clone() },
+            service,
+            dependency,
+        )
+    }
+
+    fn connect(
+        config: &crate::config::Redis,
+        service: &'static str,
+        dependency: &'static str,
+    ) -> anyhow::Result<Self> {
         for operation in ["get", "set", "del", "eval"] {
             FAILURES.with_label_values(&[operation]);
         }
@@ -67,7 +94,7 @@ impl Redis {
         let connection = ConnectionManager::new_lazy_with_config(client, manager)
             .context("cannot prepare the Redis connection")?;
         let breaker = Breaker::new(
-            "redis",
+            dependency,
             breaker::Config {
                 window: Duration::from_secs(2),
                 max_failures: config.circuit_breaker_max_failures,
@@ -162,6 +189,18 @@ impl Redis {
         let mut command = redis::cmd(command);
         command.arg(script).arg(1).arg(self.key(key)).arg(arguments);
         self.send("eval", &command).await
+    }
+
+    /// Whether what it acknowledges is on disk: an append-only file, synced before each answer. False
+    /// also when it will not say.
+    pub async fn is_durable(&self) -> bool {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("GET").arg("appendonly").arg("appendfsync");
+        let settings = self.send::<HashMap<String, String>>("get", &command).await;
+        settings.is_ok_and(|settings| {
+            let says = |name, value| settings.get(name).is_some_and(|found| found == value);
+            says("appendonly", "yes") && says("appendfsync", "always")
+        })
     }
 
     /// Whether it answers now. Asks past the breaker, so that health tells the truth.

@@ -7,6 +7,8 @@ mod balance;
 mod earn;
 mod error;
 mod event;
+mod fallback;
+mod held;
 mod history;
 mod hold;
 mod ledger;
@@ -22,6 +24,7 @@ pub use adjust::Adjust;
 pub use balance::AccountView;
 pub use earn::{Asked, Earn};
 pub use error::Error;
+pub use fallback::{Earned, QueuedView};
 pub use history::{Entry, HistoryFilter, Page};
 pub use hold::{AskedHold, PlaceHold, scope};
 pub use redeem::Redeem;
@@ -30,16 +33,19 @@ pub use rules::{AskedRule, NewRule, RuleFilter, RulePage, RuleView};
 pub use transfer::Transfer;
 pub use view::{HoldView, Receipt};
 
+use kit::breaker::{self, Breaker};
 use kit::cache::Cache;
 use kit::error::Fields;
 use kit::idempotency::{Answer, Key};
 use kit::redis::Redis;
-use kit::{Clock, command};
+use kit::{Clock, command, jobs};
 use observability::Carrier;
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
 use self::balance::Balances;
 use self::error::code;
+use self::fallback::Queue;
 use self::ledger::{Claim, Ledger, Work};
 use self::writer::Writer;
 use crate::domain::{AccountId, Amount, Command, MemberId, Reference, Refused, Rule};
@@ -53,6 +59,10 @@ pub struct Points {
     clock: Clock,
     balances: Balances,
     rules: Cache<Vec<Rule>>,
+    /// Around every command. One that is refused is an answer, and no failure.
+    breaker: Breaker,
+    /// What takes earnings while the database is away.
+    queue: Queue,
     writer: Writer,
 }
 
@@ -73,7 +83,24 @@ impl Points {
         let rules = Cache::new("points:rules", rules::TTL, redis.clone());
         metrics::declare();
         let writer = Writer::start(&Ledger { db: db.clone(), clock: clock.clone() }, &balances);
-        Self { db, redis, clock, balances, rules, writer }
+        let breaker = Breaker::new("postgres", breaker::Config::default());
+        let queue = Queue::new(Redis::disabled(), clock.clone());
+        Self { db, redis, clock, balances, rules, breaker, queue, writer }
+    }
+
+    /// How it degrades while the database is away: when the breaker opens, and the durable Redis that
+    /// takes earnings. Without it they are refused as everything else.
+    pub fn degrading(self, breaker: breaker::Config, queue: Redis) -> Self {
+        let queue = Queue::new(queue, self.clock.clone());
+        Self { breaker: Breaker::new("postgres", breaker), queue, ..self }
+    }
+
+    /// Starts what nobody asks for, until `stop`.
+    pub fn start(&self, stop: &CancellationToken) {
+        tokio::spawn(jobs::housekeeping(self.db.clone(), stop.clone()));
+        tokio::spawn(self.clone().expire_holds(stop.clone()));
+        tokio::spawn(self.clone().publish_events(stop.clone()));
+        tokio::spawn(self.clone().apply_queued(stop.clone()));
     }
 
     /// Runs a command once for each key, to its end even when the caller goes away.
@@ -88,7 +115,14 @@ impl Points {
     }
 
     async fn post(&self, work: Work) -> Result<Answer, Error> {
-        Ok(self.writer.submit(work).await?.answer)
+        // Boxed, because each wrapper would move all of it.
+        let submit = Box::pin(self.writer.submit(work));
+        Ok(self.guarded(submit).await?.answer)
+    }
+
+    /// Asks the database, unless it is known to be away.
+    async fn guarded<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.breaker.call(call, |result| result.as_ref().is_err_and(Error::is_outage)).await?
     }
 }
 

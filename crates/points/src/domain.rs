@@ -35,6 +35,7 @@ pub struct MerchantId(pub Uuid);
 
 /// A number of points to move: 1 to 1,000,000,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
 pub struct Amount(i64);
 
 /// What a transfer was for, such as `booking:<id>`. For people and for tracing back; never parsed.
@@ -136,6 +137,20 @@ impl Amount {
 
     pub fn get(self) -> i64 {
         self.0
+    }
+}
+
+impl TryFrom<i64> for Amount {
+    type Error = Refused;
+
+    fn try_from(points: i64) -> Result<Self, Refused> {
+        Self::new(points)
+    }
+}
+
+impl From<Amount> for i64 {
+    fn from(amount: Amount) -> Self {
+        amount.0
     }
 }
 

@@ -4,7 +4,7 @@ use kit::caller::Verifier;
 use kit::health::Health;
 use kit::redis::Redis;
 use kit::serve::{Servers, serve};
-use kit::{Clock, jobs, postgres};
+use kit::{Clock, postgres};
 use points::app::Points;
 use points::config::Config;
 use tokio_util::sync::CancellationToken;
@@ -18,12 +18,12 @@ fn main() -> ExitCode {
 
 async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "points", &points::MIGRATOR).await?;
-    tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
     let redis = Redis::new(&config.redis, "points")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
-    let app = Points::new(db.clone(), redis.clone(), Clock::system());
-    tokio::spawn(app.clone().expire_holds(stop.clone()));
-    tokio::spawn(app.clone().publish_events(stop.clone()));
+    let queue = Redis::patient(&config.redis, "points", "fallback-queue")?;
+    let app = Points::new(db.clone(), redis.clone(), Clock::system())
+        .degrading(config.redis.breaker(), queue);
+    app.start(&stop);
     let http = points::http::router(app.clone(), verifier.clone());
     let grpc = points::grpc::routes(app, verifier);
     let health = Health::new("points", db, redis);

@@ -3,7 +3,8 @@ use std::sync::LazyLock;
 use kit::idempotency::Answer;
 use kit::{Classify as _, Kind, postgres};
 use observability::metrics::{
-    IntCounterVec, counter_vec, declare_conflict, declare_invariant, invariant_violated,
+    IntCounterVec, IntGauge, counter_vec, declare_conflict, declare_invariant, gauge,
+    invariant_violated,
 };
 
 use crate::app::Error;
@@ -15,6 +16,20 @@ static TRANSACTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
         "Commands that move points, by type and outcome.",
         &["type", "status"],
     )
+});
+
+static FALLBACK: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "points_fallback_total",
+        "Earnings for the fallback queue: queued, reused (the key was another's), full, unavailable; and \
+         from it: applied, refused, postponed, unreadable.",
+        &["result"],
+    )
+});
+static DEPTH: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("points_fallback_queue_depth", "Earnings that wait for the database."));
+static AGE: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge("points_fallback_queue_age_seconds", "How long the first of them has waited.")
 });
 
 /// Rules of the ledger that the domain keeps by itself. When the database has to refuse, we have a bug.
@@ -39,10 +54,26 @@ pub(crate) fn declare() {
             TRANSACTIONS.with_label_values(&[kind.as_str(), status]);
         }
     }
+    let outcomes = ["applied", "refused", "postponed", "unreadable"];
+    for result in ["queued", "reused", "full", "unavailable"].into_iter().chain(outcomes) {
+        FALLBACK.with_label_values(&[result]);
+    }
+    fallback_queue(0, 0);
     declare_conflict("account");
     for invariant in INVARIANTS {
         declare_invariant("account", invariant);
     }
+}
+
+/// Counts what happened to an earning on its way through the fallback queue.
+pub(crate) fn fallback(result: &str) {
+    FALLBACK.with_label_values(&[result]).inc();
+}
+
+/// How many earnings wait, and for how long.
+pub(crate) fn fallback_queue(depth: i64, age_seconds: i64) {
+    DEPTH.set(depth);
+    AGE.set(age_seconds);
 }
 
 /// Counts a command. What the caller did wrong is `refused`; what we could not do is `failed`.

@@ -29,6 +29,8 @@ pub fn none() -> config::Redis {
 pub struct Server {
     port: u16,
     process: Child,
+    /// Keeps what it acknowledges, in a directory of this name, also past a kill.
+    durable: Option<String>,
 }
 
 impl Server {
@@ -37,11 +39,24 @@ impl Server {
     /// # Panics
     /// When `redis-server` cannot be started; so do the others, when it is gone.
     pub async fn start() -> Self {
+        Self::begin(false).await
+    }
+
+    /// The same, with an append-only file that is synced before each answer.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub async fn durable() -> Self {
+        Self::begin(true).await
+    }
+
+    async fn begin(durable: bool) -> Self {
         // Free a moment ago, and nobody else asks for exactly this one.
         let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = socket.local_addr().expect("its address").port();
         drop(socket);
-        let server = Self { port, process: spawn(port) };
+        let durable = durable.then(|| format!("/tmp/testkit-redis-{}-{port}", std::process::id()));
+        let server = Self { port, process: spawn(port, durable.as_deref()), durable };
         server.ready().await;
         server
     }
@@ -60,9 +75,9 @@ impl Server {
         self.process.wait().expect("its end");
     }
 
-    /// On the same port, and empty again.
+    /// On the same port, and empty again unless it is durable.
     pub async fn restart(&mut self) {
-        self.process = spawn(self.port);
+        self.process = spawn(self.port, self.durable.as_deref());
         self.ready().await;
     }
 
@@ -91,13 +106,21 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill(); // also works on a frozen one
         let _ = self.process.wait();
+        if let Some(place) = &self.durable {
+            let _ = std::fs::remove_dir_all(place);
+        }
     }
 }
 
-fn spawn(port: u16) -> Child {
+fn spawn(port: u16, durable: Option<&str>) -> Child {
+    if let Some(place) = durable {
+        std::fs::create_dir_all(place).expect("a directory in /tmp");
+    }
+    let appendonly = if durable.is_some() { "yes" } else { "no" };
     Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .args(["--appendonly", "no", "--dir", "/tmp"])
+        .args(["--appendonly", appendonly, "--appendfsync", "always"])
+        .args(["--dir", durable.unwrap_or("/tmp")])
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server on the PATH")

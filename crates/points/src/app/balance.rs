@@ -50,20 +50,21 @@ impl Points {
     }
 
     async fn cached_by_id(&self, id: AccountId) -> Result<Option<Account>, Error> {
-        let load = async {
+        // Boxed, as every load: what misses the cache is rare and large.
+        let load = Box::pin(async {
             let mut conn = postgres::query("acquire", self.db.acquire()).await.map_err(Arc::new)?;
             store::find(&mut conn, id).await.map(|found| found.map(versioned)).map_err(Arc::new)
-        };
+        });
         let found = self.balances.accounts.get_or_load(&id.0.to_string(), load).await?;
         Ok(found.map(|found| found.value))
     }
 
     async fn cached_by_member(&self, member: MemberId) -> Result<Option<Account>, Error> {
-        let load = async {
+        let load = Box::pin(async {
             let mut conn = postgres::query("acquire", self.db.acquire()).await.map_err(Arc::new)?;
             let found = store::find_by_member(&mut conn, member).await.map_err(Arc::new)?;
             Ok::<_, Arc<sqlx::Error>>(found.map(|account| owned(account.id)))
-        };
+        });
         let found = self.balances.ids.get_or_load(&member.0.to_string(), load).await?;
         match found {
             Some(id) => self.cached_by_id(id.value).await,

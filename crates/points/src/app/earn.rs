@@ -75,7 +75,9 @@ impl Points {
         match basis {
             Basis::Points(_) => Ok(Rate::STANDARD),
             Basis::Purchase(_, currency) => {
-                Ok(Rule::rate(&self.rules_of(merchant, currency).await?, at))
+                // On the heap: a lookup in the cache is a future of many kilobytes.
+                let rules = Box::pin(self.guarded(self.rules_of(merchant, currency)));
+                Ok(Rule::rate(&rules.await?, at))
             }
         }
     }

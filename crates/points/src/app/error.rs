@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::error::Outcome;
-use kit::{Classify, FieldError, Kind, idempotency, page, postgres};
+use kit::{Classify, FieldError, Kind, breaker, idempotency, page, postgres};
 use observability::panics::Panicked;
 use thiserror::Error;
 
@@ -34,6 +34,12 @@ pub enum Error {
     Busy,
     #[error("too many commands are waiting")]
     Overloaded,
+    /// The breaker is open: it was not asked.
+    #[error("the database is away")]
+    Away(Duration),
+    /// Redis did not say whether it has taken the command.
+    #[error("the fallback queue does not answer")]
+    NotQueued,
     #[error("the command panicked")]
     Panicked,
 }
@@ -47,6 +53,29 @@ impl Error {
             }
             _ => None,
         }
+    }
+}
+
+impl Error {
+    /// Whether the database itself has failed, or was known to. A refused command says nothing about it,
+    /// and neither does one that met too many others.
+    pub(super) fn is_outage(&self) -> bool {
+        match self {
+            Self::Away(_) => true,
+            Self::Database(error) => is_outage(error),
+            Self::Idempotency(idempotency::Error::Database(error)) => is_outage(error),
+            _ => false,
+        }
+    }
+}
+
+fn is_outage(error: &sqlx::Error) -> bool {
+    matches!(&*postgres::code(error), "database_unavailable" | "outcome_unknown")
+}
+
+impl From<breaker::Open> for Error {
+    fn from(open: breaker::Open) -> Self {
+        Self::Away(open.retry_after)
     }
 }
 
@@ -77,7 +106,7 @@ impl Classify for Error {
             Self::NotFound => Kind::NotFound,
             Self::Refused(refused) => kind(*refused),
             Self::InvalidPeriod => Kind::Invalid,
-            Self::Busy | Self::Overloaded => Kind::Unavailable,
+            Self::Busy | Self::Overloaded | Self::Away(_) | Self::NotQueued => Kind::Unavailable,
             Self::Panicked => Kind::Internal,
             Self::InvalidId(_) => Kind::Malformed,
             Self::Page(error) => error.kind(),
@@ -98,6 +127,7 @@ impl Classify for Error {
             Self::KeptAnswer(_) | Self::Panicked => "internal_error".into(),
             Self::Busy => "database_busy".into(),
             Self::Overloaded => "overloaded".into(),
+            Self::Away(_) | Self::NotQueued => "database_unavailable".into(),
             Self::Database(error) => postgres::code(error),
         }
     }
@@ -117,6 +147,8 @@ impl Classify for Error {
             | Self::Database(_)
             | Self::Busy
             | Self::Overloaded
+            | Self::Away(_)
+            | Self::NotQueued
             | Self::Panicked => return Vec::new(),
         };
         vec![FieldError { field: field.to_owned(), code, message: self.to_string() }]
@@ -125,14 +157,15 @@ impl Classify for Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Idempotency(error) => error.retry_after(),
+            Self::Away(until) => Some((*until).max(Duration::from_secs(1))),
             _ => None,
         }
     }
 
     fn outcome(&self) -> Outcome {
         match self {
-            // Neither was begun.
-            Self::Busy | Self::Overloaded => Outcome::None,
+            // None was begun.
+            Self::Busy | Self::Overloaded | Self::Away(_) => Outcome::None,
             _ => self.kind().outcome(),
         }
     }

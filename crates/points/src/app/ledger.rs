@@ -14,6 +14,7 @@ use observability::metrics::concurrency_conflict;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::held::Held;
 use super::{Error, event, view};
 use crate::domain::{Account, AccountId, Books, Command, Decision, Refused};
 use crate::store::{self, Answered, Kept};
@@ -67,8 +68,8 @@ enum Locked {
 impl Ledger {
     /// Does these commands, in order, in one transaction. A refused one is answered and does nothing; one
     /// that the database chokes on is tried apart from its neighbors.
-    pub(crate) async fn post(&self, batch: &[Work]) -> Vec<Verdict> {
-        let mut outage = match self.attempts(batch).await {
+    pub(crate) async fn post(&self, held: &mut Held, batch: &[Work]) -> Vec<Verdict> {
+        let mut outage = match self.attempts(held, batch).await {
             Ok(verdicts) => return verdicts,
             Err(error) if batch.len() == 1 => return vec![Err(error)],
             Err(error) => error.outage(),
@@ -79,7 +80,7 @@ impl Ledger {
                 verdicts.push(Err(Error::Database(Arc::clone(error))));
                 continue;
             }
-            match self.attempts(std::slice::from_ref(work)).await {
+            match self.attempts(held, std::slice::from_ref(work)).await {
                 Ok(verdict) => verdicts.extend(verdict),
                 Err(error) => {
                     outage = error.outage();
@@ -90,10 +91,15 @@ impl Ledger {
         verdicts
     }
 
-    async fn attempts(&self, batch: &[Work]) -> Result<Vec<Verdict>, Error> {
+    async fn attempts(&self, held: &mut Held, batch: &[Work]) -> Result<Vec<Verdict>, Error> {
         let mut locked = Locked::Wait;
         for _ in 0..ATTEMPTS {
-            match observability::panics::catch("ledger", self.attempt(batch, locked)).await? {
+            let attempt = self.attempt(held, batch, locked);
+            let outcome = observability::panics::catch("ledger", attempt).await;
+            if !matches!(outcome, Ok(Ok(_))) {
+                held.give_back();
+            }
+            match outcome? {
                 Ok(Some(verdicts)) => return Ok(verdicts),
                 Ok(None) => {}
                 Err(error) if is_twin(&error) => {}
@@ -110,8 +116,13 @@ impl Ledger {
     }
 
     /// `None`: what we read was overtaken before it was locked.
-    async fn attempt(&self, batch: &[Work], locked: Locked) -> sqlx::Result<Option<Vec<Verdict>>> {
-        let mut tx = store::begin(&self.db).await?;
+    async fn attempt(
+        &self,
+        held: &mut Held,
+        batch: &[Work],
+        locked: Locked,
+    ) -> sqlx::Result<Option<Vec<Verdict>>> {
+        let mut tx = held.begin(&self.db).await?;
         let Loaded { mut books, mut now, busy } = self.load(&mut tx, batch, locked).await?;
         if !books.is_complete() {
             return Ok(None);

@@ -5,13 +5,16 @@
 //! writers, because one commits while the other reads; with four the commits overlap less well.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use observability::metrics::{self, Histogram, IntGauge};
 use observability::panics;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::Error;
 use super::balance::Balances;
+use super::held::Held;
 use super::ledger::{Ledger, Posted, Verdict, Work};
 
 const WRITERS: usize = 2;
@@ -21,6 +24,9 @@ const BATCH: usize = 64;
 
 /// Commands that may wait. Some 100 ms of work: who comes later is better told at once.
 const QUEUE: usize = 1_024;
+
+/// How long a writer without work keeps its connection.
+const IDLE: Duration = Duration::from_millis(100);
 
 static SIZES: LazyLock<Histogram> = LazyLock::new(|| {
     metrics::histogram(
@@ -50,7 +56,7 @@ impl Writer {
         panics::declare("ledger");
         let (sender, receiver) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(receiver));
-        for _ in 0..WRITERS {
+        for _ in 0..std::env::var("WRITERS").map_or(WRITERS, |w| w.parse().unwrap()) {
             tokio::spawn(write(ledger.clone(), balances.clone(), Arc::clone(&queue)));
         }
         Self(sender)
@@ -66,23 +72,37 @@ impl Writer {
 
 async fn write(ledger: Ledger, balances: Balances, queue: Queue) {
     let mut jobs = Vec::with_capacity(BATCH);
+    let mut held = Held::default();
     loop {
-        {
-            let mut queue = queue.lock().await;
-            if queue.recv_many(&mut jobs, BATCH).await == 0 {
-                return;
+        let taken = match timeout(IDLE, take(&queue, &mut jobs)).await {
+            Ok(taken) => taken,
+            Err(_) => {
+                held.give_back();
+                take(&queue, &mut jobs).await
             }
-            WAITING.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
+        };
+        if taken == 0 {
+            return;
         }
         #[expect(clippy::cast_precision_loss, reason = "at most 64")]
         SIZES.observe(jobs.len() as f64);
         let (works, replies): (Vec<_>, Vec<_>) =
             jobs.drain(..).map(|job| (job.work, job.reply)).unzip();
         // A panic is answered by dropping the replies.
-        let Ok(verdicts) = panics::catch("ledger", ledger.post(&works)).await else { continue };
+        let Ok(verdicts) = panics::catch("ledger", ledger.post(&mut held, &works)).await else {
+            continue;
+        };
         // Beside the next batch, which need not wait for it.
         tokio::spawn(answer(balances.clone(), replies, verdicts));
     }
+}
+
+/// Waits for commands, and takes those that are there.
+async fn take(queue: &Queue, jobs: &mut Vec<Job>) -> usize {
+    let mut queue = queue.lock().await;
+    let taken = queue.recv_many(jobs, BATCH).await;
+    WAITING.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
+    taken
 }
 
 /// Renews the cache for the whole batch at once, so that whoever is answered reads their own write.

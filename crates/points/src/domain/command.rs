@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use super::{
     AccountId, Amount, Basis, HoldId, HoldTime, MemberId, MerchantId, Rate, Reference, Refused,
     TransferId, TransferKind,
@@ -59,7 +61,7 @@ pub enum Command {
     },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Recipient {
     Account(AccountId),
     /// The member's account, opened if there is none yet.

@@ -8,6 +8,7 @@ use super::{Amount, MerchantId, Refused};
 
 /// What a member paid, in the currency's minor units: at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
 pub struct Purchase(i64);
 
 /// What points are earned by.
@@ -19,6 +20,7 @@ pub enum Basis {
 
 /// Three capital letters of ISO 4217.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Currency(String);
 
 /// How many points a purchase is worth: `points` for each `per_minor` minor units, on purchases of
@@ -57,6 +59,28 @@ pub struct Rule {
 impl Purchase {
     pub fn new(minor: i64) -> Result<Self, Refused> {
         if minor >= 1 { Ok(Self(minor)) } else { Err(Refused::Purchase) }
+    }
+}
+
+impl TryFrom<i64> for Purchase {
+    type Error = Refused;
+
+    fn try_from(minor: i64) -> Result<Self, Refused> {
+        Self::new(minor)
+    }
+}
+
+impl From<Purchase> for i64 {
+    fn from(purchase: Purchase) -> Self {
+        purchase.0
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = Refused;
+
+    fn try_from(code: String) -> Result<Self, Refused> {
+        Self::new(code)
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use kit::idempotency::Key;
 use kit::postgres;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::AccountRow;
@@ -21,8 +21,8 @@ use crate::domain::{
 /// while a table was nearly empty scans it, and goes on scanning it: 20 ms a batch at 200,000 keys,
 /// instead of 0.1. What a batch asks, an index always answers; so do the checks of foreign keys, whose
 /// plans are kept in the same way.
-pub(crate) async fn begin(db: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
-    postgres::begin_with(db, "BEGIN; SET LOCAL enable_seqscan = off").await
+pub(crate) async fn begin(conn: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
+    postgres::begin_with(conn, "BEGIN; SET LOCAL enable_seqscan = off").await
 }
 
 /// The first answer to a command.

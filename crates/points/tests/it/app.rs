@@ -15,6 +15,8 @@ use tonic::Status;
 use tonic::service::Routes;
 use uuid::Uuid;
 
+use crate::gate::Gate;
+
 /// The service as production wires it: its own role, the real router, the guarded gRPC routes.
 pub struct TestApp {
     pub api: Api,
@@ -31,13 +33,27 @@ impl TestApp {
     }
 
     pub fn with_redis(redis: &kit::config::Redis, db: PgPool) -> Self {
-        let issuer = Issuer::new();
         // As `kit::postgres::connect` does: nobody waits for a lock for ever.
         let pool = postgres::app_pool(&db, "points_app");
         let connect = (*pool.connect_options()).clone().options([("lock_timeout", "500ms")]);
         pool.set_connect_options(connect);
-        let redis = Redis::new(redis, "points").unwrap();
-        let points = Points::new(pool, redis, Clock::system());
+        Self::on(pool, redis, db)
+    }
+
+    /// With the database behind a gate, and the timeouts of production.
+    pub fn behind(gate: &Gate, redis: &kit::config::Redis, db: PgPool) -> Self {
+        let options = (*db.connect_options()).clone().username("points_app");
+        let options =
+            options.host("127.0.0.1").port(gate.port()).options([("lock_timeout", "500ms")]);
+        let pool = kit::postgres::options(&kit::config::Postgres::new(String::new()));
+        Self::on(pool.connect_lazy_with(options), redis, db)
+    }
+
+    fn on(pool: PgPool, config: &kit::config::Redis, db: PgPool) -> Self {
+        let issuer = Issuer::new();
+        let redis = Redis::new(config, "points").unwrap();
+        let queue = Redis::patient(config, "points", "fallback-queue").unwrap();
+        let points = Points::new(pool, redis, Clock::system()).degrading(config.breaker(), queue);
         let routes = points::grpc::routes(points.clone(), issuer.verifier());
         let api = Api::new(points::http::router(points.clone(), issuer.verifier()));
         Self { api, issuer, db, points, routes }

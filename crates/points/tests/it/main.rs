@@ -6,8 +6,10 @@
 mod accounts;
 mod app;
 mod bad_input;
+mod degraded;
 mod earn;
 mod events;
+mod gate;
 mod history;
 mod holds;
 mod hot;
@@ -17,4 +19,5 @@ mod model;
 mod movements;
 mod rude_clients;
 mod rules;
+mod size;
 mod transports;
