@@ -100,6 +100,9 @@ campaign-booking: programs ## A minute of booking while its processes are killed
 	@$(STACK) exec -- cargo test --profile load --package booking --test it -- --nocapture --test-threads 1 \
 		saga_faults storm
 
+bench-booking: setup-run ## Booking over HTTP beside pgbench, at 0 to 1,000,000 bookings
+	@scripts/bench-booking
+
 bench-points: setup-run ## The ledger over HTTP beside pgbench, in one run, as ratios
 	@scripts/bench-points
 
@@ -195,6 +198,6 @@ down-docker:
 	@docker compose down
 
 .PHONY: up up-min redeploy down status logs demo clean test fmt lint check sqlx sqlx-check help programs tools \
-	check-telemetry check-alerts check-k8s check-terraform check-planted drill-restore bench-points campaign-booking \
+	check-telemetry check-alerts check-k8s check-terraform check-planted drill-restore bench-points campaign-booking bench-booking \
 	migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force \
 	setup-build setup-run setup-check up-native up-docker redeploy-native redeploy-docker down-native down-docker

@@ -26,6 +26,7 @@ random() {
 random postgres_password 24
 random grafana_admin_password 12
 random alert_webhook_token 32
+random line_token_key 32
 # a 256-bit key
 [ -s auth_key_encryption_key ] || head -c 32 /dev/urandom | base64 | tr -d '\n' | write auth_key_encryption_key
 

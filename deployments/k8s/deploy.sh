@@ -40,6 +40,7 @@ if [ "$environment" = dev ]; then
             auth) set -- "$@" --from-file=key_encryption_key="$made/auth_key_encryption_key" ;;
             *) set -- "$@" --from-file=client_secret="$made/${service}_client_secret" ;;
         esac
+        [ $service != booking ] || set -- "$@" --from-file=line_token_key="$made/line_token_key"
         [ $service != incidents ] || set -- "$@" --from-file=webhook_token="$made/alert_webhook_token"
         from_files "secret generic" $service "$@"
     done

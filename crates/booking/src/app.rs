@@ -12,9 +12,13 @@ mod create_merchant;
 mod error;
 mod expire;
 mod get;
+mod guard;
 mod hold;
+mod house;
+mod line;
 mod list;
 mod no_show;
+mod notify;
 mod offer_services;
 mod pay;
 mod reschedule;
@@ -32,6 +36,7 @@ pub use complete::{BOOKING_COMPLETED, BookingCompleted};
 pub use create_merchant::{CreateMerchant, Merchant};
 pub use error::Error;
 pub use hold::Hold;
+pub use line::{Notification, Notifications};
 pub(crate) use list::Place;
 pub use list::{Filter, List, Page};
 pub use offer_services::{OfferServices, StaffServices};
@@ -44,11 +49,13 @@ pub use slots::{FindSlots, Slot, Slots};
 
 use std::sync::Arc;
 
+use self::guard::Guard;
 use kit::Clock;
 use sqlx::PgPool;
 
 use crate::metrics;
 use crate::peers::Points;
+use crate::seal::Seal;
 
 /// The calendar. Cheap to clone: each transport holds one.
 #[derive(Clone)]
@@ -56,11 +63,20 @@ pub struct Bookings {
     db: PgPool,
     clock: Clock,
     points: Arc<dyn Points>,
+    guard: Guard,
+    /// Without it no merchant can connect a channel, and no token can be read.
+    seal: Option<Arc<Seal>>,
 }
 
 impl Bookings {
     pub fn new(db: PgPool, clock: Clock, points: Arc<dyn Points>) -> Self {
         metrics::register();
-        Self { db, clock, points }
+        Self { db, clock, points, guard: Guard::assumed(), seal: None }
+    }
+
+    /// The same, with LINE: tokens are kept under this seal.
+    #[must_use]
+    pub fn sealing(self, seal: Option<Seal>) -> Self {
+        Self { seal: seal.map(Arc::new), ..self }
     }
 }

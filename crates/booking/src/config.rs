@@ -1,7 +1,10 @@
 //! Everything an operator may set, read once at start.
 
-use clap::Parser;
+use clap::{Args, Parser};
 use kit::config::{Auth, Listen, Postgres, Redis};
+use secrecy::SecretString;
+
+use crate::seal::Seal;
 
 /// Appointments with a merchant's staff.
 #[derive(Clone, Debug, Parser)]
@@ -20,10 +23,34 @@ pub struct Config {
     /// http://host:port of points' gRPC.
     #[arg(long, env = "POINTS_GRPC_URL")]
     pub points_grpc_url: String,
+    #[command(flatten)]
+    pub line: Line,
+}
+
+/// How members are told.
+#[derive(Args, Clone, Debug)]
+pub struct Line {
+    /// LINE's Messaging API, or a stand-in.
+    #[arg(long, env = "LINE_API_URL", default_value = "https://api.line.me")]
+    pub line_api_url: String,
+    /// Seals the channel tokens of merchants: at least 32 characters. Without it no merchant can connect a
+    /// channel.
+    #[arg(long, env = "LINE_TOKEN_KEY", hide_env_values = true)]
+    pub line_token_key: Option<SecretString>,
+    /// How many messages a second leave, all replicas together.
+    #[arg(long, env = "LINE_MESSAGES_PER_SECOND", default_value = "500")]
+    pub line_messages_per_second: u32,
 }
 
 impl kit::run::Config for Config {
     fn observability(&self) -> &observability::Config {
         &self.observability
+    }
+}
+
+impl Line {
+    /// What `LINE_TOKEN_KEY` makes, if it is set.
+    pub fn seal(&self) -> anyhow::Result<Option<Seal>> {
+        self.line_token_key.as_ref().map(Seal::new).transpose()
     }
 }

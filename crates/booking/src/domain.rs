@@ -2,6 +2,7 @@
 
 mod interval;
 mod local;
+mod notification;
 mod offer;
 mod saga;
 mod slots;
@@ -12,6 +13,7 @@ pub use interval::{Interval, InvalidInterval, OutsideBookingWindow};
 pub use local::{
     InvalidMoment, InvalidWallTime, LocalTimeError, Moment, TimeZone, UnknownTimeZone, WallTime,
 };
+pub use notification::{InvalidLineUserId, LineUserId, Occasion, UnknownOccasion};
 pub use offer::{
     Currency, InvalidCurrency, InvalidLength, InvalidNotice, Length, Notice, Service, TooLate,
 };

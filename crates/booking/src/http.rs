@@ -3,6 +3,7 @@
 mod body;
 mod bookings;
 mod hours;
+mod line;
 mod merchants;
 mod offers;
 mod sagas;
@@ -40,9 +41,18 @@ pub fn router(bookings: Bookings, verifier: Verifier) -> Router {
         .routes(routes!(bookings::cancel))
         .routes(routes!(bookings::no_show))
         .routes(routes!(bookings::complete))
-        .routes(routes!(sagas::sagas))
-        .routes(routes!(sagas::saga))
+        .merge(beside_the_calendar())
         .with_state(bookings)
         .split_for_parts();
     edge(routes, openapi, verifier)
+}
+
+/// Who is told, and how payments went.
+fn beside_the_calendar() -> OpenApiRouter<Bookings> {
+    OpenApiRouter::new()
+        .routes(routes!(line::notifications))
+        .routes(routes!(line::connect, line::disconnect))
+        .routes(routes!(line::join, line::leave))
+        .routes(routes!(sagas::sagas))
+        .routes(routes!(sagas::saga))
 }

@@ -8,7 +8,8 @@
 //! * [`store`] is the SQL.
 //!
 //! Beside them, [`peers`] is what this service asks of others, [`metrics`] what it counts, and
-//! [`config`] what an operator may set.
+//! [`config`] what an operator may set, and
+//! [`seal`] keeps merchants' secrets.
 
 pub mod app;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod grpc;
 pub mod http;
 mod metrics;
 pub mod peers;
+pub mod seal;
 mod store;
 
 /// The schema this service owns, embedded in the binary.

@@ -9,7 +9,7 @@ use kit::{Classify as _, Kind};
 use observability::metrics::{self, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::app::Error;
-use crate::domain::{SagaState, Step};
+use crate::domain::{Occasion, SagaState, Step};
 
 /// Booked; lost the slot to another; refused for the caller's reasons; failed for ours.
 const STATUSES: [&str; 4] = ["success", "overlap_error", "rejected", "error"];
@@ -96,6 +96,67 @@ pub(crate) fn saga_failed(step: Step) {
     SAGA_FAILURES.with_label_values(&[step.as_str()]).inc();
 }
 
+/// How an attempt to send a message went.
+#[derive(Clone, Copy)]
+pub(crate) enum Told {
+    Sent,
+    /// It is given up.
+    Failed,
+    /// It is tried again.
+    Retried,
+}
+
+static TOLD: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let told = metrics::counter_vec(
+        "booking_notifications_total",
+        "Attempts to send a message, by what it tells and how that went.",
+        &["kind", "result"],
+    );
+    for kind in Occasion::ALL {
+        for result in ["sent", "failed", "retried"] {
+            told.with_label_values(&[kind.as_str(), result]);
+        }
+    }
+    told
+});
+
+static WAITING: LazyLock<IntGauge> = LazyLock::new(|| {
+    metrics::gauge("booking_notifications_pending", "Messages that are to be sent.")
+});
+
+static WAITING_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
+    metrics::gauge(
+        "booking_notification_oldest_seconds",
+        "For how long the oldest message has been waiting.",
+    )
+});
+
+pub(crate) fn told(kind: &str, how: Told) {
+    let result = match how {
+        Told::Sent => "sent",
+        Told::Failed => "failed",
+        Told::Retried => "retried",
+    };
+    TOLD.with_label_values(&[kind, result]).inc();
+}
+
+/// Shows how many messages wait, and for how long the oldest has.
+pub(crate) fn waiting((pending, oldest): (i64, i64)) {
+    WAITING.set(pending);
+    WAITING_AGE.set(oldest);
+}
+
+static GUARDED: LazyLock<IntGauge> = LazyLock::new(|| {
+    metrics::gauge(
+        "booking_overlap_guard",
+        "1 while the constraint no_overlap_bookings is there, 0 when nobody can book for lack of it.",
+    )
+});
+
+pub(crate) fn guarded(stands: bool) {
+    GUARDED.set(stands.into());
+}
+
 /// Counts holds whose end was committed.
 pub(crate) fn expired(holds: u64) {
     EXPIRED.inc_by(holds);
@@ -109,6 +170,9 @@ pub(crate) fn register() {
     LazyLock::force(&SAGA_ENDS);
     LazyLock::force(&SAGA_FAILURES);
     sagas((0, 0, 0));
+    guarded(true);
+    LazyLock::force(&TOLD);
+    waiting((0, 0));
 }
 
 /// An attempt to book. One that is never settled, because it panicked, counts as an error.

@@ -1,19 +1,26 @@
 //! The services that booking calls, each behind a trait with what booking needs of it.
 
+mod line;
+mod pace;
 mod points;
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use kit::outbox::{self, Deliver, Event};
+use kit::redis::Redis;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tonic::async_trait;
 use uuid::Uuid;
 
+pub use self::line::Line;
+pub(crate) use self::line::{Push, Pushed};
+pub use self::pace::Pace;
 pub use self::points::PointsOverGrpc;
 pub(crate) use self::points::reason;
-use crate::app::{BOOKING_COMPLETED, BookingCompleted};
+use crate::app::{BOOKING_COMPLETED, BookingCompleted, Bookings};
+use crate::config;
 use crate::domain::{Heard, Saga, Step};
 
 /// The points ledger.
@@ -75,4 +82,28 @@ impl Purchase {
             reference: format!("booking:{}", booking.booking_id),
         }
     }
+}
+
+/// Sends messages by LINE until `stop`, and survives a panic.
+pub fn tell(
+    bookings: &Bookings,
+    config: &config::Line,
+    redis: &Redis,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let line = Line::new(&config.line_api_url)?;
+    let pace = Pace::new(redis.clone(), config.line_messages_per_second);
+    let (bookings, stop) = (bookings.clone(), stop.clone());
+    tokio::spawn(async move {
+        let send = || {
+            let (line, pace) = (line.clone(), pace.clone());
+            let send = bookings.clone().send_notifications(line, pace, stop.clone());
+            async {
+                send.await;
+                Ok(())
+            }
+        };
+        observability::task::supervise("notifications", stop.clone(), send).await;
+    });
+    Ok(())
 }

@@ -4,6 +4,7 @@ mod bookings;
 mod holds;
 mod hours;
 mod list;
+mod notifications;
 mod offer;
 mod sagas;
 mod slots;
@@ -12,11 +13,18 @@ pub(crate) use bookings::{
     find_any_booking, find_booking, lock_booking, lock_booking_of_owner, lock_staff,
     staff_of_booking, terms, update_status, update_time,
 };
-pub(crate) use holds::{expire_holds, expire_overdue, insert_booking, insert_hold};
+pub(crate) use holds::{
+    expire_holds, expire_overdue, insert_booking, insert_hold, overlap_guard_stands,
+};
 pub(crate) use hours::{
     delete_closure, insert_closure, list_closures, replace_hours, week_of_staff,
 };
 pub(crate) use list::list_bookings;
+pub(crate) use notifications::{
+    Due, claim_notifications, count_notifications, delete_channel, delete_contact,
+    insert_notification, insert_reminders, list_notifications, put_off_notification,
+    return_notification, settle_notification, upsert_channel, upsert_contact,
+};
 pub(crate) use offer::{
     insert_service, list_services, list_staff, replace_staff_services, staff_of_owner,
     zone_of_merchant, zone_of_owner,

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::board::{Board, Phase};
 use crate::demo::people;
 use crate::parts::postgres::{Cluster, Worth};
-use crate::parts::{alertmanager, jaeger, prometheus, redis, service};
+use crate::parts::{alertmanager, jaeger, line, prometheus, redis, service};
 use crate::ports::SERVICES;
 use crate::settings::Settings;
 use crate::supervise::Supervisor;
@@ -22,7 +22,7 @@ use crate::supervise::Supervisor;
 /// What starts together, in order; it stops in the opposite order. Traces, metrics and alerts are
 /// there before the services, and see their end.
 const GROUPS: [&[&str]; 3] =
-    [&["postgres"], &["redis", "jaeger", "prometheus", "alertmanager"], &SERVICES];
+    [&["postgres"], &["redis", "jaeger", "line", "prometheus", "alertmanager"], &SERVICES];
 
 /// Runs the stack until it is told to stop.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
@@ -97,6 +97,7 @@ async fn bring_up(
     let beside = others.start(vec![
         redis::part(place, ports.redis, Worth::Kept)?,
         jaeger::part(settings)?,
+        line::part(settings)?,
         prometheus::part(settings)?,
         alertmanager::part(settings)?,
     ]);

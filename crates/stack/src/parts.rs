@@ -2,6 +2,7 @@
 
 pub mod alertmanager;
 pub mod jaeger;
+pub mod line;
 pub mod postgres;
 pub mod prometheus;
 pub mod redis;

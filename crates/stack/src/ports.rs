@@ -15,7 +15,7 @@ Ports, all on 127.0.0.1:
   {AUTH,POINTS,BOOKING,INCIDENTS}_GRPC_PORT    50051 to 50054
   {AUTH,POINTS,BOOKING,INCIDENTS}_ADMIN_PORT   9101 to 9104
   POSTGRES_PORT 15432, REDIS_PORT 16379, PROMETHEUS_PORT 9095, ALERTMANAGER_PORT 9093,
-  JAEGER_PORT 16686, OTLP_GRPC_PORT 4317";
+  JAEGER_PORT 16686, LINE_PORT 9390, OTLP_GRPC_PORT 4317";
 
 /// The three listeners of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,7 @@ pub struct Ports {
     pub prometheus: u16,
     pub alertmanager: u16,
     pub jaeger: u16,
+    pub line: u16,
     pub otlp: u16,
 }
 
@@ -80,6 +81,7 @@ impl Ports {
             prometheus: port("PROMETHEUS_PORT", 9095)?,
             alertmanager: port("ALERTMANAGER_PORT", 9093)?,
             jaeger: port("JAEGER_PORT", 16686)?,
+            line: port("LINE_PORT", 9390)?,
             otlp: port("OTLP_GRPC_PORT", 4317)?,
         })
     }
@@ -108,6 +110,7 @@ impl Ports {
             ("PROMETHEUS_PORT", self.prometheus),
             ("ALERTMANAGER_PORT", self.alertmanager),
             ("JAEGER_PORT", self.jaeger),
+            ("LINE_PORT", self.line),
             ("OTLP_GRPC_PORT", self.otlp),
         ] {
             named.push((variable.to_owned(), port));

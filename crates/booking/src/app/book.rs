@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::hold::free;
 use super::slots::qualified;
 use super::{Bookings, Error};
-use crate::domain::{Booking, Interval, InvalidInterval, Status};
+use crate::domain::{Booking, Interval, InvalidInterval, Occasion, Status};
 use crate::metrics::{self, Attempt};
 use crate::store;
 
@@ -45,6 +45,7 @@ impl Bookings {
         }
 
         // Only now: a replay must answer alike after the slot has passed.
+        self.guard.stands()?;
         let now = self.clock.now();
         wanted.interval.bookable_at(now)?;
         let booking = served(&mut tx, wanted.confirmed(self.clock.id(), now)).await?;
@@ -53,6 +54,7 @@ impl Bookings {
         if !store::insert_booking(&mut tx, &booking).await.map_err(unknown_staff)? {
             return Err(Error::SlotTaken);
         }
+        self.tell_member(&mut tx, &booking, Occasion::Booked).await?;
 
         let answer = Answer::json(StatusCode::CREATED, &booking);
         idempotency::record(&mut tx, &principal, key, &answer).await?;

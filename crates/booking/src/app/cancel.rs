@@ -4,7 +4,7 @@ use kit::{command, postgres};
 use uuid::Uuid;
 
 use super::{Bookings, Error};
-use crate::domain::{Booking, Status};
+use crate::domain::{Booking, Occasion, Status};
 use crate::store;
 
 impl Bookings {
@@ -31,9 +31,13 @@ impl Bookings {
                 terms.notice.allows(booking.starts_at, now)?;
             }
         }
+        let was_booked = booking.status == Status::Confirmed;
         let status = booking.status.cancel()?;
         let booking = Booking { status, expires_at: None, ..booking };
         store::update_status(&mut tx, &booking, now).await?;
+        if was_booked {
+            self.tell_member(&mut tx, &booking, Occasion::Cancelled).await?;
+        }
         let payment = self.take_back(&mut tx, &booking).await?;
 
         let answer = Answer::json(StatusCode::OK, &booking);

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Bookings, Error};
-use crate::domain::{Booking, Status};
+use crate::domain::{Booking, Occasion, Status};
 use crate::store;
 
 impl Bookings {
@@ -35,6 +35,7 @@ impl Bookings {
         let booking = Booking { status, expires_at: None, ..found };
         if is_news {
             store::update_status(&mut tx, &booking, self.clock.now()).await?;
+            self.tell_member(&mut tx, &booking, Occasion::Booked).await?;
         }
 
         let answer = Answer::json(StatusCode::OK, &booking);

@@ -61,10 +61,16 @@ pub enum Error {
     OutsideBookingWindow(#[from] OutsideBookingWindow),
     #[error(transparent)]
     InvalidTransition(#[from] InvalidTransition),
+    #[error("nothing can be booked now, for two could get the same time")]
+    Unguarded,
     #[error("this time is already taken")]
     SlotTaken,
     #[error(transparent)]
     Idempotency(#[from] idempotency::Error),
+    #[error("this installation has no LINE")]
+    LineNotConfigured,
+    #[error("cannot seal")]
+    Seal(#[source] anyhow::Error),
     #[error("database failure")]
     Database(#[from] sqlx::Error),
 }
@@ -96,6 +102,8 @@ impl Classify for Error {
             | Self::InsufficientPoints
             | Self::PointsRefused
             | Self::ConfirmationInProgress => Kind::Conflict,
+            Self::Unguarded | Self::LineNotConfigured => Kind::Unavailable,
+            Self::Seal(_) => Kind::Internal,
             Self::Page(error) => error.kind(),
             Self::Idempotency(error) => error.kind(),
             Self::Database(error) => postgres::kind(error),
@@ -133,6 +141,9 @@ impl Classify for Error {
             Self::InvalidInterval(_) => "invalid_interval".into(),
             Self::InvalidTransition(step) if step.is_of_expired_hold() => "hold_expired".into(),
             Self::InvalidTransition(_) => "invalid_transition".into(),
+            Self::Unguarded => "overlap_guard_missing".into(),
+            Self::LineNotConfigured => "line_not_configured".into(),
+            Self::Seal(_) => "internal_error".into(),
             Self::SlotTaken => "slot_taken".into(),
             Self::Idempotency(error) => error.code(),
             Self::Database(error) => postgres::code(error),
@@ -162,6 +173,7 @@ impl Classify for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::Unguarded => Some(Duration::from_secs(30)),
             Self::Idempotency(error) => error.retry_after(),
             _ => None,
         }

@@ -43,6 +43,7 @@ impl Bookings {
             return Ok(answer);
         }
 
+        self.guard.stands()?;
         let Hold { merchant_id, service_id, staff_id, .. } = *wanted;
         let service = store::find_bookable(&mut tx, merchant_id, service_id)
             .await?

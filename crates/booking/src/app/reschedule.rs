@@ -35,6 +35,7 @@ impl Bookings {
             return Ok(answer);
         }
 
+        self.guard.stands()?;
         let old =
             lock_with_calendars(&mut tx, wanted.booking_id, wanted.by, wanted.staff_id).await?;
         let status = old.status.reschedule()?;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::confirm::lock_with_calendars;
 use super::{Bookings, Error};
-use crate::domain::{Booking, Change, Heard, Saga, Status, Step};
+use crate::domain::{Booking, Change, Heard, Occasion, Saga, Status, Step};
 use crate::store::{self, Pause};
 use crate::{metrics, peers};
 
@@ -131,6 +131,9 @@ impl Bookings {
                     let points_paid = if status == Status::Confirmed { moved.points } else { 0 };
                     let booking = Booking { status, points_paid, expires_at: None, ..booking };
                     store::update_status(&mut tx, &booking, self.clock.now()).await?;
+                    if status == Status::Confirmed {
+                        self.tell_member(&mut tx, &booking, Occasion::Booked).await?;
+                    }
                 }
                 store::update_saga(&mut tx, &moved, LEASE).await?;
                 store::insert_step(&mut tx, &moved, step.as_str(), outcome).await?;

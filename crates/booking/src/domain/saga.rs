@@ -82,6 +82,8 @@ pub enum Change {
 
 /// What points says to a payment that is larger than the balance.
 pub const INSUFFICIENT: &str = "insufficient_points";
+/// What points says to the release of what was spent.
+const CAPTURED: &str = "hold_captured";
 /// The booking's own hold was over before points answered.
 pub const EXPIRED: &str = "hold_expired";
 /// The booking was cancelled meanwhile.
@@ -130,6 +132,10 @@ impl Saga {
             }
             (Step::Reverse, Heard::Done { .. }) => {
                 self.moves(Saga { state: S::Reversed, ..self.clone() }, None)
+            }
+            // A capture overtook the release. Asked again it names its transfer, which is then reversed.
+            (Step::Release, Heard::Refused(why)) if why == CAPTURED => {
+                self.moves(Saga { state: S::Capturing, undo: true, ..self.clone() }, None)
             }
             (Step::Release | Step::Reverse, Heard::Refused(_)) => Change::Stuck,
         }

@@ -105,3 +105,18 @@ pub(crate) async fn insert_hold(
     );
     query("insert_hold", insert.fetch_optional(conn)).await
 }
+
+/// Whether the constraint that keeps bookings apart is there, as migration 2 made it.
+pub(crate) async fn overlap_guard_stands(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    let select = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT FROM pg_constraint
+               WHERE conrelid = 'booking'::regclass AND conname = 'no_overlap_bookings'
+                 AND pg_get_constraintdef(oid) = $1) AS "stands!""#,
+        OVERLAP_GUARD,
+    );
+    query("overlap_guard_stands", select.fetch_one(conn)).await
+}
+
+const OVERLAP_GUARD: &str = "EXCLUDE USING gist (merchant_id WITH =, staff_id WITH =, \
+     during WITH &&) WHERE ((status = ANY (ARRAY['held'::text, 'confirmed'::text, 'completed'::text])))";

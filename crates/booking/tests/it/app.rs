@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use booking::app::Bookings;
 use booking::domain::{Heard, Saga, Step};
 use booking::peers::{Points, Purchase};
+use booking::seal::Seal;
 use booking::{grpc, http};
 use chrono::{DateTime, TimeDelta, Utc};
 use kit::Clock;
@@ -58,6 +59,14 @@ impl App {
         let api = Api::new(http::router(bookings.clone(), issuer.verifier()));
         let grpc = grpc::routes(bookings.clone(), issuer.verifier());
         Self { db, issuer, api, bookings, grpc, keys: AtomicU64::new(0) }
+    }
+
+    /// The same with LINE.
+    pub fn sealing(self) -> Self {
+        let seal = Seal::new(&"a secret of 32 characters or more".into()).unwrap();
+        let bookings = self.bookings.clone().sealing(Some(seal));
+        let api = Api::new(http::router(bookings.clone(), self.issuer.verifier()));
+        Self { api, bookings, ..self }
     }
 
     pub fn get(&self, who: Uuid, path: &str) -> Call {

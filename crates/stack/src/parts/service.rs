@@ -65,6 +65,7 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
     set("SERVICE_CLIENT_ID", name.to_owned());
     if name == "booking" {
         set("POINTS_GRPC_URL", grpc("points"));
+        set("LINE_API_URL", format!("http://127.0.0.1:{}", ports.line));
     }
     if name == "auth" {
         set("MAIL_SINK_DIR", place.dir.join("mail").display().to_string());
@@ -96,6 +97,9 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
     match name {
         "auth" => made("AUTH_KEY_ENCRYPTION_KEY", "auth_key_encryption_key")?,
         _ => made("SERVICE_CLIENT_SECRET", &format!("{name}_client_secret"))?,
+    }
+    if name == "booking" {
+        made("LINE_TOKEN_KEY", "line_token_key")?;
     }
     if name == "incidents" {
         made("WEBHOOK_TOKEN", "alert_webhook_token")?;

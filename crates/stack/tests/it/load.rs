@@ -66,7 +66,7 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged() {
     assert!(acknowledged <= earned && earned <= acknowledged + unknown);
 }
 
-async fn login(bench: &Bench, client: &Client, email: &str) -> String {
+pub async fn login(bench: &Bench, client: &Client, email: &str) -> String {
     let body = json!({"email": email, "password": people::password(&bench.place).unwrap()});
     let answer = client.post(bench.url("auth", "/v1/login")).json(&body).send().await.unwrap();
     let answer: Value = answer.json().await.unwrap();

@@ -9,7 +9,7 @@ async fn up_demo_down_tells_the_whole_story_and_leaves_nothing() {
     let cold = bench.up().await;
 
     let status = bench.ok(&["status"]).await;
-    assert_eq!(status.matches(" ready ").count(), 9, "{status}");
+    assert_eq!(status.matches(" ready ").count(), 10, "{status}");
 
     // Twice: a second member meets the merchant of the first.
     for _ in 0..2 {

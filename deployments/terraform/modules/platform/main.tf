@@ -135,7 +135,7 @@ locals {
         POINTS_GRPC_URL   = "http://points-grpc:50051"
         SERVICE_CLIENT_ID = "booking"
       }
-      secrets = local.client
+      secrets = merge(local.client, { LINE_TOKEN_KEY = "line_token_key" })
     }
     incidents = {
       priority = 40

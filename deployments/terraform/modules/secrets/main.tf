@@ -22,6 +22,12 @@ ephemeral "random_password" "webhook" {
   special = false
 }
 
+# Rotated, merchants must give their channel tokens again.
+ephemeral "random_password" "line" {
+  length  = 48
+  special = false
+}
+
 ephemeral "random_password" "sealing" {
   length  = 48
   special = false
@@ -46,9 +52,10 @@ locals {
       client_secret = ephemeral.random_password.client["points"].result
     }
     booking = {
-      database_url  = local.url["booking_app"]
-      redis_url     = local.redis_url
-      client_secret = ephemeral.random_password.client["booking"].result
+      database_url   = local.url["booking_app"]
+      redis_url      = local.redis_url
+      client_secret  = ephemeral.random_password.client["booking"].result
+      line_token_key = ephemeral.random_password.line.result
     }
     incidents = {
       database_url  = local.url["incidents_app"]

@@ -1,0 +1,56 @@
+use std::time::Duration;
+
+use kit::jobs;
+use observability::task;
+use tokio_util::sync::CancellationToken;
+
+use super::Bookings;
+use crate::peers;
+
+/// Nobody waits for the job: an expired hold is expired for everyone who looks, and for whoever wants
+/// its slot. It keeps the table and the index small.
+const EXPIRE: Duration = Duration::from_secs(30);
+
+/// A reminder is for the day before, so a minute is nothing.
+const REMIND: Duration = Duration::from_secs(60);
+
+impl Bookings {
+    /// What nobody asks for and has to be done all the same, until `stop`.
+    pub fn keep_house(&self, stop: &CancellationToken) {
+        self.on_every_replica(stop);
+        self.on_one_replica(stop);
+    }
+
+    fn on_every_replica(&self, stop: &CancellationToken) {
+        tokio::spawn(peers::deliver(self.db.clone(), self.points.clone(), stop.clone()));
+        let (this, until) = (self.clone(), stop.clone());
+        tokio::spawn(async move {
+            let sagas = || {
+                let drive = this.clone().drive_sagas(until.clone());
+                async {
+                    drive.await;
+                    Ok(())
+                }
+            };
+            task::supervise("sagas", until.clone(), sagas).await;
+        });
+        let (this, until) = (self.clone(), stop.clone());
+        tokio::spawn(async move { this.keep_guard(until).await });
+    }
+
+    fn on_one_replica(&self, stop: &CancellationToken) {
+        tokio::spawn(jobs::housekeeping(self.db.clone(), stop.clone()));
+        let this = self.clone();
+        let expire = move || {
+            let this = this.clone();
+            async move { Ok(this.expire_overdue().await.map(drop)?) }
+        };
+        tokio::spawn(jobs::every("expire_holds", EXPIRE, self.db.clone(), stop.clone(), expire));
+        let this = self.clone();
+        let remind = move || {
+            let this = this.clone();
+            async move { Ok(this.remind().await.map(drop)?) }
+        };
+        tokio::spawn(jobs::every("reminders", REMIND, self.db.clone(), stop.clone(), remind));
+    }
+}

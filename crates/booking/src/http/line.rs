@@ -1,0 +1,123 @@
+//! Who is told by LINE, and how it went.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use kit::error::Fields;
+use kit::http::{Json as JsonBody, Path};
+use kit::{ApiError, Caller};
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::{Bookings, Notifications};
+use crate::domain::LineUserId;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Channel {
+    /// The channel access token of the merchant's channel: 1 to 1,000 printable characters.
+    #[schema(value_type = String)]
+    channel_token: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Contact {
+    /// Who you are to this channel: `U` and 32 hexadecimal digits.
+    line_user_id: String,
+}
+
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a channel token is 1 to 1,000 printable characters")]
+struct InvalidToken;
+
+fn token(text: String) -> Result<SecretString, InvalidToken> {
+    let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if (1..=1000).contains(&text.len()) && printable { Ok(text.into()) } else { Err(InvalidToken) }
+}
+
+/// Connect the merchant's channel at LINE, or give it another token. For the merchant's owner.
+#[utoipa::path(
+    put, path = "/v1/merchants/{merchant_id}/line", tag = "line",
+    params(("merchant_id" = Uuid, Path)),
+    request_body = Channel,
+    responses((status = NO_CONTENT)),
+)]
+pub(super) async fn connect(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(merchant): Path<Uuid>,
+    JsonBody(Channel { channel_token }): JsonBody<Channel>,
+) -> Result<StatusCode, ApiError> {
+    let mut fields = Fields::new();
+    let token = fields.check("channel_token", "invalid_value", token(channel_token));
+    let token = fields.done(|| token)?;
+    bookings.connect_line(caller.id, merchant, token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Forget the merchant's channel. For the merchant's owner.
+#[utoipa::path(
+    delete, path = "/v1/merchants/{merchant_id}/line", tag = "line",
+    params(("merchant_id" = Uuid, Path)),
+    responses((status = NO_CONTENT)),
+)]
+pub(super) async fn disconnect(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(merchant): Path<Uuid>,
+) -> Result<StatusCode, ApiError> {
+    bookings.disconnect_line(caller.id, merchant).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Be told by LINE about your bookings at this merchant.
+#[utoipa::path(
+    put, path = "/v1/merchants/{merchant_id}/line/contact", tag = "line",
+    params(("merchant_id" = Uuid, Path)),
+    request_body = Contact,
+    responses((status = NO_CONTENT)),
+)]
+pub(super) async fn join(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(merchant): Path<Uuid>,
+    JsonBody(Contact { line_user_id }): JsonBody<Contact>,
+) -> Result<StatusCode, ApiError> {
+    let mut fields = Fields::new();
+    let user = fields.check("line_user_id", "invalid_value", LineUserId::try_new(&line_user_id));
+    let user = fields.done(|| user)?;
+    bookings.join_line(caller.id, merchant, user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Be told no longer.
+#[utoipa::path(
+    delete, path = "/v1/merchants/{merchant_id}/line/contact", tag = "line",
+    params(("merchant_id" = Uuid, Path)),
+    responses((status = NO_CONTENT)),
+)]
+pub(super) async fn leave(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(merchant): Path<Uuid>,
+) -> Result<StatusCode, ApiError> {
+    bookings.leave_line(caller.id, merchant).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Read what the member was told about a booking, and how that went. For the merchant's owner.
+#[utoipa::path(
+    get, path = "/v1/bookings/{booking_id}/notifications", tag = "line",
+    params(("booking_id" = Uuid, Path)),
+    responses((status = OK, body = Notifications)),
+)]
+pub(super) async fn notifications(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(booking): Path<Uuid>,
+) -> Result<Json<Notifications>, ApiError> {
+    Ok(Json(bookings.notifications(caller.id, booking).await?))
+}

@@ -1,0 +1,123 @@
+//! LINE's Messaging API: <https://developers.line.biz/en/reference/messaging-api/#send-push-message>.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::body::Bytes;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue, Request, StatusCode, Uri};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kit::breaker::{self, Breaker};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// With it LINE takes a message once, however often it is sent within 24 hours.
+const RETRY_KEY: HeaderName = HeaderName::from_static("x-line-retry-key");
+
+/// How long LINE may take.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A message to one person, over one merchant's channel.
+pub(crate) struct Push<'a> {
+    pub(crate) token: &'a SecretString,
+    pub(crate) retry_key: Uuid,
+    pub(crate) to: &'a str,
+    pub(crate) text: &'a str,
+}
+
+/// How it went, with a reason that names nobody.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// Now, or before: then the retry key was known.
+    Sent,
+    /// No repetition changes that.
+    Refused(String),
+    /// Perhaps it was sent, perhaps not: to be repeated with the same key.
+    Failed(String),
+    /// Nobody was asked: LINE has failed too often just now.
+    NotTried(Duration),
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Line {
+    client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    push: Uri,
+    breaker: Breaker,
+}
+
+impl Line {
+    /// The API at `url`: `https://api.line.me`, or a stand-in.
+    pub fn new(url: &str) -> anyhow::Result<Self> {
+        let push = Uri::from_str(&format!("{}/v2/bot/message/push", url.trim_end_matches('/')))
+            .context("LINE_API_URL is no URL")?;
+        let mut plain = HttpConnector::new();
+        plain.enforce_http(false);
+        plain.set_connect_timeout(Some(Duration::from_secs(1)));
+        // Mozilla's roots, compiled in: an image needs no certificates of its own.
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(plain);
+        let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        let breaker = Breaker::new("line", breaker::Config { slow: TIMEOUT, ..Default::default() });
+        Ok(Self { client, push, breaker })
+    }
+
+    pub(crate) async fn push(&self, push: Push<'_>) -> Pushed {
+        let request = match self.request(&push) {
+            Ok(request) => request,
+            Err(reason) => return Pushed::Refused(reason),
+        };
+        let call = async { timeout(TIMEOUT, self.client.request(request)).await };
+        // Too many requests, and a token that is wrong, say nothing about the next merchant's.
+        let failed = |answer: &Result<Result<axum::http::Response<_>, _>, _>| match answer {
+            Ok(Ok(answer)) => answer.status().is_server_error(),
+            _ => true,
+        };
+        match self.breaker.call(call, failed).await {
+            Err(breaker::Open { retry_after }) => Pushed::NotTried(retry_after),
+            Ok(Err(_)) => Pushed::Failed("timeout".to_owned()),
+            // Its text may quote the address.
+            Ok(Ok(Err(_))) => Pushed::Failed("not_reached".to_owned()),
+            Ok(Ok(Ok(answer))) => meaning(answer.status()),
+        }
+    }
+
+    fn request(&self, push: &Push<'_>) -> Result<Request<Full<Bytes>>, String> {
+        let bearer = format!("Bearer {}", push.token.expose_secret());
+        let mut bearer = HeaderValue::try_from(bearer).map_err(|_| "token_malformed")?;
+        bearer.set_sensitive(true);
+        let body = json!({
+            "to": push.to,
+            "messages": [{ "type": "text", "text": push.text }],
+        });
+        Request::post(self.push.clone())
+            .header(AUTHORIZATION, bearer)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(RETRY_KEY, push.retry_key.to_string())
+            .body(Full::new(Bytes::from(body.to_string())))
+            .map_err(|_| "no_request".to_owned())
+    }
+}
+
+fn meaning(status: StatusCode) -> Pushed {
+    let reason = format!("line_{}", status.as_u16());
+    match status {
+        status if status.is_success() => Pushed::Sent,
+        // This retry key was accepted before.
+        StatusCode::CONFLICT => Pushed::Sent,
+        // The merchant may put the token right, so it is not given up at once.
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED => Pushed::Failed(reason),
+        status if status.is_server_error() => Pushed::Failed(reason),
+        _ => Pushed::Refused(reason),
+    }
+}

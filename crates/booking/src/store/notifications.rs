@@ -1,0 +1,259 @@
+//! What members are told, and how it went.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use kit::postgres::query;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::app::Notification;
+use crate::domain::{Booking, LineUserId, Occasion};
+
+/// Connects a merchant's channel; the token is sealed.
+pub(crate) async fn upsert_channel(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    merchant: Uuid,
+    token: &[u8],
+) -> sqlx::Result<bool> {
+    let insert = sqlx::query!(
+        "INSERT INTO merchant_line (merchant_id, channel_token, updated_at)
+         SELECT merchant_id, $3, now() FROM merchant WHERE merchant_id = $1 AND owner_id = $2
+         ON CONFLICT ON CONSTRAINT merchant_line_pk
+         DO UPDATE SET channel_token = EXCLUDED.channel_token, updated_at = now()",
+        merchant,
+        owner,
+        token,
+    );
+    Ok(query("upsert_channel", insert.execute(conn)).await?.rows_affected() == 1)
+}
+
+/// False when the merchant is not this owner's, or not connected.
+pub(crate) async fn delete_channel(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    merchant: Uuid,
+) -> sqlx::Result<bool> {
+    let delete = sqlx::query!(
+        "DELETE FROM merchant_line USING merchant
+         WHERE merchant_line.merchant_id = $1 AND merchant.merchant_id = $1 AND owner_id = $2",
+        merchant,
+        owner,
+    );
+    Ok(query("delete_channel", delete.execute(conn)).await?.rows_affected() == 1)
+}
+
+/// Says who a member is to the merchant's channel. False when there is no such merchant.
+pub(crate) async fn upsert_contact(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    member: Uuid,
+    user: &LineUserId,
+) -> sqlx::Result<bool> {
+    let insert = sqlx::query!(
+        "INSERT INTO line_contact (merchant_id, member_id, line_user_id, updated_at)
+         SELECT merchant_id, $2, $3, now() FROM merchant WHERE merchant_id = $1
+         ON CONFLICT ON CONSTRAINT line_contact_pk
+         DO UPDATE SET line_user_id = EXCLUDED.line_user_id, updated_at = now()",
+        merchant,
+        member,
+        user.as_str(),
+    );
+    Ok(query("upsert_contact", insert.execute(conn)).await?.rows_affected() == 1)
+}
+
+pub(crate) async fn delete_contact(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    member: Uuid,
+) -> sqlx::Result<bool> {
+    let delete = sqlx::query!(
+        "DELETE FROM line_contact WHERE merchant_id = $1 AND member_id = $2",
+        merchant,
+        member,
+    );
+    Ok(query("delete_contact", delete.execute(conn)).await?.rows_affected() == 1)
+}
+
+/// Queues a message about this booking, in the transaction of what it tells; nothing when the merchant has
+/// no channel or the member is not known to it.
+pub(crate) async fn insert_notification(
+    conn: &mut PgConnection,
+    id: Uuid,
+    booking: &Booking,
+    occasion: Occasion,
+) -> sqlx::Result<()> {
+    let insert = sqlx::query!(
+        "INSERT INTO notification_logs (notification_id, merchant_id, booking_id, member_id, kind,
+                                        starts_at)
+         SELECT $1, merchant_id, $3, member_id, $5, $6
+         FROM line_contact JOIN merchant_line USING (merchant_id)
+         WHERE merchant_id = $2 AND member_id = $4
+         ON CONFLICT DO NOTHING",
+        id,
+        booking.merchant_id,
+        booking.booking_id,
+        booking.member_id,
+        occasion.as_str(),
+        booking.starts_at,
+    );
+    query("insert_notification", insert.execute(conn)).await?;
+    Ok(())
+}
+
+/// Queues reminders of what begins between `now` and a day later, and was booked longer before. Each once.
+pub(crate) async fn insert_reminders(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let insert = sqlx::query!(
+        "INSERT INTO notification_logs (notification_id, merchant_id, booking_id, member_id, kind,
+                                        starts_at)
+         SELECT gen_random_uuid(), merchant_id, booking_id, member_id, 'reminder', lower(during)
+         FROM booking b JOIN merchant_line USING (merchant_id)
+              JOIN line_contact USING (merchant_id, member_id)
+         WHERE status = 'confirmed' AND lower(during) > $1 AND lower(during) <= $1 + interval '1 day'
+           AND b.created_at < lower(during) - interval '1 day'
+           AND NOT EXISTS (SELECT FROM notification_logs told
+                           WHERE told.merchant_id = b.merchant_id AND told.booking_id = b.booking_id
+                             AND told.kind = 'reminder' AND told.starts_at = lower(b.during))
+         ORDER BY lower(during) LIMIT $2
+         ON CONFLICT DO NOTHING",
+        now,
+        limit,
+    );
+    Ok(query("insert_reminders", insert.execute(conn)).await?.rows_affected())
+}
+
+/// A message that is due, with what it takes to send it.
+pub(crate) struct Due {
+    pub(crate) notification_id: Uuid,
+    pub(crate) merchant_id: Uuid,
+    pub(crate) kind: String,
+    pub(crate) starts_at: DateTime<Utc>,
+    pub(crate) merchant: String,
+    pub(crate) time_zone: String,
+    /// `None`: the merchant or the member has gone from LINE meanwhile.
+    pub(crate) channel_token: Option<Vec<u8>>,
+    pub(crate) line_user_id: Option<String>,
+    /// LINE knows retry keys for a day: later it could be sent twice.
+    pub(crate) is_too_old: bool,
+}
+
+/// Takes messages that are due, for `lease`: should this process die, another takes them then.
+pub(crate) async fn claim_notifications(
+    conn: &mut PgConnection,
+    limit: i64,
+    lease: Duration,
+) -> sqlx::Result<Vec<Due>> {
+    let update = sqlx::query_as!(
+        Due,
+        r#"WITH due AS (
+               SELECT notification_id, merchant_id FROM notification_logs
+               WHERE status = 'pending' AND next_attempt_at <= now()
+               ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED
+           ), taken AS (
+               UPDATE notification_logs AS log
+               SET next_attempt_at = now() + make_interval(secs => $2)
+               FROM due WHERE log.notification_id = due.notification_id
+                          AND log.merchant_id = due.merchant_id
+               RETURNING log.notification_id, log.merchant_id, member_id, kind, starts_at, created_at
+           )
+           SELECT notification_id, merchant_id, kind, starts_at, name AS merchant, time_zone,
+                  channel_token AS "channel_token?", line_user_id AS "line_user_id?",
+                  taken.created_at < now() - interval '23 hours' AS "is_too_old!"
+           FROM taken JOIN merchant USING (merchant_id)
+                LEFT JOIN merchant_line USING (merchant_id)
+                LEFT JOIN line_contact USING (merchant_id, member_id)"#,
+        limit,
+        lease.as_secs_f64(),
+    );
+    query("claim_notifications", update.fetch_all(conn)).await
+}
+
+/// It was sent, or it failed for this reason and is not tried again.
+pub(crate) async fn settle_notification(
+    conn: &mut PgConnection,
+    due: &Due,
+    failure: Option<&str>,
+) -> sqlx::Result<()> {
+    let update = sqlx::query!(
+        "UPDATE notification_logs
+         SET status = CASE WHEN $3::text IS NULL THEN 'sent' ELSE 'failed' END, error_reason = $3,
+             attempts = attempts + 1, settled_at = now()
+         WHERE notification_id = $1 AND merchant_id = $2 AND status = 'pending'",
+        due.notification_id,
+        due.merchant_id,
+        failure,
+    );
+    query("settle_notification", update.execute(conn)).await?;
+    Ok(())
+}
+
+/// Tries again later: after a second, doubled with each attempt, at most ten minutes.
+pub(crate) async fn put_off_notification(
+    conn: &mut PgConnection,
+    due: &Due,
+    reason: &str,
+) -> sqlx::Result<()> {
+    let update = sqlx::query!(
+        "UPDATE notification_logs
+         SET error_reason = $3, attempts = attempts + 1,
+             next_attempt_at = clock_timestamp() + make_interval(
+                 secs => least(2 ^ least(attempts, 16), 600) * (0.5 + random() / 2))
+         WHERE notification_id = $1 AND merchant_id = $2 AND status = 'pending'",
+        due.notification_id,
+        due.merchant_id,
+        reason,
+    );
+    query("put_off_notification", update.execute(conn)).await?;
+    Ok(())
+}
+
+/// The same without an attempt: nobody was asked.
+pub(crate) async fn return_notification(
+    conn: &mut PgConnection,
+    due: &Due,
+    pause: Duration,
+) -> sqlx::Result<()> {
+    let update = sqlx::query!(
+        "UPDATE notification_logs
+         SET next_attempt_at = clock_timestamp() + make_interval(secs => $3 * (1 + random()))
+         WHERE notification_id = $1 AND merchant_id = $2 AND status = 'pending'",
+        due.notification_id,
+        due.merchant_id,
+        pause.as_secs_f64(),
+    );
+    query("return_notification", update.execute(conn)).await?;
+    Ok(())
+}
+
+/// What was told about a booking at a merchant of this owner, the oldest first.
+pub(crate) async fn list_notifications(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    booking: Uuid,
+) -> sqlx::Result<Vec<Notification>> {
+    let select = sqlx::query_as!(
+        Notification,
+        "SELECT notification_id, kind, status, error_reason, attempts, log.created_at, settled_at
+         FROM notification_logs log JOIN merchant USING (merchant_id)
+         WHERE booking_id = $1 AND owner_id = $2 ORDER BY log.created_at, notification_id",
+        booking,
+        owner,
+    );
+    query("list_notifications", select.fetch_all(conn)).await
+}
+
+/// How many wait, and for how long the oldest has been due, in seconds.
+pub(crate) async fn count_notifications(conn: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
+    let select = sqlx::query!(
+        r#"SELECT count(*) AS "pending!",
+                  COALESCE(extract(epoch FROM now() - min(created_at)), 0)::bigint AS "oldest!"
+           FROM notification_logs WHERE status = 'pending'"#
+    );
+    let row = query("count_notifications", select.fetch_one(conn)).await?;
+    Ok((row.pending, row.oldest))
+}

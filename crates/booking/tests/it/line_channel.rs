@@ -1,0 +1,72 @@
+//! A merchant's channel at a stand-in for LINE.
+
+use booking::peers::{Line, Pace};
+use kit::redis::Redis;
+use serde_json::{Value, json};
+use testkit::line::{FakeLine, Serving};
+use uuid::Uuid;
+
+use crate::app::{App, Shop};
+
+pub struct Channel {
+    pub line: FakeLine,
+    client: Line,
+    pace: Pace,
+    _serving: Serving,
+}
+
+impl Channel {
+    pub async fn new() -> Self {
+        let line = FakeLine::default();
+        let serving = line.listen().await;
+        let client = Line::new(&serving.url).unwrap();
+        Self { line, client, pace: Pace::new(Redis::disabled(), 2000), _serving: serving }
+    }
+
+    /// The merchant brings its token.
+    pub async fn connect(&self, app: &App, shop: &Shop, token: &str) {
+        let path = format!("/v1/merchants/{}/line", shop.merchant);
+        let body = json!({ "channel_token": token });
+        app.put(shop.owner, &path, body).send().await.expect(204);
+    }
+
+    /// A member follows the merchant.
+    pub async fn join(&self, app: &App, shop: &Shop, who: Uuid) {
+        let path = format!("/v1/merchants/{}/line/contact", shop.merchant);
+        let body = json!({ "line_user_id": user(2) });
+        app.put(who, &path, body).send().await.expect(204);
+    }
+
+    /// Lets everything be due, and sends it.
+    pub async fn send(&self, app: &App) -> usize {
+        sqlx::query(
+            "UPDATE notification_logs SET next_attempt_at = now() WHERE status = 'pending'",
+        )
+        .execute(&app.db)
+        .await
+        .unwrap();
+        app.bookings.send_due(&self.client, &self.pace).await.unwrap()
+    }
+}
+
+/// Which kind, how it stands, why not yet, and after how many attempts.
+pub type Entry = (String, String, Option<String>, i64);
+
+/// What the merchant reads of a booking's messages.
+pub async fn log(app: &App, shop: &Shop, booking: Uuid) -> Vec<Entry> {
+    let path = format!("/v1/bookings/{booking}/notifications");
+    let log = app.get(shop.owner, &path).send().await.expect(200).json();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let items = log["items"].as_array().unwrap().iter();
+    items
+        .map(|item| {
+            let reason = text(&item["error_reason"]);
+            let attempts = item["attempts"].as_i64().unwrap();
+            (text(&item["kind"]).unwrap(), text(&item["status"]).unwrap(), reason, attempts)
+        })
+        .collect()
+}
+
+pub fn user(number: u128) -> String {
+    format!("U{number:032x}")
+}

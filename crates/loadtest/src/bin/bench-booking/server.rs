@@ -1,0 +1,63 @@
+//! The service as it runs in production, in this process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use booking::app::Bookings;
+use booking::domain::{Heard, Saga, Step};
+use booking::peers::{Points, Purchase};
+use kit::config::{Edge, Limits, Listen, Postgres, Tls};
+use kit::health::Health;
+use kit::redis::Redis;
+use kit::serve::{Listeners, Servers};
+use kit::{Clock, postgres};
+use testkit::tokens::Issuer;
+use tokio_util::sync::CancellationToken;
+use tonic::async_trait;
+
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) http: SocketAddr,
+    pub(crate) token: String,
+}
+
+impl Server {
+    pub(crate) async fn start(url: &str, redis: &kit::config::Redis) -> anyhow::Result<Self> {
+        let db = postgres::connect(&Postgres::new(url), "booking", &booking::MIGRATOR).await?;
+        let redis = Redis::new(redis, "booking")?;
+        let issuer = Issuer::new();
+        let bookings = Bookings::new(db.clone(), Clock::system(), Arc::new(Nobody));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listen = Listen {
+            http_listen: any,
+            grpc_listen: any,
+            admin_listen: any,
+            limits: Limits::default(),
+            edge: Edge { rate_limit: "1000000/1s".parse()?, ..Edge::default() },
+            tls: Tls::default(),
+        };
+        let listeners = Listeners::bind(&listen)?;
+        let http = listeners.addresses()?.http;
+        let servers = Servers {
+            http: booking::http::router(bookings.clone(), issuer.verifier()),
+            grpc: booking::grpc::routes(bookings, issuer.verifier()),
+            health: Health::new("booking", db, redis),
+        };
+        tokio::spawn(listeners.serve(servers, CancellationToken::new()));
+        Ok(Self { http, token: issuer.member(Clock::system().id()) })
+    }
+}
+
+/// Nobody pays with points here.
+struct Nobody;
+
+#[async_trait]
+impl Points for Nobody {
+    async fn earn(&self, _: Purchase) -> anyhow::Result<()> {
+        anyhow::bail!("there is no ledger")
+    }
+
+    async fn step(&self, _: &Saga, _: Step) -> anyhow::Result<Heard> {
+        anyhow::bail!("there is no ledger")
+    }
+}
