@@ -8,7 +8,7 @@ mod rollback;
 pub(crate) use console::{incident, list, login};
 pub(crate) use learning::{actions, postmortem, statistics};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use maud::{DOCTYPE, Markup, html};
 
 use crate::app::{Incident, Overview, ServiceHealth};
@@ -22,7 +22,7 @@ pub(crate) const ICON: &str = include_str!("pages/assets/icon.svg");
 pub(crate) fn status(overview: &Overview) -> Markup {
     let state = overview.overall;
     let content = html! {
-        section.overall.(class(state)) role="status" aria-live="polite" {
+        section.overall.(class(state)) {
             span.pulse aria-hidden="true" {}
             div {
                 h1 { (state.as_str()) }
@@ -37,40 +37,45 @@ pub(crate) fn status(overview: &Overview) -> Markup {
         }
         section aria-labelledby="services" {
             h2 #services { "Services" }
-            div.panel { @for service in &overview.services { (bars(service)) } }
+            div.panel { @for service in &overview.services { (bars(service, overview.now)) } }
         }
         section aria-labelledby="recent" {
             h2 #recent { "Recently resolved" }
-            @if overview.recent.is_empty() { p.quiet { "Nothing yet." } }
-            ol.recent {
-                @for incident in &overview.recent {
-                    li {
-                        span.number { (incident.number) }
-                        span.grow { (incident.title) }
-                        (severity(&incident.severity))
-                        span.quiet { (incident.service) " · " (time(incident.opened_at)) }
-                    }
-                }
+            @if overview.recent.is_empty() { p.empty { "Nothing has burned yet." } } @else {
+                ol.rows { @for incident in &overview.recent { (resolved(incident)) } }
             }
         }
     };
-    layout("Status", &html! { a href="/console" { "Operators" } }, &content)
+    layout(state.as_str(), &html! { a href="/console" { "Operators" } }, &content)
+}
+
+fn resolved(incident: &Incident) -> Markup {
+    html! {
+        li {
+            (severity(&incident.severity))
+            span.grow {
+                strong { (incident.title) }
+                span.quiet { (incident.number) " · " (incident.service) " · " (time(incident.opened_at)) }
+            }
+            @if let Some(at) = incident.resolved_at {
+                span.clock { "took " (span(at - incident.opened_at)) }
+            }
+        }
+    }
 }
 
 /// An error, for people.
 pub(crate) fn problem(title: &str, detail: &str, request: &str) -> Markup {
     let content = html! {
-        section.problem {
+        section.panel.problem {
             h1 { (title) }
-            p.error role="alert" { (detail) "." }
-            p.quiet {
-                "Go back with your browser: what you wrote is still there. "
-                a href="/console" { "Or to the incidents." }
-            }
+            p.error role="alert" { (sentence_of(detail)) }
+            p { "If you wrote something, go back with your browser: it is still there." }
+            p.row { a.button href="/" { "Status" } a.button href="/console" { "Incidents" } }
             @if !request.is_empty() { p.quiet { "Request " code { (request) } } }
         }
     };
-    layout(title, &html! { a href="/" { "Status" } a href="/console" { "Incidents" } }, &content)
+    layout(title, &html! {}, &content)
 }
 
 fn layout(title: &str, nav: &Markup, content: &Markup) -> Markup {
@@ -92,6 +97,8 @@ fn layout(title: &str, nav: &Markup, content: &Markup) -> Markup {
                     a.brand href="/" { span.mark aria-hidden="true" {} "Incidents" }
                     nav aria-label="Pages" { (nav) }
                 }
+                p.error.notice #notice role="status" {}
+                p.unseen #spoken role="status" {}
                 main #content tabindex="-1" { (content) }
                 footer { "All times in UTC. This page keeps itself up to date." }
             }
@@ -105,32 +112,42 @@ fn card(incident: &Incident, now: DateTime<Utc>) -> Markup {
             div.row {
                 (severity(&incident.severity))
                 span.number { (incident.number) }
-                span.state { (words(&incident.status)) }
+                (state(&incident.status))
             }
             h3 { (incident.title) }
             p.quiet {
                 (incident.service) " · since " (time(incident.opened_at)) " · "
-                (span(now - incident.opened_at))
+                "for " (span(now - incident.opened_at))
             }
         }
     }
 }
 
-fn bars(service: &ServiceHealth) -> Markup {
+fn bars(service: &ServiceHealth, now: DateTime<Utc>) -> Markup {
     let good = service.days.iter().filter(|day| **day == Health::Operational).count();
-    let summary = format!("{good} of the last {DAYS} days without a disturbance");
+    let summary = match DAYS - good {
+        0 => "No incidents recorded".to_owned(),
+        1 => "Incidents on 1 day".to_owned(),
+        days => format!("Incidents on {days} days"),
+    };
+    let date = |index: usize| {
+        let ago = TimeDelta::days(i64::try_from(DAYS - 1 - index).unwrap_or(0));
+        (now - ago).format("%-d %b")
+    };
     html! {
         div.service {
             div.row {
                 h3 { (service.name) }
                 span.pill.(class(service.now)) { (service.now.as_str()) }
             }
-            svg.bars viewBox="0 0 540 34" preserveAspectRatio="none" role="img" aria-label=(summary) {
+            svg.bars viewBox="0 0 540 34" preserveAspectRatio="none" role="img" aria-label={ (summary) " in " (DAYS) " days" } {
                 @for (index, day) in service.days.iter().enumerate() {
-                    rect.(class(*day)) x=(index * 6) y="0" width="4" height="34" rx="1.5" {}
+                    rect.(class(*day)) x=(index * 6) y="0" width="4" height="34" rx="1.5" {
+                        title { (date(index)) ": " (day.as_str()) }
+                    }
                 }
             }
-            div.row.legend { span { "90 days ago" } span { (summary) } span { "today" } }
+            div.legend { span { "90 days ago" } span { (summary) } span { "today" } }
         }
     }
 }
@@ -155,6 +172,23 @@ fn severity(name: &str) -> Markup {
     html! { span.severity.(name.to_ascii_lowercase()) title={ "Severity " (name) } { (name) } }
 }
 
+/// An incident's status, in the color of what it means.
+fn state(status: &str) -> Markup {
+    let class = match status {
+        "investigating" => "bad",
+        "identified" | "monitoring" => "warn",
+        _ => "good",
+    };
+    html! { span.pill.(class) { (words(status)) } }
+}
+
+/// What an error says of itself begins small and has no end.
+fn sentence_of(detail: &str) -> String {
+    let mut letters = detail.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+}
+
 /// A status for people.
 fn words(status: &str) -> String {
     status.replace('_', " ")
@@ -170,15 +204,16 @@ fn long(seconds: Option<f64>) -> String {
     match seconds {
         None => "–".to_owned(),
         Some(seconds) if seconds < 60.0 => format!("{} s", seconds as i64),
-        Some(seconds) => span(chrono::TimeDelta::seconds(seconds as i64)),
+        Some(seconds) => span(TimeDelta::seconds(seconds as i64)),
     }
 }
 
 /// A duration for people: its two largest units.
-fn span(span: chrono::TimeDelta) -> String {
+fn span(span: TimeDelta) -> String {
     let minutes = span.num_minutes().max(0);
     let (days, hours) = (minutes / 1440, minutes / 60 % 24);
     match (days, hours) {
+        (0, 0) if minutes == 0 => "less than a minute".to_owned(),
         (0, 0) => format!("{minutes} min"),
         (0, _) => format!("{hours} h {} min", minutes % 60),
         (_, _) => format!("{days} d {hours} h"),

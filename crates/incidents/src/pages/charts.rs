@@ -5,75 +5,125 @@ use maud::{Markup, html};
 
 use crate::domain::{Count, Severity, Week};
 
-const WIDTH: usize = 640;
-const HEIGHT: usize = 180;
-/// Room below for dates, and at the left for numbers.
-const FOOT: usize = 22;
-const LEFT: usize = 34;
-
-/// How many incidents each week, by severity, stacked with the worst at the bottom.
-pub(super) fn frequency(weeks: &[Week]) -> Markup {
-    let most = weeks.iter().map(|w| w.by_severity.iter().sum()).max().unwrap_or(0).max(4);
-    let total: usize = weeks.iter().flat_map(|w| w.by_severity).sum();
-    let label = format!("{total} incidents in {} weeks, by severity", weeks.len());
-    let up = |count: usize| count * (HEIGHT - FOOT - 10) / most;
-    let bars = weeks.iter().enumerate().flat_map(|(index, week)| {
-        let (x, width) = slot(index, weeks.len());
-        let mut top = HEIGHT - FOOT;
-        week.by_severity
-            .into_iter()
-            .enumerate()
-            .filter(|(_, count)| *count > 0)
-            .map(move |(severity, count)| {
-                top -= up(count);
-                (x, width, top, up(count), severity)
-            })
-            .collect::<Vec<_>>()
-    });
-    frame(
-        &label,
-        &axis(&[0, most / 2, most].map(|n| (n.to_string(), HEIGHT - FOOT - up(n)))),
-        &html! {
-            @for (x, width, y, height, severity) in bars {
-                rect.{ "s" (severity) } x=(x) y=(y) width=(width) height=(height) {}
-            }
-            (dates(weeks))
-        },
-    )
+/// A picture's size. There are two of each: a wide one shrunk to a phone could not be read.
+#[derive(Clone, Copy)]
+struct Size {
+    name: &'static str,
+    width: usize,
+    height: usize,
+    /// How many dates have room below.
+    dates: usize,
 }
 
-/// The mean time to resolve of each week that had any.
-pub(super) fn resolution(weeks: &[Week]) -> Markup {
-    let longest = weeks.iter().filter_map(|w| w.mttr_seconds).fold(3600.0, f64::max);
+const SIZES: [Size; 2] = [
+    Size { name: "wide", width: 960, height: 240, dates: 7 },
+    Size { name: "narrow", width: 340, height: 200, dates: 4 },
+];
+/// Room above, below for dates, and at the left for numbers.
+const HEAD: usize = 8;
+const FOOT: usize = 26;
+const LEFT: usize = 64;
+
+impl Size {
+    /// Where zero is.
+    fn ground(self) -> usize {
+        self.height - FOOT
+    }
+
+    /// How far from the ground this share of the most is.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
         reason = "pixels of a small picture"
     )]
-    let up = |seconds: f64| (seconds / longest * (HEIGHT - FOOT - 10) as f64) as usize;
-    let points: Vec<_> = weeks
-        .iter()
-        .enumerate()
-        .filter_map(|(index, week)| {
-            let (x, width) = slot(index, weeks.len());
-            week.mttr_seconds.map(|s| (x + width / 2, HEIGHT - FOOT - up(s), s))
-        })
-        .collect();
-    let line = points.iter().map(|(x, y, _)| format!("{x},{y}")).collect::<Vec<_>>().join(" ");
-    let marks =
-        [0.0, longest / 2.0, longest].map(|s| (super::long(Some(s)), HEIGHT - FOOT - up(s)));
-    frame(
-        "Mean time to resolve, week by week",
-        &axis(&marks),
-        &html! {
-            polyline.line points=(line) {}
-            @for (x, y, seconds) in &points {
-                circle.dot cx=(x) cy=(y) r="4" { title { (super::long(Some(*seconds))) } }
+    fn up(self, share: f64) -> usize {
+        (share * (self.ground() - HEAD) as f64).round() as usize
+    }
+
+    /// Where the n-th of so many weeks stands, and how wide it is.
+    fn slot(self, index: usize, of: usize) -> (usize, usize) {
+        let width = (self.width - LEFT) / of.max(1);
+        (LEFT + index * width + width / 8, width * 3 / 4)
+    }
+}
+
+/// How many incidents each week, by severity, stacked with the worst at the bottom.
+pub(super) fn frequency(weeks: &[Week]) -> Markup {
+    let most = weeks.iter().map(|w| w.by_severity.iter().sum()).max().unwrap_or(0).max(4);
+    let most = most.next_multiple_of(2);
+    let total: usize = weeks.iter().flat_map(|w| w.by_severity).sum();
+    let label = format!("{total} incidents in {} weeks, by severity", weeks.len());
+    let marks = [0, most / 2, most].map(|n| (n.to_string(), share(n, most)));
+    frames(&label, &marks, weeks, |size| {
+        html! {
+            @for (index, week) in weeks.iter().enumerate() {
+                @for (severity, from, to) in stacked(week.by_severity) {
+                    @let (x, width) = size.slot(index, weeks.len());
+                    @let (low, high) = (size.up(share(from, most)), size.up(share(to, most)));
+                    rect.{ "s" (severity) } x=(x) y=(size.ground() - high) width=(width) height=(high - low) {
+                        title { (to - from) " × P" (severity) ", week of " (day(week.from)) }
+                    }
+                }
             }
-            (dates(weeks))
-        },
-    )
+        }
+    })
+}
+
+/// Severity, and from where to where its part reaches.
+fn stacked(counts: [usize; 4]) -> Vec<(usize, usize, usize)> {
+    let mut top = 0;
+    let parts = counts.into_iter().enumerate().map(|(severity, count)| {
+        top += count;
+        (severity, top - count, top)
+    });
+    parts.filter(|(_, from, to)| from < to).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a quarter")]
+fn share(count: usize, most: usize) -> f64 {
+    count as f64 / most as f64
+}
+
+/// The mean time to resolve of each week that had any.
+pub(super) fn resolution(weeks: &[Week]) -> Markup {
+    const HOUR: f64 = 3600.0;
+    let longest = weeks.iter().filter_map(|w| w.mttr_seconds).fold(0.0, f64::max);
+    // A scale that one can read: half of it is a whole number too.
+    let scales = [1.0, 2.0, 4.0, 8.0, 12.0, 24.0, 48.0, 96.0, 192.0, 336.0];
+    let scale = scales.into_iter().map(|hours| hours * HOUR).find(|scale| *scale >= longest);
+    let scale = scale.unwrap_or(longest);
+    let marks = [0.0, 0.5, 1.0].map(|part| (axis_time(part * scale), part));
+    frames("Mean time to resolve, week by week", &marks, weeks, |size| {
+        let points: Vec<_> = weeks
+            .iter()
+            .enumerate()
+            .filter_map(|(index, week)| {
+                let (x, width) = size.slot(index, weeks.len());
+                let seconds = week.mttr_seconds?;
+                Some((x + width / 2, size.ground() - size.up(seconds / scale), seconds, week.from))
+            })
+            .collect();
+        let line = points.iter().map(|(x, y, ..)| format!("{x},{y}")).collect::<Vec<_>>().join(" ");
+        html! {
+            polyline.line points=(line) {}
+            @for (x, y, seconds, from) in &points {
+                circle.dot cx=(x) cy=(y) r="5" {
+                    title { (super::long(Some(*seconds))) ", week of " (day(*from)) }
+                }
+            }
+        }
+    })
+}
+
+/// A time of an axis: whole minutes, hours or days.
+fn axis_time(seconds: f64) -> String {
+    match seconds / 3600.0 {
+        0.0 => "0".to_owned(),
+        hours if hours < 1.0 => format!("{} min", hours * 60.0),
+        hours if hours < 48.0 => format!("{hours:.0} h"),
+        hours => format!("{:.0} d", hours / 24.0),
+    }
 }
 
 /// Counts as horizontal bars, each with its number.
@@ -87,6 +137,7 @@ pub(super) fn ranking(label: &str, counts: &[Count], class: impl Fn(usize) -> St
                     th scope="row" { (name) }
                     td {
                         svg viewBox="0 0 200 14" preserveAspectRatio="none" aria-hidden="true" {
+                            rect.track width="200" height="14" rx="3" {}
                             rect.(class(index)) width=(count * 200 / most) height="14" rx="3" {}
                         }
                     }
@@ -114,35 +165,42 @@ pub(super) fn legend() -> Markup {
     }
 }
 
-/// Where the n-th of so many weeks stands, and how wide it is.
-fn slot(index: usize, of: usize) -> (usize, usize) {
-    let width = (WIDTH - LEFT) / of.max(1);
-    (LEFT + index * width + width / 8, width * 3 / 4)
+fn day(day: NaiveDate) -> String {
+    day.format("%-d %b").to_string()
 }
 
-fn axis(marks: &[(String, usize)]) -> Markup {
+/// The same picture in every size, of which the style sheet shows one.
+fn frames(
+    label: &str,
+    marks: &[(String, f64)],
+    weeks: &[Week],
+    content: impl Fn(Size) -> Markup,
+) -> Markup {
     html! {
-        @for (text, y) in marks {
-            line.grid x1=(LEFT) x2=(WIDTH) y1=(y) y2=(y) {}
-            text.mark x=(LEFT - 6) y=(y + 4) text-anchor="end" { (text) }
+        @for size in SIZES {
+            svg.chart.(size.name) viewBox=(format!("0 0 {} {}", size.width, size.height)) role="img" aria-label=(label) {
+                (axis(size, marks)) (content(size)) (dates(size, weeks))
+            }
         }
     }
 }
 
-fn dates(weeks: &[Week]) -> Markup {
-    let every = weeks.len().div_ceil(5).max(1);
-    let day = |day: NaiveDate| day.format("%-d %b").to_string();
+fn axis(size: Size, marks: &[(String, f64)]) -> Markup {
+    html! {
+        @for (text, share) in marks {
+            @let y = size.ground() - size.up(*share);
+            line.grid x1=(LEFT) x2=(size.width) y1=(y) y2=(y) {}
+            text.mark-text x=(LEFT - 10) y=(y + 4) text-anchor="end" { (text) }
+        }
+    }
+}
+
+fn dates(size: Size, weeks: &[Week]) -> Markup {
+    let every = weeks.len().div_ceil(size.dates).max(1);
     html! {
         @for (index, week) in weeks.iter().enumerate().step_by(every) {
-            text.mark x=(slot(index, weeks.len()).0) y=(HEIGHT - 4) { (day(week.from)) }
-        }
-    }
-}
-
-fn frame(label: &str, axis: &Markup, content: &Markup) -> Markup {
-    html! {
-        svg.chart viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(label) {
-            (axis) (content)
+            @let (x, width) = size.slot(index, weeks.len());
+            text.mark-text x=(x + width / 2) y=(size.height - 6) text-anchor="middle" { (day(week.from)) }
         }
     }
 }

@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use uuid::Uuid;
 
-use super::{layout, severity, span, time, words};
+use super::{layout, severity, span, state, time, words};
 use crate::app::{CheckView, Incident, IncidentDetail, Role};
 use crate::domain::{Severity, Status};
 
 pub(crate) fn login(wrong: Option<&str>) -> Markup {
     let content = html! {
-        section.login {
+        section.panel.login {
             h1 { "Sign in" }
             p.quiet { "The console is for operators." }
             @if let Some(wrong) = wrong { p.error role="alert" { (wrong) } }
@@ -32,29 +32,34 @@ pub(crate) fn list(open: &[Incident], over: &[Incident], now: DateTime<Utc>) -> 
         h1 { "Incidents" }
         section aria-labelledby="open" {
             h2 #open { "Open " span.count { (open.len()) } }
-            @if open.is_empty() { p.quiet { "Nothing burns." } } @else { (table(open, now)) }
+            @if open.is_empty() { p.empty { "Nothing burns." } } @else { (table(open, now)) }
         }
         section aria-labelledby="over" {
             h2 #over { "Over" }
-            @if over.is_empty() { p.quiet { "Nothing yet." } } @else { (table(over, now)) }
+            @if over.is_empty() { p.empty { "Nothing has burned yet." } } @else { (table(over, now)) }
         }
     };
-    layout("Console", &nav(), &content)
+    layout("Incidents", &nav("/console"), &content)
 }
 
-pub(super) fn nav() -> Markup {
+/// The console's pages; `here` is the one that is shown, or the one it belongs to.
+pub(super) fn nav(here: &str) -> Markup {
     html! {
-        a href="/" { "Status" }
-        a href="/console" { "Incidents" }
-        a href="/console/actions" { "Actions" }
-        a href="/console/statistics" { "Statistics" }
+        @for (page, name) in [
+            ("/", "Status"),
+            ("/console", "Incidents"),
+            ("/console/actions", "Actions"),
+            ("/console/statistics", "Statistics"),
+        ] {
+            a href=(page) aria-current=[(page == here).then_some("page")] { (name) }
+        }
         form method="post" action="/console/logout" { button.plain { "Sign out" } }
     }
 }
 
 fn table(incidents: &[Incident], now: DateTime<Utc>) -> Markup {
     html! {
-        ul.incidents {
+        ul.rows {
             @for incident in incidents {
                 li {
                     (severity(&incident.severity))
@@ -62,7 +67,7 @@ fn table(incidents: &[Incident], now: DateTime<Utc>) -> Markup {
                         strong { (incident.title) }
                         span.quiet { (incident.number) " · " (incident.service) " · " (time(incident.opened_at)) }
                     }
-                    span.state { (words(&incident.status)) }
+                    (state(&incident.status))
                     (clock(incident, now))
                 }
             }
@@ -94,43 +99,52 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
             div.row {
                 (severity(&incident.severity))
                 span.number { (incident.number) }
-                span.state { (words(&incident.status)) }
+                (state(&incident.status))
                 (clock(incident, now))
             }
             h1 { (incident.title) }
             p.quiet {
                 (detail.services.join(", ")) " · since " (time(incident.opened_at))
-                " · decided by " (incident.rule)
+                " · classified by " (incident.rule)
             }
             @if incident.classification_uncertain {
-                p.error { "The alert did not say clearly how severe it is. Please classify it." }
+                p.note { "The alert did not say clearly how severe it is. Please classify it." }
             }
             @if let Some(resolution) = &incident.resolution { p.resolution { (resolution) } }
-            p { a href={ "/console/incidents/" (incident.incident_id) "/postmortem" } { "Postmortem" } }
+            div.row.doing {
+                @if incident.resolved_at.is_none() && incident.acknowledged_at.is_none() {
+                    (form(incident, key, "acknowledge", &html! { button.primary { "Acknowledge" } }))
+                }
+                a.button href={ "/console/incidents/" (incident.incident_id) "/postmortem" } { "Postmortem" }
+            }
         }
+        // In the order in which one needs them, on a phone and by keyboard too.
         div.columns {
-            div {
-                section aria-labelledby="timeline" {
+            div.first {
+                @if incident.resolved_at.is_none() { (advice(detail)) }
+                (checks(detail, key))
+            }
+            div.side {
+                @if incident.resolved_at.is_none() { (controls(incident, key)) }
+                (super::rollback::section(detail, key))
+                (roles(detail, key))
+                (alerts(detail))
+                (told(detail))
+            }
+            div.rest {
+                section.panel aria-labelledby="timeline" {
                     h2 #timeline { "Timeline" }
                     (form(incident, key, "comment", &html! {
                         label { "Comment" textarea name="text" rows="2" maxlength="4000" required {} }
-                        button { "Add" }
+                        button { "Add comment" }
                     }))
                     (timeline(detail))
                 }
                 (super::learning::of_incident(detail, key, now.date_naive()))
             }
-            div {
-                @if incident.resolved_at.is_none() { (advice(detail)) (controls(incident, key)) }
-                (super::rollback::section(detail, key))
-                (checks(detail, key))
-                (roles(detail, key))
-                (alerts(detail))
-                (told(detail))
-            }
         }
     };
-    layout(&incident.number, &nav(), &content)
+    layout(&incident.number, &nav("/console"), &content)
 }
 
 /// A form of this page, with a key so that sending it twice does it once.
@@ -148,7 +162,7 @@ fn timeline(detail: &IncidentDetail) -> Markup {
         ol.timeline {
             @for event in detail.timeline.iter().rev() {
                 li class={ "on-" (event.kind) } {
-                    span.quiet { (time(event.at)) " · " (words(&event.kind)) }
+                    span.row { span.kind { (words(&event.kind)) } span.quiet { (time(event.at)) } }
                     p { (event.text) }
                 }
             }
@@ -177,7 +191,7 @@ fn told(detail: &IncidentDetail) -> Markup {
         @if !detail.told.is_empty() {
             section.panel aria-labelledby="told" {
                 h2 #told { "Who was told" }
-                ul.plain {
+                ul.list {
                     @for told in detail.told.iter().rev().take(40) {
                         li { (told.channel) span.quiet { " · " (told.kind) " · " (time(told.sent_at)) } }
                     }
@@ -194,9 +208,6 @@ fn controls(incident: &Incident, key: Uuid) -> Markup {
     html! {
         section.panel aria-labelledby="controls" {
             h2 #controls { "Respond" }
-            @if incident.acknowledged_at.is_none() {
-                (form(incident, key, "acknowledge", &html! { button.primary { "Acknowledge" } }))
-            }
             (form(incident, key, "status", &html! {
                 label { "Status" select name="status" {
                     @for status in next { option value=(status.as_str()) { (status.words()) } }
@@ -261,7 +272,7 @@ fn roles(detail: &IncidentDetail, key: Uuid) -> Markup {
     html! {
         section.panel aria-labelledby="roles" {
             h2 #roles { "Roles" }
-            dl {
+            dl.facts {
                 @for role in Role::ALL {
                     dt { (role.words()) }
                     dd {
@@ -296,7 +307,7 @@ fn alerts(detail: &IncidentDetail) -> Markup {
                         (alert.labels["alertname"].as_str().unwrap_or("unnamed"))
                         span.quiet { @if alert.ends_at.is_some() { " ended" } @else { " fires" } }
                     }
-                    dl {
+                    dl.facts {
                         @for texts in [&alert.labels, &alert.annotations] {
                             @for (name, value) in texts.as_object().into_iter().flatten() {
                                 dt { (name) } dd { (value.as_str().unwrap_or_default()) }

@@ -24,10 +24,14 @@ pub(crate) fn statistics(found: &Statistics) -> Markup {
             (tile("Late", found.late.to_string(), "missed a target"))
         }
         section.panel aria-labelledby="frequency" {
-            h2 #frequency { "How often" } (charts::legend()) (charts::frequency(&found.weeks))
+            h2 #frequency { "How often" }
+            p.quiet { "Incidents opened in each week, by severity" }
+            (charts::legend()) (charts::frequency(&found.weeks))
         }
         section.panel aria-labelledby="resolution" {
-            h2 #resolution { "How long" } (charts::resolution(&found.weeks))
+            h2 #resolution { "How long" }
+            p.quiet { "Mean time from start to end, of the incidents opened in each week" }
+            (charts::resolution(&found.weeks))
         }
         div.columns.even {
             section.panel aria-labelledby="by-severity" {
@@ -47,7 +51,7 @@ pub(crate) fn statistics(found: &Statistics) -> Markup {
             (charts::ranking("Causes that burned more than once", &found.repeats, |_| "s0".to_owned()))
         }
     };
-    layout("Statistics", &nav(), &content)
+    layout("Statistics", &nav("/console/statistics"), &content)
 }
 
 pub(crate) fn actions(all: &[ActionItem], key: Uuid, today: NaiveDate) -> Markup {
@@ -56,17 +60,17 @@ pub(crate) fn actions(all: &[ActionItem], key: Uuid, today: NaiveDate) -> Markup
         h1 { "Actions" }
         section aria-labelledby="open" {
             h2 #open { "Open " span.count { (open.len()) } }
-            @if open.is_empty() { p.quiet { "Nothing left to do." } }
-            @else { ul.incidents { @for a in open { (item(a, key, today, "/console/actions")) } } }
+            @if open.is_empty() { p.empty { "Nothing left to do." } }
+            @else { ul.rows { @for a in open { (item(a, key, today, "/console/actions")) } } }
         }
         @if !done.is_empty() {
             section aria-labelledby="done" {
                 h2 #done { "Done" }
-                ul.incidents { @for a in done { (item(a, key, today, "/console/actions")) } }
+                ul.rows { @for a in done { (item(a, key, today, "/console/actions")) } }
             }
         }
     };
-    layout("Actions", &nav(), &content)
+    layout("Actions", &nav("/console/actions"), &content)
 }
 
 fn item(action: &ActionItem, key: Uuid, today: NaiveDate, back: &str) -> Markup {
@@ -99,10 +103,10 @@ pub(super) fn of_incident(detail: &IncidentDetail, key: Uuid, today: NaiveDate) 
     let due = today + TimeDelta::days(14);
     let id = detail.incident.incident_id;
     html! {
-        section aria-labelledby="actions" {
+        section.panel aria-labelledby="actions" {
             h2 #actions { "Actions " span.count { (detail.actions.len()) } }
             @if !detail.actions.is_empty() {
-                ul.incidents { @for a in &detail.actions { (item(a, key, today, "")) } }
+                ul.rows { @for a in &detail.actions { (item(a, key, today, "")) } }
             }
             details {
                 summary { "Add an action" }
@@ -129,7 +133,7 @@ pub(crate) fn postmortem(detail: &IncidentDetail, text: &Postmortem, key: Uuid) 
         div.title {
             div.row {
                 (severity(&incident.severity)) a.number href=(page) { (incident.number) }
-                span.state { (super::words(&incident.status)) }
+                (super::state(&incident.status))
             }
             h1 { "Postmortem" }
             p.quiet {
@@ -146,9 +150,9 @@ pub(crate) fn postmortem(detail: &IncidentDetail, text: &Postmortem, key: Uuid) 
             div.row {
                 button.primary name="done" value="false" { "Save" }
                 @if closable { button name="done" value="true" { "Save and close the incident" } }
-                a href={ (page) "/postmortem.md" } download { "Download" }
+                a.button href={ (page) "/postmortem.md" } download { "Download" }
             }
         }
     };
-    layout("Postmortem", &nav(), &content)
+    layout("Postmortem", &nav("/console"), &content)
 }

@@ -236,7 +236,7 @@ async fn an_operator_learns_in_the_browser(db: PgPool) {
             .contains("meanwhile")
     );
     let statistics = page(console(&app, "/console/statistics").send().await);
-    assert!(statistics.contains("MTTR") && statistics.matches("<svg class=\"chart\"").count() == 2);
+    assert!(statistics.contains("MTTR") && statistics.matches("<svg class=\"chart ").count() == 4);
     assert!(page(console(&app, &format!("/console/incidents/{id}")).send().await).contains("Who"));
 }
 

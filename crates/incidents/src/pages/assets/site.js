@@ -1,27 +1,70 @@
 // Keeps the page up to date. Without it the page works all the same.
 (() => {
   'use strict';
-  let running = false;
-  const busy = () => {
-    const at = document.activeElement;
-    return at && (at.closest('form.stack') || at.closest('details[open]')) &&
-      ['INPUT', 'TEXTAREA', 'SELECT'].includes(at.tagName);
+  if (document.querySelector('.login')) return;
+  const notice = document.getElementById('notice');
+  const say = (text) => { if (notice.textContent !== text) notice.textContent = text; };
+  const name = (node) => (node.nodeType === 1 && (node.id || node.getAttribute('aria-labelledby'))) || '';
+  const alike = (a, b) => a.nodeName === b.nodeName && name(a) === name(b);
+  // Nobody's half-written words are thrown away, nor sent as an answer to what has changed meanwhile.
+  const isWritten = (form) => [...form.elements].some((field) =>
+    field.localName === 'select' ? [...field.options].some((o) => o.selected && !o.defaultSelected && field === document.activeElement)
+      : field.type !== 'hidden' && 'defaultValue' in field && field.value !== field.defaultValue);
+  // Makes `old` what `next` is, and touches only what differs: focus, scroll and open details stay.
+  const become = (old, next) => {
+    if (old.nodeType !== 1) {
+      if (old.data !== next.data) old.data = next.data;
+      return;
+    }
+    if (old.localName === 'form' && isWritten(old)) return;
+    for (const { name: attribute } of [...old.attributes]) {
+      if (!next.hasAttribute(attribute) && attribute !== 'open') old.removeAttribute(attribute);
+    }
+    for (const { name: attribute, value } of [...next.attributes]) {
+      if (old.getAttribute(attribute) !== value) old.setAttribute(attribute, value);
+    }
+    let at = old.firstChild;
+    for (const child of [...next.childNodes]) {
+      let same = at;
+      while (same && !alike(same, child)) same = same.nextSibling;
+      if (!same) {
+        old.insertBefore(child, at);
+        continue;
+      }
+      while (at !== same) {
+        const gone = at;
+        at = at.nextSibling;
+        gone.remove();
+      }
+      at = same.nextSibling;
+      become(same, child);
+    }
+    while (at) {
+      const gone = at;
+      at = at.nextSibling;
+      gone.remove();
+    }
   };
+  const overall = () => document.querySelector('.overall h1')?.textContent ?? '';
+  let running = false;
   const refresh = async () => {
-    // Nobody's half-written words are thrown away.
-    const written = [...document.querySelectorAll('textarea, input:not([type=hidden])')].some((f) => f.value !== f.defaultValue);
-    if (running || busy() || written) return;
+    if (running) return;
     running = true;
     try {
-      const reply = await fetch(location.href, { headers: { accept: '*/*' }, credentials: 'same-origin' });
+      const reply = await fetch(location.href, { headers: { accept: 'text/html' }, credentials: 'same-origin' });
+      if (reply.redirected) say('Your session has ended. What you wrote is still here: copy it, then reload to sign in.');
       if (!reply.ok || reply.redirected) return;
       const page = new DOMParser().parseFromString(await reply.text(), 'text/html');
-      const [from, to] = [page.querySelector('main'), document.querySelector('main')];
-      if (from && to) to.replaceChildren(...from.childNodes);
+      const [next, main] = [page.querySelector('main'), document.querySelector('main')];
+      if (!next) return;
+      const before = overall();
+      become(main, next);
       document.title = page.title;
-    } catch { /* the next change tries again */ } finally { running = false; }
+      say('');
+      const spoken = document.getElementById('spoken');
+      if (before !== overall()) spoken.textContent = `Now ${overall()}`;
+    } catch { say('The connection is lost. What you see may be old.'); } finally { running = false; }
   };
-  if (document.querySelector('.login')) return;
   const source = new EventSource('/changes');
   source.addEventListener('change', refresh);
   // What happened while the stream was away.
