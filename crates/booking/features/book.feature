@@ -19,7 +19,7 @@ Feature: Book an appointment
     Given Ann holds 3 January at 10:00
     When ten minutes go by
     And Ann confirms
-    Then the answer is 200
+    Then the answer is 409 hold_expired
     And Ann's booking is expired
     When Ben holds 3 January at 10:00
     Then Ben's booking is held

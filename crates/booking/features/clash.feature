@@ -14,5 +14,5 @@ Feature: Two cannot have the same time
 
   Scenario: Twenty want it at the same moment
     When 20 members hold 3 January at 10:00 at the same moment
-    Then one of them wins
+    Then one of them has it
     And the others are told 409 slot_taken

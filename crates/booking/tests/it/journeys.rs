@@ -55,7 +55,8 @@ pub struct Journey {
 
 impl fmt::Debug for Journey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let answers: Vec<_> = self.answers.iter().map(|r| format!("{} {}", r.status, r.text())).collect();
+        let answers: Vec<_> =
+            self.answers.iter().map(|r| format!("{} {}", r.status, r.text())).collect();
         f.debug_struct("Journey").field("answers", &answers).finish_non_exhaustive()
     }
 }

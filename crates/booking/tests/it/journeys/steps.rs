@@ -181,7 +181,8 @@ async fn line_works(journey: &mut Journey) {
 #[then(regex = r"^(\d\d:\d\d) is (not )?offered$")]
 async fn is_offered(journey: &mut Journey, time: String, not: String) {
     let found = journey.answer().json();
-    let starts = found["items"].as_array().unwrap().iter().map(|slot| slot["starts_at"].to_string());
+    let starts =
+        found["items"].as_array().unwrap().iter().map(|slot| slot["starts_at"].to_string());
     let offered = starts.filter(|start| start.contains(&format!("T{time}:00"))).count();
     assert_eq!(offered, usize::from(not.is_empty()), "{found}");
 }
@@ -235,7 +236,8 @@ async fn has_left(journey: &mut Journey, name: String, points: i64) {
 async fn reminder_is(journey: &mut Journey, name: String, status: String, reason: String) {
     let world = journey.world();
     let log = log(&world.app, &world.shop, journey.booking(&name)).await;
-    let [(_, seen, why, _)] = &log.iter().filter(|entry| entry.0 == "reminder").collect::<Vec<_>>()[..]
+    let [(_, seen, why, _)] =
+        &log.iter().filter(|entry| entry.0 == "reminder").collect::<Vec<_>>()[..]
     else {
         panic!("{log:?}")
     };
