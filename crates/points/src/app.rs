@@ -13,6 +13,7 @@ mod history;
 mod hold;
 mod ledger;
 mod open;
+mod reconcile;
 mod redeem;
 mod reverse;
 mod rules;
@@ -27,6 +28,7 @@ pub use error::Error;
 pub use fallback::{Earned, QueuedView};
 pub use history::{Entry, HistoryFilter, Page};
 pub use hold::{AskedHold, PlaceHold, scope};
+pub use reconcile::{Audit, audit, reconcile};
 pub use redeem::Redeem;
 pub use reverse::Reverse;
 pub use rules::{AskedRule, NewRule, RuleFilter, RulePage, RuleView};
@@ -36,6 +38,7 @@ pub use view::{HoldView, Receipt};
 use kit::breaker::{self, Breaker};
 use kit::cache::Cache;
 use kit::error::Fields;
+use kit::health::Health;
 use kit::idempotency::{Answer, Key};
 use kit::redis::Redis;
 use kit::{Clock, command, jobs};
@@ -95,12 +98,26 @@ impl Points {
         Self { breaker: Breaker::new("postgres", breaker), queue, ..self }
     }
 
-    /// Starts what nobody asks for, until `stop`.
-    pub fn start(&self, stop: &CancellationToken) {
-        tokio::spawn(jobs::housekeeping(self.db.clone(), stop.clone()));
-        tokio::spawn(self.clone().expire_holds(stop.clone()));
-        tokio::spawn(self.clone().publish_events(stop.clone()));
-        tokio::spawn(self.clone().apply_queued(stop.clone()));
+    /// The ledger of a service: it degrades as configured, and does until `stop` what nobody asks for.
+    pub fn start(
+        db: PgPool,
+        redis: Redis,
+        config: &kit::config::Redis,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let queue = Redis::patient(config, "points", "fallback-queue")?;
+        let points = Self::new(db, redis, Clock::system()).degrading(config.breaker(), queue);
+        tokio::spawn(jobs::housekeeping(points.db.clone(), stop.clone()));
+        tokio::spawn(points.clone().expire_holds(stop.clone()));
+        tokio::spawn(points.clone().publish_events(stop.clone()));
+        tokio::spawn(points.clone().apply_queued(stop.clone()));
+        tokio::spawn(points.clone().audit_hourly(stop.clone()));
+        Ok(points)
+    }
+
+    /// How it and what it stands on are.
+    pub fn health(&self) -> Health {
+        Health::new("points", self.db.clone(), self.redis.clone())
     }
 
     /// Runs a command once for each key, to its end even when the caller goes away.

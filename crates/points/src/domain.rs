@@ -1,6 +1,7 @@
 //! The rules of the ledger, as plain functions over plain values.
 
 mod account;
+mod audit;
 mod books;
 mod command;
 mod conversion;
@@ -12,6 +13,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 pub use account::{Account, Balance};
+pub use audit::{Broken, Standing, Step, Trail};
 pub use books::{Books, Decision, Done, Entry, Moved, Recorded, Side, Transfer};
 pub use command::{Adjustment, Command, Payer, Recipient, Scope};
 pub use conversion::{Basis, Currency, Purchase, Rate, Rule, RuleId};

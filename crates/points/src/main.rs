@@ -1,12 +1,11 @@
 use std::process::ExitCode;
 
 use kit::caller::Verifier;
-use kit::health::Health;
 use kit::redis::Redis;
 use kit::serve::{Servers, serve};
 use kit::{Clock, postgres};
 use points::app::Points;
-use points::config::Config;
+use points::config::{Config, Task};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
@@ -18,14 +17,14 @@ fn main() -> ExitCode {
 
 async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "points", &points::MIGRATOR).await?;
+    if config.task == Some(Task::Reconcile) {
+        return points::app::audit(&db).await;
+    }
     let redis = Redis::new(&config.redis, "points")?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
-    let queue = Redis::patient(&config.redis, "points", "fallback-queue")?;
-    let app = Points::new(db.clone(), redis.clone(), Clock::system())
-        .degrading(config.redis.breaker(), queue);
-    app.start(&stop);
+    let app = Points::start(db, redis, &config.redis, &stop)?;
+    let health = app.health();
     let http = points::http::router(app.clone(), verifier.clone());
     let grpc = points::grpc::routes(app, verifier);
-    let health = Health::new("points", db, redis);
     serve(&config.listen, Servers { http, grpc, health }, stop).await
 }

@@ -8,7 +8,7 @@ use observability::metrics::{
 };
 
 use crate::app::Error;
-use crate::domain::{Refused, TransferKind};
+use crate::domain::{Broken, Refused, TransferKind};
 
 static TRANSACTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
@@ -62,6 +62,9 @@ pub(crate) fn declare() {
     declare_conflict("account");
     for invariant in INVARIANTS {
         declare_invariant("account", invariant);
+    }
+    for broken in Broken::ALL {
+        declare_invariant(broken.aggregate(), broken.invariant());
     }
 }
 

@@ -1,10 +1,12 @@
 //! The SQL. Every function takes a connection, so that the caller owns the transaction.
 
+mod audit;
 mod batch;
 mod books;
 mod history;
 mod rules;
 
+pub(crate) use audit::{broken_transfers, lone_events, standings, steps};
 pub(crate) use batch::{Answered, Published, write};
 pub(crate) use books::{
     Kept, KeyName, accounts_behind, begin, holds, kept, lock, lock_free, name, now, overdue,

@@ -1,0 +1,129 @@
+//! What the audit reads: bounded pages, and nothing is locked.
+
+use kit::postgres;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::{AccountId, Broken, Standing, Step};
+
+const ACCOUNTS: i64 = 500;
+const ENTRIES: i64 = 5_000;
+const TRANSFERS: i64 = 2_000;
+const EVENTS: i64 = 5_000;
+
+/// The accounts after this one.
+pub(crate) async fn standings(
+    conn: &mut PgConnection,
+    after: Uuid,
+) -> sqlx::Result<(Vec<Standing>, bool)> {
+    let select = sqlx::query!(
+        r#"SELECT account_id, earned - used - held AS "available!", held, version,
+                  (SELECT coalesce(sum(h.amount), 0) FROM hold h
+                   WHERE h.account_id = a.account_id AND h.state = 'active')::bigint AS "holds!"
+           FROM account a WHERE account_id > $1 ORDER BY account_id LIMIT $2"#,
+        after,
+        ACCOUNTS,
+    );
+    let rows = postgres::query("audit_accounts", select.fetch_all(conn)).await?;
+    let more = rows.len() as i64 == ACCOUNTS;
+    let standings = rows.into_iter().map(|row| Standing {
+        account: AccountId(row.account_id),
+        available: row.available,
+        held: row.held,
+        version: row.version,
+        holds: row.holds,
+    });
+    Ok((standings.collect(), more))
+}
+
+/// Entries of accounts up to `last`, in the order of their accounts and versions.
+pub(crate) async fn steps(
+    conn: &mut PgConnection,
+    (account, version): (Uuid, i64),
+    last: Uuid,
+) -> sqlx::Result<(Vec<(AccountId, Step)>, bool)> {
+    let select = sqlx::query!(
+        r#"SELECT account_id AS "account_id!", account_version AS "version!", amount, balance AS "balance!"
+           FROM entry
+           WHERE (account_id, account_version) > ($1, $2) AND account_id <= $3
+           ORDER BY account_id, account_version LIMIT $4"#,
+        account,
+        version,
+        last,
+        ENTRIES,
+    );
+    let rows = postgres::query("audit_entries", select.fetch_all(conn)).await?;
+    let more = rows.len() as i64 == ENTRIES;
+    let steps = rows.into_iter().map(|row| {
+        let step = Step { version: row.version, amount: row.amount, balance: row.balance };
+        (AccountId(row.account_id), step)
+    });
+    Ok((steps.collect(), more))
+}
+
+/// What is wrong with the transfers after this one, whose accounts those are, and where to go on.
+///
+/// An event is kept for 72 hours after it was delivered, so an older transfer need not have one.
+pub(crate) async fn broken_transfers(
+    conn: &mut PgConnection,
+    after: Uuid,
+) -> sqlx::Result<(Vec<(Broken, Uuid, Vec<Uuid>)>, Option<Uuid>)> {
+    let last = sqlx::query_scalar!(
+        "SELECT transfer_id FROM transfer WHERE transfer_id > $1 ORDER BY transfer_id OFFSET $2 LIMIT 1",
+        after,
+        TRANSFERS,
+    );
+    let last = postgres::query("audit_transfers_end", last.fetch_optional(&mut *conn)).await?;
+    let select = sqlx::query!(
+        r#"SELECT coalesce(t.transfer_id, e.transfer_id) AS "transfer_id!",
+                  t.transfer_id IS NULL OR e.transfer_id IS NULL AS "incomplete!",
+                  coalesce(e.sum, 0) <> 0 AS "unbalanced!", coalesce(t.untold, false) AS "untold!",
+                  coalesce(e.accounts, '{}') AS "accounts!"
+           FROM (SELECT transfer_id, occurred_at > now() - interval '71 hours'
+                        AND NOT EXISTS (SELECT FROM outbox_event o WHERE o.id = transfer_id) AS untold
+                 FROM transfer WHERE transfer_id > $1 AND transfer_id <= $2) t
+           FULL JOIN (SELECT transfer_id, sum(amount) AS sum,
+                             array_agg(DISTINCT account_id) FILTER (WHERE account_id IS NOT NULL) AS accounts
+                      FROM entry WHERE transfer_id > $1 AND transfer_id <= $2 GROUP BY transfer_id) e
+                ON e.transfer_id = t.transfer_id
+           WHERE t.transfer_id IS NULL OR e.transfer_id IS NULL OR e.sum <> 0 OR t.untold"#,
+        after,
+        last.unwrap_or(Uuid::max()),
+    );
+    let rows = postgres::query("audit_transfers", select.fetch_all(conn)).await?;
+    let mut found = Vec::new();
+    for row in rows {
+        for (wrong, broken) in [
+            (row.incomplete, Broken::TransferHasEntries),
+            (row.unbalanced, Broken::TransferSumsToZero),
+            (row.untold, Broken::TransferHasEvent),
+        ] {
+            if wrong {
+                found.push((broken, row.transfer_id, row.accounts.clone()));
+            }
+        }
+    }
+    Ok((found, last))
+}
+
+/// Events of no transfer after this position, as their aggregates name them, and where to go on.
+pub(crate) async fn lone_events(
+    conn: &mut PgConnection,
+    after: i64,
+) -> sqlx::Result<(Vec<(Uuid, String)>, Option<i64>)> {
+    let last = sqlx::query_scalar!(
+        "SELECT position FROM outbox_event WHERE position > $1 ORDER BY position OFFSET $2 LIMIT 1",
+        after,
+        EVENTS,
+    );
+    let last = postgres::query("audit_events_end", last.fetch_optional(&mut *conn)).await?;
+    let select = sqlx::query!(
+        "SELECT id, aggregate FROM outbox_event o
+         WHERE position > $1 AND position <= $2 AND kind LIKE 'Points%'
+           AND NOT EXISTS (SELECT FROM transfer t WHERE t.transfer_id = o.id)",
+        after,
+        last.unwrap_or(i64::MAX),
+    );
+    let rows = postgres::query("audit_events", select.fetch_all(conn)).await?;
+    Ok((rows.into_iter().map(|row| (row.id, row.aggregate)).collect(), last))
+}
