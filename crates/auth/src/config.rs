@@ -61,8 +61,10 @@ pub enum Command {
 /// What is done beside the running service, in its environment.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Operation {
-    /// Gives a member a role.
+    /// Gives a member a role. It is in their tokens from the next refresh on.
     Grant(Grant),
+    /// Takes a role back, and signs the member out everywhere: no token keeps it.
+    Revoke(Grant),
     /// Creates a service client, or replaces its secret.
     Client(Client),
     /// Makes a new signing key. It is published now and signs in two minutes.

@@ -133,6 +133,7 @@ impl Auth {
             locks |= attempts::failed(&mut tx, attempt).await?;
         }
         if locks {
+            self.note_lock(&mut tx, &guess.email).await?;
             self.tell_owner(&mut tx, &guess.email, Notice::SignInLocked).await?;
         }
         postgres::commit(tx).await?;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::gate::Reserved;
 use super::refresh::Signed;
+use super::sessions::log as audit;
 use super::{Auth, Error};
 use crate::domain::{Client, DeviceToken, Email, Guess};
 use crate::keyring::random;
@@ -65,6 +66,8 @@ impl Auth {
             }
             (Ok(_), known) => {
                 self.wrong(&guess).await?;
+                let member = known.as_ref().map(|known| known.member_id);
+                audit(Event { kind: "sign_in_failed", member, session: None });
                 metrics::failed_attempt(match known {
                     Some(member) if member.disabled => "account_locked",
                     Some(_) => "wrong_password",

@@ -7,7 +7,9 @@ use uuid::Uuid;
 use super::{Auth, ClientSecret};
 use crate::config::{Account, Client, Grant, Operation};
 use crate::domain::Email;
+use crate::store::events::Event;
 use crate::store::members;
+use crate::store::sessions::Which;
 
 const NOBODY: &str = "nobody has registered with this address";
 
@@ -16,6 +18,7 @@ impl Auth {
     pub async fn operate(&self, operation: Operation) -> anyhow::Result<()> {
         match operation {
             Operation::Grant(command) => self.grant(&command).await,
+            Operation::Revoke(command) => self.revoke(&command).await,
             Operation::RotateKeys(command) => self.rotate_keys(command.leaked).await,
             Operation::Client(command) => self.install_client(&command).await,
             Operation::Disable(account) => Ok(self.disable(self.find(&account).await?).await?),
@@ -23,7 +26,7 @@ impl Auth {
         }
     }
 
-    /// A role is in a member's tokens from the next login on.
+    /// A role is in a member's tokens from the next login or refresh on.
     pub async fn grant(&self, command: &Grant) -> anyhow::Result<()> {
         let email = Email::parse(&command.email)?;
         ensure!(command.role != Role::Member, "everybody is a member already");
@@ -31,10 +34,28 @@ impl Auth {
 
         let mut tx = postgres::begin(&self.db).await?;
         let known = members::grant(&mut tx, &email, role, self.clock.now()).await?;
-        postgres::commit(tx).await?;
         let member = known.context(NOBODY)?;
+        let event = Event { kind: "role_granted", member: Some(member), session: None };
+        self.note(&mut tx, event).await?;
+        postgres::commit(tx).await?;
         self.forget_profile(member).await;
         tracing::info!(role, "granted");
+        Ok(())
+    }
+
+    /// Takes a role back. Its tokens end with their sessions.
+    pub async fn revoke(&self, command: &Grant) -> anyhow::Result<()> {
+        let email = Email::parse(&command.email)?;
+        let role = command.role.as_str();
+        let mut tx = postgres::begin(&self.db).await?;
+        let held = members::revoke(&mut tx, &email, role).await?;
+        let member = held.context("nobody with this address has this role")?;
+        self.end_within(&mut tx, member, Which::All, "role_revoked").await?;
+        let event = Event { kind: "role_revoked", member: Some(member), session: None };
+        self.note(&mut tx, event).await?;
+        postgres::commit(tx).await?;
+        self.forget_profile(member).await;
+        tracing::info!(role, "revoked");
         Ok(())
     }
 

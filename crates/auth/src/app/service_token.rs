@@ -9,6 +9,7 @@ use super::{Auth, Error};
 use crate::domain::SERVICE_TOKEN_LIFE;
 use crate::keyring::random;
 use crate::store::clients::{self, SecretHash};
+use crate::store::events::Event;
 
 /// The secret of a service, long enough that nobody can try them all.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ impl Auth {
         let hash = SecretHash { salt: salt.to_vec(), hash: hash.as_ref().to_vec() };
         let mut tx = postgres::begin(&self.db).await?;
         clients::put(&mut tx, client, &hash, self.clock.now()).await?;
+        let event = Event { kind: "client_secret_set", member: None, session: None };
+        self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;
         tracing::info!(client_id = client, "the client has this secret now");
         Ok(())

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Auth, Error};
+use crate::domain::Email;
 use crate::store::events::{self, Event};
 use crate::store::sessions::{self, Which};
 
@@ -91,13 +92,19 @@ impl Auth {
     /// gets at the database cannot change.
     pub(super) async fn note(&self, tx: &mut PgConnection, event: Event) -> Result<(), Error> {
         events::record(tx, self.clock.id(), event).await?;
-        tracing::info!(
-            target: "audit",
-            event = event.kind,
-            member_id = event.member.map(tracing::field::display),
-            session_id = event.session.map(tracing::field::display),
-            "security event"
-        );
+        log(event);
+        Ok(())
+    }
+
+    /// That guesses at this address are refused for a while. That nobody has it costs the same.
+    pub(super) async fn note_lock(
+        &self,
+        tx: &mut PgConnection,
+        email: &Email,
+    ) -> Result<(), Error> {
+        let kind = "sign_in_locked";
+        let member = events::record_for(tx, self.clock.id(), kind, email).await?;
+        log(Event { kind, member, session: None });
         Ok(())
     }
 
@@ -105,4 +112,15 @@ impl Auth {
     pub(super) fn announce(&self, ended: &[Uuid]) {
         self.verifier.revoke(ended);
     }
+}
+
+/// One line of the audit log. Failed logins are only there: they are many, and cost a stranger nothing.
+pub(super) fn log(event: Event) {
+    tracing::info!(
+        target: "audit",
+        event = event.kind,
+        member_id = event.member.map(tracing::field::display),
+        session_id = event.session.map(tracing::field::display),
+        "security event"
+    );
 }

@@ -175,6 +175,27 @@ pub(crate) async fn grant(
     query("member_grant", statement.fetch_optional(conn)).await
 }
 
+/// Takes a role from the member with this address; `None` when nobody has both.
+pub(crate) async fn revoke(
+    tx: &mut PgConnection,
+    email: &Email,
+    role: &str,
+) -> sqlx::Result<Option<Uuid>> {
+    let statement = sqlx::query_scalar!(
+        "WITH held AS (
+             DELETE FROM member_role r USING member m
+             WHERE m.email = $1 AND r.member_id = m.member_id AND r.role = $2
+             RETURNING r.member_id
+         )
+         UPDATE member m SET version = version + 1 FROM held
+         WHERE m.member_id = held.member_id
+         RETURNING m.member_id",
+        email.as_str(),
+        role,
+    );
+    query("member_revoke", statement.fetch_optional(tx)).await
+}
+
 /// The new version, unless it is not `seen` any more.
 pub(crate) async fn rename(
     tx: &mut PgConnection,

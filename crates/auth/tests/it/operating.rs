@@ -59,3 +59,56 @@ async fn a_client_is_made_from_a_file_with_a_long_secret(db: PgPool) {
     let wrong = Client { id: "Booking!".to_owned(), ..client };
     app.auth.install_client(&wrong).await.unwrap_err();
 }
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_role_that_is_taken_back_is_in_no_token_any_more(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    for role in [Role::Operator, Role::Staff] {
+        app.auth.grant(&grant("ada@example.org", role)).await.unwrap();
+    }
+    let session = app.session("ada@example.org").await;
+    app.auth.revoke(&grant("Ada@example.org", Role::Operator)).await.unwrap();
+
+    assert_eq!(app.refresh(&session).await.expect(401).code(), "session_revoked");
+    let token = app.token("ada@example.org").await;
+    let roles = app.auth.verifier().member(&token).await.unwrap().roles;
+    assert_eq!(roles, [Role::Member, Role::Staff]);
+    let me = app.api.get("/v1/me").bearer(&token).send().await.expect(200).json();
+    assert_eq!(me["roles"], json!(["member", "staff"]));
+    for (email, role) in [("ada@example.org", Role::Operator), ("eve@example.org", Role::Staff)] {
+        let error = app.auth.revoke(&grant(email, role)).await.unwrap_err();
+        assert_eq!(error.to_string(), "nobody with this address has this role");
+    }
+    app.refresh(&session).await.expect(401);
+    app.api.get("/v1/me").bearer(&token).send().await.expect(200);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn what_operators_and_strangers_do_is_written_down(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register("ada@example.org").await.expect(202);
+    app.auth.grant(&grant("ada@example.org", Role::Staff)).await.unwrap();
+    app.auth.revoke(&grant("ada@example.org", Role::Staff)).await.unwrap();
+    let secret = "0123456789abcdef0123456789abcdef".to_owned();
+    let secret = auth::app::ClientSecret::new(secret.into()).unwrap();
+    app.auth.put_client("booking", &secret).await.unwrap();
+    for email in ["ada@example.org", "eve@example.org"] {
+        for _ in 0..5 {
+            app.login(email, "wrong").await.expect(401);
+        }
+    }
+    let sql = "SELECT kind, member_id IS NOT NULL FROM security_event ORDER BY occurred_at, kind";
+    let events: Vec<(String, bool)> = sqlx::query_as(sql).fetch_all(&app.db).await.unwrap();
+    let events: Vec<_> = events.iter().map(|(kind, known)| (kind.as_str(), *known)).collect();
+    assert_eq!(
+        events,
+        [
+            ("role_granted", true),
+            ("role_revoked", true),
+            ("client_secret_set", false),
+            ("sign_in_locked", true),
+            ("sign_in_locked", false),
+        ]
+    );
+}

@@ -38,6 +38,32 @@ async fn every_answer_has_the_same_security_headers() {
 }
 
 #[tokio::test]
+async fn the_security_headers_are_what_browsers_need() {
+    let world = World::start().await;
+    for path in ["/things", "/nowhere", "/panic", "/ready"] {
+        let answer = get(world.at.http, path).await;
+        for (name, value) in [
+            ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+            (
+                "content-security-policy",
+                "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+            ),
+        ] {
+            assert_eq!(answer.header(name), value, "{path}");
+        }
+    }
+    let docs = get(world.at.http, "/docs/").await;
+    let policy = docs.header("content-security-policy");
+    for part in ["default-src 'none';", "frame-ancestors 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+}
+
+#[tokio::test]
 async fn a_panic_is_a_500_with_its_request_id_and_the_connection_goes_on() {
     let world = World::start().await;
     let mut client = Client::connect(world.at.http).await;

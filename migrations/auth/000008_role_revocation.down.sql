@@ -1,0 +1,1 @@
+REVOKE DELETE ON member_role FROM auth_app;
