@@ -112,7 +112,9 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
             return Ok(None);
         }
         inner.count(result);
-        let loaded = inner.flights.try_get_with(flight.clone(), inner.load(&flight, load)).await;
+        // Boxed, because it is large, and most lookups need none of it.
+        let load = inner.load(&flight, load);
+        let loaded = Box::pin(inner.flights.try_get_with(flight.clone(), load)).await;
         inner.flights.invalidate(&flight).await;
         loaded.map_err(|error| E::clone(&error))
     }

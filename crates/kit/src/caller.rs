@@ -1,6 +1,7 @@
 //! Who is asking: verifies tokens locally with keys from auth.
 
 mod keys;
+mod proven;
 mod revoked;
 mod ring_provider;
 pub mod token;

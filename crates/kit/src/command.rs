@@ -5,6 +5,7 @@
 //! writes with it (transact-rs/sqlx#4385). So every command runs in a task of its own.
 
 use std::panic::resume_unwind;
+use std::pin::Pin;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    // A command's future is large, and each wrapper would move all of it.
+    let command: Pin<Box<dyn Future<Output = F::Output> + Send>> = Box::pin(command);
     match RUNNING.spawn(deadline::carry(in_context(command))).await {
         Ok(output) => output,
         Err(error) => match error.try_into_panic() {

@@ -114,7 +114,7 @@ impl Limiter {
         let standing = match inner.table.spend(key, Instant::now()) {
             Spend::Known(standing) => standing,
             Spend::Ask { left_over } => {
-                let lease = shared::take(&inner.redis, key, &quota, left_over).await;
+                let lease = Box::pin(shared::take(&inner.redis, key, &quota, left_over)).await;
                 inner.table.settle(key, &quota, lease, Instant::now())
             }
         };

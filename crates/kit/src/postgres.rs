@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use observability::metrics::db;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
 
 pub use failure::{code, constraint, kind};
 pub(crate) use leader::Leader;
@@ -40,18 +40,18 @@ pub async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>
     query("begin", pool.begin()).await
 }
 
-/// [`begin`] with settings for this transaction alone, in the same round trip:
+/// Begins a transaction on a connection that one holds, with settings for it alone, in one round trip:
 /// `BEGIN; SET LOCAL enable_seqscan = off`.
-pub async fn begin_with(
-    pool: &PgPool,
+pub async fn begin_with<'c>(
+    connection: &'c mut PgConnection,
     statement: &'static str,
-) -> sqlx::Result<Transaction<'static, Postgres>> {
-    query("begin", pool.begin_with(statement)).await
+) -> sqlx::Result<Transaction<'c, Postgres>> {
+    query("begin", connection.begin_with(statement)).await
 }
 
 /// Commits. When the connection goes away meanwhile nobody can say whether it took effect: [`code`]
 /// is `outcome_unknown`, and repeating the command with its idempotency key finds out.
-pub async fn commit(tx: Transaction<'static, Postgres>) -> sqlx::Result<()> {
+pub async fn commit(tx: Transaction<'_, Postgres>) -> sqlx::Result<()> {
     query("commit", tx.commit()).await.map_err(failure::during_commit)
 }
 

@@ -219,6 +219,11 @@ pub(super) fn verify<C: Claims>(
 
     let claims =
         jsonwebtoken::decode::<C>(token, key, &rules).map_err(|_| Refused::Invalid)?.claims;
+    in_time(claims, now)
+}
+
+/// The claims of a token that was verified before, if it is still valid at `now`.
+pub(super) fn in_time<C: Claims>(claims: C, now: DateTime<Utc>) -> Result<C, Refused> {
     claims.registered().check_time(now)?;
     Ok(claims)
 }

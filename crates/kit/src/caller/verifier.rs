@@ -8,6 +8,7 @@ use jsonwebtoken::DecodingKey;
 use uuid::Uuid;
 
 use super::keys::{self, Source};
+use super::proven::Proven;
 use super::revoked::Revoked;
 use super::token::{self, Claims};
 use super::{Refused, ServiceCaller, ring_provider};
@@ -18,11 +19,15 @@ use crate::Clock;
 #[derive(Clone)]
 pub struct Verifier(pub(super) Arc<Held>);
 
+/// By their ids.
+pub(super) type Keys = HashMap<String, DecodingKey>;
+
 pub(super) struct Held {
     clock: Clock,
-    keys: ArcSwap<HashMap<String, DecodingKey>>,
+    keys: ArcSwap<Keys>,
     pub(super) source: Option<Source>,
     revoked: Revoked,
+    proven: Proven,
 }
 
 impl Verifier {
@@ -48,6 +53,7 @@ impl Verifier {
             keys: ArcSwap::default(),
             source,
             revoked: Revoked::default(),
+            proven: Proven::default(),
         }))
     }
 
@@ -71,7 +77,16 @@ impl Verifier {
 
     /// The claims of a valid member token, whose session nobody is known to have ended.
     pub async fn member(&self, token: &str) -> Result<token::Member, Refused> {
-        let claims: token::Member = self.verify(token).await?;
+        // Before it is verified: keys that change meanwhile have not proven it.
+        let keys = self.0.keys.load_full();
+        let claims: token::Member = match self.0.proven.get(token, &keys) {
+            Some(claims) => token::in_time(claims, self.0.clock.now())?,
+            None => {
+                let claims: token::Member = self.verify(token).await?;
+                self.0.proven.add(token, claims.clone(), keys);
+                claims
+            }
+        };
         if self.0.revoked.contains(claims.sid) { Err(Refused::Revoked) } else { Ok(claims) }
     }
 
@@ -85,7 +100,8 @@ impl Verifier {
         let kid = token::key_id::<C>(token)?;
         let key = match (self.key(&kid), &self.0.source) {
             (None, Some(source)) => {
-                source.ask(self, &kid).await;
+                // Boxed, because it is rare and large: every request would carry room for it.
+                Box::pin(source.ask(self, &kid)).await;
                 self.key(&kid)
             }
             (key, _) => key,
