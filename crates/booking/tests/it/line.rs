@@ -4,33 +4,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use booking::app::Bookings;
-use booking::peers::{Line, Pace};
+use booking::peers::Pace;
 use booking::seal::Seal;
 use chrono::TimeDelta;
 use futures::future::join_all;
 use kit::Clock;
 use kit::redis::Redis;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::PgPool;
-use testkit::line::{FakeLine, Mood, Serving};
+use testkit::line::{FakeLine, Mood};
 use testkit::{eventually, redis};
 use uuid::Uuid;
 
 use crate::app::{App, NoPoints, Shop, id, member, now, service_pool};
+use crate::line_channel::{Channel, Entry, log, user};
 use crate::metrics::series;
 
 struct World {
     app: App,
     shop: Shop,
     service: Uuid,
+    channel: Channel,
     line: FakeLine,
-    client: Line,
-    pace: Pace,
-    _serving: Serving,
-}
-
-fn user(number: u128) -> String {
-    format!("U{number:032x}")
 }
 
 fn seal() -> Seal {
@@ -43,26 +38,20 @@ impl World {
         let shop = app.shop().await;
         let service = app.service(&shop, 60, 0).await;
         app.working(&shop, service).await;
-        let line = FakeLine::default();
-        let serving = line.listen().await;
-        let client = Line::new(&serving.url).unwrap();
-        let pace = Pace::new(Redis::disabled(), 2000);
-        let world = Self { app, shop, service, line, client, pace, _serving: serving };
+        let channel = Channel::new().await;
+        let line = channel.line.clone();
+        let world = Self { app, shop, service, channel, line };
         world.connect("token-1").await;
         world.join(member(2)).await;
         world
     }
 
     async fn connect(&self, token: &str) {
-        let path = format!("/v1/merchants/{}/line", self.shop.merchant);
-        let body = json!({ "channel_token": token });
-        self.app.put(self.shop.owner, &path, body).send().await.expect(204);
+        self.channel.connect(&self.app, &self.shop, token).await;
     }
 
     async fn join(&self, who: Uuid) {
-        let path = format!("/v1/merchants/{}/line/contact", self.shop.merchant);
-        let body = json!({ "line_user_id": user(2) });
-        self.app.put(who, &path, body).send().await.expect(204);
+        self.channel.join(&self.app, &self.shop, who).await;
     }
 
     async fn booked(&self, who: Uuid, starts_at: &str) -> Uuid {
@@ -72,38 +61,16 @@ impl World {
         booking
     }
 
-    /// Lets everything be due, and sends it.
     async fn send(&self) -> usize {
-        sqlx::query(
-            "UPDATE notification_logs SET next_attempt_at = now() WHERE status = 'pending'",
-        )
-        .execute(&self.app.db)
-        .await
-        .unwrap();
-        self.app.bookings.send_due(&self.client, &self.pace).await.unwrap()
+        self.channel.send(&self.app).await
     }
 
-    async fn log(&self, booking: Uuid) -> Vec<(String, String, Option<String>, i64)> {
-        let path = format!("/v1/bookings/{booking}/notifications");
-        let log = self.app.get(self.shop.owner, &path).send().await.expect(200).json();
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let items = log["items"].as_array().unwrap().iter();
-        items
-            .map(|item| {
-                let reason = text(&item["error_reason"]);
-                let attempts = item["attempts"].as_i64().unwrap();
-                (text(&item["kind"]).unwrap(), text(&item["status"]).unwrap(), reason, attempts)
-            })
-            .collect()
+    async fn log(&self, booking: Uuid) -> Vec<Entry> {
+        log(&self.app, &self.shop, booking).await
     }
 }
 
-fn entry(
-    kind: &str,
-    status: &str,
-    reason: Option<&str>,
-    attempts: i64,
-) -> (String, String, Option<String>, i64) {
+fn entry(kind: &str, status: &str, reason: Option<&str>, attempts: i64) -> Entry {
     (kind.to_owned(), status.to_owned(), reason.map(str::to_owned), attempts)
 }
 
