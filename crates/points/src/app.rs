@@ -17,6 +17,7 @@ mod reconcile;
 mod redeem;
 mod reverse;
 mod rules;
+mod statement;
 mod transfer;
 mod view;
 mod writer;
@@ -32,6 +33,7 @@ pub use reconcile::{Audit, audit, reconcile};
 pub use redeem::Redeem;
 pub use reverse::Reverse;
 pub use rules::{AskedRule, NewRule, RuleFilter, RulePage, RuleView};
+pub use statement::{Movements, Statement};
 pub use transfer::Transfer;
 pub use view::{HoldView, Receipt};
 

@@ -3,6 +3,7 @@
 mod holds;
 mod movements;
 mod rules;
+mod statements;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -49,6 +50,8 @@ pub fn router(points: Points, verifier: Verifier) -> Router {
         .routes(routes!(holds::release))
         .routes(routes!(rules::create, rules::list))
         .routes(routes!(rules::end))
+        .routes(routes!(statements::mine))
+        .routes(routes!(statements::any))
         .with_state(points)
         .split_for_parts();
     kit::http::edge(routes, api, verifier)

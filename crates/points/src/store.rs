@@ -5,6 +5,7 @@ mod batch;
 mod books;
 mod history;
 mod rules;
+mod statement;
 
 pub(crate) use audit::{broken_transfers, lone_events, standings, steps};
 pub(crate) use batch::{Answered, Published, write};
@@ -14,6 +15,7 @@ pub(crate) use books::{
 };
 pub(crate) use history::history;
 pub(crate) use rules::{add_rule, current_rules, end_rule, list_rules, lock_rule, withdraw_rule};
+pub(crate) use statement::statement;
 
 use chrono::{DateTime, Utc};
 use kit::postgres;

@@ -22,4 +22,5 @@ mod reconcile;
 mod rude_clients;
 mod rules;
 mod size;
+mod statements;
 mod transports;
