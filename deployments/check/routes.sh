@@ -1,5 +1,5 @@
 #!/bin/sh
-# Where alerts go: everything to incidents, but the Watchdog.
+# Where alerts go: everything to incidents, also the Watchdog, which is how incidents knows that they arrive.
 set -eu
 config=deployments/alertmanager/alertmanager.yml
 
@@ -12,4 +12,4 @@ route() { # RECEIVER LABEL=VALUE…
 route incidents alertname=PanicDetected severity=critical service=points
 route incidents alertname=HighLatency severity=warning service=points
 route incidents alertname=SomethingNew
-route nobody alertname=Watchdog severity=none service=prometheus
+route incidents alertname=Watchdog severity=none service=prometheus
