@@ -11,6 +11,7 @@ mod webhook;
 pub use webhook::Credential;
 
 use axum::extract::{FromRef, State};
+use axum::middleware::from_fn;
 use axum::{Extension, Json, Router};
 use kit::caller::{Role, Verifier};
 use kit::http::{BodyLimit, Path, Query};
@@ -55,7 +56,7 @@ pub fn router(
         .merge(alerts)
         .split_for_parts();
     let app = App { incidents, webhook, login };
-    let pages = site::routes().merge(console::routes(&app));
+    let pages = site::routes().merge(console::routes(&app)).layer(from_fn(console::readable));
     let routes = routes.merge(pages).with_state(app);
     kit::http::edge_with(limits(), routes, api, verifier)
 }

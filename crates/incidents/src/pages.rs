@@ -5,7 +5,7 @@ mod console;
 mod learning;
 mod rollback;
 
-pub(crate) use console::{incident, list, login};
+pub(crate) use console::{Ask, incident, list, login};
 pub(crate) use learning::{actions, postmortem, statistics};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -95,7 +95,7 @@ fn layout(title: &str, nav: &Markup, content: &Markup) -> Markup {
                 a.skip href="#content" { "Skip to content" }
                 header {
                     a.brand href="/" { span.mark aria-hidden="true" {} "Incidents" }
-                    nav aria-label="Pages" { (nav) }
+                    @if !nav.0.is_empty() { nav aria-label="Pages" { (nav) } }
                 }
                 p.error.notice #notice role="status" {}
                 p.unseen #spoken role="status" {}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use thiserror::Error;
 
 /// Auth's sessions, for the console.
 #[derive(Clone)]
@@ -20,6 +21,19 @@ pub struct Tokens {
     pub refresh_token: SecretString,
 }
 
+/// Why somebody cannot sign in, in words for them.
+#[derive(Clone, Copy, Debug, Error)]
+pub enum NoSession {
+    #[error("This address and password do not go together.")]
+    Wrong,
+    #[error("The console is for operators.")]
+    NotOperator,
+    #[error("Too many attempts. Try again later.")]
+    TooMany,
+    #[error("Nobody can sign in right now. Try again in a moment.")]
+    Away,
+}
+
 impl Login {
     /// `url` is auth's public HTTP, such as `http://auth:8080`.
     pub fn new(url: &str) -> anyhow::Result<Self> {
@@ -32,16 +46,15 @@ impl Login {
         Ok(Self { client, url: url.trim_end_matches('/').to_owned() })
     }
 
-    /// A session, or why there is none, for people.
-    pub async fn sign_in(&self, email: &str, password: &str) -> Result<Tokens, &'static str> {
-        const AWAY: &str = "Nobody can sign in right now. Try again in a moment.";
+    /// A session, or why there is none.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Result<Tokens, NoSession> {
         let body = json!({ "email": email, "password": password });
-        let reply = self.post("/v1/login", &body).await.ok_or(AWAY)?;
+        let reply = self.post("/v1/login", &body).await.ok_or(NoSession::Away)?;
         match reply.status().as_u16() {
-            200 => reply.json().await.map_err(|_| AWAY),
-            401 | 422 => Err("This address and password do not go together."),
-            429 => Err("Too many attempts. Try again later."),
-            _ => Err(AWAY),
+            200 => reply.json().await.map_err(|_| NoSession::Away),
+            401 | 422 => Err(NoSession::Wrong),
+            429 => Err(NoSession::TooMany),
+            _ => Err(NoSession::Away),
         }
     }
 

@@ -1,9 +1,9 @@
 //! The operators' console: forms of our own origin, a session in cookies that no script can read.
 
-use axum::extract::{Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -24,7 +24,7 @@ use super::form::{Form, SameOrigin};
 use super::session::{self, Operator};
 use crate::app::{Filter, FollowUp, Incidents, Stage};
 use crate::pages;
-use crate::peers::{Login, Tokens};
+use crate::peers::{Login, NoSession, Tokens};
 
 pub(super) fn routes(app: &App) -> Router<App> {
     let incident = "/console/incidents/{id}";
@@ -43,11 +43,10 @@ pub(super) fn routes(app: &App) -> Router<App> {
         .layer(from_fn_with_state(app.clone(), session::renew))
         .route("/console/login", get(ask).post(sign_in))
         .route("/console/logout", post(sign_out))
-        .layer(from_fn(readable))
 }
 
-/// Errors as pages: nobody at the console reads JSON.
-async fn readable(request: Request, next: Next) -> Response {
+/// Errors as pages: nobody reads JSON in a browser.
+pub(super) async fn readable(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let media_type = response.headers().get(CONTENT_TYPE);
     if media_type.is_none_or(|value| value != PROBLEM_JSON) {
@@ -63,8 +62,14 @@ async fn readable(request: Request, next: Next) -> Response {
     (head.status, Html(page.into_string())).into_response()
 }
 
-async fn ask() -> Html<String> {
-    Html(pages::login(None).into_string())
+async fn ask(RawQuery(query): RawQuery) -> Html<String> {
+    let form = Form::read(query.unwrap_or_default().as_bytes());
+    let said =
+        (form.get("ended") == "true").then_some("Your session has ended. Please sign in again.");
+    Html(
+        pages::login(&pages::Ask { said, next: form.get("next"), ..pages::Ask::default() })
+            .into_string(),
+    )
 }
 
 async fn sign_in(
@@ -73,25 +78,37 @@ async fn sign_in(
     Extension(verifier): Extension<Verifier>,
     Raw(body): Raw,
 ) -> Response {
-    match enter(&login, &verifier, &Form::read(&body)).await {
+    let form = Form::read(&body);
+    let (email, next) = (form.get("email"), form.get("next"));
+    match enter(&login, &verifier, &form).await {
         Ok(tokens) => {
-            let response = Redirect::to("/console").into_response();
+            let response = Redirect::to(session::page(next).unwrap_or("/console")).into_response();
             session::with_cookies(response, session::cookies(&tokens))
         }
         Err(why) => {
-            let page = pages::login(Some(why)).into_string();
-            (StatusCode::UNAUTHORIZED, Html(page)).into_response()
+            let wrong = Some(why.to_string());
+            let page = pages::login(&pages::Ask { wrong, email, next, ..pages::Ask::default() });
+            (status(why), Html(page.into_string())).into_response()
         }
     }
 }
 
+fn status(why: NoSession) -> StatusCode {
+    match why {
+        NoSession::Wrong => StatusCode::UNAUTHORIZED,
+        NoSession::NotOperator => StatusCode::FORBIDDEN,
+        NoSession::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        NoSession::Away => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
 /// The session's tokens, or why there are none.
-async fn enter(login: &Login, verifier: &Verifier, form: &Form) -> Result<Tokens, &'static str> {
+async fn enter(login: &Login, verifier: &Verifier, form: &Form) -> Result<Tokens, NoSession> {
     let tokens = login.sign_in(form.get("email"), form.get("password")).await?;
     let member = verifier.member(tokens.access_token.expose_secret()).await;
-    let member = member.map_err(|_| "Nobody can sign in right now. Try again in a moment.")?;
+    let member = member.map_err(|_| NoSession::Away)?;
     if !member.roles.contains(&Role::Operator) {
-        return Err("The console is for operators.");
+        return Err(NoSession::NotOperator);
     }
     Ok(tokens)
 }
@@ -106,7 +123,8 @@ async fn sign_out(_: SameOrigin, State(login): State<Login>, headers: HeaderMap)
 
 async fn list(_: Operator, State(incidents): State<Incidents>) -> Result<Html<String>, ApiError> {
     let filter = |stage| Filter { stage: Some(stage), limit: Some(100), ..Filter::default() };
-    let open = incidents.list(filter(Stage::Open)).await?;
+    let mut open = incidents.list(filter(Stage::Open)).await?;
+    open.items.sort_by(|a, b| a.severity.cmp(&b.severity)); // stable: newest first within
     let recent = incidents.list(Filter { limit: Some(50), ..Filter::default() }).await?;
     let over: Vec<_> = recent.items.into_iter().filter(|i| i.resolved_at.is_some()).collect();
     Ok(Html(pages::list(&open.items, &over, incidents.now()).into_string()))

@@ -5,7 +5,7 @@ use axum::Extension;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use kit::caller::{Role, Verifier};
@@ -80,7 +80,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        let ask = || Redirect::to("/console/login").into_response();
+        let ask = || ask(parts);
         let verifier = parts.extensions.get::<Verifier>().ok_or_else(ask)?;
         let renewed = parts.extensions.get::<Renewed>().map(|renewed| renewed.0.clone());
         let token = renewed.or_else(|| access(&parts.headers)).ok_or_else(ask)?;
@@ -91,6 +91,28 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
         observability::context::set_user(member.sub);
         Ok(Self(member.sub))
     }
+}
+
+/// Asks to sign in, and afterwards goes on to the page that was asked for.
+fn ask(parts: &Parts) -> Response {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let ended = [ACCESS, REFRESH].iter().any(|name| cookie(&parts.headers, name).is_some());
+    if ended {
+        query.append_pair("ended", "true");
+    }
+    if let Some(page) = page(parts.uri.path()).filter(|_| parts.method == Method::GET) {
+        query.append_pair("next", page);
+    }
+    let query = query.finish();
+    let mark = if query.is_empty() { "" } else { "?" };
+    Redirect::to(&format!("/console/login{mark}{query}")).into_response()
+}
+
+/// One of our pages behind the login, and nothing else: nobody is led elsewhere from here.
+pub(super) fn page(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix("/console/")?;
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '/';
+    (!rest.starts_with("login") && !rest.contains("//") && rest.chars().all(known)).then_some(path)
 }
 
 /// The access token that came with the request.

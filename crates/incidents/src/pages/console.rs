@@ -8,17 +8,34 @@ use super::{layout, severity, span, state, time, words};
 use crate::app::{CheckView, Incident, IncidentDetail, Role};
 use crate::domain::{Severity, Status};
 
-pub(crate) fn login(wrong: Option<&str>) -> Markup {
+/// What the page to sign in at says and keeps.
+#[derive(Default)]
+pub(crate) struct Ask<'a> {
+    pub(crate) said: Option<&'static str>,
+    pub(crate) wrong: Option<String>,
+    pub(crate) email: &'a str,
+    /// The page to go on to.
+    pub(crate) next: &'a str,
+}
+
+pub(crate) fn login(ask: &Ask<'_>) -> Markup {
     let content = html! {
         section.panel.login {
             h1 { "Sign in" }
             p.quiet { "The console is for operators." }
-            @if let Some(wrong) = wrong { p.error role="alert" { (wrong) } }
+            @if let Some(said) = ask.said { p.note role="status" { (said) } }
+            @if let Some(wrong) = &ask.wrong { p.error role="alert" { (wrong) } }
             form.stack method="post" action="/console/login" {
-                label { "E-mail" input type="email" name="email" autocomplete="username" required autofocus; }
+                input type="hidden" name="next" value=(ask.next);
+                label {
+                    "E-mail"
+                    input type="email" name="email" value=(ask.email) autocomplete="username" required
+                        autofocus[ask.email.is_empty()];
+                }
                 label {
                     "Password"
-                    input type="password" name="password" autocomplete="current-password" required;
+                    input type="password" name="password" autocomplete="current-password" required
+                        autofocus[!ask.email.is_empty()];
                 }
                 button.primary { "Sign in" }
             }

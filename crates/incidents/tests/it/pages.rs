@@ -86,10 +86,20 @@ async fn the_console_is_for_operators_who_have_signed_in(db: PgPool) {
     let member = app.issuer.member(Clock::system().id());
     let expired = app.issuer.expired(Clock::system().id());
     for path in ["/console".to_owned(), format!("/console/incidents/{id}")] {
-        for cookie in ["", "__Host-console=", &member, &expired] {
+        // Afterwards one goes on to the page that one asked for.
+        let next = path.strip_prefix("/console").filter(|rest| !rest.is_empty());
+        let next = next.map(|rest| format!("next=%2Fconsole{}", rest.replace('/', "%2F")));
+        for (cookie, ended) in
+            [("", None), (member.as_str(), Some("ended=true")), (&expired, Some("ended=true"))]
+        {
             let cookie = format!("__Host-console={cookie}");
             let reply = app.api.get(&path).header("cookie", &cookie).send().await.expect(303);
-            assert_eq!(reply.header("location"), "/console/login");
+            let query: Vec<_> = ended.into_iter().chain(next.as_deref()).collect();
+            let mark = if query.is_empty() { "" } else { "?" };
+            let expected = format!("/console/login{mark}{}", query.join("&"));
+            assert_eq!(reply.header("location"), expected);
+            let asked = page(app.api.get(&expected).send().await);
+            assert_eq!(asked.contains("Your session has ended"), ended.is_some());
         }
         assert!(page(console(&app, &path).send().await).contains("a fails"));
     }
@@ -120,10 +130,10 @@ async fn an_operator_signs_in_and_out(db: PgPool) {
         let form = format!("email={email}&password={password}");
         form_of(app.api.post("/console/login"), &form).send()
     };
-    for (email, password) in
-        [("op%40example.com", "wrong"), ("me%40example.com", "right"), ("", "")]
+    for (email, password, status) in
+        [("op%40example.com", "wrong", 401), ("me%40example.com", "right", 403), ("", "", 401)]
     {
-        let reply = sign_in(email, password).await.expect(401);
+        let reply = sign_in(email, password).await.expect(status);
         assert_eq!(reply.header("set-cookie"), "");
         assert!(reply.text().contains("role=\"alert\""));
     }
@@ -135,8 +145,40 @@ async fn an_operator_signs_in_and_out(db: PgPool) {
     }
     let cookie = cookie.split(';').next().unwrap();
     app.api.get("/console").header("cookie", cookie).send().await.expect(200);
+    // On to the page that was asked for, if it is one of ours.
+    let incident = format!("/console/incidents/{}", Clock::system().id());
+    for (next, location) in [
+        (incident.as_str(), incident.as_str()),
+        ("https://evil.example/console/", "/console"),
+        ("//evil.example", "/console"),
+        ("/console//evil.example", "/console"),
+        ("/console/../evil", "/console"),
+        ("/console/%0d%0ax:y", "/console"),
+        ("/", "/console"),
+    ] {
+        let form = format!("email=op%40example.com&password=right&next={next}");
+        let reply = form_of(app.api.post("/console/login"), &form).send().await.expect(303);
+        assert_eq!(reply.header("location"), location);
+    }
     let reply = form_of(app.api.post("/console/logout"), "").send().await.expect(303);
     assert!(reply.header("set-cookie").contains("Max-Age=0"));
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn trouble_of_ours_is_said_on_a_page_too(db: PgPool) {
+    let app = TestApp::new(db.clone());
+    // Nobody is there to ask.
+    let form = "email=op%40example.com&password=right";
+    let reply = form_of(app.api.post("/console/login"), form).send().await.expect(503);
+    assert!(reply.text().contains("Nobody can sign in right now"), "{}", reply.text());
+    // What was typed stays, but for the password.
+    assert!(reply.text().contains("value=\"op@example.com\"") && !reply.text().contains("right\""));
+    let pool = app_pool(&db, "incidents_app");
+    pool.close().await;
+    let app = TestApp::on(pool, db);
+    let reply = app.api.get("/").send().await.expect(503);
+    assert_eq!(reply.header("content-type"), "text/html; charset=utf-8");
+    assert!(reply.text().contains("role=\"alert\"") && !reply.text().contains("pool"));
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
@@ -172,7 +214,7 @@ async fn an_operator_who_works_is_not_thrown_out_after_five_minutes(db: PgPool) 
     let next = app.api.get("/console").header("cookie", access).send().await.expect(200);
     assert_eq!(next.header("set-cookie"), "");
     // A session that has ended is not renewed.
-    assert_eq!(call("ended").await.expect(303).header("location"), "/console/login");
+    assert_eq!(call("ended").await.expect(303).header("location"), "/console/login?ended=true");
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
@@ -188,9 +230,9 @@ async fn what_an_operator_gets_wrong_is_said_on_a_page(db: PgPool) {
             "action",
             "text=x&assignee=y&priority=low&due=soon",
             422,
-            "due: is not one of the choices",
+            "Due: is not one of the choices.",
         ),
-        ("nonsense", "", 404, "there is no such form"),
+        ("nonsense", "", 404, "There is no such form."),
     ] {
         let call = app.api.post(&format!("/console/incidents/{id}/{what}"));
         let call = call.header("cookie", &format!("__Host-console={operator}"));
@@ -199,7 +241,7 @@ async fn what_an_operator_gets_wrong_is_said_on_a_page(db: PgPool) {
         assert!(reply.text().contains(says), "{what}: {}", reply.text());
     }
     let unknown = format!("/console/incidents/{}", Clock::system().id());
-    assert!(console(&app, &unknown).send().await.expect(404).text().contains("no such incident"));
+    assert!(console(&app, &unknown).send().await.expect(404).text().contains("No such incident."));
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
@@ -259,7 +301,7 @@ async fn a_form_of_another_site_does_nothing(db: PgPool) {
         ("x-nothing", ""),
     ] {
         let reply = call().header(name, value).send().await.expect(403);
-        assert!(reply.text().contains("this form is not ours"), "{name}: {value}");
+        assert!(reply.text().contains("This form is not ours."), "{name}: {value}");
     }
     assert!(app.incident(&id).await["acknowledged_at"].is_null());
     call().header("origin", "https://ours.example").send().await.expect(303);

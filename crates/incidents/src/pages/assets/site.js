@@ -51,9 +51,9 @@
     if (running) return;
     running = true;
     try {
-      const reply = await fetch(location.href, { headers: { accept: 'text/html' }, credentials: 'same-origin' });
-      if (reply.redirected) say('Your session has ended. What you wrote is still here: copy it, then reload to sign in.');
-      if (!reply.ok || reply.redirected) return;
+      const reply = await fetch(location.href, { headers: { accept: 'text/html, */*;q=0.8' }, credentials: 'same-origin' });
+      if (reply.redirected) return say('Your session has ended. What you wrote is still here: copy it, then reload to sign in.');
+      if (!reply.ok) return say('What you see may be old: there is no newer page right now.');
       const page = new DOMParser().parseFromString(await reply.text(), 'text/html');
       const [next, main] = [page.querySelector('main'), document.querySelector('main')];
       if (!next) return;
