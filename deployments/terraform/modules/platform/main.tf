@@ -95,6 +95,7 @@ locals {
     RATE_LIMIT_STRICT           = "60/1m"
     TRUSTED_PROXIES             = var.cidr # the load balancer's addresses: nobody else reaches the HTTP ports
     LOG_LEVEL                   = "info"
+    ALERTING_ENABLED            = "true"
     # blue and green together, at their most, stay below the role's CONNECTION LIMIT
     DATABASE_POOL_MAX = tostring(floor(var.app_connections / (2 * var.max_tasks)))
   }
