@@ -8,6 +8,7 @@ mod notify;
 mod overview;
 mod postmortem;
 mod receive;
+mod retention;
 mod rollback;
 mod show;
 mod statistics;

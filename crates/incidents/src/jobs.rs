@@ -18,6 +18,9 @@ const ACTIONS: Duration = Duration::from_secs(10 * 60);
 /// How late a silence may be noticed.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// How often old deliveries are dropped.
+const RETENTION: Duration = Duration::from_secs(60 * 60);
+
 /// Starts every job, until `stop`. To be called inside a tokio runtime.
 pub fn start(incidents: &Incidents, channels: Channels, db: &PgPool, stop: &CancellationToken) {
     tokio::spawn(jobs::housekeeping(db.clone(), stop.clone()));
@@ -46,6 +49,15 @@ pub fn start(incidents: &Incidents, channels: Channels, db: &PgPool, stop: &Canc
         let incidents = watchdog.clone();
         async move {
             incidents.watch_silence(since).await?;
+            Ok(())
+        }
+    }));
+    let retention = incidents.clone();
+    tokio::spawn(jobs::every("retention", RETENTION, db.clone(), stop.clone(), move || {
+        let incidents = retention.clone();
+        async move {
+            let deliveries = incidents.forget_deliveries().await?;
+            tracing::info!(deliveries, "old deliveries dropped");
             Ok(())
         }
     }));

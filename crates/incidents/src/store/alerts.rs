@@ -129,3 +129,9 @@ pub(crate) async fn of_incident(
 fn json(texts: &Texts) -> Value {
     texts.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect()
 }
+
+/// Drops the bytes of up to a thousand deliveries from before then.
+pub(crate) async fn forget(conn: &mut PgConnection, before: DateTime<Utc>) -> sqlx::Result<i64> {
+    let call = sqlx::query_scalar!(r#"SELECT forget_deliveries($1) AS "gone!""#, before);
+    postgres::query("delivery_forget", call.fetch_one(conn)).await
+}

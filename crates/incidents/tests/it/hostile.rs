@@ -69,6 +69,83 @@ async fn what_is_no_payload_is_refused_for_good(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn a_name_given_twice_is_refused_or_read_once_and_never_loses_the_alert(db: PgPool) {
+    let app = TestApp::new(db);
+    let whole = payload(&[firing("a")]).to_string();
+    for (field, twice) in [
+        ("\"version\":\"4\"", "\"version\":\"4\",\"version\":\"4\""),
+        ("\"fingerprint\":\"a\"", "\"fingerprint\":\"a\",\"fingerprint\":\"b\""),
+        ("\"status\":\"firing\"}", "\"status\":\"firing\",\"status\":\"resolved\"}"),
+    ] {
+        let body = whole.replacen(field, twice, usize::MAX);
+        assert_ne!(body, whole, "{field}");
+        assert_eq!(post(&app, &body).await.expect(400).code(), "malformed_payload", "{field}");
+    }
+    nothing_was_stored(&app).await;
+    let label = "\"service\":\"points\"";
+    let body = whole.replacen(label, "\"service\":\"auth\",\"service\":\"points\"", 1);
+    post(&app, &body).await.expect(200);
+    assert_eq!(app.incidents().await[0]["service"], "points");
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn a_number_that_cannot_be_read_is_p2_and_flagged_and_pages_nobody(db: PgPool) {
+    let app = TestApp::new(db);
+    for (n, (name, value, severity, uncertain)) in [
+        ("error_rate", "NaN", "P2", true),
+        ("error_rate", "inf", "P2", true),
+        ("error_rate", "50", "P2", true),
+        ("error_rate", "50%", "P2", true),
+        ("error_rate", "-0.5", "P2", true),
+        ("error_rate", "1e400", "P2", true),
+        ("error_rate", "", "P2", true),
+        ("availability", "95", "P2", true),
+        ("affected_users", "many", "P2", true),
+        ("response_time_seconds", "5s", "P2", true),
+        ("error_rate", "0.5", "P0", false),
+        ("availability", "0.94", "P0", false),
+        ("response_time_seconds", "5", "P1", false),
+        ("affected_users", "10", "P2", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut alert = labelled(&format!("{n}"), json!({ "severity": "info" }));
+        alert["annotations"] = json!({ name: value });
+        app.deliver(&[alert]).await.expect(200);
+        let incident = &app.incidents().await[0];
+        assert_eq!(incident["severity"], severity, "{name}={value}");
+        assert_eq!(incident["classification_uncertain"], uncertain, "{name}={value}");
+    }
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn the_bytes_of_old_deliveries_go_and_what_they_said_stays(db: PgPool) {
+    let app = TestApp::new(db);
+    for name in ["old", "recent"] {
+        app.deliver(&[firing(name)]).await.expect(200);
+    }
+    let age = "UPDATE alert_delivery SET received_at = now() - $1::interval
+               WHERE position(convert_to($2, 'UTF8') IN payload) > 0";
+    for (name, days) in [("old fails", "31 days"), ("recent fails", "29 days")] {
+        sqlx::query(age)
+            .bind(days)
+            .bind(name)
+            .execute(&app.db)
+            .await
+            .unwrap_or_else(|_| panic!("{name}"));
+    }
+    assert_eq!(app.incidents.forget_deliveries().await.unwrap(), 1);
+    assert_eq!(app.incidents.forget_deliveries().await.unwrap(), 0);
+    assert_eq!((app.count("alert_delivery").await, app.count("alert").await), (1, 2));
+    // Whatever the role asks for, a week is kept.
+    let role = testkit::postgres::app_pool(&app.db, "incidents_app");
+    app.deliver(&[firing("new")]).await.expect(200);
+    sqlx::query("SELECT forget_deliveries('infinity')").execute(&role).await.unwrap();
+    assert_eq!(app.count("alert_delivery").await, 1);
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn no_label_however_hostile_loses_its_alert(db: PgPool) {
     let app = TestApp::new(db);
     for (n, text) in [

@@ -1,0 +1,27 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use kit::postgres;
+
+use super::{Error, Incidents};
+use crate::store::alerts;
+
+/// How long the bytes of a delivery are kept; what they said stays in the alerts.
+const KEPT: TimeDelta = TimeDelta::days(30);
+
+impl Incidents {
+    /// Drops the bytes of old deliveries. Returns how many there were.
+    pub async fn forget_deliveries(&self) -> Result<i64, Error> {
+        self.forget_before(self.clock.now() - KEPT).await
+    }
+
+    /// A thousand at a time, each in a transaction of its own, so that nobody waits for it.
+    async fn forget_before(&self, before: DateTime<Utc>) -> Result<i64, Error> {
+        let mut conn = postgres::query("acquire", self.db.acquire()).await?;
+        let mut all = 0;
+        loop {
+            match alerts::forget(&mut conn, before).await? {
+                0 => return Ok(all),
+                some => all += some,
+            }
+        }
+    }
+}
