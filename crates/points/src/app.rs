@@ -7,6 +7,7 @@ mod balance;
 mod earn;
 mod error;
 mod event;
+mod fair;
 mod fallback;
 mod held;
 mod history;

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::Error;
 use super::balance::Balances;
+use super::fair::{Shares, Turn};
 use super::held::Held;
 use super::ledger::{Ledger, Posted, Verdict, Work};
 
@@ -24,6 +25,9 @@ const BATCH: usize = 64;
 
 /// Commands that may wait. Some 100 ms of work: who comes later is better told at once.
 const QUEUE: usize = 1_024;
+
+/// Of them, how many may be for one account: whoever floods one leaves room for all others.
+const SHARE: usize = QUEUE / 2;
 
 /// How long a writer without work keeps its connection.
 const IDLE: Duration = Duration::from_millis(100);
@@ -40,11 +44,16 @@ static WAITING: LazyLock<IntGauge> =
 
 /// A handle to the writers. They end when the last handle is gone and the queue is empty.
 #[derive(Clone)]
-pub(crate) struct Writer(mpsc::Sender<Job>);
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Job>,
+    shares: Shares,
+}
 
 struct Job {
     work: Work,
     reply: oneshot::Sender<Verdict>,
+    /// Until a writer takes the command.
+    _turn: Turn,
 }
 
 type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
@@ -56,16 +65,17 @@ impl Writer {
         panics::declare("ledger");
         let (sender, receiver) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(receiver));
-        for _ in 0..std::env::var("WRITERS").map_or(WRITERS, |w| w.parse().unwrap()) {
+        for _ in 0..WRITERS {
             tokio::spawn(write(ledger.clone(), balances.clone(), Arc::clone(&queue)));
         }
-        Self(sender)
+        Self { queue: sender, shares: Shares::new(SHARE) }
     }
 
     /// Waits for the command's turn and its commit, unless too many wait already.
     pub(crate) async fn submit(&self, work: Work) -> Verdict {
         let (reply, verdict) = oneshot::channel();
-        self.0.try_send(Job { work, reply }).map_err(|_| Error::Overloaded)?;
+        let turn = self.shares.enter(&work.command).ok_or(Error::Overloaded)?;
+        self.queue.try_send(Job { work, reply, _turn: turn }).map_err(|_| Error::Overloaded)?;
         verdict.await.map_err(|_| Error::Panicked)?
     }
 }

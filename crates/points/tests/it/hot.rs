@@ -117,6 +117,44 @@ async fn a_full_queue_says_so_at_once(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "points::MIGRATOR")]
+async fn whoever_floods_one_account_leaves_room_for_all_others(db: PgPool) {
+    let app = TestApp::new(db);
+    let (flooded, _) = app.rich(1).await;
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        others.push(app.member().await.0);
+    }
+    let mut somebody = app.db.begin().await.unwrap();
+    sqlx::query("LOCK TABLE account").execute(&mut *somebody).await.unwrap();
+
+    let refused = AtomicUsize::new(0);
+    let flood = (0..1_400).map(|_| {
+        let call = app.earning(flooded, &key(), points(1));
+        let refused = &refused;
+        async move {
+            if call.send().await.status != 201 {
+                refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let others = async {
+        // More than a whole queue has come, and this many were told to go.
+        let told = || async { (refused.load(Ordering::Relaxed) >= 700).then_some(()) };
+        eventually(Duration::from_secs(10), told).await;
+        let calls = join_all(others.iter().map(|account| app.earn(*account, points(1))));
+        let unlock = async {
+            tokio::task::yield_now().await;
+            somebody.rollback().await.unwrap();
+        };
+        tokio::join!(calls, unlock).0
+    };
+    let (_, replies) = tokio::join!(join_all(flood), others);
+
+    replies.into_iter().for_each(|reply| drop(reply.expect(201)));
+    app.the_books_balance().await;
+}
+
+#[sqlx::test(migrator = "points::MIGRATOR")]
 async fn a_refused_command_is_answered_singly(db: PgPool) {
     let app = TestApp::new(db);
     let (account, owner) = app.rich(10).await;
