@@ -14,7 +14,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
 
 pub use failure::{code, constraint, kind};
 pub(crate) use leader::Leader;
-pub use pool::{connect, options};
+pub use pool::{connect, options, replica};
 pub use schema::check as check_schema;
 
 /// How much longer than the server's own `statement_timeout` we wait, so that the server says it first

@@ -21,6 +21,8 @@ use crate::limit::{Client, Limiter, Policy, Standing};
 use crate::redis::Redis;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// What a client has seen: see `docs/decisions/0014-reading-from-a-replica.md`.
+const READ_AFTER: HeaderName = HeaderName::from_static("read-after");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -65,10 +67,18 @@ fn cors(config: &Edge) -> Option<CorsLayer> {
             // For the cookie that says that a device is known.
             .allow_credentials(true)
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-            .allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IDEMPOTENCY_KEY, REQUEST_ID])
+            .allow_headers([
+                AUTHORIZATION,
+                CONTENT_TYPE,
+                IF_MATCH,
+                IDEMPOTENCY_KEY,
+                READ_AFTER,
+                REQUEST_ID,
+            ])
             .expose_headers([
                 ETAG,
                 LOCATION,
+                READ_AFTER,
                 RETRY_AFTER,
                 REQUEST_ID,
                 RATE_LIMIT,

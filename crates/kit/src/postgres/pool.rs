@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwapOption;
 use observability::metrics::db;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool};
@@ -28,6 +28,9 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How old the gauges of the pool may be.
 const GAUGE_PERIOD: Duration = Duration::from_secs(1);
 
+/// How long anybody waits for a replica; the primary would have answered by then.
+const REPLICA_PATIENCE: Duration = Duration::from_millis(150);
+
 /// The pool of this process, kept for [`is_exhausted`] and the gauges.
 static POOL: ArcSwapOption<PgPool> = ArcSwapOption::const_empty();
 
@@ -40,9 +43,38 @@ pub async fn connect(
 ) -> anyhow::Result<PgPool> {
     PROCESS
         .get_or_init(|| Process { service, statement_timeout: config.database_statement_timeout });
+    let connect = promises(config, &config.database_url, service)
+        .context("DATABASE_URL is not a PostgreSQL URL")?;
+    let mut first = wait_for_server(&connect).await?;
+    schema::check(&mut first, service, schema).await?;
+    first.close().await.ok();
+
+    let pool = options(config).connect_lazy_with(connect);
+    POOL.store(Some(pool.clone().into()));
+    tokio::spawn(watch(service, pool.clone()));
+    Ok(pool)
+}
+
+/// A pool on a replica of the same database, for reading. Nobody waits for it at the start, and hardly
+/// anybody later: what it does not answer the primary does.
+pub fn replica(
+    config: &config::Postgres,
+    url: &SecretString,
+    service: &'static str,
+) -> anyhow::Result<PgPool> {
+    let connect =
+        promises(config, url, service).context("DATABASE_REPLICA_URL is not a PostgreSQL URL")?;
+    Ok(options(config).acquire_timeout(REPLICA_PATIENCE).connect_lazy_with(connect))
+}
+
+/// What every connection promises.
+fn promises(
+    config: &config::Postgres,
+    url: &SecretString,
+    service: &'static str,
+) -> Option<PgConnectOptions> {
     let statement_timeout = format!("{}ms", config.database_statement_timeout.as_millis());
-    let connect = parse(config.database_url.expose_secret())
-        .context("DATABASE_URL is not a PostgreSQL URL")?
+    let options = parse(url.expose_secret())?
         .application_name(service)
         .options([
             ("statement_timeout", statement_timeout.as_str()),
@@ -54,14 +86,7 @@ pub async fn connect(
             ("tcp_keepalives_count", "3"),
         ])
         .disable_statement_logging(); // `query` does it, without the parameters
-    let mut first = wait_for_server(&connect).await?;
-    schema::check(&mut first, service, schema).await?;
-    first.close().await.ok();
-
-    let pool = options(config).connect_lazy_with(connect);
-    POOL.store(Some(pool.clone().into()));
-    tokio::spawn(watch(service, pool.clone()));
-    Ok(pool)
+    Some(options)
 }
 
 /// `None` rather than an error, which may quote the URL, password and all. sqlx itself takes any scheme.
