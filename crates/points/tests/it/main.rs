@@ -6,6 +6,7 @@
 mod accounts;
 mod app;
 mod bad_input;
+mod campaign;
 mod degraded;
 mod earn;
 mod events;
@@ -19,6 +20,8 @@ mod log;
 mod model;
 mod movements;
 mod reconcile;
+mod redis_faults;
+mod refused;
 mod rude_clients;
 mod rules;
 mod size;
