@@ -92,6 +92,10 @@ check-terraform: ## The Terraform modules: format, arguments, references
 check-planted: setup-check ## Plant faults, one after the other: each check must see its own
 	@deployments/check/planted.sh && deployments/check/planted-cloud.sh && $(MAKE) --no-print-directory programs && deployments/check/planted-telemetry.sh
 
+campaign-incidents: programs ## 1,000 alerts among 45 crashes, and a minute without any channel. Some minutes
+	@CAMPAIGN=full cargo test --package stack --test it storm:: -- --nocapture
+	@CAMPAIGN=full $(STACK) exec -- cargo test --package incidents --test it afterward_in_order -- --nocapture
+
 drill-restore: setup-run ## Back up a million ledger rows, lose them, restore to a point in time
 	@ROWS=$(or $(ROWS),1000000) deployments/backup/drill.sh
 
@@ -198,6 +202,6 @@ down-docker:
 	@docker compose down
 
 .PHONY: up up-min redeploy down status logs demo clean test fmt lint check sqlx sqlx-check help programs tools \
-	check-telemetry check-alerts check-k8s check-terraform check-planted drill-restore bench-points campaign-booking bench-booking \
+	check-telemetry check-alerts check-k8s check-terraform check-planted campaign-incidents drill-restore bench-points campaign-booking bench-booking \
 	migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force \
 	setup-build setup-run setup-check up-native up-docker redeploy-native redeploy-docker down-native down-docker

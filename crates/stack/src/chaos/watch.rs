@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use chrono::{SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
@@ -19,6 +19,8 @@ pub(super) struct Watch {
     /// An operator's token, and a member's.
     operator: String,
     member: String,
+    /// When the drill began.
+    began: DateTime<Utc>,
 }
 
 impl Watch {
@@ -29,7 +31,7 @@ impl Watch {
         let login = |email: &'static str| login(&client, &ports, email, &password);
         let operator = login("operator@example.com").await?;
         let member = login("member@example.com").await?;
-        Ok(Self { client, ports, operator, member })
+        Ok(Self { client, ports, operator, member, began: Utc::now() })
     }
 
     /// Name and service of an alert that fires.
@@ -108,14 +110,17 @@ impl Watch {
 
     /// 300 alerts of three causes, or their end.
     pub(super) async fn storm(&self, fires: bool) -> anyhow::Result<()> {
-        let time =
-            |delta: TimeDelta| (Utc::now() + delta).to_rfc3339_opts(SecondsFormat::Millis, true);
-        let ends_at = time(if fires { TimeDelta::minutes(5) } else { TimeDelta::seconds(-1) });
+        let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        // The same start both times: that is how an alert is known.
+        let starts_at = time(self.began);
+        let ends_at = if fires { Utc::now() + TimeDelta::minutes(5) } else { Utc::now() };
+        let ends_at = time(ends_at);
         let alert = |n: usize| {
             let service = ["auth", "points", "booking"][n % 3];
             json!({
                 "labels": { "alertname": "ChaosStorm", "service": service, "severity": "warning", "instance": format!("{n}") },
                 "annotations": { "summary": format!("A drill: a storm over {service}"), "description": "300 alerts of three causes." },
+                "startsAt": starts_at,
                 "endsAt": ends_at,
             })
         };

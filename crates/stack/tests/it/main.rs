@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "a test says what it has measured")]
 
 mod bench;
+mod campaign;
 mod chaos;
 mod crash;
 mod exec;
@@ -13,6 +14,7 @@ mod lockout;
 mod outage;
 mod refusal;
 mod start;
+mod storm;
 mod story;
 mod tls;
 mod trace;

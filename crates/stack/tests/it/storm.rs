@@ -1,0 +1,214 @@
+//! Alerts by the thousand, told twice and in any order, while what takes them dies again and again: the
+//! incidents are the distinct causes, none lost and none doubled.
+//!
+//! A small one in the suite; `make campaign-incidents` runs the whole. The seed is printed.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use nix::sys::signal::Signal;
+use reqwest::Client;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+use stack::chaos::Pace;
+use stack::parts::{alertmanager, postgres};
+use stack::settings::Settings;
+
+use crate::bench::{Bench, within};
+
+/// How much of it.
+struct Size {
+    alerts: usize,
+    causes: usize,
+    kills: [(&'static str, u32); 3],
+}
+
+fn size() -> Size {
+    #[expect(clippy::disallowed_methods, reason = "a test reads how thorough to be")]
+    let full = std::env::var("CAMPAIGN").is_ok_and(|how| how == "full");
+    let kills = |each: u32, data| [("alertmanager", each), ("incidents", each), ("postgres", data)];
+    match full {
+        true => Size { alerts: 1000, causes: 250, kills: kills(20, 5) },
+        false => Size { alerts: 120, causes: 30, kills: kills(2, 1) },
+    }
+}
+
+/// Numbers that one can draw again.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+}
+
+/// What Prometheus would do: tell every alert again and again, until long after its end.
+struct Teller {
+    client: Client,
+    url: String,
+    starts_at: DateTime<Utc>,
+    size: (usize, usize),
+}
+
+impl Teller {
+    /// Tells all in some order, some of them twice. Nobody may be there to hear it.
+    async fn tell(&self, dice: &mut Dice, fires: bool) {
+        let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let (alerts, causes) = self.size;
+        let ends_at = if fires { Utc::now() + TimeDelta::minutes(4) } else { self.ends_at() };
+        let alert = |n: usize| {
+            json!({
+                "labels": {
+                    "alertname": format!("Storm{}", n % causes), "service": "points",
+                    "severity": "warning", "instance": format!("{n}"),
+                },
+                "annotations": { "summary": format!("Cause {}", n % causes) },
+                "startsAt": time(self.starts_at),
+                "endsAt": time(ends_at),
+            })
+        };
+        let mut order: Vec<usize> = (0..alerts).chain((0..alerts).step_by(7)).collect();
+        dice.shuffle(&mut order);
+        for some in order.chunks(97) {
+            let body: Vec<Value> = some.iter().map(|n| alert(*n)).collect();
+            let _ = self.client.post(&self.url).json(&body).send().await;
+        }
+    }
+
+    fn ends_at(&self) -> DateTime<Utc> {
+        self.starts_at + TimeDelta::seconds(5)
+    }
+}
+
+/// Ours: the stack's own Prometheus finds things, too, when parts of it die.
+const ALERTS: &str = "alert WHERE labels->>'alertname' LIKE 'Storm%'";
+const INCIDENTS: &str = "incident WHERE title LIKE 'Cause %'";
+
+async fn count(bench: &Bench, what: &str) -> i64 {
+    let url = postgres::url(&bench.place, bench.ports.postgres, "incidents", "owner").unwrap();
+    let Ok(mut connection) = PgConnection::connect(&url).await else { return -1 };
+    let select = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {what}")));
+    select.fetch_one(&mut connection).await.unwrap_or(-1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_alerts_among_crashes_is_one_incident_for_each_cause() {
+    let size = size();
+    let mut bench = Bench::new("storm").await;
+    bench.set("STACK_RESTART_DELAY_MS", 100);
+    bench.up().await;
+    let settings = Settings {
+        place: bench.place.clone(),
+        ports: bench.ports.clone(),
+        restart_delay: Duration::from_millis(100),
+    };
+    alertmanager::configure(&settings, Pace::Drill).unwrap();
+    bench.process("alertmanager").signal(Signal::SIGHUP);
+
+    let seed = u64::from(std::process::id());
+    let mut dice = Dice(seed);
+    let kills = size.kills;
+    let mut schedule: Vec<&str> = kills
+        .iter()
+        .flat_map(|(part, times)| std::iter::repeat_n(*part, *times as usize))
+        .collect();
+    dice.shuffle(&mut schedule);
+    eprintln!("seed {seed}: {} alerts of {} causes, {kills:?}", size.alerts, size.causes);
+    let teller = Teller {
+        client: Client::builder().timeout(Duration::from_secs(5)).build().unwrap(),
+        url: format!("http://127.0.0.1:{}/api/v2/alerts", bench.ports.alertmanager),
+        starts_at: Utc::now() - TimeDelta::minutes(1),
+        size: (size.alerts, size.causes),
+    };
+
+    let begun = Instant::now();
+    for part in &schedule {
+        teller.tell(&mut dice, true).await;
+        let victim = bench.process(part);
+        victim.signal(Signal::SIGKILL);
+        within(Duration::from_secs(60), "it is back", || async {
+            bench.is_ready(part) && bench.part(part).process.is_some_and(|now| now != victim)
+        })
+        .await;
+    }
+    eprintln!("{} crashes survived after {:.0?}", schedule.len(), begun.elapsed());
+
+    let alerts = i64::try_from(size.alerts).unwrap();
+    let causes = i64::try_from(size.causes).unwrap();
+    settle(&bench, &teller, &mut dice, true, ALERTS, alerts).await;
+    assert_eq!(count(&bench, INCIDENTS).await, causes, "one for each cause, and no other");
+    assert_eq!(
+        count(&bench, "(SELECT DISTINCT cause FROM incident WHERE title LIKE 'Cause %') AS c")
+            .await,
+        causes
+    );
+
+    // Its end. A killed Alertmanager forgets whom it has told, and tells nobody of the end of what it never
+    // told of: so first it tells again.
+    within(Duration::from_secs(60), "Alertmanager has told all causes", || async {
+        teller.tell(&mut Dice(seed), true).await;
+        notified(&bench).await >= size.causes
+    })
+    .await;
+    teller.tell(&mut dice, false).await;
+    let victim = bench.process("incidents");
+    victim.signal(Signal::SIGKILL);
+    settle(
+        &bench,
+        &teller,
+        &mut dice,
+        false,
+        "incident WHERE title LIKE 'Cause %' AND resolved_at IS NOT NULL",
+        causes,
+    )
+    .await;
+    assert_eq!(count(&bench, INCIDENTS).await, causes, "the end opens none");
+    assert_eq!(count(&bench, ALERTS).await, alerts);
+    eprintln!("{causes} incidents, none lost, none doubled, after {:.0?}", begun.elapsed());
+    bench.ok(&["down"]).await;
+    bench.assert_gone();
+}
+
+/// How often this Alertmanager has told somebody, since it started.
+async fn notified(bench: &Bench) -> usize {
+    let url = format!("http://127.0.0.1:{}/metrics", bench.ports.alertmanager);
+    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let count = |name: &str| -> f64 {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split(' ').next_back()?.parse().ok()).unwrap_or(0.0)
+    };
+    let told = count("alertmanager_notifications_total{integration=\"webhook\"")
+        - count("alertmanager_notifications_failed_total{integration=\"webhook\"");
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    let told = told.max(0.0) as usize;
+    told
+}
+
+/// Tells it as Prometheus does until there are so many.
+async fn settle(
+    bench: &Bench,
+    teller: &Teller,
+    dice: &mut Dice,
+    fires: bool,
+    what: &str,
+    wanted: i64,
+) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let found = count(bench, what).await;
+        if found == wanted {
+            return;
+        }
+        assert!(found < wanted && Instant::now() < deadline, "{found} of {wanted} {what}");
+        teller.tell(dice, fires).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
