@@ -63,6 +63,7 @@ module "secrets" {
   environment      = var.environment
   services         = local.services
   database_address = module.database.address
+  replica_address  = module.database.replica_address
   cache_address    = module.cache.address
   rotation         = var.rotation
 }
@@ -136,7 +137,11 @@ locals {
         POINTS_GRPC_URL   = "http://points-grpc:50051"
         SERVICE_CLIENT_ID = "booking"
       }
-      secrets = merge(local.client, { LINE_TOKEN_KEY = "line_token_key" })
+      secrets = merge(
+        local.client,
+        { LINE_TOKEN_KEY = "line_token_key" },
+        var.database.replica ? { DATABASE_REPLICA_URL = "database_replica_url" } : {},
+      )
     }
     incidents = {
       priority = 40

@@ -38,7 +38,8 @@ locals {
     for name, password in ephemeral.random_password.role :
     name => "postgres://${name}:${password.result}@${var.database_address}:5432/${split("_", name)[0]}?sslmode=require"
   }
-  redis_url = "rediss://${var.cache_address}:6379"
+  replica_url = var.replica_address == null ? "" : replace(local.url["booking_app"], var.database_address, var.replica_address)
+  redis_url   = "rediss://${var.cache_address}:6379"
 
   contents = {
     auth = {
@@ -52,10 +53,11 @@ locals {
       client_secret = ephemeral.random_password.client["points"].result
     }
     booking = {
-      database_url   = local.url["booking_app"]
-      redis_url      = local.redis_url
-      client_secret  = ephemeral.random_password.client["booking"].result
-      line_token_key = ephemeral.random_password.line.result
+      database_url         = local.url["booking_app"]
+      redis_url            = local.redis_url
+      client_secret        = ephemeral.random_password.client["booking"].result
+      line_token_key       = ephemeral.random_password.line.result
+      database_replica_url = local.replica_url # for lists only; empty is none
     }
     incidents = {
       database_url  = local.url["incidents_app"]

@@ -18,6 +18,12 @@ variable "database_address" {
   type        = string
 }
 
+variable "replica_address" {
+  description = "The host of PostgreSQL's replica, or null."
+  type        = string
+  default     = null
+}
+
 variable "cache_address" {
   description = "Redis' host."
   type        = string
