@@ -38,7 +38,8 @@ async fn changes(
     State(incidents): State<Incidents>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let changes = WatchStream::from_changes(incidents.changes())
-        .map(|_| Ok(Event::default().event("change").data("")));
+        // Browsers do not dispatch an event without data.
+        .map(|_| Ok(Event::default().event("change").data("something happened")));
     let stream = changes.take_until(tokio::time::sleep(STREAM));
     Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(5)))
 }

@@ -222,12 +222,15 @@ fn controls(incident: &Incident, key: Uuid) -> Markup {
     let next = Status::ALL
         .into_iter()
         .filter(|status| status.as_str() != incident.status && *status != Status::PostmortemDone);
+    let after = Status::ALL.into_iter().skip_while(|s| s.as_str() != incident.status).nth(1);
     html! {
         section.panel aria-labelledby="controls" {
             h2 #controls { "Respond" }
             (form(incident, key, "status", &html! {
                 label { "Status" select name="status" {
-                    @for status in next { option value=(status.as_str()) { (status.words()) } }
+                    @for status in next {
+                        option value=(status.as_str()) selected[Some(status) == after] { (status.words()) }
+                    }
                 } }
                 label { "Note" textarea name="note" rows="2" maxlength="4000" {} }
                 button { "Change status" }

@@ -359,7 +359,7 @@ async fn a_page_hears_at_once_that_something_happened(db: PgPool) {
     let heard = async {
         loop {
             let chunk = live.chunk().await.unwrap().unwrap();
-            if String::from_utf8_lossy(&chunk).contains("event: change") {
+            if String::from_utf8_lossy(&chunk).contains("event: change\ndata: s") {
                 break;
             }
         }
