@@ -2,6 +2,7 @@
 
 mod add_service;
 mod add_staff;
+mod archive;
 mod book;
 mod cancel;
 mod catalog;
@@ -9,6 +10,7 @@ mod close;
 mod complete;
 mod confirm;
 mod create_merchant;
+mod edit_service;
 mod error;
 mod expire;
 mod get;
@@ -21,9 +23,11 @@ mod no_show;
 mod notify;
 mod offer_services;
 mod pay;
+mod replica;
 mod reschedule;
 mod saga;
 mod sagas;
+mod seed;
 mod set_hours;
 mod slots;
 
@@ -34,6 +38,7 @@ pub use catalog::{PageQuery, ServicePage, StaffPage, StaffWithServices};
 pub use close::{Close, Closure, ClosurePage};
 pub use complete::{BOOKING_COMPLETED, BookingCompleted};
 pub use create_merchant::{CreateMerchant, Merchant};
+pub use edit_service::EditService;
 pub use error::Error;
 pub use hold::Hold;
 pub use line::{Notification, Notifications};
@@ -41,6 +46,7 @@ pub(crate) use list::Place;
 pub use list::{Filter, List, Page};
 pub use offer_services::{OfferServices, StaffServices};
 pub use pay::{Pay, Pending};
+pub use replica::Seen;
 pub use reschedule::Reschedule;
 pub use sagas::{SagaFilter, SagaPage, SagaStep, SagaView, SagaWithSteps};
 pub use set_hours::SetHours;
@@ -50,9 +56,11 @@ pub use slots::{FindSlots, Slot, Slots};
 use std::sync::Arc;
 
 use self::guard::Guard;
+use self::replica::Replica;
 use kit::Clock;
 use sqlx::PgPool;
 
+use crate::config::Config;
 use crate::metrics;
 use crate::peers::Points;
 use crate::seal::Seal;
@@ -64,6 +72,10 @@ pub struct Bookings {
     clock: Clock,
     points: Arc<dyn Points>,
     guard: Guard,
+    /// How many slots a member may hold at the same time.
+    holds_per_member: u32,
+    /// Without it every list comes from the primary.
+    replica: Option<Replica>,
     /// Without it no merchant can connect a channel, and no token can be read.
     seal: Option<Arc<Seal>>,
 }
@@ -71,7 +83,31 @@ pub struct Bookings {
 impl Bookings {
     pub fn new(db: PgPool, clock: Clock, points: Arc<dyn Points>) -> Self {
         metrics::register();
-        Self { db, clock, points, guard: Guard::assumed(), seal: None }
+        Self {
+            db,
+            clock,
+            points,
+            guard: Guard::assumed(),
+            holds_per_member: 10,
+            replica: None,
+            seal: None,
+        }
+    }
+
+    /// As an operator wants it.
+    pub fn configured(
+        db: PgPool,
+        points: Arc<dyn Points>,
+        config: &Config,
+    ) -> anyhow::Result<Self> {
+        let this = Self::new(db, Clock::system(), points).reading(config.replica()?);
+        Ok(this.allowing(config.holds_per_member).sealing(config.line.seal()?))
+    }
+
+    /// The same, with another number of slots that a member may hold at the same time.
+    #[must_use]
+    pub fn allowing(self, holds_per_member: u32) -> Self {
+        Self { holds_per_member, ..self }
     }
 
     /// The same, with LINE: tokens are kept under this seal.

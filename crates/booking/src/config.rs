@@ -1,8 +1,11 @@
 //! Everything an operator may set, read once at start.
 
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
 use kit::config::{Auth, Listen, Postgres, Redis};
+use kit::postgres;
 use secrecy::SecretString;
+use sqlx::PgPool;
+use uuid::Uuid;
 
 use crate::seal::Seal;
 
@@ -14,6 +17,9 @@ pub struct Config {
     pub listen: Listen,
     #[command(flatten)]
     pub postgres: Postgres,
+    /// A replica of the database, which may answer for lists: postgres://user:password@host:port/database
+    #[arg(long, env = "DATABASE_REPLICA_URL", hide_env_values = true)]
+    pub database_replica_url: Option<SecretString>,
     #[command(flatten)]
     pub redis: Redis,
     #[command(flatten)]
@@ -23,8 +29,24 @@ pub struct Config {
     /// http://host:port of points' gRPC.
     #[arg(long, env = "POINTS_GRPC_URL")]
     pub points_grpc_url: String,
+    /// How many slots a member may hold at the same time.
+    #[arg(long, env = "HOLDS_PER_MEMBER", default_value = "10")]
+    pub holds_per_member: u32,
     #[command(flatten)]
     pub line: Line,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What an operator does beside running the service.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Open the demo's salon, with people, services and hours.
+    Seed {
+        /// The member who owns it, by id.
+        #[arg(long)]
+        owner: Uuid,
+    },
 }
 
 /// How members are told.
@@ -52,5 +74,13 @@ impl Line {
     /// What `LINE_TOKEN_KEY` makes, if it is set.
     pub fn seal(&self) -> anyhow::Result<Option<Seal>> {
         self.line_token_key.as_ref().map(Seal::new).transpose()
+    }
+}
+
+impl Config {
+    /// Where lists may come from, if there is such a place.
+    pub fn replica(&self) -> anyhow::Result<Option<PgPool>> {
+        let url = self.database_replica_url.as_ref();
+        url.map(|url| postgres::replica(&self.postgres, url, "booking")).transpose()
     }
 }

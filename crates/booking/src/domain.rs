@@ -4,6 +4,7 @@ mod interval;
 mod local;
 mod notification;
 mod offer;
+mod position;
 mod saga;
 mod slots;
 mod status;
@@ -17,6 +18,7 @@ pub use notification::{InvalidLineUserId, LineUserId, Occasion, UnknownOccasion}
 pub use offer::{
     Currency, InvalidCurrency, InvalidLength, InvalidNotice, Length, Notice, Service, TooLate,
 };
+pub use position::{InvalidPosition, Position};
 pub use saga::{
     CANCELLED, Change, EXPIRED, Heard, INSUFFICIENT, Saga, SagaState, Step, UnknownSagaState,
 };

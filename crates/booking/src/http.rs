@@ -7,9 +7,11 @@ mod line;
 mod merchants;
 mod offers;
 mod sagas;
+mod seen;
 mod slots;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use kit::caller::Verifier;
 use kit::http::edge;
 use utoipa::OpenApi;
@@ -42,14 +44,16 @@ pub fn router(bookings: Bookings, verifier: Verifier) -> Router {
         .routes(routes!(bookings::no_show))
         .routes(routes!(bookings::complete))
         .merge(beside_the_calendar())
-        .with_state(bookings)
+        .with_state(bookings.clone())
         .split_for_parts();
+    let routes = routes.layer(from_fn_with_state(bookings, seen::after_commands));
     edge(routes, openapi, verifier)
 }
 
 /// Who is told, and how payments went.
 fn beside_the_calendar() -> OpenApiRouter<Bookings> {
     OpenApiRouter::new()
+        .routes(routes!(offers::edit_service))
         .routes(routes!(line::notifications))
         .routes(routes!(line::connect, line::disconnect))
         .routes(routes!(line::join, line::leave))

@@ -96,6 +96,18 @@ pub(crate) fn saga_failed(step: Step) {
     SAGA_FAILURES.with_label_values(&[step.as_str()]).inc();
 }
 
+static ARCHIVED: LazyLock<IntCounter> = LazyLock::new(|| {
+    metrics::counter(
+        "booking_archived_total",
+        "Bookings completed over a year ago that were moved into the archive.",
+    )
+});
+
+/// Counts bookings whose move was committed.
+pub(crate) fn archived(bookings: u64) {
+    ARCHIVED.inc_by(bookings);
+}
+
 /// How an attempt to send a message went.
 #[derive(Clone, Copy)]
 pub(crate) enum Told {
@@ -146,6 +158,41 @@ pub(crate) fn waiting((pending, oldest): (i64, i64)) {
     WAITING_AGE.set(oldest);
 }
 
+/// Who answered for a list.
+#[derive(Clone, Copy)]
+pub(crate) enum Source {
+    Replica,
+    /// Nobody said what they have seen, or there is no replica.
+    Primary,
+    /// The primary, for the replica had not yet what was seen.
+    Behind,
+    /// The primary, for the replica did not answer.
+    Away,
+}
+
+static LISTED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let listed = metrics::counter_vec(
+        "booking_lists_total",
+        "Lists that were read, by who answered: the replica; the primary; the primary because the replica was \
+         behind, or away.",
+        &["source"],
+    );
+    for source in ["replica", "primary", "primary_behind", "primary_away"] {
+        listed.with_label_values(&[source]);
+    }
+    listed
+});
+
+pub(crate) fn listed(source: Source) {
+    let source = match source {
+        Source::Replica => "replica",
+        Source::Primary => "primary",
+        Source::Behind => "primary_behind",
+        Source::Away => "primary_away",
+    };
+    LISTED.with_label_values(&[source]).inc();
+}
+
 static GUARDED: LazyLock<IntGauge> = LazyLock::new(|| {
     metrics::gauge(
         "booking_overlap_guard",
@@ -167,11 +214,13 @@ pub(crate) fn register() {
     LazyLock::force(&CREATED);
     LazyLock::force(&SECONDS);
     LazyLock::force(&EXPIRED);
+    LazyLock::force(&ARCHIVED);
     LazyLock::force(&SAGA_ENDS);
     LazyLock::force(&SAGA_FAILURES);
     sagas((0, 0, 0));
     guarded(true);
     LazyLock::force(&TOLD);
+    LazyLock::force(&LISTED);
     waiting((0, 0));
 }
 

@@ -6,6 +6,7 @@ mod hours;
 mod list;
 mod notifications;
 mod offer;
+mod replica;
 mod sagas;
 mod slots;
 
@@ -14,7 +15,8 @@ pub(crate) use bookings::{
     staff_of_booking, terms, update_status, update_time,
 };
 pub(crate) use holds::{
-    expire_holds, expire_overdue, insert_booking, insert_hold, overlap_guard_stands,
+    archive_bookings, expire_holds, expire_overdue, held_by, insert_booking, insert_hold,
+    overlap_guard_stands,
 };
 pub(crate) use hours::{
     delete_closure, insert_closure, list_closures, replace_hours, week_of_staff,
@@ -27,8 +29,9 @@ pub(crate) use notifications::{
 };
 pub(crate) use offer::{
     insert_service, list_services, list_staff, replace_staff_services, staff_of_owner,
-    zone_of_merchant, zone_of_owner,
+    update_service, zone_of_merchant, zone_of_owner,
 };
+pub(crate) use replica::{replayed_to, written_to};
 pub(crate) use sagas::{
     Pause, claim_due_sagas, count_sagas, find_saga, insert_saga, insert_step, list_sagas,
     lock_saga, lock_saga_of_booking, put_off_saga, read_saga, saga_of_booking, steps_of_saga,

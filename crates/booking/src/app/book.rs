@@ -49,11 +49,7 @@ impl Bookings {
         let now = self.clock.now();
         wanted.interval.bookable_at(now)?;
         let booking = served(&mut tx, wanted.confirmed(self.clock.id(), now)).await?;
-        let (merchant, staff) = (booking.merchant_id, booking.staff_id);
-        let over = store::expire_holds(&mut tx, merchant, staff, booking.occupied()).await?;
-        if !store::insert_booking(&mut tx, &booking).await.map_err(unknown_staff)? {
-            return Err(Error::SlotTaken);
-        }
+        let over = insert(&mut tx, &booking).await?;
         self.tell_member(&mut tx, &booking, Occasion::Booked).await?;
 
         let answer = Answer::json(StatusCode::CREATED, &booking);
@@ -83,6 +79,20 @@ impl Book {
             created_at: now,
         }
     }
+}
+
+/// Takes the slot. Only a slot that is taken is looked at again: what takes it may be holds whose time is
+/// over. How many that were.
+async fn insert(conn: &mut PgConnection, booking: &Booking) -> Result<u64, Error> {
+    if store::insert_booking(conn, booking).await.map_err(unknown_staff)? {
+        return Ok(0);
+    }
+    let (merchant, staff) = (booking.merchant_id, booking.staff_id);
+    let over = store::expire_holds(conn, merchant, staff, booking.occupied()).await?;
+    if over > 0 && store::insert_booking(conn, booking).await.map_err(unknown_staff)? {
+        return Ok(over);
+    }
+    Err(Error::SlotTaken)
 }
 
 /// With the price and the buffer of its service, if it has one. The price is the service's: no member

@@ -3,8 +3,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Bookings, Error};
-use crate::domain::{Service, Week};
+use super::{Bookings, Error, Seen};
+use crate::domain::{Position, Service, Week};
 use crate::store;
 
 /// Which page of a list.
@@ -14,6 +14,8 @@ pub struct PageQuery {
     pub limit: Option<i64>,
     /// From the page before.
     pub cursor: Option<String>,
+    /// What this client has seen; only some lists ask.
+    pub seen: Option<Position>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,28 +43,36 @@ pub struct StaffPage {
 
 /// What a merchant offers is for everyone who has an account.
 impl Bookings {
-    pub async fn services(&self, merchant: Uuid, query: PageQuery) -> Result<ServicePage, Error> {
+    pub async fn services(
+        &self,
+        merchant: Uuid,
+        query: PageQuery,
+    ) -> Result<Seen<ServicePage>, Error> {
         let limit = page::limit(query.limit)?;
         let after = query.cursor.as_deref().map(page::key).transpose()?;
-        let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        if store::zone_of_merchant(&mut conn, merchant).await?.is_none() {
-            return Err(Error::UnknownMerchant);
-        }
-        let rows = store::list_services(&mut conn, merchant, after, one_more(limit)).await?;
-        let (items, next_cursor) = page::split(rows, limit, |service| service.service_id);
-        Ok(ServicePage { items, next_cursor })
+        self.read(query.seen, |mut conn| async move {
+            if store::zone_of_merchant(&mut conn, merchant).await?.is_none() {
+                return Err(Error::UnknownMerchant);
+            }
+            let rows = store::list_services(&mut conn, merchant, after, one_more(limit)).await?;
+            let (items, next_cursor) = page::split(rows, limit, |service| service.service_id);
+            Ok((conn, ServicePage { items, next_cursor }))
+        })
+        .await
     }
 
-    pub async fn staff(&self, merchant: Uuid, query: PageQuery) -> Result<StaffPage, Error> {
+    pub async fn staff(&self, merchant: Uuid, query: PageQuery) -> Result<Seen<StaffPage>, Error> {
         let limit = page::limit(query.limit)?;
         let after = query.cursor.as_deref().map(page::key).transpose()?;
-        let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        if store::zone_of_merchant(&mut conn, merchant).await?.is_none() {
-            return Err(Error::UnknownMerchant);
-        }
-        let rows = store::list_staff(&mut conn, merchant, after, one_more(limit)).await?;
-        let (items, next_cursor) = page::split(rows, limit, |staff| staff.staff_id);
-        Ok(StaffPage { items, next_cursor })
+        self.read(query.seen, |mut conn| async move {
+            if store::zone_of_merchant(&mut conn, merchant).await?.is_none() {
+                return Err(Error::UnknownMerchant);
+            }
+            let rows = store::list_staff(&mut conn, merchant, after, one_more(limit)).await?;
+            let (items, next_cursor) = page::split(rows, limit, |staff| staff.staff_id);
+            Ok((conn, StaffPage { items, next_cursor }))
+        })
+        .await
     }
 
     pub async fn hours(&self, merchant: Uuid, staff: Uuid) -> Result<Week, Error> {

@@ -63,6 +63,8 @@ pub enum Error {
     InvalidTransition(#[from] InvalidTransition),
     #[error("nothing can be booked now, for two could get the same time")]
     Unguarded,
+    #[error("you hold as many slots as one may; confirm one, or give one back")]
+    TooManyHolds,
     #[error("this time is already taken")]
     SlotTaken,
     #[error(transparent)]
@@ -99,6 +101,7 @@ impl Classify for Error {
             | Self::TooLate(_) => Kind::Refused,
             Self::InvalidTransition(_)
             | Self::SlotTaken
+            | Self::TooManyHolds
             | Self::InsufficientPoints
             | Self::PointsRefused
             | Self::ConfirmationInProgress => Kind::Conflict,
@@ -145,6 +148,7 @@ impl Classify for Error {
             Self::LineNotConfigured => "line_not_configured".into(),
             Self::Seal(_) => "internal_error".into(),
             Self::SlotTaken => "slot_taken".into(),
+            Self::TooManyHolds => "too_many_holds".into(),
             Self::Idempotency(error) => error.code(),
             Self::Database(error) => postgres::code(error),
         }

@@ -51,6 +51,9 @@ impl Bookings {
         let interval = start(service.zone, wanted.starts_at, service.length.duration())?;
         interval.bookable_at(self.clock.now())?;
         let staff = qualified(&mut tx, merchant_id, service_id, staff_id).await?;
+        if store::held_by(&mut tx, wanted.member_id).await? >= i64::from(self.holds_per_member) {
+            return Err(Error::TooManyHolds);
+        }
         let wish = self.held(wanted, &service, interval);
         let candidates = free(&mut tx, &wish, &staff, service.zone).await?;
         let mut over = 0;
@@ -130,8 +133,17 @@ async fn take_one(
 ) -> Result<Option<Booking>, Error> {
     for staff_id in staff {
         let hold = Booking { staff_id, ..wish.clone() };
-        *over += store::expire_holds(conn, hold.merchant_id, staff_id, hold.occupied()).await?;
-        if let Some(expires_at) = store::insert_hold(conn, &hold).await? {
+        let mut taken = store::insert_hold(conn, &hold).await?;
+        if taken.is_none() {
+            // What is in the way may be holds whose time is over.
+            let ended =
+                store::expire_holds(conn, hold.merchant_id, staff_id, hold.occupied()).await?;
+            *over += ended;
+            if ended > 0 {
+                taken = store::insert_hold(conn, &hold).await?;
+            }
+        }
+        if let Some(expires_at) = taken {
             return Ok(Some(Booking { expires_at: Some(expires_at), ..hold }));
         }
     }

@@ -14,6 +14,9 @@ const EXPIRE: Duration = Duration::from_secs(30);
 /// A reminder is for the day before, so a minute is nothing.
 const REMIND: Duration = Duration::from_secs(60);
 
+/// What was completed a year ago can wait.
+const ARCHIVE: Duration = Duration::from_secs(60 * 60);
+
 impl Bookings {
     /// What nobody asks for and has to be done all the same, until `stop`.
     pub fn keep_house(&self, stop: &CancellationToken) {
@@ -52,5 +55,11 @@ impl Bookings {
             async move { Ok(this.remind().await.map(drop)?) }
         };
         tokio::spawn(jobs::every("reminders", REMIND, self.db.clone(), stop.clone(), remind));
+        let this = self.clone();
+        let archive = move || {
+            let this = this.clone();
+            async move { Ok(this.archive().await.map(drop)?) }
+        };
+        tokio::spawn(jobs::every("archive", ARCHIVE, self.db.clone(), stop.clone(), archive));
     }
 }

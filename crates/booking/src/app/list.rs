@@ -1,11 +1,11 @@
 use chrono::{DateTime, Datelike as _, Utc};
-use kit::{page, postgres};
+use kit::page;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Bookings, Error};
-use crate::domain::{Booking, Status};
+use super::{Bookings, Error, Seen};
+use crate::domain::{Booking, Position, Status};
 use crate::store;
 
 /// A page of the caller's own bookings, the latest appointment first.
@@ -16,6 +16,8 @@ pub struct List {
     pub limit: Option<i64>,
     /// From the page before.
     pub cursor: Option<String>,
+    /// What this client has seen.
+    pub seen: Option<Position>,
 }
 
 /// Which of them.
@@ -39,7 +41,7 @@ pub struct Page {
 pub(crate) type Place = (DateTime<Utc>, Uuid);
 
 impl Bookings {
-    pub async fn list(&self, query: List) -> Result<Page, Error> {
+    pub async fn list(&self, query: List) -> Result<Seen<Page>, Error> {
         let limit = page::limit(query.limit)?;
         let after = query.cursor.as_deref().map(|c| place(c, query.member_id)).transpose()?;
         let Filter { from, to, .. } = &query.filter;
@@ -47,14 +49,15 @@ impl Bookings {
             return Err(Error::InvalidPeriod);
         }
 
-        let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        let rows =
-            store::list_bookings(&mut conn, query.member_id, &query.filter, after, limit + 1)
-                .await?;
-        let (items, next_cursor) = page::split(rows, limit, |booking: &Booking| {
-            (query.member_id, (booking.starts_at, booking.booking_id))
-        });
-        Ok(Page { items, next_cursor })
+        let List { member_id, ref filter, seen, .. } = query;
+        self.read(seen, |mut conn| async move {
+            let rows = store::list_bookings(&mut conn, member_id, filter, after, limit + 1).await?;
+            let (items, next_cursor) = page::split(rows, limit, |booking: &Booking| {
+                (member_id, (booking.starts_at, booking.booking_id))
+            });
+            Ok((conn, Page { items, next_cursor }))
+        })
+        .await
     }
 }
 

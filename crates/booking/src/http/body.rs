@@ -140,7 +140,7 @@ pub(super) struct SagaQuery {
 impl SagaQuery {
     pub(super) fn into_parts(self) -> (SagaFilter, PageQuery) {
         let Self { state, open, needs_attention, limit, cursor } = self;
-        (SagaFilter { state, open, needs_attention }, PageQuery { limit, cursor })
+        (SagaFilter { state, open, needs_attention }, PageQuery { limit, cursor, seen: None })
     }
 }
 
@@ -156,7 +156,7 @@ pub(super) struct PageParams {
 
 impl From<PageParams> for PageQuery {
     fn from(page: PageParams) -> Self {
-        Self { limit: page.limit, cursor: page.cursor }
+        Self { limit: page.limit, cursor: page.cursor, seen: None }
     }
 }
 

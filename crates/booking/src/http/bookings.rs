@@ -8,7 +8,8 @@ use kit::{ApiError, Caller};
 use uuid::Uuid;
 
 use super::body::{Confirmation, Empty, ListQuery, NewBooking, NewHold, NewTime};
-use crate::app::{Bookings, List, Page, Pay, Pending};
+use super::seen::ReadAfter;
+use crate::app::{Bookings, List, Page, Pay, Pending, Seen};
 use crate::domain::Booking;
 
 /// Book a slot. 409 `slot_taken` when it overlaps another booking.
@@ -29,17 +30,17 @@ pub(super) async fn book(
 /// List your own bookings, the latest appointment first.
 #[utoipa::path(
     get, path = "/v1/bookings", tag = "bookings",
-    params(ListQuery),
+    params(ListQuery, ("Read-After" = Option<String>, Header, description = "From the last answer that said it.")),
     responses((status = OK, body = Page)),
 )]
 pub(super) async fn list(
     State(bookings): State<Bookings>,
     caller: Caller,
+    ReadAfter(seen): ReadAfter,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Page>, ApiError> {
+) -> Result<Seen<Page>, ApiError> {
     let (filter, limit, cursor) = query.into_parts();
-    let page = bookings.list(List { member_id: caller.id, filter, limit, cursor }).await?;
-    Ok(Json(page))
+    Ok(bookings.list(List { member_id: caller.id, filter, limit, cursor, seen }).await?)
 }
 
 /// Read a booking. For the member who booked and for the merchant's owner.

@@ -10,7 +10,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::PageParams;
-use crate::app::{AddService, Bookings, OfferServices, ServicePage, StaffPage, StaffServices};
+use super::seen::ReadAfter;
+use crate::app::{
+    AddService, Bookings, EditService, OfferServices, PageQuery, Seen, ServicePage, StaffPage,
+    StaffServices,
+};
 use crate::domain::{Length, Name, Price, Service};
 
 #[derive(Deserialize, ToSchema)]
@@ -64,6 +68,23 @@ pub(super) async fn add_service(
     Ok(bookings.add_service(key, body.into_command(caller.id, merchant)?).await?)
 }
 
+/// Change what is offered from now on; bookings keep their price and their length. For the merchant's owner.
+#[utoipa::path(
+    put, path = "/v1/merchants/{merchant_id}/services/{service_id}", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), ("service_id" = Uuid, Path)),
+    request_body = NewService,
+    responses((status = OK, body = Service)),
+)]
+pub(super) async fn edit_service(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path((merchant, service_id)): Path<(Uuid, Uuid)>,
+    JsonBody(body): JsonBody<NewService>,
+) -> Result<Json<Service>, ApiError> {
+    let becomes = body.into_command(caller.id, merchant)?;
+    Ok(Json(bookings.edit_service(EditService { service_id, becomes }).await?))
+}
+
 /// List what a merchant offers.
 #[utoipa::path(
     get, path = "/v1/merchants/{merchant_id}/services", tag = "merchants",
@@ -73,10 +94,11 @@ pub(super) async fn add_service(
 pub(super) async fn services(
     State(bookings): State<Bookings>,
     _: Caller,
+    ReadAfter(seen): ReadAfter,
     Path(merchant): Path<Uuid>,
     Query(page): Query<PageParams>,
-) -> Result<Json<ServicePage>, ApiError> {
-    Ok(Json(bookings.services(merchant, page.into()).await?))
+) -> Result<Seen<ServicePage>, ApiError> {
+    Ok(bookings.services(merchant, PageQuery { seen, ..page.into() }).await?)
 }
 
 /// List a merchant's staff, each with the services they give.
@@ -88,10 +110,11 @@ pub(super) async fn services(
 pub(super) async fn staff(
     State(bookings): State<Bookings>,
     _: Caller,
+    ReadAfter(seen): ReadAfter,
     Path(merchant): Path<Uuid>,
     Query(page): Query<PageParams>,
-) -> Result<Json<StaffPage>, ApiError> {
-    Ok(Json(bookings.staff(merchant, page.into()).await?))
+) -> Result<Seen<StaffPage>, ApiError> {
+    Ok(bookings.staff(merchant, PageQuery { seen, ..page.into() }).await?)
 }
 
 /// Say which services a person gives; replaces what was said before. For the merchant's owner.

@@ -19,8 +19,10 @@ pub(crate) async fn expire_holds(
     let update = sqlx::query!(
         "WITH over AS (
              SELECT booking_id FROM booking
-             WHERE merchant_id = $1 AND staff_id = $2 AND during && tstzrange($3, $4)
-               AND status IN ('held', 'confirmed', 'completed') -- as the index says it
+             WHERE merchant_id = $1 AND staff_id = $2
+               AND lower(during) > $3::timestamptz - interval '12 hours' AND lower(during) < $4
+               AND upper(during) > $3
+               AND status IN ('held', 'confirmed', 'completed') -- as booking_calendar says it
                AND status = 'held' AND expires_at <= now()
              ORDER BY booking_id FOR UPDATE
          )
@@ -104,6 +106,28 @@ pub(crate) async fn insert_hold(
         hold.created_at,
     );
     query("insert_hold", insert.fetch_optional(conn)).await
+}
+
+/// Moves bookings that were completed over a year ago, `most` of them, and says how many.
+pub(crate) async fn archive_bookings(conn: &mut PgConnection, most: i32) -> sqlx::Result<u64> {
+    let archive = sqlx::query_scalar!(r#"SELECT archive_bookings($1) AS "moved!""#, most);
+    let moved = query("archive_bookings", archive.fetch_one(conn)).await?;
+    Ok(moved.unsigned_abs())
+}
+
+/// How many slots a member holds now. One after the other: no two of their holds count at the same time.
+pub(crate) async fn held_by(conn: &mut PgConnection, member: Uuid) -> sqlx::Result<i64> {
+    let lock = sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('holds ' || $1::uuid, 0))",
+        member,
+    );
+    query("lock_holds", lock.execute(&mut *conn)).await?;
+    let select = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "held!" FROM booking
+           WHERE member_id = $1 AND status = 'held' AND expires_at > now()"#,
+        member,
+    );
+    query("held_by", select.fetch_one(conn)).await
 }
 
 /// Whether the constraint that keeps bookings apart is there, as migration 2 made it.

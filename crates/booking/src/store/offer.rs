@@ -32,6 +32,28 @@ pub(crate) async fn insert_service(
     Ok(query("insert_service", insert.execute(conn)).await?.rows_affected() == 1)
 }
 
+/// False when there is no such service, or the merchant is not this owner's.
+pub(crate) async fn update_service(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    service: &Service,
+) -> sqlx::Result<bool> {
+    let update = sqlx::query!(
+        "UPDATE service SET name = $4, duration_minutes = $5, buffer_minutes = $6, price_minor = $7
+         FROM merchant
+         WHERE service.merchant_id = $1 AND service_id = $2
+           AND merchant.merchant_id = $1 AND owner_id = $3",
+        service.merchant_id,
+        service.service_id,
+        owner,
+        service.name,
+        service.duration_minutes,
+        service.buffer_minutes,
+        service.price_minor,
+    );
+    Ok(query("update_service", update.execute(conn)).await?.rows_affected() == 1)
+}
+
 /// A merchant's services, the oldest first, after this one.
 pub(crate) async fn list_services(
     conn: &mut PgConnection,

@@ -109,8 +109,8 @@ async fn closures(
     Ok(rows.into_iter().map(|row| (row.staff_id, Span { from: row.from, to: row.to })).collect())
 }
 
-/// Person by person, because only then all three columns of the exclusion constraint's index serve;
-/// the states are written as in its condition.
+/// Person by person, because only then all three columns of `booking_calendar` serve; the states are written
+/// as in its condition. A booking takes 12 hours at most: `booking_interval_length`.
 async fn booked(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -122,7 +122,8 @@ async fn booked(
            FROM unnest($2::uuid[]) AS wanted (staff_id) CROSS JOIN LATERAL (
                SELECT during FROM booking
                WHERE merchant_id = $1 AND staff_id = wanted.staff_id
-                 AND during && tstzrange($3, $4) AND status IN ('held', 'confirmed', 'completed')
+                 AND lower(during) > $3::timestamptz - interval '12 hours' AND lower(during) < $4
+                 AND upper(during) > $3 AND status IN ('held', 'confirmed', 'completed')
                  AND (status <> 'held' OR expires_at > now())
            ) AS taken
            ORDER BY 2"#,

@@ -65,6 +65,16 @@ impl App {
     pub fn sealing(self) -> Self {
         let seal = Seal::new(&"a secret of 32 characters or more".into()).unwrap();
         let bookings = self.bookings.clone().sealing(Some(seal));
+        self.being(bookings)
+    }
+
+    /// The same with a replica.
+    pub fn reading(self, replica: PgPool) -> Self {
+        let bookings = self.bookings.clone().reading(Some(replica));
+        self.being(bookings)
+    }
+
+    fn being(self, bookings: Bookings) -> Self {
         let api = Api::new(http::router(bookings.clone(), self.issuer.verifier()));
         Self { api, bookings, ..self }
     }

@@ -230,3 +230,31 @@ async fn only_the_owner_changes_a_calendar_and_only_with_what_is_theirs(db: PgPo
     app.put(shop.owner, &of_staff(&shop, "/services"), offer(mine)).send().await.expect(200);
     app.put(shop.owner, &of_staff(&shop, "/hours"), week).send().await.expect(200);
 }
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn what_is_offered_changes_and_what_was_booked_does_not(db: PgPool) {
+    let app = App::new(db);
+    let shop = app.shop().await;
+    let service = app.service(&shop, 60, 0).await;
+    app.working(&shop, service).await;
+    let before = app.hold(member(2), &shop, service, "2030-01-02T09:00").send().await.expect(201);
+
+    let path = of_merchant(&shop, &format!("/services/{service}"));
+    let body = json!({ "name": "Trim", "duration_minutes": 30, "buffer_minutes": 15, "price_minor": 3000 });
+    for _ in 0..2 {
+        let edited = app.put(shop.owner, &path, body.clone()).send().await.expect(200).json();
+        assert_eq!((&edited["name"], &edited["price_minor"]), (&json!("Trim"), &json!(3000)));
+    }
+    let after = app.hold(member(2), &shop, service, "2030-01-02T10:00").send().await.expect(201);
+    assert_eq!(after.json()["price_minor"], 3000);
+    let id = before.json()["booking_id"].as_str().unwrap().to_owned();
+    let kept = app.get(member(2), &format!("/v1/bookings/{id}")).send().await.expect(200).json();
+    assert_eq!((&kept["price_minor"], &kept["ends_at"]), (&json!(5000), &before.json()["ends_at"]));
+
+    app.put(member(7), &path, body.clone()).send().await.expect(404);
+    let other = app.shop_of(member(8)).await;
+    let foreign = of_merchant(&other, &format!("/services/{service}"));
+    app.put(other.owner, &foreign, body).send().await.expect(404);
+    let bad = json!({ "name": "", "duration_minutes": 1, "price_minor": -1 });
+    app.put(shop.owner, &path, bad).send().await.expect(422);
+}

@@ -176,6 +176,7 @@ async fn the_api_describes_itself(db: PgPool) {
             "/v1/merchants/{merchant_id}/line",
             "/v1/merchants/{merchant_id}/line/contact",
             "/v1/merchants/{merchant_id}/services",
+            "/v1/merchants/{merchant_id}/services/{service_id}",
             "/v1/merchants/{merchant_id}/slots",
             "/v1/merchants/{merchant_id}/staff",
             "/v1/merchants/{merchant_id}/staff/{staff_id}/hours",

@@ -252,3 +252,31 @@ async fn nobody_misses_what_has_not_begun_and_a_missed_slot_is_free(db: PgPool) 
     }
     app.book(member(3), &shop, 90, 30).send().await.expect(201);
 }
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_member_holds_ten_slots_at_most_however_they_ask(db: PgPool) {
+    let app = App::new(db);
+    let shop = app.shop().await;
+    let service = app.service(&shop, 30, 0).await;
+    app.working(&shop, service).await;
+    let calls = (0..16).map(|n| {
+        let time = format!("2030-01-{:02}T{:02}:00", 2 + n / 3, 9 + n % 3);
+        app.hold(member(2), &shop, service, &time).send()
+    });
+    let replies = join_all(calls).await;
+    let held: Vec<_> = replies.iter().filter(|reply| reply.status == 201).collect();
+    let refused = replies.iter().filter(|reply| reply.status == 409);
+    assert!(refused.clone().all(|reply| reply.code() == "too_many_holds"));
+    assert_eq!((held.len(), refused.count()), (10, 6));
+
+    // Another may; and so may they, for each that they confirm, give back or let go.
+    let again = |day: u32| app.hold(member(2), &shop, service, &format!("2030-02-{day:02}T09:00"));
+    app.hold(member(3), &shop, service, "2030-02-01T10:00").send().await.expect(201);
+    app.act(member(2), id(held[0], "booking_id"), "confirm").send().await.expect(200);
+    again(1).send().await.expect(201);
+    app.act(member(2), id(held[1], "booking_id"), "cancel").send().await.expect(200);
+    again(2).send().await.expect(201);
+    app.overdue(id(held[2], "booking_id")).await;
+    again(3).send().await.expect(201);
+    assert_eq!(again(4).send().await.expect(409).code(), "too_many_holds");
+}

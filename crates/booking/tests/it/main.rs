@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod app;
+mod archive;
 mod calendar;
 mod complete;
+mod distribution;
 mod errors;
 mod guard;
 mod holds;
@@ -18,6 +20,7 @@ mod merchants;
 mod metrics;
 mod paying;
 mod repeat;
+mod replica;
 mod reschedule;
 mod rewards;
 mod saga_faults;
@@ -26,4 +29,5 @@ mod schema;
 mod search;
 mod slot_model;
 mod slots;
+mod standby;
 mod storm;

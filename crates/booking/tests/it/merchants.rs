@@ -48,3 +48,21 @@ async fn only_the_owner_adds_staff_and_to_others_the_merchant_is_missing(db: PgP
     add(shop.owner, shop.merchant).await.expect(201);
     assert_eq!(app.count("staff").await, 2);
 }
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn the_demos_salon_is_opened_once_and_can_be_booked(db: PgPool) {
+    let app = App::new(db);
+    let salon = app.bookings.seed(member(1)).await.unwrap();
+    assert_eq!(app.bookings.seed(member(1)).await.unwrap(), salon);
+    assert_eq!((app.count("merchant").await, app.count("staff").await), (1, 3));
+    assert_eq!((app.count("service").await, app.count("staff_service").await), (3, 9));
+
+    let services = format!("/v1/merchants/{salon}/services");
+    let services = app.get(member(2), &services).send().await.expect(200).json();
+    let service = services["items"][0]["service_id"].as_str().unwrap().to_owned();
+    let path =
+        format!("/v1/merchants/{salon}/slots?service_id={service}&from=2030-01-02&to=2030-01-03");
+    let slots = app.get(member(2), &path).send().await.expect(200).json();
+    assert_eq!(slots["items"][0]["staff_ids"].as_array().unwrap().len(), 3);
+    assert_eq!(slots["items"][0]["starts_at"], "2030-01-02T10:00:00+09:00");
+}

@@ -121,6 +121,8 @@ async fn the_services_role_cannot_rewrite_what_was_agreed(db: PgPool) {
 
     for sql in [
         "DELETE FROM booking",
+        "DELETE FROM booking_archive",
+        "SELECT FROM booking_archive",
         "TRUNCATE booking",
         "UPDATE booking SET price_minor = 0",
         "UPDATE booking SET buffer_minutes = 0",
@@ -128,6 +130,7 @@ async fn the_services_role_cannot_rewrite_what_was_agreed(db: PgPool) {
         "UPDATE booking SET member_id = gen_random_uuid()",
         "UPDATE merchant SET owner_id = gen_random_uuid()",
         "DELETE FROM staff",
+        "UPDATE service SET merchant_id = gen_random_uuid()",
         "ALTER TABLE booking DROP CONSTRAINT no_overlap_bookings",
     ] {
         let error = sqlx::query(sql).execute(&service).await.unwrap_err();

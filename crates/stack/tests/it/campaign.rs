@@ -26,6 +26,7 @@ async fn whoever_is_killed_no_snapshot_overlaps_and_booking_and_points_agree_in_
     let seconds = stack::settings::variable("CAMPAIGN_SECONDS").map_or(20, |s| s.parse().unwrap());
     let mut bench = Bench::new("campaign").await;
     bench.set("STACK_RESTART_DELAY_MS", 50);
+    bench.set("HOLDS_PER_MEMBER", 1000); // all of them are one member
     bench.up().await;
     let salon = Arc::new(salon(&bench).await);
 

@@ -65,11 +65,11 @@ pub(crate) async fn run(
 async fn client(server: Server, work: Work, end: Instant) -> anyhow::Result<(Vec<f64>, usize)> {
     let mut socket = TcpStream::connect(server.http).await?;
     socket.set_nodelay(true)?;
-    let mut dice = Dice::new();
+    let (mut dice, token) = (Dice::new(), server.member());
     let (mut latencies, mut failed) = (Vec::new(), 0);
     let mut buffer = vec![0; 4 << 20];
     while Instant::now() < end {
-        let request = request(&server, work, &mut dice);
+        let request = request(&token, work, &mut dice);
         let begun = Instant::now();
         socket.write_all(request.as_bytes()).await?;
         let status = answered(&mut socket, &mut buffer).await?;
@@ -79,13 +79,13 @@ async fn client(server: Server, work: Work, end: Instant) -> anyhow::Result<(Vec
     Ok((latencies, failed))
 }
 
-fn request(server: &Server, work: Work, dice: &mut Dice) -> String {
+fn request(token: &str, work: Work, dice: &mut Dice) -> String {
     let staff = dice.roll(MERCHANTS * STAFF);
     let merchant = staff / STAFF;
     let (merchant_id, staff_id, service_id) = (id(1, merchant), id(3, staff), id(2, merchant));
     let head = format!(
         "Host: bench\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n",
-        server.token
+        token
     );
     let today = DateTime::<Utc>::from(SystemTime::now()).date_naive();
     match work {

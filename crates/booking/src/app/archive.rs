@@ -1,0 +1,25 @@
+use kit::postgres;
+
+use super::Bookings;
+use crate::{metrics, store};
+
+/// How many bookings one statement moves.
+const BATCH: i32 = 1000;
+
+impl Bookings {
+    /// Moves bookings that were completed over a year ago into the archive, and says how many. Can stop and
+    /// go on anywhere.
+    pub async fn archive(&self) -> sqlx::Result<u64> {
+        let mut total = 0;
+        loop {
+            let mut tx = postgres::begin(&self.db).await?;
+            let moved = store::archive_bookings(&mut tx, BATCH).await?;
+            postgres::commit(tx).await?;
+            metrics::archived(moved);
+            total += moved;
+            if moved < u64::from(BATCH.unsigned_abs()) {
+                return Ok(total);
+            }
+        }
+    }
+}

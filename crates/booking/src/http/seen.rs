@@ -1,0 +1,56 @@
+//! `Read-After`: what a client has seen, from the last answer that said it, in its next request for a list.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::app::{Bookings, Seen};
+use crate::domain::Position;
+
+const READ_AFTER: HeaderName = HeaderName::from_static("read-after");
+
+/// What a client says that it has seen. Anything else than a position is as nothing: the primary answers.
+pub(super) struct ReadAfter(pub(super) Option<Position>);
+
+impl<S: Send + Sync> FromRequestParts<S> for ReadAfter {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let value = parts.headers.get(READ_AFTER).and_then(|value| value.to_str().ok());
+        Ok(Self(value.and_then(|value| value.parse().ok())))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Seen<T> {
+    fn into_response(self) -> Response {
+        says(Json(self.what).into_response(), self.position)
+    }
+}
+
+/// Tells whoever has changed something from where on it can be seen.
+pub(super) async fn after_commands(
+    State(bookings): State<Bookings>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let reads = [Method::GET, Method::HEAD].contains(request.method());
+    let response = next.run(request).await;
+    let status = response.status();
+    // A 409 may have changed something too: a payment that fails gives the slot back.
+    if reads || !(status.is_success() || status == StatusCode::CONFLICT) {
+        return response;
+    }
+    says(response, bookings.written_to().await)
+}
+
+fn says(mut response: Response, position: Option<Position>) -> Response {
+    let value = position.and_then(|position| HeaderValue::try_from(position.to_string()).ok());
+    if let Some(value) = value {
+        response.headers_mut().insert(READ_AFTER, value);
+    }
+    response
+}
