@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "a test says what it has measured")]
 
 mod bench;
+mod browser;
 mod campaign;
 mod chaos;
 mod crash;
