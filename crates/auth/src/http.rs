@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use kit::ApiError;
 use kit::error::Fields;
-use kit::http::{Command, Limits};
+use kit::http::{Command, IdempotencyKey, Limits};
 use kit::idempotency::Answer;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -127,6 +127,7 @@ struct Jwk {
 #[utoipa::path(
     post, path = "/v1/register", request_body = RegisterBody,
     responses((status = 202, body = Accepted)),
+    params(IdempotencyKey), security(()),
 )]
 async fn register(
     State(auth): State<Auth>,
@@ -139,6 +140,7 @@ async fn register(
 #[utoipa::path(
     post, path = "/v1/login", request_body = LoginBody,
     responses((status = 200, body = TokenReply)),
+    security(()),
 )]
 async fn login(
     State(auth): State<Auth>,
@@ -158,7 +160,10 @@ fn private(body: impl Serialize) -> Response {
 }
 
 /// The keys that access tokens are signed with.
-#[utoipa::path(get, path = "/.well-known/jwks.json", responses((status = 200, body = KeySet)))]
+#[utoipa::path(
+    get, path = "/.well-known/jwks.json", responses((status = 200, body = KeySet)),
+    security(()),
+)]
 async fn jwks(State(auth): State<Auth>) -> Response {
     let keys = auth.public_keys().iter().map(Jwk::from).collect();
     ([(CACHE_CONTROL, "public, max-age=60")], Json(KeySet { keys })).into_response()

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use kit::caller::{Role, Verifier};
-use kit::http::{Command, Path, Query, etag};
+use kit::http::{Command, IdempotencyKey, Path, Query, etag};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::{Deserialize, Deserializer};
@@ -103,6 +103,7 @@ struct HistoryQuery {
 #[utoipa::path(
     post, path = "/v1/accounts", request_body = OpenBody,
     responses((status = 201, body = AccountView), (status = 200, description = "There already", body = AccountView)),
+    params(IdempotencyKey),
 )]
 async fn open(
     State(points): State<Points>,
@@ -114,7 +115,8 @@ async fn open(
 
 /// Credits an account, by a purchase or by plain points. While the database is away, it is done later.
 #[utoipa::path(
-    post, path = "/v1/accounts/{id}/earnings", params(("id" = Uuid, Path)), request_body = EarnBody,
+    post, path = "/v1/accounts/{id}/earnings", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = EarnBody,
     responses((status = 201, body = Receipt), (status = 202, description = "Queued", body = QueuedView)),
 )]
 async fn earn(

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use kit::ApiError;
 use kit::error::Fields;
-use kit::http::Command;
+use kit::http::{Command, IdempotencyKey};
 use kit::idempotency::Answer;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,7 @@ struct Done {
 #[utoipa::path(
     post, path = "/v1/verification/resend", request_body = AddressBody,
     responses((status = 202, body = Accepted)),
+    params(IdempotencyKey), security(()),
 )]
 pub(super) async fn resend(
     State(auth): State<Auth>,
@@ -65,6 +66,7 @@ pub(super) async fn resend(
 #[utoipa::path(
     post, path = "/v1/verification", request_body = VerifyBody,
     responses((status = 200, body = Done)),
+    params(IdempotencyKey), security(()),
 )]
 pub(super) async fn verify(
     State(auth): State<Auth>,
@@ -81,6 +83,7 @@ pub(super) async fn verify(
 #[utoipa::path(
     post, path = "/v1/password/forgot", request_body = AddressBody,
     responses((status = 202, body = Accepted)),
+    params(IdempotencyKey), security(()),
 )]
 pub(super) async fn forgot(
     State(auth): State<Auth>,
@@ -93,6 +96,7 @@ pub(super) async fn forgot(
 #[utoipa::path(
     post, path = "/v1/password/reset", request_body = ResetBody,
     responses((status = 200, body = Done)),
+    params(IdempotencyKey), security(()),
 )]
 pub(super) async fn reset(
     State(auth): State<Auth>,

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use kit::error::Fields;
-use kit::http::{Command, Path};
+use kit::http::{Command, IdempotencyKey, Path};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -49,6 +49,7 @@ struct Changed {
 #[utoipa::path(
     post, path = "/v1/refresh", request_body = RefreshBody,
     responses((status = 200, body = TokenReply)),
+    security(()),
 )]
 pub(super) async fn refresh(
     State(auth): State<Auth>,
@@ -103,6 +104,7 @@ pub(super) async fn revoke(
 #[utoipa::path(
     post, path = "/v1/password", request_body = PasswordBody,
     responses((status = 200, body = Changed)),
+    params(IdempotencyKey),
 )]
 pub(super) async fn change_password(
     State(auth): State<Auth>,

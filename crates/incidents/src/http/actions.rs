@@ -4,7 +4,7 @@ use axum::extract::State;
 use chrono::{DateTime, Datelike as _, Utc};
 use kit::caller::Role as Allowed;
 use kit::error::Fields;
-use kit::http::{Command, Path};
+use kit::http::{Command, IdempotencyKey, Path};
 use kit::idempotency::{Answer, Key};
 use kit::{ApiError, Caller};
 use serde::Deserialize;
@@ -131,7 +131,8 @@ fn time(at: DateTime<Utc>) -> Result<DateTime<Utc>, ApiError> {
 
 /// Says that somebody is on it.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/acknowledgement", params(("id" = Uuid, Path)), request_body = AcknowledgeBody,
+    post, path = "/v1/incidents/{id}/acknowledgement", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = AcknowledgeBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn acknowledge(
@@ -147,7 +148,8 @@ async fn acknowledge(
 
 /// Moves an incident on in its life.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/status", params(("id" = Uuid, Path)), request_body = StatusBody,
+    post, path = "/v1/incidents/{id}/status", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = StatusBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn change_status(
@@ -164,7 +166,8 @@ async fn change_status(
 
 /// Classifies an incident by hand; alerts no longer do.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/severity", params(("id" = Uuid, Path)), request_body = SeverityBody,
+    post, path = "/v1/incidents/{id}/severity", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = SeverityBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn classify(
@@ -180,7 +183,8 @@ async fn classify(
 
 /// Adds a comment to the timeline.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/comments", params(("id" = Uuid, Path)), request_body = CommentBody,
+    post, path = "/v1/incidents/{id}/comments", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = CommentBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn comment(
@@ -196,7 +200,8 @@ async fn comment(
 
 /// Adds something that happened to the timeline, at its time.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/timeline", params(("id" = Uuid, Path)), request_body = NoteBody,
+    post, path = "/v1/incidents/{id}/timeline", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = NoteBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn note(
@@ -212,7 +217,8 @@ async fn note(
 
 /// Gives a role in the response to somebody.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/roles", params(("id" = Uuid, Path)), request_body = RoleBody,
+    post, path = "/v1/incidents/{id}/roles", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = RoleBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn assign(
@@ -228,7 +234,8 @@ async fn assign(
 
 /// Adds an affected service.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/services", params(("id" = Uuid, Path)), request_body = ServiceBody,
+    post, path = "/v1/incidents/{id}/services", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = ServiceBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn affect(
@@ -244,7 +251,8 @@ async fn affect(
 
 /// Ticks an item of the checklist, or takes the tick back.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/checks", params(("id" = Uuid, Path)), request_body = CheckBody,
+    post, path = "/v1/incidents/{id}/checks", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = CheckBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn tick(
@@ -260,7 +268,8 @@ async fn tick(
 
 /// Links two incidents that have to do with each other.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/links", params(("id" = Uuid, Path)), request_body = OtherBody,
+    post, path = "/v1/incidents/{id}/links", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = OtherBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn link(
@@ -276,7 +285,8 @@ async fn link(
 
 /// Merges an incident into another one of the same cause, which goes on.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/merge", params(("id" = Uuid, Path)), request_body = OtherBody,
+    post, path = "/v1/incidents/{id}/merge", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = OtherBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn merge(

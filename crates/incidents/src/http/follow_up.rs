@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{NaiveDate, TimeDelta};
 use kit::caller::Role as Allowed;
 use kit::error::Fields;
-use kit::http::{BodyLimit, Command, Path, Query};
+use kit::http::{BodyLimit, Command, IdempotencyKey, Path, Query};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::Deserialize;
@@ -119,7 +119,8 @@ pub(super) fn new_action(
 /// Takes a service back to the version before: the caller's approval. The run goes on by itself; the
 /// incident shows each step as it is done.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/rollbacks", params(("id" = Uuid, Path)), request_body = RollbackBody,
+    post, path = "/v1/incidents/{id}/rollbacks", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = RollbackBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn roll_back(
@@ -149,7 +150,7 @@ async fn postmortem(
 
 /// Keeps an edited postmortem; 409 when somebody else has edited it meanwhile.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/postmortem", params(("id" = Uuid, Path)),
+    post, path = "/v1/incidents/{id}/postmortem", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = PostmortemBody, responses((status = 200, body = Postmortem)),
 )]
 async fn write_postmortem(
@@ -186,7 +187,8 @@ pub(super) fn file(detail: &IncidentDetail, postmortem: Postmortem) -> Response 
 
 /// Adds an action to an incident.
 #[utoipa::path(
-    post, path = "/v1/incidents/{id}/actions", params(("id" = Uuid, Path)), request_body = ActionBody,
+    post, path = "/v1/incidents/{id}/actions", params(("id" = Uuid, Path), IdempotencyKey),
+    request_body = ActionBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn add_action(
@@ -204,7 +206,7 @@ async fn add_action(
 /// Says that an action is done.
 #[utoipa::path(
     post, path = "/v1/incidents/{id}/actions/{action}/done",
-    params(("id" = Uuid, Path), ("action" = Uuid, Path)), request_body = DoneBody,
+    params(("id" = Uuid, Path), ("action" = Uuid, Path), IdempotencyKey), request_body = DoneBody,
     responses((status = 200, body = IncidentDetail)),
 )]
 async fn finish_action(

@@ -77,6 +77,7 @@ enum Refused {
 #[utoipa::path(
     post, path = "/v1/alerts", request_body = Payload,
     responses((status = 200, description = "Kept", body = Outcome)),
+    security(()),
 )]
 pub(super) async fn receive(
     _: Alertmanager,

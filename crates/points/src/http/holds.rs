@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use kit::caller::Role;
-use kit::http::{Command, Path};
+use kit::http::{Command, IdempotencyKey, Path};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::Deserialize;
@@ -49,7 +49,7 @@ pub(super) struct ReleaseBody {}
 
 /// Makes points unavailable until they are captured, released or expired.
 #[utoipa::path(
-    post, path = "/v1/accounts/{id}/holds", params(("id" = Uuid, Path)),
+    post, path = "/v1/accounts/{id}/holds", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = HoldBody, responses((status = 201, body = HoldView)),
 )]
 pub(super) async fn hold(
@@ -84,7 +84,7 @@ pub(super) async fn find(
 
 /// Spends what is held, or a part of it; the rest is free again. For those who sell.
 #[utoipa::path(
-    post, path = "/v1/holds/{id}/capture", params(("id" = Uuid, Path)),
+    post, path = "/v1/holds/{id}/capture", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = CaptureBody, responses((status = 200, body = HoldView)),
 )]
 pub(super) async fn capture(
@@ -103,7 +103,7 @@ pub(super) async fn capture(
 
 /// Frees what is held: the owner, or an operator for them.
 #[utoipa::path(
-    post, path = "/v1/holds/{id}/release", params(("id" = Uuid, Path)),
+    post, path = "/v1/holds/{id}/release", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = ReleaseBody, responses((status = 200, body = HoldView)),
 )]
 pub(super) async fn release(

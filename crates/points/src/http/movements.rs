@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use kit::caller::Role;
-use kit::http::{Command, IfMatch, Path};
+use kit::http::{Command, IdempotencyKey, IfMatch, Path};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::Deserialize;
@@ -62,7 +62,7 @@ pub(super) struct AdjustBody {
 
 /// Spends points: the owner, or an operator for them.
 #[utoipa::path(
-    post, path = "/v1/accounts/{id}/redemptions", params(("id" = Uuid, Path)),
+    post, path = "/v1/accounts/{id}/redemptions", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = RedeemBody, responses((status = 201, body = Receipt)),
 )]
 pub(super) async fn redeem(
@@ -78,7 +78,7 @@ pub(super) async fn redeem(
 
 /// Gives points to another account.
 #[utoipa::path(
-    post, path = "/v1/accounts/{id}/transfers", params(("id" = Uuid, Path)),
+    post, path = "/v1/accounts/{id}/transfers", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = TransferBody, responses((status = 201, body = Receipt)),
 )]
 pub(super) async fn transfer(
@@ -95,7 +95,7 @@ pub(super) async fn transfer(
 
 /// Undoes a transfer, once. For operators.
 #[utoipa::path(
-    post, path = "/v1/transfers/{id}/reversal", params(("id" = Uuid, Path)),
+    post, path = "/v1/transfers/{id}/reversal", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = ReverseBody, responses((status = 201, body = Receipt)),
 )]
 pub(super) async fn reverse(
@@ -112,7 +112,8 @@ pub(super) async fn reverse(
 /// Corrects an account as it was read: `If-Match` carries its ETag. For operators.
 #[utoipa::path(
     post, path = "/v1/accounts/{id}/adjustments",
-    params(("id" = Uuid, Path), ("If-Match" = String, Header, description = "The account's ETag")),
+    params(("id" = Uuid, Path),
+           ("If-Match" = String, Header, description = "The account's ETag"), IdempotencyKey),
     request_body = AdjustBody, responses((status = 201, body = Receipt)),
 )]
 pub(super) async fn adjust(

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use kit::caller::Role;
-use kit::http::{Command, Path, Query};
+use kit::http::{Command, IdempotencyKey, Path, Query};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::Deserialize;
@@ -61,7 +61,7 @@ pub(super) struct RuleQuery {
 
 /// Sets what a purchase at a merchant is worth, from now or from later on.
 #[utoipa::path(
-    post, path = "/v1/merchants/{id}/conversion-rules", params(("id" = Uuid, Path)),
+    post, path = "/v1/merchants/{id}/conversion-rules", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = RuleBody, responses((status = 201, body = RuleView)),
 )]
 pub(super) async fn create(
@@ -92,7 +92,7 @@ pub(super) async fn list(
 
 /// Ends a rule, now or later. One that has not begun is withdrawn.
 #[utoipa::path(
-    post, path = "/v1/conversion-rules/{id}/end", params(("id" = Uuid, Path)),
+    post, path = "/v1/conversion-rules/{id}/end", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = EndBody, responses((status = 200, body = RuleView)),
 )]
 pub(super) async fn end(
