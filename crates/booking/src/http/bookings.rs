@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use kit::http::{Command, Path, Query};
+use kit::http::{Command, IdempotencyKey, Path, Query};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::domain::Booking;
 /// Book a slot. 409 `slot_taken` when it overlaps another booking.
 #[utoipa::path(
     post, path = "/v1/bookings", tag = "bookings",
-    params(("Idempotency-Key" = String, Header)),
+    params(IdempotencyKey),
     request_body = NewBooking,
     responses((status = CREATED, body = Booking)),
 )]
@@ -60,7 +60,7 @@ pub(super) async fn get(
 /// Cancel a booking, which frees its slot. For the member who booked and for the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/bookings/{booking_id}/cancel", tag = "bookings",
-    params(("booking_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    params(("booking_id" = Uuid, Path), IdempotencyKey),
     request_body = Empty,
     responses((status = OK, body = Booking)),
 )]
@@ -76,7 +76,7 @@ pub(super) async fn cancel(
 /// Complete a confirmed booking, which earns the member points. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/bookings/{booking_id}/complete", tag = "bookings",
-    params(("booking_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    params(("booking_id" = Uuid, Path), IdempotencyKey),
     request_body = Empty,
     responses((status = OK, body = Booking)),
 )]
@@ -93,7 +93,7 @@ pub(super) async fn complete(
 /// merchant's owner. 202 when points has not answered yet: ask again with the same key.
 #[utoipa::path(
     post, path = "/v1/bookings/{booking_id}/confirm", tag = "bookings",
-    params(("booking_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    params(("booking_id" = Uuid, Path), IdempotencyKey),
     request_body = Confirmation,
     responses((status = OK, body = Booking), (status = ACCEPTED, body = Pending)),
 )]
@@ -115,7 +115,7 @@ pub(super) async fn confirm(
 /// Say that nobody came, once it should have begun. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/bookings/{booking_id}/no-show", tag = "bookings",
-    params(("booking_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    params(("booking_id" = Uuid, Path), IdempotencyKey),
     request_body = Empty,
     responses((status = OK, body = Booking)),
 )]
@@ -132,7 +132,7 @@ pub(super) async fn no_show(
 /// overlaps another booking.
 #[utoipa::path(
     post, path = "/v1/holds", tag = "bookings",
-    params(("Idempotency-Key" = String, Header)),
+    params(IdempotencyKey),
     request_body = NewHold,
     responses((status = CREATED, body = Booking)),
 )]
@@ -148,7 +148,7 @@ pub(super) async fn hold(
 /// merchant's terms allow it, and for the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/bookings/{booking_id}/reschedule", tag = "bookings",
-    params(("booking_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    params(("booking_id" = Uuid, Path), IdempotencyKey),
     request_body = NewTime,
     responses((status = OK, body = Booking)),
 )]

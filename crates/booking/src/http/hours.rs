@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use kit::http::{Command, Json as JsonBody, Path, Query};
+use kit::http::{Command, IdempotencyKey, Json as JsonBody, Path, Query};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller, error::Fields};
 use serde::Deserialize;
@@ -87,7 +87,7 @@ pub(super) async fn hours(
 /// Close for a time, or give one person time off. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/merchants/{merchant_id}/closures", tag = "merchants",
-    params(("merchant_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    params(("merchant_id" = Uuid, Path), IdempotencyKey),
     request_body = NewClosure,
     responses((status = CREATED, body = Closure)),
 )]

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use kit::caller::Role;
-use kit::http::{Command, Path};
+use kit::http::{Command, IdempotencyKey, Path};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::app::{Bookings, Merchant, Staff};
 /// Open a merchant's calendar. For merchant administrators; whoever creates it owns it.
 #[utoipa::path(
     post, path = "/v1/merchants", tag = "merchants",
-    params(("Idempotency-Key" = String, Header)),
+    params(IdempotencyKey),
     request_body = NewMerchant,
     responses((status = CREATED, body = Merchant)),
 )]
@@ -29,7 +29,7 @@ pub(super) async fn create_merchant(
 /// Add a person who can be booked. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/merchants/{merchant_id}/staff", tag = "merchants",
-    params(("merchant_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    params(("merchant_id" = Uuid, Path), IdempotencyKey),
     request_body = NewStaff,
     responses((status = CREATED, body = Staff)),
 )]

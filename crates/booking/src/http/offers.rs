@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use kit::http::{Command, Json as JsonBody, Path, Query};
+use kit::http::{Command, IdempotencyKey, Json as JsonBody, Path, Query};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller, error::Fields};
 use serde::Deserialize;
@@ -55,7 +55,7 @@ pub(super) struct ServiceIds {
 /// Add something that can be booked. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/merchants/{merchant_id}/services", tag = "merchants",
-    params(("merchant_id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
+    params(("merchant_id" = Uuid, Path), IdempotencyKey),
     request_body = NewService,
     responses((status = CREATED, body = Service)),
 )]
