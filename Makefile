@@ -107,8 +107,21 @@ campaign-booking: programs ## A minute of booking while its processes are killed
 bench-booking: setup-run ## Booking over HTTP beside pgbench, at 0 to 1,000,000 bookings
 	@scripts/bench-booking
 
+bench-login: setup-run ## 500 logins a second for 30 s: how many get in, and how everybody else fares
+	@scripts/bench-auth flood
+
+report-enumeration: setup-run ## Whether the time of an answer says whose address it is, as rank AUC
+	@scripts/bench-auth enumeration
+
 bench-points: setup-run ## The ledger over HTTP beside pgbench, in one run, as ratios
 	@scripts/bench-points
+
+bench-layers: ## What our layers cost: a route that does nothing, behind all of them and behind none
+	@cargo build --quiet --profile load -p loadtest
+	@$(or $(CARGO_TARGET_DIR),target)/load/loadtest layers
+
+campaign-points: programs ## 100,000 commands by clients that hang up, on a ledger that is killed. CAMPAIGN_COMMANDS=n
+	@CAMPAIGN_COMMANDS=$(or $(CAMPAIGN_COMMANDS),100000) $(STACK) exec -- cargo test --package points --test it -- campaign:: --nocapture
 
 ##@ Break things, in the running system (native): the alert, the incident, its end
 
@@ -202,6 +215,6 @@ down-docker:
 	@docker compose down
 
 .PHONY: up up-min redeploy down status logs demo clean test fmt lint check sqlx sqlx-check help programs tools \
-	check-telemetry check-alerts check-k8s check-terraform check-planted campaign-incidents drill-restore bench-points campaign-booking bench-booking \
+	check-telemetry check-alerts check-k8s check-terraform check-planted campaign-incidents drill-restore bench-login report-enumeration bench-points bench-layers campaign-points campaign-booking bench-booking \
 	migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force \
 	setup-build setup-run setup-check up-native up-docker redeploy-native redeploy-docker down-native down-docker
