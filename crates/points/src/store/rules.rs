@@ -125,7 +125,7 @@ pub(crate) async fn current_rules(
 
 #[derive(Iden)]
 #[iden = "conversion_rule"]
-enum Table {
+enum RuleTable {
     Table,
     RuleId,
     MerchantId,
@@ -144,7 +144,7 @@ pub(crate) async fn list_rules(
     before: Option<RuleId>,
     limit: u64,
 ) -> sqlx::Result<Vec<Rule>> {
-    use Table as T;
+    use RuleTable as T;
 
     let bound = |name: &'static str| Expr::expr(Func::cust(name).arg(Expr::col(T::Valid)));
     let (sql, values) = Query::select()
