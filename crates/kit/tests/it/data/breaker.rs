@@ -125,7 +125,7 @@ async fn stragglers_neither_close_nor_open_a_breaker() {
 #[tokio::test]
 async fn five_percent_of_failures_never_open_it() {
     let breaker = breaker("five-percent");
-    for call in 0..100_000 {
+    for call in 0..1_000_000 {
         let result = if call % 20 == 0 { FAILS } else { Ok(()) };
         assert!(breaker.call(async { result }, Result::is_err).await.is_ok());
     }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use kit::Clock;
-use kit::caller::{Refused, Verifier};
+use kit::caller::token::Member;
+use kit::caller::{Refused, Role, Verifier};
 use testkit::auth::{FakeAuth, config};
 use testkit::eventually;
 use testkit::grpc::listen_on;
@@ -89,4 +91,30 @@ async fn keys_are_kept_while_auth_is_away() {
     let stranger = Issuer::with_key("unknown", [9; 32], Clock::system());
     assert_eq!(verifier.member(&stranger.member(Uuid::nil())).await.unwrap_err(), Refused::Invalid);
     knows(&verifier, &issuer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_is_proven_once_and_judged_every_time() {
+    let (issuer, other) = (Issuer::new(), Issuer::with_key("other", [8; 32], Clock::system()));
+    let (verifier, token) = (issuer.verifier(), issuer.member(Uuid::nil()));
+    verifier.member(&token).await.unwrap();
+
+    // Whoever signed it must be known now, and not only then.
+    verifier.set_keys(other.keys());
+    assert_eq!(verifier.member(&token).await.unwrap_err(), Refused::Invalid);
+    verifier.set_keys(issuer.keys());
+    let session = verifier.member(&token).await.unwrap().sid;
+    verifier.revoke(&[session]);
+    assert_eq!(verifier.member(&token).await.unwrap_err(), Refused::Revoked);
+
+    // Good for another second, thanks to the 30 s that clocks may differ.
+    let over = Clock::system().now() - TimeDelta::seconds(29);
+    let (nobody, begun) = (Uuid::nil(), over - TimeDelta::minutes(5));
+    let claims = Member::new(nobody, nobody, vec![Role::Member], nobody, begun, over);
+    let token = issuer.signing_key().sign(&claims).unwrap();
+    verifier.member(&token).await.unwrap();
+    let expired = || async {
+        verifier.member(&token).await.err().map(|refused| assert_eq!(refused, Refused::Expired))
+    };
+    eventually(Duration::from_secs(3), expired).await;
 }
