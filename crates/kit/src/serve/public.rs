@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -18,13 +19,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::connection::{Connection, InFlight};
+use super::connection::{Connection, Entered, InFlight};
 use crate::config::Limits;
 use crate::http::Front;
 
 /// The largest head of a request: 431 above.
 const HEAD_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 100;
+
+/// What is written at once, for which nothing needs to be watched.
+const AT_ONCE: u64 = 64 * 1024;
 
 /// After the machine refused us a socket, for want of file descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -59,11 +63,7 @@ pub(super) async fn serve(
                 request.extensions_mut().insert(front.clone());
             }
             let answer = router.clone().call(request.map(Body::new));
-            async move {
-                let answer = answer.await;
-                drop(entered);
-                answer
-            }
+            async move { answer.await.map(|answer| answer.map(|body| held(body, entered))) }
         });
         let connection = http.serve_connection(socket, service).into_owned();
         let connection = graceful.watch(connection);
@@ -77,6 +77,18 @@ pub(super) async fn serve(
     }
     drop(listener);
     graceful.shutdown().await;
+}
+
+/// A request is in flight until its answer is written: a stream may take as long as it likes.
+fn held(body: Body, entered: Entered) -> Body {
+    if body.size_hint().upper().is_some_and(|size| size <= AT_ONCE) {
+        return body;
+    }
+    let held = move |frame| {
+        let _ = &entered;
+        frame
+    };
+    Body::new(body.map_frame(held))
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {

@@ -100,3 +100,13 @@ async fn a_slow_handler_is_not_a_slow_client() {
     world.seen.go_on.notify_one();
     assert_eq!(client.answer().await.status, 200);
 }
+
+/// A page's stream of changes, for one: nothing comes from its client until it ends.
+#[tokio::test]
+async fn an_answer_that_comes_in_pieces_may_take_its_time() {
+    let world = World::start().await;
+    let mut client = sends(&world, &request("GET /trickle", &["Connection: close"], b"")).await;
+    let answer = client.until_closed().await;
+    assert_eq!(answer.matches("piece ").count(), 10, "{answer}");
+    assert!(answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
+}

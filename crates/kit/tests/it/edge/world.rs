@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json as Body, Router};
+use futures::StreamExt as _;
 use kit::config::{self, Limits};
 use kit::error::Fields;
 use kit::health::Health;
@@ -114,6 +115,7 @@ fn router(seen: Arc<Seen>) -> Router {
         .route("/panic", get(panics))
         .route("/wait", get(wait))
         .route("/broken", get(broken))
+        .route("/trickle", get(trickle))
         .route("/hang", get(std::future::pending::<String>))
         .with_state(seen);
     let limits = http::Limits {
@@ -216,6 +218,13 @@ async fn broken() -> Result<String, ApiError> {
 #[expect(clippy::panic, reason = "what this route is for")]
 async fn panics() -> String {
     panic!("a secret reason")
+}
+
+/// Ten pieces, over twice the time that a client may be silent.
+async fn trickle() -> axum::body::Body {
+    let mut tick = tokio::time::interval(Duration::from_millis(60));
+    let pieces = futures::stream::poll_fn(move |cx| tick.poll_tick(cx).map(|_| Some("piece ")));
+    axum::body::Body::from_stream(pieces.take(10).map(Ok::<_, std::convert::Infallible>))
 }
 
 async fn wait(State(seen): State<Arc<Seen>>) -> Body<Value> {
