@@ -21,7 +21,10 @@ use utoipa_axum::routes;
 use crate::app::Bookings;
 
 #[derive(OpenApi)]
-#[openapi(info(title = "booking", description = "Appointments with a merchant's staff."))]
+#[openapi(
+    info(title = "booking", description = "Appointments with a merchant's staff."),
+    components(schemas(crate::domain::SagaState)), // only a filter names it
+)]
 struct Api;
 
 /// Everything the service offers to people, with its description and the layers around it.

@@ -6,6 +6,7 @@
 
 mod bodies;
 mod callers;
+mod described;
 mod doors;
 mod methods;
 mod routes;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::callers::{ROUTES, token};
 use crate::worlds::{Auth, Booking, Incidents, Points, Thing, World};
-use crate::{bodies, doors, table};
+use crate::{bodies, described, doors, table};
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn the_routes_of_auth_let_in_whom_they_should(db: PgPool) {
@@ -65,12 +65,14 @@ async fn hold(title: &str, world: &impl World) {
             }
             cells.push(cell);
         }
+        described::truly(world, &document, &method, &path, &cells).await;
         rows.push((format!("{method} {path}"), cells));
     }
+    described::completely(&document);
     table::hold(title, ROUTES, &rows);
 }
 
-fn call(
+pub fn call(
     document: &Value,
     method: &Method,
     path: &str,
