@@ -6,6 +6,7 @@
 mod accounts;
 mod app;
 mod bad_input;
+mod canary;
 mod closing;
 mod enumeration;
 mod forgeries;
