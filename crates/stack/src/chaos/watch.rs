@@ -1,6 +1,6 @@
 //! What one sees of it: Prometheus' alerts, the incidents, and the members who go on asking.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -31,7 +31,7 @@ impl Watch {
         let login = |email: &'static str| login(&client, &ports, email, &password);
         let operator = login("operator@example.com").await?;
         let member = login("member@example.com").await?;
-        Ok(Self { client, ports, operator, member, began: Utc::now() })
+        Ok(Self { client, ports, operator, member, began: now() })
     }
 
     /// Name and service of an alert that fires.
@@ -113,7 +113,7 @@ impl Watch {
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
         // The same start both times: that is how an alert is known.
         let starts_at = time(self.began);
-        let ends_at = if fires { Utc::now() + TimeDelta::minutes(5) } else { Utc::now() };
+        let ends_at = if fires { now() + TimeDelta::minutes(5) } else { now() };
         let ends_at = time(ends_at);
         let alert = |n: usize| {
             let service = ["auth", "points", "booking"][n % 3];
@@ -136,6 +136,10 @@ impl Watch {
         let id = incident["incident_id"].as_str().unwrap_or_default();
         format!("http://127.0.0.1:{}/console/incidents/{id}", self.ports.service("incidents").http)
     }
+}
+
+fn now() -> DateTime<Utc> {
+    SystemTime::now().into()
 }
 
 async fn login(
