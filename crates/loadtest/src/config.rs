@@ -48,9 +48,8 @@ pub(crate) struct Points {
     /// The share of requests that is traced.
     #[arg(long, env = "TRACE_RATIO", default_value = "1")]
     pub(crate) trace_ratio: f64,
-    /// As the service's own role.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub(crate) app_url: String,
+    #[command(flatten)]
+    pub(crate) stores: Stores,
     /// The process id of PostgreSQL's postmaster, to ask for its CPU time.
     #[arg(long, env = "POSTGRES_PID")]
     pub(crate) postgres_pid: u32,
@@ -79,7 +78,7 @@ pub(crate) enum What {
     Bare,
 }
 
-/// Read where it is needed: pgbench needs none of it, and the layers no database.
+/// Read by the ledger's server itself, from the same environment: the others need none.
 #[derive(Debug, Parser)]
 pub(crate) struct Stores {
     /// As the owner of the schema, who may migrate.
