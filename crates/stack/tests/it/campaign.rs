@@ -110,7 +110,7 @@ async fn kill(bench: &Bench, campaign: Duration) -> usize {
         tokio::time::sleep(KILL_EVERY).await;
         let points = (kills % 2 == 1).then_some("points");
         for part in ["booking"].into_iter().chain(points) {
-            within(Duration::from_secs(20), "it is up", || async { bench.is_ready(part) }).await;
+            within(Duration::from_secs(60), "it is up", || async { bench.is_ready(part) }).await;
             bench.process(part).signal(Signal::SIGKILL);
         }
         kills += 1;
@@ -121,7 +121,7 @@ async fn kill(bench: &Bench, campaign: Duration) -> usize {
 /// How long until every saga is at its end, once both services are there.
 async fn end(bench: &Bench) -> Duration {
     for part in ["booking", "points"] {
-        within(Duration::from_secs(20), part, || async { bench.ready(part).await.0 == 200 }).await;
+        within(Duration::from_secs(60), part, || async { bench.ready(part).await.0 == 200 }).await;
     }
     within(Duration::from_secs(60), "every saga is at its end", || async {
         let mut db = database(bench, "booking").await;
