@@ -113,7 +113,7 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         }
         inner.count(result);
         // Boxed, because it is large, and most lookups need none of it.
-        let load = inner.load(&flight, load);
+        let load = inner.load(&flight, result == "miss", load);
         let loaded = Box::pin(inner.flights.try_get_with(flight.clone(), load)).await;
         inner.flights.invalidate(&flight).await;
         loaded.map_err(|error| E::clone(&error))
@@ -142,20 +142,23 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
 }
 
 impl<V: Clone + Serialize + DeserializeOwned> Inner<V> {
+    /// Redis is spoken to only if it `answers`: one that is away costs a lookup one timeout, not three.
     async fn load<E>(
         &self,
         flight: &(String, u64),
+        answers: bool,
         load: impl Future<Output = Result<Option<Versioned<V>>, E>>,
     ) -> Result<Option<Versioned<V>>, E> {
         let (key, _) = flight;
         let _permit = self.loads.acquire().await; // never closed, so never refused
         // The load before this one may just have ended.
-        if let Found::Value(value) = self.shared.get(key).await {
+        if answers && let Found::Value(value) = self.shared.get(key).await {
             return Ok(Some(value));
         }
         let loaded = load.await?;
         match &loaded {
-            Some(value) => self.shared.fill(key, value).await,
+            Some(value) if answers => self.shared.fill(key, value).await,
+            Some(_) => {}
             None => self.absent.insert(flight.clone(), ()).await,
         }
         Ok(loaded)
