@@ -7,12 +7,12 @@ use booking::app::Bookings;
 use booking::peers::Pace;
 use booking::seal::Seal;
 use chrono::TimeDelta;
+use fakeline::{FakeLine, Mood};
 use futures::future::join_all;
 use kit::Clock;
 use kit::redis::Redis;
 use serde_json::json;
 use sqlx::PgPool;
-use testkit::line::{FakeLine, Mood};
 use testkit::{eventually, redis};
 use uuid::Uuid;
 

@@ -1,9 +1,9 @@
 //! A merchant's channel at a stand-in for LINE.
 
 use booking::peers::{Line, Pace};
+use fakeline::{FakeLine, Serving};
 use kit::redis::Redis;
 use serde_json::{Value, json};
-use testkit::line::{FakeLine, Serving};
 use uuid::Uuid;
 
 use crate::app::{App, Shop};

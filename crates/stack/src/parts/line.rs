@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use fakeline::FakeLine;
 use nix::sys::signal::Signal;
-use testkit::line::FakeLine;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

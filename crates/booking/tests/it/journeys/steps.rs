@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDateTime, TimeZone as _, Utc};
 use chrono_tz::Asia::Tokyo;
 use cucumber::{given, then, when};
+use fakeline::Mood;
 use futures::future::join_all;
 use serde_json::json;
-use testkit::line::Mood;
 use uuid::Uuid;
 
 use super::{Journey, Time};
