@@ -19,7 +19,7 @@ pub const METHODS: &[&str] =
 
 /// What this caller brings to a route.
 pub fn token(issuer: &Issuer, caller: &str, thing: &Thing) -> Option<String> {
-    let stranger = Uuid::now_v7();
+    let stranger = Clock::system().id();
     Some(match caller {
         "nobody" => return None,
         "expired" => issuer.expired(thing.owner),

@@ -7,7 +7,6 @@ use axum::http::{Method, Request};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use crate::callers::{ROUTES, token};
 use crate::worlds::{Auth, Booking, Incidents, Points, Thing, World};
@@ -86,7 +85,7 @@ pub fn call(
         .uri(thing.path(path))
         .header("sec-fetch-site", "same-origin")
         .header(IF_MATCH, "\"1\"")
-        .header("idempotency-key", Uuid::now_v7().to_string());
+        .header("idempotency-key", kit::Clock::system().id().to_string());
     if let Some(token) = token {
         // The console's pages take it from a cookie.
         request = request.header(COOKIE, format!("__Host-console={token}"));

@@ -58,7 +58,7 @@ impl World for Auth {
     }
 
     async fn thing(&self) -> Thing {
-        let session = Uuid::now_v7();
+        let session = Clock::system().id();
         let sql = "INSERT INTO session (session_id, member_id, created_at, expires_at, rotated_at,
                                         idle_expires_at, refresh_salt, device)
                    VALUES ($1, $2, now(), now() + interval '1 day', now(),
@@ -67,7 +67,7 @@ impl World for Auth {
         // Nobody's guesses count: who calls is asked here, not how often.
         sqlx::query("DELETE FROM login_attempt").execute(&self.db).await.unwrap();
         // Somebody who is nobody else here, so that operators may close the account.
-        let bystander = Uuid::now_v7();
+        let bystander = Clock::system().id();
         let sql = "INSERT INTO member (member_id, email, display_name, created_at)
                    VALUES ($1, $2, 'Bob', now())";
         let email = format!("{}@example.org", bystander.simple());

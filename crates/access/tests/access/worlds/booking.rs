@@ -55,7 +55,7 @@ impl Booking {
 
     async fn post(&self, path: &str, token: &str, body: Value) -> Reply {
         let call = Api::new(self.router.clone()).post(path).bearer(token);
-        call.key(&Uuid::now_v7().to_string()).json(body).send().await.expect(201)
+        call.key(&Clock::system().id().to_string()).json(body).send().await.expect(201)
     }
 
     async fn put(&self, path: &str, token: &str, body: Value) {
@@ -73,7 +73,7 @@ impl World for Booking {
     }
 
     async fn thing(&self) -> Thing {
-        let (owner, shop) = (Uuid::now_v7(), Uuid::now_v7());
+        let (owner, shop) = (Clock::system().id(), Clock::system().id());
         let member = self.issuer.member(owner);
         let merchant = self.issuer.with_roles(shop, &[Role::Member, Role::MerchantAdmin]);
         let body = json!({ "name": "Shears", "time_zone": "Asia/Tokyo" });

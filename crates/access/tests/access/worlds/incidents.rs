@@ -42,9 +42,9 @@ impl Incidents {
     async fn burning(&self) -> String {
         let api = Api::new(self.router.clone());
         let alert = json!({
-            "status": "firing", "fingerprint": Uuid::now_v7().simple(),
+            "status": "firing", "fingerprint": Clock::system().id().simple(),
             "startsAt": "2030-01-01T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
-            "labels": { "alertname": Uuid::now_v7(), "service": Uuid::now_v7(), "severity": "critical" },
+            "labels": { "alertname": Clock::system().id(), "service": Clock::system().id(), "severity": "critical" },
         });
         let alerts = json!({ "version": "4", "truncatedAlerts": 0, "alerts": [alert] });
         api.post("/v1/alerts").bearer(ALERTMANAGER).json(alerts).send().await.expect(200);
@@ -72,7 +72,7 @@ impl World for Incidents {
         let action = Api::new(self.router.clone())
             .post(&path)
             .bearer(&operator)
-            .key(&Uuid::now_v7().to_string())
+            .key(&Clock::system().id().to_string())
             .json(action)
             .send()
             .await

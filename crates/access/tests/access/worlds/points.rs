@@ -37,7 +37,7 @@ impl Points {
 
     async fn post(&self, path: &str, token: &str, body: serde_json::Value) -> Reply {
         let call = Api::new(self.router.clone()).post(path).bearer(token);
-        Box::pin(call.key(&Uuid::now_v7().to_string()).json(body).send()).await.expect(201)
+        Box::pin(call.key(&Clock::system().id().to_string()).json(body).send()).await.expect(201)
     }
 }
 
@@ -51,7 +51,7 @@ impl World for Points {
     }
 
     async fn thing(&self) -> Thing {
-        let (owner, other) = (Uuid::now_v7(), Uuid::now_v7());
+        let (owner, other) = (Clock::system().id(), Clock::system().id());
         let token = self.issuer.member(owner);
         let operator = self.issuer.with_roles(other, &[Role::Operator]);
         let account = id(&self.post("/v1/accounts", &token, json!({})).await, "account_id");
@@ -61,11 +61,11 @@ impl World for Points {
         let earn = json!({ "points": 100, "merchant_id": Uuid::nil() });
         self.post(&format!("{path}/earnings"), &operator, earn).await;
         let spend = self.post(&format!("{path}/redemptions"), &token, json!({ "points": 1 })).await;
-        let (hold, next) = (Uuid::now_v7(), Uuid::now_v7());
+        let (hold, next) = (Clock::system().id(), Clock::system().id());
         let body = json!({ "hold_id": hold, "points": 1 });
         self.post(&format!("{path}/holds"), &token, body).await;
 
-        let merchant = Uuid::now_v7();
+        let merchant = Clock::system().id();
         let rules = format!("/v1/merchants/{merchant}/conversion-rules");
         let rule = json!({ "currency": "USD", "points": 1, "per_minor": 100 });
         let rule = id(&self.post(&rules, &operator, rule).await, "rule_id");
