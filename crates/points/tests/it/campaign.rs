@@ -23,6 +23,7 @@ const ACCOUNTS: usize = 50;
 /// How often the service is killed meanwhile.
 const KILLS: usize = 3;
 
+#[expect(clippy::disallowed_methods, reason = "a campaign is sized where it is started")]
 fn commands() -> usize {
     std::env::var("CAMPAIGN_COMMANDS").map_or(5_000, |count| count.parse().unwrap())
 }

@@ -36,7 +36,7 @@ impl Connection {
     }
 
     pub(crate) async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<Answer> {
-        let key = uuid::Uuid::now_v7();
+        let key = kit::Clock::system().id();
         let length = body.len();
         self.ask(&format!(
             "POST {path} HTTP/1.1\r\nhost: auth\r\nuser-agent: bench\r\nidempotency-key: {key}\r\n\
