@@ -1,11 +1,12 @@
 //! Argon2id, bounded: hashing is the most expensive thing a stranger can make us do.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
 
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, KeyId, Params, ParamsBuilder, Version};
 use observability::context;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::{Guess, Password};
@@ -23,6 +24,25 @@ const PASSES: u32 = 2;
 /// Hashed against when there is no such member, so that an unknown address costs the same.
 const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBvdGhlciBzYWx0$\
                      w8FDYuD8ogI0505xnaJFIKZXSBaYCiQI0tS+OsH9Ms0";
+
+/// How much whoever hashes gives way to everybody else, as `nice` counts it.
+const PATIENCE: i32 = 10;
+
+/// Threads of their own, because they give way: hashing takes every core for as long as there are logins,
+/// and a token is still checked at once. A priority, once lowered, cannot be raised again.
+static THREADS: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
+    Builder::new_current_thread()
+        .max_blocking_threads(cores())
+        .thread_name("hash")
+        .on_thread_start(|| {
+            let _ = rustix::process::nice(PATIENCE);
+        })
+        .build()
+});
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
 
 /// As many hashes at a time as there are cores. Cheap to clone.
 #[derive(Clone)]
@@ -43,8 +63,7 @@ pub enum Failure {
 
 impl Hasher {
     pub fn new() -> Self {
-        let cores = available_parallelism().map_or(1, usize::from);
-        Self::with(cores, cores * QUEUE_PER_CORE)
+        Self::with(cores(), cores() * QUEUE_PER_CORE)
     }
 
     /// So many at a time, and so many waiting.
@@ -90,6 +109,12 @@ impl Hasher {
         self.run(verify).await?
     }
 
+    /// Whoever came now would be refused. Asked before anything else is done for them, so that a flood
+    /// of logins costs no connection.
+    pub fn is_full(&self) -> bool {
+        self.places.available_permits() == 0
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -100,7 +125,8 @@ impl Hasher {
         // The permits move into the blocking task. It cannot be canceled; were they left behind in a
         // future that can, clients that hang up would start more hashes than there are cores.
         let held: [OwnedSemaphorePermit; 2] = [place, core];
-        let task = context::spawn_blocking(move || {
+        let threads = THREADS.as_ref().map_err(|_| Failure::Broken)?;
+        let task = context::spawn_blocking(threads.handle(), move || {
             let _held = held;
             let _timer = metrics::HASH_DURATION.start_timer();
             work()
@@ -176,6 +202,14 @@ mod tests {
         let before = metrics::HASH_DURATION.get_sample_count();
         assert!(!Hasher::with(1, 1).verify(guess("12345678"), None).await.unwrap());
         assert!(metrics::HASH_DURATION.get_sample_count() > before); // other tests hash as well
+    }
+
+    #[tokio::test]
+    async fn whoever_hashes_gives_way() {
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let ours = priority();
+        let theirs = Hasher::with(1, 1).run(priority).await.unwrap();
+        assert_eq!(theirs, (ours + PATIENCE).min(19));
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 /// The request, event or job that work is done for.
@@ -95,14 +96,14 @@ where
     tokio::spawn(in_context(future))
 }
 
-/// `tokio::task::spawn_blocking` that keeps the context.
-pub fn spawn_blocking<F, T>(work: F) -> JoinHandle<T>
+/// `spawn_blocking` on this runtime's threads, that keeps the context.
+pub fn spawn_blocking<F, T>(on: &Handle, work: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
     let context = Context::current();
-    tokio::task::spawn_blocking(move || {
+    on.spawn_blocking(move || {
         let _active = context.attach();
         work()
     })

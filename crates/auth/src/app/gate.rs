@@ -56,6 +56,9 @@ impl Auth {
     /// Counts a guess before it is checked: counted after, any number of guesses at the same time would
     /// all find that there were few before them. Every path that checks a member's secret comes here.
     pub(super) async fn reserve(&self, email: &Email, client: &Client) -> Result<Reserved, Error> {
+        if self.hasher.is_full() {
+            return Err(Error::Overloaded);
+        }
         let by = Instant::now() + PATIENCE;
         let counts = self.counts(email, client);
         let narrowest = counts.last().copied().ok_or(Error::Overloaded)?;

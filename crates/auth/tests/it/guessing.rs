@@ -136,6 +136,15 @@ async fn too_many_logins_at_once_are_told_to_come_back_and_cost_no_attempt(db: P
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn while_there_is_no_room_to_hash_a_login_does_not_reach_the_database(db: PgPool) {
+    let app = TestApp::with(db, Clock::system(), Hasher::with(0, 0)).await;
+    let reply = app.login("ada@example.org", WRONG).await.expect(503);
+    assert_eq!(reply.code(), "auth_overloaded");
+    let sql = "SELECT count(*) FROM login_attempt";
+    assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&app.db).await.unwrap(), 0);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn a_client_that_hangs_up_leaves_its_attempt_counted_and_no_extra_hash(db: PgPool) {
     let app = TestApp::with(db, Clock::system(), Hasher::with(1, 100)).await;
     for _ in 0..30 {

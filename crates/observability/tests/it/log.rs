@@ -20,7 +20,8 @@ async fn every_line_of_a_request_carries_its_ids_also_in_a_spawned_task() {
         })
         .await
         .unwrap();
-        context::spawn_blocking(|| tracing::info!("on a thread")).await.unwrap();
+        let threads = tokio::runtime::Handle::current();
+        context::spawn_blocking(&threads, || tracing::info!("on a thread")).await.unwrap();
     };
     let address = serve(Router::new().route("/earn/{id}", get(handler))).await;
     let headers = "x-request-id: r-1\r\nx-correlation-id: c-1\r\n\
