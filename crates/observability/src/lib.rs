@@ -5,6 +5,7 @@
 //!   their ids from it; [`carrier`] writes it down and takes it up again.
 //! * [`http`] and [`grpc`] are one layer each around a server, and one around a gRPC client.
 //! * [`panics`] turns a panic into a failure; [`task`] keeps background work alive.
+//! * [`https`] is a client for what is not ours.
 //! * [`alert`] tells people what cannot wait for a dashboard.
 //! * [`metrics`] is the process's Prometheus registry.
 //! * [`log`] is the line format and the writer behind it; [`log_level`] changes it while running.
@@ -15,6 +16,7 @@ pub mod config;
 pub mod context;
 pub mod grpc;
 pub mod http;
+pub mod https;
 mod init;
 pub mod log;
 pub mod log_level;

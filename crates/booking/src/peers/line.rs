@@ -8,11 +8,8 @@ use axum::body::Bytes;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use kit::breaker::{self, Breaker};
+use observability::https;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tokio::time::timeout;
@@ -48,7 +45,7 @@ pub(crate) enum Pushed {
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Line {
-    client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: https::Client,
     push: Uri,
     breaker: Breaker,
 }
@@ -58,16 +55,7 @@ impl Line {
     pub fn new(url: &str) -> anyhow::Result<Self> {
         let push = Uri::from_str(&format!("{}/v2/bot/message/push", url.trim_end_matches('/')))
             .context("LINE_API_URL is no URL")?;
-        let mut plain = HttpConnector::new();
-        plain.enforce_http(false);
-        plain.set_connect_timeout(Some(Duration::from_secs(1)));
-        // Mozilla's roots, compiled in: an image needs no certificates of its own.
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(plain);
-        let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        let client = https::client(Duration::from_secs(1))?;
         let breaker = Breaker::new("line", breaker::Config { slow: TIMEOUT, ..Default::default() });
         Ok(Self { client, push, breaker })
     }

@@ -1,5 +1,4 @@
-//! A POST to somewhere else, over TLS unless it stays at home. Not `reqwest`: its TLS would be switched
-//! on for every program of the workspace, and panics where none has chosen a provider.
+//! A POST to somewhere else, over TLS unless it stays at home.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +8,7 @@ use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, Request, Uri};
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use observability::https;
 
 /// How long a channel may take, below the outbox's own deadline.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,20 +41,11 @@ impl fmt::Debug for Address {
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Client(legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(super) struct Client(https::Client);
 
 impl Client {
     pub(super) fn new() -> anyhow::Result<Self> {
-        let mut plain = HttpConnector::new();
-        plain.enforce_http(false);
-        plain.set_connect_timeout(Some(Duration::from_secs(2)));
-        // Mozilla's roots, compiled in: an image needs no certificates of its own.
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(plain);
-        Ok(Self(legacy::Client::builder(TokioExecutor::new()).build(connector)))
+        Ok(Self(https::client(Duration::from_secs(2))?))
     }
 
     /// Done when it answers 2xx. A redirect is none.

@@ -7,12 +7,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
+
+use crate::https;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,7 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Client {
-    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: https::Client,
     address: Uri,
 }
 
@@ -43,17 +41,7 @@ impl Client {
         let secure = address.scheme_str() == Some("https") && address.host().is_some();
         ensure!(secure || (home && address.scheme_str() == Some("http")), "needs https");
 
-        let mut plain = HttpConnector::new();
-        plain.enforce_http(false);
-        plain.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        // Mozilla's roots, compiled in: an image needs no certificates of its own.
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(plain);
-        let http = legacy::Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { http, address })
+        Ok(Self { http: https::client(CONNECT_TIMEOUT)?, address })
     }
 
     /// Tries again after 429, 5xx and no answer.
