@@ -171,7 +171,7 @@ help:
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ Behind/ { exit } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
 setup-build setup-run setup-check: setup-%:
