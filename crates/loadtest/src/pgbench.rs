@@ -1,4 +1,4 @@
-//! PostgreSQL's own benchmark, writing the same rows as our earn: the measure of what is possible.
+//! PostgreSQL's own benchmark, writing the same rows as we do: the measure of what is possible.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -6,21 +6,16 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
 
-use crate::client::Figures;
+use crate::closed_loop::Figures;
 
-/// A statement at a time, as a service that follows the textbook does.
-pub(crate) const TEXTBOOK: &str = include_str!("pgbench/textbook.sql");
-
-/// Everything in one statement: the best that a command by itself can do.
-pub(crate) const SINGLE: &str = include_str!("pgbench/single.sql");
-
-pub(crate) async fn run(
+/// Runs the script by so many clients at once.
+pub async fn run(
     url: &str,
     script: &str,
     clients: usize,
     each: Duration,
 ) -> anyhow::Result<Figures> {
-    let dir = std::env::temp_dir().join(format!("bench-points-{}", std::process::id()));
+    let dir = std::env::temp_dir().join(format!("bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     std::fs::write(dir.join("script"), script)?;
     let output = Command::new("pgbench")

@@ -1,11 +1,14 @@
 //! The benchmark of the ledger.
 
-use crate::client::{self, Figures, Target};
+use loadtest::closed_loop::Figures;
+use loadtest::pgbench;
+
+use crate::client::{self, Target};
 use crate::config::{Points, What};
 use crate::report::{Cpu, Results, Row};
 use crate::server::Server;
 use crate::steps::Metrics;
-use crate::{collector, cpu, pgbench};
+use crate::{collector, cpu, rivals};
 use sqlx::PgPool;
 
 /// Goals from the design: what, ours, theirs, and how many times theirs it is to be.
@@ -57,10 +60,10 @@ impl Bench<'_> {
         let wanted = |letter| self.config.only.contains(letter);
         let (a, b, c, d, e) = (wanted('a'), wanted('b'), wanted('c'), wanted('d'), wanted('e'));
         for clients in [1, 8, 32].into_iter().filter(|_| a) {
-            self.pgbench("(a) pgbench, textbook", pgbench::TEXTBOOK, clients).await?;
+            self.pgbench("(a) pgbench, textbook", rivals::TEXTBOOK, clients).await?;
         }
         for clients in [1, 8, 32].into_iter().filter(|_| b) {
-            self.pgbench("(b) pgbench, one statement", pgbench::SINGLE, clients).await?;
+            self.pgbench("(b) pgbench, one statement", rivals::SINGLE, clients).await?;
         }
         for connections in [1, 8, 32, 128].into_iter().filter(|_| c) {
             self.http("(c) earn over HTTP", Target::Everybody, connections).await?;

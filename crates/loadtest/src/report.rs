@@ -2,8 +2,8 @@
 
 #![expect(clippy::print_stdout, reason = "the report is what was asked for")]
 
-use crate::client::Figures;
 use crate::steps::Metrics;
+use loadtest::closed_loop::Figures;
 
 /// Seconds in all, or microseconds for each request.
 #[derive(Clone, Copy, Default)]

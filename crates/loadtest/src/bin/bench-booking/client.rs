@@ -1,12 +1,10 @@
-//! A closed loop of HTTP/1.1 clients that cost next to nothing: they share the machine with the server.
+//! What the clients of booking ask.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use loadtest::closed_loop::{self, Figures};
 
 use crate::fill::{MERCHANTS, STAFF, id};
 use crate::server::Server;
@@ -21,62 +19,18 @@ pub(crate) enum Work {
     Slots,
 }
 
-/// What a run took.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Figures {
-    pub(crate) per_second: f64,
-    /// Milliseconds.
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
-    /// Answered with neither success nor `slot_taken`.
-    pub(crate) failed: usize,
-}
-
-impl Figures {
-    /// From the time that each request took, in milliseconds.
-    pub(crate) fn of(mut took: Vec<f64>, failed: usize, each: Duration) -> anyhow::Result<Self> {
-        ensure!(!took.is_empty(), "nothing was answered");
-        took.sort_unstable_by(f64::total_cmp);
-        let at = |share: usize| took[(took.len() - 1) * share / 100];
-        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-        let per_second = took.len() as f64 / each.as_secs_f64();
-        Ok(Self { per_second, p50: at(50), p99: at(99), failed })
-    }
-}
-
 pub(crate) async fn run(
     server: &Server,
     work: Work,
     clients: usize,
     each: Duration,
 ) -> anyhow::Result<Figures> {
-    let end = Instant::now() + each;
-    let clients: Vec<_> =
-        (0..clients).map(|_| tokio::spawn(client(server.clone(), work, end))).collect();
-    let (mut latencies, mut failed) = (Vec::new(), 0);
-    for client in clients {
-        let (took, wrong) = client.await??;
-        latencies.extend(took);
-        failed += wrong;
-    }
-    Figures::of(latencies, failed, each)
-}
-
-async fn client(server: Server, work: Work, end: Instant) -> anyhow::Result<(Vec<f64>, usize)> {
-    let mut socket = TcpStream::connect(server.http).await?;
-    socket.set_nodelay(true)?;
-    let (mut dice, token) = (Dice::new(), server.member());
-    let (mut latencies, mut failed) = (Vec::new(), 0);
-    let mut buffer = vec![0; 4 << 20];
-    while Instant::now() < end {
-        let request = request(&token, work, &mut dice);
-        let begun = Instant::now();
-        socket.write_all(request.as_bytes()).await?;
-        let status = answered(&mut socket, &mut buffer).await?;
-        latencies.push(begun.elapsed().as_secs_f64() * 1e3);
-        failed += usize::from(![200, 201, 409].contains(&status));
-    }
-    Ok((latencies, failed))
+    let requests = || {
+        let (mut dice, token) = (Dice::new(), server.member());
+        move || request(&token, work, &mut dice)
+    };
+    // `slot_taken` is an answer too.
+    closed_loop::run(server.http, clients, each, requests, |s| [200, 201, 409].contains(&s)).await
 }
 
 fn request(token: &str, work: Work, dice: &mut Dice) -> String {
@@ -129,28 +83,6 @@ fn post(path: &str, head: &str, dice: &mut Dice, body: &str) -> String {
 
 fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_hms_opt(0, 0, 0).map(|time| time.and_utc()).unwrap_or_default()
-}
-
-/// Reads one answer, whole: its status.
-async fn answered(socket: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<u16> {
-    let mut filled = 0;
-    loop {
-        let read = socket.read(&mut buffer[filled..]).await?;
-        ensure!(read > 0, "the service hung up");
-        filled += read;
-        let text = &buffer[..filled];
-        let Some(head) = text.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let head_text = std::str::from_utf8(&text[..head])?.to_ascii_lowercase();
-        let length =
-            head_text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
-        let length: usize = length.context("no content-length")?.parse()?;
-        while filled < head + 4 + length {
-            let read = socket.read(&mut buffer[filled..]).await?;
-            ensure!(read > 0, "the service hung up");
-            filled += read;
-        }
-        return Ok(head_text.split(' ').nth(1).context("no status")?.parse()?);
-    }
 }
 
 /// Xorshift, from a seed of its own.

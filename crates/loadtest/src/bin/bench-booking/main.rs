@@ -3,13 +3,14 @@
 
 mod client;
 mod fill;
-mod pgbench;
 mod report;
+mod rivals;
 mod server;
 
 use std::time::Duration;
 
 use clap::Parser;
+use loadtest::pgbench;
 use sqlx::PgPool;
 
 use crate::client::Work;
@@ -52,13 +53,13 @@ async fn main() -> anyhow::Result<()> {
         fill::bookings(&owner, size).await?;
         client::run(&server, Work::Book, CLIENTS, each).await?; // warm
         for _ in 0..ROUNDS {
-            let script = pgbench::insert();
+            let script = rivals::insert();
             report.add(
                 size,
                 "pgbench",
                 pgbench::run(&config.app_url, &script, CLIENTS, each).await?,
             );
-            let script = pgbench::textbook();
+            let script = rivals::textbook();
             report.add(
                 size,
                 "textbook",

@@ -1,7 +1,7 @@
 //! What was measured, side by side.
 
 use crate::SIZES;
-use crate::client::Figures;
+use loadtest::closed_loop::Figures;
 
 #[derive(Default)]
 pub(crate) struct Report(Vec<(i64, &'static str, Figures)>);
