@@ -30,8 +30,8 @@ const ANYONE: &[&str] = &["*"];
 /// What every server offers beside its own methods.
 const OPEN: [&str; 2] = ["/grpc.health.v1.Health/", "/grpc.reflection."];
 
-/// Guards every route: a valid service token, its name on the method's list, and a deadline. A
-/// method that is not listed is refused. Health and reflection are open.
+/// Guards every route: a valid service token, its name on the method's list and, over TLS, in the
+/// caller's certificate, and a deadline. A method that is not listed is refused. Health and reflection are open.
 pub fn guard(routes: Routes, verifier: Verifier, allow: Allowlist) -> Routes {
     let guard = Guard { verifier, allow };
     let router = routes.prepare().into_axum_router();
@@ -65,6 +65,9 @@ impl Guard {
         if !listed.is_some_and(|names| names.contains(&service.name.as_str())) {
             return Err(Refused::NotAllowed.into());
         }
+        if !tls::may_be(&service.name, request.extensions()) {
+            return Err(Refused::OtherCertificate.into());
+        }
         if by.is_none() {
             return Err(Refused::DeadlineRequired.into());
         }
@@ -78,6 +81,8 @@ impl Guard {
 enum Refused {
     #[error("this service may not call this method")]
     NotAllowed,
+    #[error("the certificate is not that of the service in the token")]
+    OtherCertificate,
     #[error("a call needs a deadline, in grpc-timeout")]
     DeadlineRequired,
 }
@@ -85,14 +90,14 @@ enum Refused {
 impl Classify for Refused {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotAllowed => Kind::Forbidden,
+            Self::NotAllowed | Self::OtherCertificate => Kind::Forbidden,
             Self::DeadlineRequired => Kind::Malformed,
         }
     }
 
     fn code(&self) -> Cow<'static, str> {
         match self {
-            Self::NotAllowed => "forbidden",
+            Self::NotAllowed | Self::OtherCertificate => "forbidden",
             Self::DeadlineRequired => "deadline_required",
         }
         .into()

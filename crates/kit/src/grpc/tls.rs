@@ -4,9 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use http::Uri;
+use http::{Extensions, Uri};
 use observability::metrics;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
+use x509_parser::extensions::GeneralName;
+use x509_parser::parse_x509_certificate;
 
 use crate::config::{PeerTls, Tls};
 
@@ -35,6 +38,23 @@ pub(super) fn client(url: &Uri, config: &PeerTls) -> anyhow::Result<Option<Clien
         bail!("an https:// address needs GRPC_TLS_CERT, GRPC_TLS_KEY and GRPC_TLS_CA");
     };
     Ok(Some(ClientTlsConfig::new().identity(identity).ca_certificate(ca)))
+}
+
+/// Whether whoever is connected may say that it is `service`: its certificate has that DNS name, so that the
+/// token of one service is of no use to another. Without TLS nothing was shown, and the token alone counts.
+pub(super) fn may_be(service: &str, extensions: &Extensions) -> bool {
+    let Some(connection) = extensions.get::<TlsConnectInfo<TcpConnectInfo>>() else { return true };
+    let chain = connection.peer_certs();
+    let own = chain.as_ref().and_then(|chain| chain.first());
+    own.is_some_and(|certificate| is_named(certificate, service))
+}
+
+/// RFC 6125: the alternative names alone count, as soon as there may be any; a common name is free text.
+fn is_named(certificate: &[u8], name: &str) -> bool {
+    let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return false };
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
+    let mut names = names.value.general_names.iter();
+    names.any(|held| matches!(held, GeneralName::DNSName(held) if held.eq_ignore_ascii_case(name)))
 }
 
 struct Files {

@@ -11,9 +11,10 @@ use kit::redis::Redis;
 use kit::serve::{Addresses, Listeners, Servers};
 use proto::points::v1::EarnRequest;
 use proto::points::v1::points_client::PointsClient;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer as Signer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer as Signer, KeyPair};
 use sqlx::postgres::PgPoolOptions;
 use testkit::auth::FakeAuth;
+use testkit::grpc::code;
 use testkit::redis::none;
 use testkit::tokens::Issuer;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -42,10 +43,14 @@ impl Authority {
 
     /// The paths of a certificate for this name, its key, and the CA.
     fn sign(&self, name: &str) -> [PathBuf; 3] {
+        self.sign_as(name, CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+
+    /// The same for a certificate that says this, in files of this name.
+    fn sign_as(&self, files: &str, params: CertificateParams) -> [PathBuf; 3] {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.signer).unwrap();
-        let file = |suffix: &str| self.directory.join(format!("{name}-{suffix}.pem"));
+        let file = |suffix: &str| self.directory.join(format!("{files}-{suffix}.pem"));
         let [cert, private] = [file("cert"), file("key")];
         std::fs::write(&cert, certificate.pem()).unwrap();
         std::fs::write(&private, key.serialize_pem()).unwrap();
@@ -143,6 +148,30 @@ async fn nobody_without_a_certificate_of_ours_is_served() {
     let endpoint = Endpoint::from_shared(format!("https://localhost:{port}")).unwrap();
     let channel = endpoint.tls_config(right).unwrap().connect_lazy();
     assert_eq!(earn(channel).await.unwrap(), "booking");
+}
+
+#[tokio::test]
+async fn a_token_counts_only_beside_the_certificate_of_its_service() {
+    let ours = Authority::new();
+    let (at, _stop) = serve(server_tls(ours.sign("localhost")));
+    let url = format!("https://localhost:{}", at.grpc.port());
+    // A good token for booking, on the machine of another service, of no service, and of one that sounds like it.
+    for other in ["incidents", "localhost", "booking.example.org", "xbooking"] {
+        let refused = call(&url, peer_tls(ours.sign(other))).await.expect_err(other);
+        let said = (refused.code(), code(&refused));
+        assert_eq!(said, (Code::PermissionDenied, "forbidden".to_owned()), "{other}");
+    }
+    // A common name may say anything, and one name of several is enough.
+    let mut named = CertificateParams::new(vec!["incidents".to_owned()]).unwrap();
+    named.distinguished_name.push(DnType::CommonName, "booking");
+    let refused = call(&url, peer_tls(ours.sign_as("named", named))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let nameless = CertificateParams::new(Vec::<String>::new()).unwrap();
+    let refused = call(&url, peer_tls(ours.sign_as("nameless", nameless))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let both = vec!["booking.internal".to_owned(), "Booking".to_owned()];
+    let both = ours.sign_as("both", CertificateParams::new(both).unwrap());
+    assert_eq!(call(&url, peer_tls(both)).await.unwrap(), "booking");
 }
 
 #[tokio::test]
