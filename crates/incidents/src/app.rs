@@ -3,6 +3,7 @@
 mod act;
 mod breaches;
 mod follow_up;
+mod forgotten;
 mod list;
 mod notify;
 mod overview;
@@ -42,6 +43,7 @@ use uuid::Uuid;
 use crate::domain::{Refused, Routes, Targets, Thresholds};
 use crate::executor::Executor;
 use crate::metrics;
+use crate::peers::Sources;
 
 /// The incidents. Cheap to clone: each transport holds one.
 #[derive(Clone)]
@@ -66,6 +68,10 @@ pub struct Policy {
     pub repeat: TimeDelta,
     /// How long Prometheus and Alertmanager may be silent.
     pub silence: TimeDelta,
+    /// How long an alert must have been unknown to its sources before it counts as over.
+    pub patience: TimeDelta,
+    /// Whom to ask; None: an alert is over when we are told, and not before.
+    pub sources: Option<Sources>,
     /// Who takes a service back; None: nobody can.
     pub executor: Option<Executor>,
 }
@@ -79,6 +85,8 @@ impl Default for Policy {
             routes: Routes::default(),
             repeat: TimeDelta::minutes(5),
             silence: TimeDelta::seconds(90),
+            patience: TimeDelta::minutes(10),
+            sources: None,
             executor: None,
         }
     }

@@ -2,6 +2,7 @@
 
 mod notify;
 mod rollback;
+mod sources;
 
 use chrono::TimeDelta;
 use clap::{Args, Parser, Subcommand};
@@ -10,6 +11,7 @@ use secrecy::SecretString;
 
 pub use notify::Notify;
 pub use rollback::Rollback;
+pub use sources::Sources;
 
 use crate::app::Policy;
 use crate::domain::{self, Target, Thresholds};
@@ -50,6 +52,8 @@ pub struct Config {
     /// How long Prometheus and Alertmanager may be silent (their Watchdog alert) before an incident opens.
     #[arg(long, env = "WATCHDOG_SILENCE", default_value = "90s", value_parser = duration)]
     pub watchdog_silence: std::time::Duration,
+    #[command(flatten)]
+    pub sources: Sources,
     #[command(flatten)]
     pub notify: Notify,
     #[command(flatten)]
@@ -121,6 +125,8 @@ impl Config {
             routes: self.notify.routes()?,
             repeat: self.notify.repeat(),
             silence: TimeDelta::from_std(self.watchdog_silence)?,
+            patience: TimeDelta::from_std(self.sources.alert_patience)?,
+            sources: self.sources.sources()?,
             executor: self.rollback.executor()?,
         })
     }

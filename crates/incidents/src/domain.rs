@@ -4,6 +4,7 @@ mod advice;
 mod checklist;
 mod classify;
 mod health;
+mod known;
 mod lifecycle;
 mod notice;
 mod postmortem;
@@ -17,6 +18,7 @@ pub use advice::{Advice, Repair, RootCause, Signals};
 pub use checklist::{Check, checklist};
 pub use classify::{Classification, Thresholds};
 pub use health::{Affliction, DAYS, Health, days};
+pub use known::{AlertKey, Burning, Known, Missing};
 pub use lifecycle::{Number, Refused, Status, Target, Targets, repeat_after};
 pub use notice::{Channel, News, Notice, Routes, UnknownChannel};
 pub use postmortem::{Facts, duration, md};
@@ -38,6 +40,9 @@ pub type Texts = BTreeMap<String, String>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IncidentId(pub Uuid);
+
+/// The fingerprint of the alert that is our own: somebody in the alerting chain is silent.
+pub const SILENCE_FINGERPRINT: &str = "watchdog-silent";
 
 /// Text that a person wrote: 1 to 4,000 characters, several lines, no U+0000.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +138,11 @@ impl Alert {
     pub fn title(&self) -> String {
         let summary = self.annotations.get("summary").or_else(|| self.labels.get("alertname"));
         text::line(summary, Self::MAX_TITLE_CHARS).unwrap_or_else(|| "Unnamed alert".to_owned())
+    }
+
+    /// What names it.
+    pub fn key(&self) -> AlertKey {
+        (self.fingerprint.clone(), self.starts_at)
     }
 
     /// The alert that always fires, and says that alerting works.

@@ -1,13 +1,16 @@
 //! What runs by itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kit::{jobs, outbox};
 use sqlx::PgPool;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Incidents;
 use crate::channels::Channels;
+use crate::domain::Missing;
 
 /// How late a missed target may be noticed.
 const CLOCKS: Duration = Duration::from_secs(15);
@@ -17,6 +20,9 @@ const ACTIONS: Duration = Duration::from_secs(10 * 60);
 
 /// How late a silence may be noticed.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// How often the sources of alerts are asked what they still know.
+const FORGOTTEN: Duration = Duration::from_secs(30);
 
 /// How often old deliveries are dropped.
 const RETENTION: Duration = Duration::from_secs(60 * 60);
@@ -49,6 +55,14 @@ pub fn start(incidents: &Incidents, channels: Channels, db: &PgPool, stop: &Canc
         let incidents = watchdog.clone();
         async move {
             incidents.watch_silence(since).await?;
+            Ok(())
+        }
+    }));
+    let (asking, missing) = (incidents.clone(), Arc::new(Mutex::new(Missing::default())));
+    tokio::spawn(jobs::every("forgotten", FORGOTTEN, db.clone(), stop.clone(), move || {
+        let (incidents, missing) = (asking.clone(), missing.clone());
+        async move {
+            incidents.end_forgotten(&mut *missing.lock().await).await?;
             Ok(())
         }
     }));

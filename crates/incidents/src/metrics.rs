@@ -13,7 +13,7 @@ static OPENED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static ALERTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
         "incidents_alerts_total",
-        "Alerts received, by what became of them: unknown ones ended without having fired here.",
+        "Alerts by what became of them: unknown ones ended without having fired here, forgotten ones without our being told.",
         &["result"],
     )
 });
@@ -40,6 +40,7 @@ pub(crate) fn declare() {
         OPENED.with_label_values(&[severity.as_str()]);
     }
     received(&Outcome::default(), &[]);
+    forgotten(0);
     for target in ["response", "resolution"] {
         BREACHED.with_label_values(&[target]);
     }
@@ -64,6 +65,11 @@ pub(crate) fn channel(channel: Channel) {
 pub(crate) fn told(channel: Channel, sent: bool) {
     let result = if sent { "sent" } else { "failed" };
     TOLD.with_label_values(&[channel.as_str(), result]).inc();
+}
+
+/// Counts alerts that were taken as over because nobody knows them any more.
+pub(crate) fn forgotten(alerts: u64) {
+    ALERTS.with_label_values(&["forgotten"]).inc_by(alerts);
 }
 
 /// Counts a delivery that was committed.

@@ -1,11 +1,15 @@
 //! The services this one calls.
 
+mod sources;
+
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
+
+pub use sources::Sources;
 
 /// Auth's sessions, for the console.
 #[derive(Clone)]

@@ -65,6 +65,8 @@ impl Incidents {
                 .sort_by(|a, b| (&a.fingerprint, a.starts_at).cmp(&(&b.fingerprint, b.starts_at)));
             let (firing, ended): (Vec<_>, Vec<_>) =
                 alerts.into_iter().partition(|alert| alert.ends_at.is_none());
+            let ends: Vec<_> =
+                ended.iter().filter_map(|alert| Some((alert.key(), alert.ends_at?))).collect();
             let openings: Vec<_> = firing
                 .into_iter()
                 .map(|alert| Opening { incident: IncidentId(incidents.clock.id()), alert })
@@ -76,8 +78,8 @@ impl Incidents {
             let fresh = openings.iter().filter(|opening| new.contains(&opening.incident.0));
             let (opened, runs) =
                 incidents.group(&mut tx, fresh.collect(), delivery.incomplete, now).await?;
-            let gone = alerts::end(&mut tx, &ended).await?;
-            incidents.settle(&mut tx, &gone.incidents, now).await?;
+            let gone = alerts::end(&mut tx, &ends).await?;
+            incidents.settle(&mut tx, &gone.incidents(), now).await?;
             postgres::commit(tx).await?;
             for run in runs {
                 tokio::spawn(incidents.clone().drive(run));
@@ -88,7 +90,7 @@ impl Incidents {
                 joined: count(new.len() - opened.len()),
                 resolved: gone.now,
                 duplicate: count(openings.len() - new.len()) + gone.known - gone.now,
-                unknown: count(ended.len()) - gone.known,
+                unknown: count(ends.len()) - gone.known,
             };
             metrics::received(&outcome, &opened);
             tracing::info!(

@@ -3,11 +3,8 @@ use kit::postgres;
 use serde_json::json;
 
 use super::{Delivery, Error, Incidents};
-use crate::domain::{Alert, Texts};
+use crate::domain::{Alert, SILENCE_FINGERPRINT, Texts};
 use crate::store::heartbeats;
-
-/// The fingerprint of our own alert.
-const FINGERPRINT: &str = "watchdog-silent";
 
 /// When a part of the alerting chain was last known to be alive.
 pub(crate) struct Heartbeat {
@@ -34,7 +31,7 @@ impl Incidents {
         let now = self.clock.now();
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
         let heard = heartbeats::all(&mut conn).await?;
-        let firing = heartbeats::firing(&mut conn, FINGERPRINT).await?;
+        let firing = heartbeats::firing(&mut conn, SILENCE_FINGERPRINT).await?;
         drop(conn);
         let mut silent = Vec::new();
         for source in ["alertmanager", "prometheus"] {
@@ -74,7 +71,7 @@ fn alert(starts_at: DateTime<Utc>, ends_at: Option<DateTime<Utc>>, source: &str)
     let said =
         "Alerts may no longer arrive: nothing else on this page can be trusted to be complete.";
     Alert {
-        fingerprint: FINGERPRINT.to_owned(),
+        fingerprint: SILENCE_FINGERPRINT.to_owned(),
         starts_at,
         ends_at,
         labels: texts(&[

@@ -2,10 +2,11 @@ use chrono::{DateTime, Utc};
 use kit::postgres;
 use serde_json::Value;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::app::AlertView;
-use crate::domain::{Alert, IncidentId, Texts};
+use crate::domain::{Alert, AlertKey, Burning, IncidentId, SILENCE_FINGERPRINT, Texts};
 
 /// An alert that fires, and the incident it opens unless it was told before or joins another.
 pub(crate) struct Opening {
@@ -20,8 +21,14 @@ pub(crate) struct Ended {
     pub(crate) known: u64,
     /// How many of those ended now.
     pub(crate) now: u64,
-    /// Their incidents.
-    pub(crate) incidents: Vec<Uuid>,
+    /// The incident of each of those, and the alert's end.
+    pub(crate) ends: Vec<(Uuid, DateTime<Utc>)>,
+}
+
+impl Ended {
+    pub(crate) fn incidents(&self) -> Vec<Uuid> {
+        self.ends.iter().map(|(incident, _)| *incident).collect()
+    }
 }
 
 /// Keeps a delivery as it came. The same bytes are kept once.
@@ -77,9 +84,26 @@ pub(crate) async fn regroup(conn: &mut PgConnection, pairs: &[(Uuid, Uuid)]) -> 
     Ok(())
 }
 
-/// Ends alerts.
-pub(crate) async fn end(conn: &mut PgConnection, ended: &[Alert]) -> sqlx::Result<Ended> {
-    if ended.is_empty() {
+/// What fires, as far as we were told, by anybody but ourselves.
+pub(crate) async fn burning(conn: &mut PgConnection) -> sqlx::Result<Vec<Burning>> {
+    let select = sqlx::query!(
+        r#"SELECT fingerprint, starts_at, labels AS "labels: Json<Texts>"
+           FROM alert WHERE ends_at IS NULL AND fingerprint <> $1"#,
+        SILENCE_FINGERPRINT,
+    );
+    let rows = postgres::query("alert_burning", select.fetch_all(conn)).await?;
+    let burning = rows
+        .into_iter()
+        .map(|row| Burning { key: (row.fingerprint, row.starts_at), labels: row.labels.0 });
+    Ok(burning.collect())
+}
+
+/// Ends alerts at these times.
+pub(crate) async fn end(
+    conn: &mut PgConnection,
+    ends: &[(AlertKey, DateTime<Utc>)],
+) -> sqlx::Result<Ended> {
+    if ends.is_empty() {
         return Ok(Ended::default());
     }
     // Locked in the order of the key, as every delivery does. An end before the start is clock skew.
@@ -91,9 +115,9 @@ pub(crate) async fn end(conn: &mut PgConnection, ended: &[Alert]) -> sqlx::Resul
                 AS s (fingerprint, starts_at, ends_at) USING (fingerprint, starts_at)
            ORDER BY a.fingerprint, a.starts_at
            FOR NO KEY UPDATE OF a"#,
-        &ended.iter().map(|a| a.fingerprint.clone()).collect::<Vec<_>>(),
-        &ended.iter().map(|a| a.starts_at).collect::<Vec<_>>(),
-        &ended.iter().filter_map(|a| a.ends_at).collect::<Vec<_>>(),
+        &ends.iter().map(|((fingerprint, _), _)| fingerprint.clone()).collect::<Vec<_>>(),
+        &ends.iter().map(|((_, starts_at), _)| *starts_at).collect::<Vec<_>>(),
+        &ends.iter().map(|(_, at)| *at).collect::<Vec<_>>(),
     );
     let known = postgres::query("alert_lock", select.fetch_all(&mut *conn)).await?;
     let firing: Vec<_> = known.iter().filter(|row| row.firing).collect();
@@ -109,8 +133,8 @@ pub(crate) async fn end(conn: &mut PgConnection, ended: &[Alert]) -> sqlx::Resul
         &firing.iter().map(|row| row.ends_at).collect::<Vec<_>>(),
     );
     let now = postgres::query("alert_end", update.execute(conn)).await?.rows_affected();
-    let incidents = firing.iter().map(|row| row.incident_id).collect();
-    Ok(Ended { known: u64::try_from(known.len()).unwrap_or(u64::MAX), now, incidents })
+    let ends = firing.iter().map(|row| (row.incident_id, row.ends_at)).collect();
+    Ok(Ended { known: u64::try_from(known.len()).unwrap_or(u64::MAX), now, ends })
 }
 
 pub(crate) async fn of_incident(

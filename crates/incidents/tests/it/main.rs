@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod app;
+mod forgotten;
 mod grouping;
 mod hostile;
 mod learning;
@@ -11,6 +12,7 @@ mod lifecycle;
 mod listing;
 mod notify;
 mod pages;
+mod problems;
 mod rollback;
 mod sinks;
 mod trouble;

@@ -74,6 +74,10 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
     if name == "incidents" {
         set("AUTH_HTTP_URL", format!("http://127.0.0.1:{}", ports.service("auth").http));
         set("PUBLIC_URL", format!("http://127.0.0.1:{}", own.http));
+        set("ALERTMANAGER_URLS", format!("http://127.0.0.1:{}", ports.alertmanager));
+        set("PROMETHEUS_URLS", format!("http://127.0.0.1:{}", ports.prometheus));
+        // Twice this Alertmanager's group_interval.
+        set("ALERT_PATIENCE", "1m".to_owned());
         // How it takes a service back: by this program, in this stack.
         set("ROLLBACK_EXECUTOR", "command".to_owned());
         set("ROLLBACK_COMMAND", format!("{} rollback", place.program("stack").display()));

@@ -1,8 +1,9 @@
 //! Alerts by the thousand, told twice and in any order, while what takes them dies again and again: the
-//! incidents are the distinct causes, none lost and none doubled.
+//! incidents are the distinct causes, none lost, none doubled and none left open.
 //!
 //! A small one in the suite; `make campaign-incidents` runs the whole. The seed is printed.
 
+use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -59,23 +60,22 @@ struct Teller {
 }
 
 impl Teller {
-    /// Tells all in some order, some of them twice. Nobody may be there to hear it.
-    async fn tell(&self, dice: &mut Dice, fires: bool) {
+    /// Tells the alerts of these causes in some order, some of them twice. Nobody may be there to hear it.
+    async fn tell(&self, dice: &mut Dice, causes: Range<usize>, ends_at: DateTime<Utc>) {
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let (alerts, causes) = self.size;
-        let ends_at = if fires { now() + TimeDelta::minutes(4) } else { self.ends_at() };
         let alert = |n: usize| {
             json!({
                 "labels": {
-                    "alertname": format!("Storm{}", n % causes), "service": "points",
+                    "alertname": format!("Storm{}", n % self.size.1), "service": "points",
                     "severity": "warning", "instance": format!("{n}"),
                 },
-                "annotations": { "summary": format!("Cause {}", n % causes) },
+                "annotations": { "summary": format!("Cause {}", n % self.size.1) },
                 "startsAt": time(self.starts_at),
                 "endsAt": time(ends_at),
             })
         };
-        let mut order: Vec<usize> = (0..alerts).chain((0..alerts).step_by(7)).collect();
+        let all = (0..self.size.0).chain((0..self.size.0).step_by(7));
+        let mut order: Vec<usize> = all.filter(|n| causes.contains(&(n % self.size.1))).collect();
         dice.shuffle(&mut order);
         for some in order.chunks(97) {
             let body: Vec<Value> = some.iter().map(|n| alert(*n)).collect();
@@ -83,8 +83,10 @@ impl Teller {
         }
     }
 
-    fn ends_at(&self) -> DateTime<Utc> {
-        self.starts_at + TimeDelta::seconds(5)
+    /// Tells all: the causes before `over` have ended, the others burn.
+    async fn tell_all(&self, dice: &mut Dice, over: usize) {
+        self.tell(dice, 0..over, self.starts_at + TimeDelta::seconds(5)).await;
+        self.tell(dice, over..self.size.1, now() + TimeDelta::minutes(4)).await;
     }
 }
 
@@ -95,6 +97,11 @@ fn now() -> DateTime<Utc> {
 /// Ours: the stack's own Prometheus finds things, too, when parts of it die.
 const ALERTS: &str = "alert WHERE labels->>'alertname' LIKE 'Storm%'";
 const INCIDENTS: &str = "incident WHERE title LIKE 'Cause %'";
+const RESOLVED: &str = "incident WHERE title LIKE 'Cause %' AND resolved_at IS NOT NULL";
+/// Whose end nobody told.
+const FORGOTTEN: &str =
+    "incident i WHERE title LIKE 'Cause %' AND EXISTS (SELECT FROM incident_event e
+    WHERE e.incident_id = i.incident_id AND e.kind = 'alert_forgotten')";
 
 async fn count(bench: &Bench, what: &str) -> i64 {
     let url = postgres::url(&bench.place, bench.ports.postgres, "incidents", "owner").unwrap();
@@ -138,50 +145,64 @@ async fn a_storm_of_alerts_among_crashes_is_one_incident_for_each_cause() {
 
     let begun = Instant::now();
     for part in &schedule {
-        teller.tell(&mut dice, true).await;
-        let victim = bench.process(part);
-        victim.signal(Signal::SIGKILL);
-        within(Duration::from_secs(60), "it is back", || async {
-            bench.is_ready(part) && bench.part(part).process.is_some_and(|now| now != victim)
-        })
-        .await;
+        teller.tell_all(&mut dice, 0).await;
+        crash(&bench, part).await;
+    }
+    for (part, times) in kills {
+        let restarts = bench.part(part).restarts;
+        assert!(restarts >= times && times > 0, "{part} was killed {times} times, and {restarts}");
     }
     eprintln!("{} crashes survived after {:.0?}", schedule.len(), begun.elapsed());
 
     let alerts = i64::try_from(size.alerts).unwrap();
     let causes = i64::try_from(size.causes).unwrap();
-    settle(&bench, &teller, &mut dice, true, ALERTS, alerts).await;
+    settle(&bench, ALERTS, alerts, async || teller.tell_all(&mut dice, 0).await).await;
     assert_eq!(count(&bench, INCIDENTS).await, causes, "one for each cause, and no other");
     assert_eq!(
         count(&bench, "(SELECT DISTINCT cause FROM incident WHERE title LIKE 'Cause %') AS c")
             .await,
         causes
     );
+    assert_eq!(count(&bench, RESOLVED).await, 0, "all of them burn");
+    eprintln!("{alerts} alerts are {causes} incidents after {:.0?}", begun.elapsed());
 
-    // Its end. A killed Alertmanager forgets whom it has told, and tells nobody of the end of what it never
-    // told of: so first it tells again.
-    within(Duration::from_secs(60), "Alertmanager has told all causes", || async {
-        teller.tell(&mut Dice(seed), true).await;
+    // The end of the first half is told, by an Alertmanager that has told of them anew.
+    let half = size.causes / 2;
+    within(Duration::from_secs(60), "Alertmanager has told all causes", async || {
+        teller.tell_all(&mut Dice(seed), 0).await;
         notified(&bench).await >= size.causes
     })
     .await;
-    teller.tell(&mut dice, false).await;
-    let victim = bench.process("incidents");
-    victim.signal(Signal::SIGKILL);
-    settle(
-        &bench,
-        &teller,
-        &mut dice,
-        false,
-        "incident WHERE title LIKE 'Cause %' AND resolved_at IS NOT NULL",
-        causes,
-    )
-    .await;
+    teller.tell_all(&mut dice, half).await;
+    crash(&bench, "incidents").await;
+    let ended = i64::try_from(half).unwrap();
+    settle(&bench, RESOLVED, ended, async || teller.tell_all(&mut dice, half).await).await;
+    let told = ended - count(&bench, FORGOTTEN).await;
+    assert!(told > 0, "no end was told");
+    eprintln!("{told} of {ended} were told to be over after {:.0?}", begun.elapsed());
+
+    // The others end while Alertmanager is dead, which forgets that it has told anybody of them.
+    crash(&bench, "alertmanager").await;
+    teller.tell_all(&mut dice, size.causes).await;
+    settle(&bench, RESOLVED, causes, async || teller.tell_all(&mut dice, size.causes).await).await;
+    let untold = causes - told;
+    assert_eq!(count(&bench, FORGOTTEN).await, untold, "nobody told of the others' end");
     assert_eq!(count(&bench, INCIDENTS).await, causes, "the end opens none");
     assert_eq!(count(&bench, ALERTS).await, alerts);
-    eprintln!("{causes} incidents, none lost, none doubled, after {:.0?}", begun.elapsed());
+    eprintln!("{untold} were found to be over after {:.0?}", begun.elapsed());
+    eprintln!("{causes} incidents of {alerts} alerts: none lost, none doubled, none left open");
     bench.ok(&["down"]).await;
     bench.assert_gone();
+}
+
+/// Kills a part, and waits for another in its place.
+async fn crash(bench: &Bench, part: &str) {
+    let victim = bench.process(part);
+    victim.signal(Signal::SIGKILL);
+    within(Duration::from_secs(60), "it is back", async || {
+        bench.is_ready(part) && bench.part(part).process.is_some_and(|now| now != victim)
+    })
+    .await;
 }
 
 /// How often this Alertmanager has told somebody, since it started.
@@ -199,23 +220,16 @@ async fn notified(bench: &Bench) -> usize {
     told
 }
 
-/// Tells it as Prometheus does until there are so many.
-async fn settle(
-    bench: &Bench,
-    teller: &Teller,
-    dice: &mut Dice,
-    fires: bool,
-    what: &str,
-    wanted: i64,
-) {
-    let deadline = Instant::now() + Duration::from_secs(120);
+/// Goes on telling, as Prometheus does, until there are so many, and never more.
+async fn settle(bench: &Bench, what: &str, wanted: i64, mut tell: impl AsyncFnMut()) {
+    let deadline = Instant::now() + Duration::from_secs(240);
     loop {
         let found = count(bench, what).await;
         if found == wanted {
             return;
         }
         assert!(found < wanted && Instant::now() < deadline, "{found} of {wanted} {what}");
-        teller.tell(dice, fires).await;
+        tell().await;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }

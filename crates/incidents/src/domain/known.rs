@@ -1,0 +1,68 @@
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Texts;
+
+/// Which alert: its fingerprint and its start.
+pub type AlertKey = (String, DateTime<Utc>);
+
+/// An alert that fires as far as we were told.
+#[derive(Clone, Debug)]
+pub struct Burning {
+    pub key: AlertKey,
+    pub labels: Texts,
+}
+
+/// What Alertmanager and Prometheus know at a moment.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Since when all of them run: what was before, each may have forgotten.
+    pub since: DateTime<Utc>,
+    /// The fingerprints of Alertmanager's alerts, muted ones too.
+    pub fingerprints: HashSet<String>,
+    /// The labels of Prometheus' alerts, pending ones too.
+    pub labels: Vec<Texts>,
+}
+
+impl Known {
+    /// Anybody knows something that may be this alert. On the way from Prometheus to Alertmanager labels
+    /// may be added and dropped: two sets are of one alert when they contradict each other nowhere.
+    pub fn knows(&self, alert: &Burning) -> bool {
+        let agree = |theirs: &Texts| {
+            theirs
+                .iter()
+                .all(|(name, value)| alert.labels.get(name).is_none_or(|ours| ours == value))
+        };
+        self.fingerprints.contains(&alert.key.0) || self.labels.iter().any(agree)
+    }
+}
+
+/// Which alerts nobody knows any more, and since when: one look after the other.
+#[derive(Debug, Default)]
+pub struct Missing(HashMap<AlertKey, DateTime<Utc>>);
+
+impl Missing {
+    /// Takes in what fires here and what is known there. Returns the alerts that have been unknown
+    /// throughout `patience`, by sources that ran throughout it, and since when.
+    pub fn look(
+        &mut self,
+        burning: &[Burning],
+        known: &Known,
+        now: DateTime<Utc>,
+        patience: TimeDelta,
+    ) -> Vec<(AlertKey, DateTime<Utc>)> {
+        let unknown = burning.iter().filter(|alert| !known.knows(alert)).map(|alert| {
+            let first = self.0.get(&alert.key).copied().unwrap_or(now);
+            (alert.key.clone(), first.max(known.since))
+        });
+        self.0 = unknown.collect();
+        let given_up = self.0.iter().filter(|(_, since)| now - **since >= patience);
+        given_up.map(|(key, since)| (key.clone(), *since)).collect()
+    }
+
+    /// Somebody could not be asked: what was unknown may have come back unseen.
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
+}
