@@ -15,7 +15,7 @@ def alerts():
 
 def check_alert(file, rule):
     where = f"{file}: {rule['alert']}"
-    if rule.get("labels", {}).get("severity") not in ("critical", "warning", "info", "none"):
+    if rule.get("labels", {}).get("severity") not in ("critical", "error", "warning", "info", "none"):
         complain(where, "has no severity")
     for annotation in ("summary", "description", "runbook_url"):
         if not rule.get("annotations", {}).get(annotation):
@@ -30,15 +30,16 @@ def check_alert(file, rule):
 
 
 def tested():
-    """alert -> does it fire in a test, is it silent in another."""
+    """alert -> with which severities it fires in a test; and None where a whole test has it silent."""
     found = {}
     for file in sorted(ROOT.glob("deployments/prometheus/tests/*_test.yml")):
         for test in load(file)["tests"]:
             seen = {}
             for case in test.get("alert_rule_test", []):
-                seen.setdefault(case["alertname"], []).append(bool(case["exp_alerts"]))
+                fires = {alert["exp_labels"].get("severity") for alert in case["exp_alerts"]}
+                seen.setdefault(case["alertname"], set()).update(fires)
             for alert, fires in seen.items():
-                found.setdefault(alert, set()).add(any(fires))
+                found.setdefault(alert, set()).update(fires or {None})
     return found
 
 
@@ -69,9 +70,10 @@ for file, rule in alerts():
     if "alert" in rule:
         names.add(rule["alert"])
         check_alert(file, rule)
-        if True not in covered.get(rule["alert"], set()):
-            complain(f"{file}: {rule['alert']}", "no test in which it fires")
-        if rule["alert"] not in NEVER_SILENT and False not in covered.get(rule["alert"], set()):
+        severity = rule.get("labels", {}).get("severity")
+        if severity not in covered.get(rule["alert"], set()):
+            complain(f"{file}: {rule['alert']}", f"no test in which it fires as {severity}")
+        if rule["alert"] not in NEVER_SILENT and None not in covered.get(rule["alert"], set()):
             complain(f"{file}: {rule['alert']}", "no test in which it stays silent")
 for alert in sorted(set(covered) - names):
     complain("deployments/prometheus/tests", f"{alert} is tested and does not exist")

@@ -31,7 +31,7 @@ OBJECTIVES = [
 ]
 
 ALERTS = [
-    ("ErrorBudgetBurnFast", "critical", [("1h", "5m", 14.4), ("6h", "30m", 6)],
+    ("ErrorBudgetBurnFast", "error", [("1h", "5m", 14.4), ("6h", "30m", 6)],
      "{{ $labels.service }} burns the error budget of {{ $labels.slo }} {{ printf \"%.1f\" $value }} times too fast",
      "At this rate the month's budget is spent within two to five days. Something is broken now.",
      "docs/runbooks/error-budget-burn.md"),
