@@ -22,7 +22,7 @@ const ACTIONS: Duration = Duration::from_secs(10 * 60);
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// How often the sources of alerts are asked what they still know.
-const FORGOTTEN: Duration = Duration::from_secs(30);
+const FORGOTTEN: Duration = Duration::from_secs(15);
 
 /// How often old deliveries are dropped.
 const RETENTION: Duration = Duration::from_secs(60 * 60);

@@ -69,6 +69,8 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
     }
     if name == "auth" {
         set("MAIL_SINK_DIR", place.dir.join("mail").display().to_string());
+        // The incident console, which says whose browser it calls for.
+        //RED set("TRUSTED_PROXIES", "127.0.0.1".to_owned());
     }
 
     if name == "incidents" {
@@ -76,8 +78,8 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
         set("PUBLIC_URL", format!("http://127.0.0.1:{}", own.http));
         set("ALERTMANAGER_URLS", format!("http://127.0.0.1:{}", ports.alertmanager));
         set("PROMETHEUS_URLS", format!("http://127.0.0.1:{}", ports.prometheus));
-        // Twice this Alertmanager's group_interval.
-        set("ALERT_PATIENCE", "1m".to_owned());
+        // More than this Alertmanager's group_interval.
+        set("ALERT_PATIENCE", "45s".to_owned());
         // How it takes a service back: by this program, in this stack.
         set("ROLLBACK_EXECUTOR", "command".to_owned());
         set("ROLLBACK_COMMAND", format!("{} rollback", place.program("stack").display()));
