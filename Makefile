@@ -137,6 +137,9 @@ chaos-postgres-slow: ## A transaction holds what points reads
 chaos-redis-down: ## Redis stands still
 	@$(native) chaos redis-down
 
+chaos-line-down: ## LINE takes no message
+	@$(native) chaos line-down
+
 chaos-alert-storm: ## 300 alerts of three causes at once
 	@$(native) chaos alert-storm
 

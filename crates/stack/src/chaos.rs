@@ -4,6 +4,8 @@
 #![expect(clippy::print_stdout, reason = "it is there to be read")]
 
 mod fault;
+mod silence;
+mod traffic;
 mod watch;
 
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use serde_json::Value;
 
 pub use self::fault::Fault;
 use self::fault::Injected;
-use self::watch::Watch;
+use self::watch::{Watch, is_of};
 use crate::board;
 use crate::parts::{alertmanager, prometheus};
 use crate::process::POLL;
@@ -32,8 +34,8 @@ const RESOLVES: Duration = Duration::from_secs(150);
 
 /// Everything from the fault to the end of the incident. Whatever goes wrong, the fault is taken away.
 pub async fn run(settings: &Settings, fault: Fault) -> anyhow::Result<()> {
-    set_pace(settings, Pace::Drill)?;
     let watch = Watch::new(settings).await?;
+    set_pace(settings, Pace::Drill)?;
     println!("{}\n", fault.describe());
     let mut injected = None;
     let drill = drill(settings, &watch, fault, &mut injected);
@@ -41,11 +43,12 @@ pub async fn run(settings: &Settings, fault: Fault) -> anyhow::Result<()> {
         result = drill => result,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
-    if let Some(injected) = injected {
-        injected.remove(settings, &watch).await?;
-    }
+    let removed = match injected {
+        Some(injected) => injected.remove(settings, &watch).await,
+        None => Ok(()),
+    };
     set_pace(settings, Pace::Usual)?;
-    result
+    result.and(removed)
 }
 
 async fn drill(
@@ -54,20 +57,25 @@ async fn drill(
     fault: Fault,
     injected: &mut Option<Injected>,
 ) -> anyhow::Result<()> {
-    let known = watch.open().await?;
+    let alerts = fault.alerts();
+    calm(watch, alerts).await?;
+    silence::lift(watch).await?;
+    let known = watch.known().await?;
+    let traffic = traffic::start(watch, fault).await?;
     let since = Instant::now();
     let say = |what: &str| println!("{:>7.1} s   {what}", since.elapsed().as_secs_f32());
     *injected = Some(fault.inject(settings, watch).await?);
     say("the fault is there");
-    let traffic = watch.traffic(fault);
 
-    let alerts = fault.alerts();
-    let alert = until(OPENS, "no alert fires", || watch.firing(alerts)).await?;
+    let missing = format!("no alert fires ({})", alerts.join(", "));
+    let alert = until(OPENS, &missing, || watch.firing(alerts)).await?;
     say(&format!("alert {} fires for {}", alert.0, alert.1));
     let opens = || async {
-        watch.new_incidents(&known, alerts).await.map(|new| (!new.is_empty()).then_some(new))
+        let mut new = watch.new_incidents(&known).await?;
+        new.retain(|incident| is_of(incident, alerts));
+        anyhow::Ok((!new.is_empty()).then_some(new))
     };
-    let new = until(OPENS, "no incident opens", opens).await?;
+    let new = until(OPENS, "the alert fires, and no incident opens", opens).await?;
     let detected = since.elapsed();
     for incident in &new {
         say(&describe(incident));
@@ -79,16 +87,30 @@ async fn drill(
     say("the fault is gone");
     // What opened a moment later belongs to it, too.
     let over = || async {
-        let all = watch.new_incidents(&known, alerts).await?;
-        let open = watch.still_open(&all).await?;
-        anyhow::Ok((open == 0).then_some(all))
+        let all = watch.new_incidents(&known).await?;
+        let resolved = all.iter().all(|incident| !incident["resolved_at"].is_null());
+        anyhow::Ok(resolved.then_some(all))
     };
     let all = until(RESOLVES, "the incident does not resolve", over).await?;
     drop(traffic);
+    silence::keep(watch, fault).await?;
     say(&format!("resolved: {}", numbers(&all)));
     println!("\n  MTTD {:>6.1} s   from the fault to the incident", detected.as_secs_f32());
     println!("  MTTR {:>6.1} s   from the fault to its end", since.elapsed().as_secs_f32());
-    println!("\n  {}", watch.page(&all[0]));
+    println!("\n  {}", watch.page(&new[0]));
+    println!("  Its alerts are silent for ten minutes: the usual windows still see it.");
+    Ok(())
+}
+
+/// Waits until Prometheus goes at the drill's pace, and nothing burns that would be taken for its doing.
+async fn calm(watch: &Watch, alerts: &[&str]) -> anyhow::Result<()> {
+    let hurries = || async { watch.hurries().await.map(|hurries| hurries.then_some(())) };
+    until(OPENS, "Prometheus does not take the drill's rules", hurries).await?;
+    let deadline = Instant::now() + OPENS;
+    while let Some(burning) = watch.burning(alerts).await? {
+        ensure!(Instant::now() < deadline, "{burning}");
+        tokio::time::sleep(POLL * 10).await;
+    }
     Ok(())
 }
 

@@ -172,7 +172,9 @@ fn cause(labels: &Texts) -> RootCause {
         | "HighConcurrencyConflicts"
         | "OutboxStalled"
         | "BookingInsertSlow" => RootCause::Resources,
-        "PostgresDown" | "RedisDown" | "CircuitBreakerOpen" | "TargetDown" => RootCause::Dependency,
+        "PostgresDown" | "RedisDown" | "CircuitBreakerOpen" | "TargetDown" | "LineFailing" => {
+            RootCause::Dependency
+        }
         "InvariantViolation" | "BackupStale" | "WalArchiveStalled" => RootCause::Data,
         _ => RootCause::Unknown,
     }

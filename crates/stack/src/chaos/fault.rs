@@ -3,6 +3,7 @@
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::watch::Watch;
@@ -16,6 +17,7 @@ pub enum Fault {
     PostgresSlow,
     PointsPanic,
     BookingErrors,
+    LineDown,
     AlertStorm,
 }
 
@@ -27,6 +29,8 @@ pub(super) enum Injected {
     Locked(Box<PgConnection>),
     /// The switch of a service.
     Switched(&'static str),
+    /// LINE's stand-in.
+    Moody,
     /// Alerts of our own.
     Storm,
 }
@@ -46,6 +50,9 @@ impl Fault {
             Self::BookingErrors => {
                 "booking-errors: every request to booking fails with 500, in the process that runs."
             }
+            Self::LineDown => {
+                "line-down: LINE answers 500 to every message while members book and cancel."
+            }
             Self::AlertStorm => {
                 "alert-storm: 300 alerts of three causes reach Alertmanager at once."
             }
@@ -61,17 +68,8 @@ impl Fault {
             }
             Self::PointsPanic => &["PanicDetected"],
             Self::BookingErrors => &["HighErrorRate", "HighBookingErrorRate", "RollbackErrors"],
+            Self::LineDown => &["LineFailing"],
             Self::AlertStorm => &["ChaosStorm"],
-        }
-    }
-
-    /// What members ask meanwhile: service and path.
-    pub(super) fn asked(self) -> (&'static str, &'static str) {
-        match self {
-            Self::RedisDown | Self::PostgresSlow | Self::PointsPanic | Self::AlertStorm => {
-                ("points", "/v1/accounts/me")
-            }
-            Self::BookingErrors => ("booking", "/v1/bookings"),
         }
     }
 
@@ -88,6 +86,10 @@ impl Fault {
             Self::PostgresSlow => Ok(Injected::Locked(Box::new(lock(settings).await?))),
             Self::PointsPanic => switch(settings, "points", "panic").await,
             Self::BookingErrors => switch(settings, "booking", "errors").await,
+            Self::LineDown => {
+                mood(watch, &json!({ "answers": 500 })).await?;
+                Ok(Injected::Moody)
+            }
             Self::AlertStorm => {
                 watch.storm(true).await?;
                 Ok(Injected::Storm)
@@ -102,6 +104,7 @@ impl Injected {
             Self::Paused => signal(settings, "redis", Signal::SIGCONT),
             Self::Locked(connection) => Ok(connection.close().await?),
             Self::Switched(service) => switch(settings, service, "none").await.map(|_| ()),
+            Self::Moody => mood(watch, &json!({})).await,
             Self::Storm => watch.storm(false).await,
         }
     }
@@ -130,6 +133,14 @@ async fn lock(settings: &Settings) -> anyhow::Result<PgConnection> {
         connection.execute(statement).await.context(statement)?;
     }
     Ok(connection)
+}
+
+/// How LINE's stand-in takes messages from now on.
+async fn mood(watch: &Watch, mood: &Value) -> anyhow::Result<()> {
+    let url = format!("http://127.0.0.1:{}/mood", watch.ports.line);
+    let answer = watch.client.put(url).json(mood).send().await?;
+    ensure!(answer.status().is_success(), "LINE's stand-in answered {}", answer.status());
+    Ok(())
 }
 
 /// The switch that debug builds have on their admin port.

@@ -1,4 +1,4 @@
-//! What one sees of it: Prometheus' alerts, the incidents, and the members who go on asking.
+//! What one sees of it: Prometheus' alerts, and the incidents.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,19 +6,21 @@ use anyhow::{Context, ensure};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio_util::task::AbortOnDropHandle;
 
-use super::Fault;
 use crate::demo::people;
 use crate::ports::Ports;
 use crate::settings::Settings;
 
+/// More than a drill makes.
+const LATEST: &str = "/v1/incidents?limit=100";
+
 pub(super) struct Watch {
-    client: Client,
-    ports: Ports,
-    /// An operator's token, and a member's.
+    pub(super) client: Client,
+    pub(super) ports: Ports,
+    /// Access tokens.
     operator: String,
-    member: String,
+    pub(super) member: String,
+    pub(super) merchant: String,
     /// When the drill began.
     began: DateTime<Utc>,
 }
@@ -31,13 +33,28 @@ impl Watch {
         let login = |email: &'static str| login(&client, &ports, email, &password);
         let operator = login("operator@example.com").await?;
         let member = login("member@example.com").await?;
-        Ok(Self { client, ports, operator, member, began: now() })
+        let merchant = login(people::MERCHANT.email).await?;
+        Ok(Self { client, ports, operator, member, merchant, began: now() })
+    }
+
+    /// Whether Prometheus has the drill's configuration. For seconds after it has read one it knows no
+    /// Alertmanager, and tells nobody.
+    pub(super) async fn hurries(&self) -> anyhow::Result<bool> {
+        let config = self.prometheus("status/config").await?;
+        let reached = self.prometheus("alertmanagers").await?;
+        let config = config["data"]["yaml"].as_str().unwrap_or_default();
+        Ok(config.contains("evaluation_interval: 1s")
+            && reached["data"]["activeAlertmanagers"].as_array().is_some_and(|all| !all.is_empty()))
+    }
+
+    async fn prometheus(&self, what: &str) -> anyhow::Result<Value> {
+        let url = format!("http://127.0.0.1:{}/api/v1/{what}", self.ports.prometheus);
+        Ok(self.client.get(url).send().await?.json().await?)
     }
 
     /// Name and service of an alert that fires.
     pub(super) async fn firing(&self, names: &[&str]) -> anyhow::Result<Option<(String, String)>> {
-        let url = format!("http://127.0.0.1:{}/api/v1/alerts", self.ports.prometheus);
-        let reply: Value = self.client.get(url).send().await?.json().await?;
+        let reply = self.prometheus("alerts").await?;
         let of = |alert: &Value, label: &str| {
             alert["labels"][label].as_str().unwrap_or_default().to_owned()
         };
@@ -54,34 +71,42 @@ impl Watch {
         Ok(found.map(|alert| (of(alert, "alertname"), of(alert, "service"))))
     }
 
-    /// The ids of the incidents that burn.
-    pub(super) async fn open(&self) -> anyhow::Result<Vec<Value>> {
-        let found = self.incidents("/v1/incidents?limit=100").await?;
-        let items = found["items"].as_array().cloned().unwrap_or_default();
-        Ok(items.into_iter().map(|incident| incident["incident_id"].clone()).collect())
+    /// What burns already and would be taken for the drill's doing.
+    pub(super) async fn burning(&self, names: &[&str]) -> anyhow::Result<Option<String>> {
+        if let Some((alert, service)) = self.firing(names).await? {
+            return Ok(Some(format!("{alert} fires for {service} already")));
+        }
+        let open = self.details("/v1/incidents?status=open&limit=100", &[]).await?;
+        let mut open = open.iter().filter(|incident| is_of(incident, names));
+        Ok(open.next().map(|incident| {
+            let number = incident["number"].as_str().unwrap_or_default();
+            format!("{number} is open: resolve it first ({})", self.page(incident))
+        }))
     }
 
-    /// Incidents that were not there before, made of alerts with these names.
-    pub(super) async fn new_incidents(
-        &self,
-        known: &[Value],
-        names: &[&str],
-    ) -> anyhow::Result<Vec<Value>> {
-        let mut new = Vec::new();
-        for id in self.open().await?.into_iter().filter(|id| !known.contains(id)) {
-            let path = format!("/v1/incidents/{}", id.as_str().unwrap_or_default());
-            let incident = self.incidents(&path).await?;
-            let name = incident["alerts"][0]["labels"]["alertname"].as_str().unwrap_or_default();
-            if names.contains(&name) {
-                new.push(incident);
-            }
-        }
+    /// The ids of all that is known.
+    pub(super) async fn known(&self) -> anyhow::Result<Vec<Value>> {
+        let found = self.incidents(LATEST).await?;
+        Ok(items(&found).map(|incident| incident["incident_id"].clone()).collect())
+    }
+
+    /// Incidents that were not there before, the oldest first.
+    pub(super) async fn new_incidents(&self, known: &[Value]) -> anyhow::Result<Vec<Value>> {
+        let mut new = self.details(LATEST, known).await?;
         new.reverse();
         Ok(new)
     }
 
-    pub(super) async fn still_open(&self, incidents: &[Value]) -> anyhow::Result<usize> {
-        Ok(incidents.iter().filter(|incident| incident["resolved_at"].is_null()).count())
+    /// The incidents of a list with all that is known of them, but for these.
+    async fn details(&self, list: &str, but_for: &[Value]) -> anyhow::Result<Vec<Value>> {
+        let found = self.incidents(list).await?;
+        let ids = items(&found).map(|incident| &incident["incident_id"]);
+        let mut details = Vec::new();
+        for id in ids.filter(|id| !but_for.contains(id)) {
+            let path = format!("/v1/incidents/{}", id.as_str().unwrap_or_default());
+            details.push(self.incidents(&path).await?);
+        }
+        Ok(details)
     }
 
     async fn incidents(&self, path: &str) -> anyhow::Result<Value> {
@@ -91,21 +116,6 @@ impl Watch {
         let body: Value = reply.json().await?;
         ensure!(status == 200, "incidents answered {status}: {}", body["detail"]);
         Ok(body)
-    }
-
-    /// A member who asks ten times a second, whatever the answer, until this is dropped.
-    pub(super) fn traffic(&self, fault: Fault) -> AbortOnDropHandle<()> {
-        let (service, path) = fault.asked();
-        let url = format!("http://127.0.0.1:{}{path}", self.ports.service(service).http);
-        let (client, member) = (self.client.clone(), self.member.clone());
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            let mut beat = tokio::time::interval(Duration::from_millis(100));
-            loop {
-                beat.tick().await;
-                let request = client.get(&url).bearer_auth(&member);
-                tokio::spawn(async move { request.send().await.map(drop) });
-            }
-        }))
     }
 
     /// 300 alerts of three causes, or their end.
@@ -138,7 +148,18 @@ impl Watch {
     }
 }
 
-fn now() -> DateTime<Utc> {
+fn items(found: &Value) -> impl Iterator<Item = &Value> {
+    found["items"].as_array().into_iter().flatten()
+}
+
+/// Whether it was made of an alert with one of these names.
+pub(super) fn is_of(incident: &Value, names: &[&str]) -> bool {
+    let alerts = incident["alerts"].as_array().into_iter().flatten();
+    let mut alerts = alerts.filter_map(|alert| alert["labels"]["alertname"].as_str());
+    alerts.any(|name| names.contains(&name))
+}
+
+pub(super) fn now() -> DateTime<Utc> {
     SystemTime::now().into()
 }
 

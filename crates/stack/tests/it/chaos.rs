@@ -37,6 +37,55 @@ async fn a_panic_is_an_open_incident_within_a_minute_and_over_afterwards() {
     assert_eq!(bench.part("points").restarts, 0);
     let rules = fs::read_to_string(bench.place.config().join("prometheus.yml")).unwrap();
     assert!(rules.contains("scrape_interval: 5s"), "{rules}");
+    // The usual window of five minutes still sees the panics, and nobody is told again.
+    let url = format!("http://127.0.0.1:{}/api/v2/alerts", bench.ports.alertmanager);
+    within(Duration::from_secs(60), "the usual rule fires, and is silenced", || async {
+        let alerts: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+        let mut alerts = alerts.as_array().unwrap().iter();
+        alerts.any(|alert| {
+            alert["labels"]["alertname"] == "PanicDetected"
+                && alert["status"]["state"] == "suppressed"
+        })
+    })
+    .await;
+    let client = Client::new();
+    let operator = login(&bench, &client, "operator@example.com").await;
+    let open = client.get(bench.url("incidents", "/v1/incidents?status=open"));
+    let open: Value = open.bearer_auth(operator).send().await.unwrap().json().await.unwrap();
+    assert_eq!(open["items"], json!([]));
+    bench.ok(&["down"]).await;
+    bench.assert_gone();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_whom_line_does_not_tell_are_an_incident_and_are_told_when_it_is_over() {
+    let bench = Bench::new("chaos-line").await;
+    bench.up().await;
+    let said = bench.ok(&["chaos", "line-down"]).await;
+    eprintln!("{said}");
+    for part in [
+        "alert LineFailing fires for booking",
+        "opened, P2: ",
+        "of the messages by LINE fail",
+        "advice: dependency. ",
+        "resolved: INC-",
+    ] {
+        assert!(said.contains(part), "{part}");
+    }
+    let (found, over) = (seconds(&said, "MTTD"), seconds(&said, "MTTR"));
+    assert!(found <= 60.0 && over > found, "{found} {over}");
+    // What waited has left by itself: nobody stays untold.
+    let pending = async || {
+        let page = format!("http://127.0.0.1:{}/metrics", bench.ports.service("booking").admin);
+        let page = reqwest::get(page).await.unwrap().text().await.unwrap();
+        let line = page.lines().find(|line| line.starts_with("booking_notifications_pending"));
+        line.unwrap().split_whitespace().last().unwrap().parse::<f64>().unwrap()
+    };
+    within(Duration::from_secs(60), "every message leaves", || async { pending().await == 0.0 })
+        .await;
+    let url = format!("http://127.0.0.1:{}/taken", bench.ports.line);
+    let taken: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    assert!(taken["taken"].as_u64().unwrap() > 10, "{taken}");
     bench.ok(&["down"]).await;
     bench.assert_gone();
 }
