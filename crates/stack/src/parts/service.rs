@@ -70,7 +70,7 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
     if name == "auth" {
         set("MAIL_SINK_DIR", place.dir.join("mail").display().to_string());
         // The incident console, which says whose browser it calls for.
-        //RED set("TRUSTED_PROXIES", "127.0.0.1".to_owned());
+        set("TRUSTED_PROXIES", "127.0.0.1".to_owned());
     }
 
     if name == "incidents" {
