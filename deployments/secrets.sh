@@ -26,6 +26,9 @@ random() {
 random postgres_password 24
 random grafana_admin_password 12
 random alert_webhook_token 32
+# what messages to the gateways of text messages and of tickets are signed with
+random sms_secret 32
+random ticket_secret 32
 random line_token_key 32
 # a 256-bit key
 [ -s auth_key_encryption_key ] || head -c 32 /dev/urandom | base64 | tr -d '\n' | write auth_key_encryption_key

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 from known import ROOT, SERVICES, complain, finish, load, source
-from variables import ALLOCATOR
+from variables import ALLOCATOR, check_channels
 
 MEBIBYTE = 1 << 20
 LIMIT = 4096
@@ -193,6 +193,7 @@ def check_variables():
             plain = variable.removesuffix("_FILE")
             if f'env = "{plain}"' not in text and plain not in ALLOCATOR:
                 complain(f"docker-compose.yml: {name}", f"nothing reads {variable}")
+    check_channels("docker-compose.yml: incidents", services["incidents"]["environment"], complain)
 
 
 def check_versions():

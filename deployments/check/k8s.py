@@ -14,7 +14,7 @@ import kubernetes_validate
 import yaml
 
 from known import ROOT, SERVICES, check_metrics, complain, finish, source
-from variables import check_environment
+from variables import check_channels, check_environment
 
 OVERLAYS = ["dev", "staging", "prod"]
 TERRAFORM = {"staging": "staging", "prod": "production"}
@@ -138,6 +138,10 @@ def check_service(overlay, name, found, configs):
         complain(where, "is killed before it has drained")
     given = environment(container, configs)
     check_environment(where, name, given, complain)
+    if name == "incidents" and overlay in TERRAFORM:
+        check_channels(where, given, complain)
+    if name == "auth" and not given.get("TRUSTED_PROXIES"):
+        complain(where, "TRUSTED_PROXIES is not set: to it everybody at the incident console is one address")
     for variable, port in [("HTTP_LISTEN", "http"), ("GRPC_LISTEN", "grpc"), ("ADMIN_LISTEN", "admin")]:
         if given.get(variable) != f"0.0.0.0:{ports.get(port)}":
             complain(where, f"{variable} is {given.get(variable)}, and its port {port} is {ports.get(port)}")
@@ -264,6 +268,8 @@ def terraform_secrets():
             found[name] = set()
         elif match := re.match(r"      (\w+) +=", line):
             found[name].add(match[1])
+    # what an operator fills
+    found["channels"] = set(re.findall(r'"(\w+)"', re.search(r"channels = \[(.*?)\]", main, re.S)[1]))
     return found
 
 

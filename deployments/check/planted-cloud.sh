@@ -75,6 +75,12 @@ expect k8s "a secret that Terraform does not make" "Terraform makes no platform/
     edit $overlays/staging/before/kustomization.yaml 's|platform/staging/points}|platform/staging/point}|'
 expect k8s "a secret that deploy.sh forgets" "dev: Deployment auth: the secret auth has no key key_encryption_key" \
     edit deployments/k8s/deploy.sh 's/--from-file=key_encryption_key=/--from-file=encryption_key=/'
+expect k8s "a channel that has no place" "SMS_URL is not set, and incidents cannot tell people by it" \
+    edit $components/channels/kustomization.yaml '/SMS_URL_FILE/d'
+expect k8s "a channel's key that nobody fills" "the secret channels has no key pager_url" \
+    edit $components/channels/kustomization.yaml 's|channels/sms_url|channels/pager_url|'
+expect k8s "a console behind which everybody is one address" "TRUSTED_PROXIES is not set" \
+    edit $overlays/prod/kustomization.yaml '/TRUSTED_PROXIES/d'
 expect k8s "gRPC to one pod only" "is not a headless service" \
     edit deployments/k8s/base/booking/kustomization.yaml 's|http://points-grpc:50051|http://points:50051|'
 expect k8s "a call that the network refuses" "no network policy allows its calls to points (ingress)" \
@@ -121,6 +127,11 @@ expect terraform "a module's output that does not exist" "the module has no outp
     edit $modules/platform/main.tf 's/module.cache.address/module.cache.endpoint/'
 expect terraform "a service without what it needs" "booking does not start without POINTS_GRPC_URL" \
     edit $modules/platform/main.tf '/POINTS_GRPC_URL/d'
+
+expect terraform "a channel that has no place" "TICKET_SECRET is not set, and incidents cannot tell people by it" \
+    edit $modules/platform/main.tf '/TICKET_SECRET /d'
+expect terraform "a channel's key that nobody fills" "the secret channels has no key pager_url" \
+    edit $modules/platform/main.tf 's/= "sms_url"/= "pager_url"/'
 
 expect workflows "an action by its tag" "is not pinned by its commit" \
     edit .github/workflows/ci.yml '0,/checkout@[0-9a-f]*/s//checkout@v5/'

@@ -15,7 +15,7 @@ import zipfile
 import hcl2
 
 from known import ROOT, SERVICES, complain, finish
-from variables import ALLOCATOR, variables
+from variables import ALLOCATOR, check_channels, variables
 
 BASE = ROOT / "deployments/terraform"
 META = {"count", "for_each", "depends_on", "lifecycle", "provider", "provisioner", "connection"}
@@ -164,12 +164,19 @@ def check_services():
         if not own:
             complain("modules/platform", f"does not run {service}")
             continue
-        given = shared | set(re.findall(r"\b([A-Z][A-Z_]+) += ", own[1])) | (client if "local.client" in own[1] else set())
+        given = shared | set(re.findall(r"\b([A-Z][A-Z0-9_]+) += ", own[1])) | (client if "local.client" in own[1] else set())
         known = variables(service)
         for name in sorted(given - set(known) - ALLOCATOR):
             complain("modules/platform", f"{service} does not read {name}")
         for name in sorted(n for n, required in known.items() if required and n not in given):
             complain("modules/platform", f"{service} does not start without {name}")
+        if service == "incidents":
+            check_channels("modules/platform", given, complain)
+    keys = (BASE / "modules/secrets/main.tf").read_text()
+    keys = re.search(r"channels = \[(.*?)\]", keys, re.S)[1]
+    for key in re.findall(r'^        [A-Z_]+ += "(\w+)"$', re.search(r"\n      channels = \{\n(.*?)\n      \}", body, re.S)[1], re.M):
+        if f'"{key}"' not in keys:
+            complain("modules/platform", f"the secret channels has no key {key}")
 
 
 directories = {p: Directory(p) for p in sorted([*BASE.glob("modules/*"), *BASE.glob("environments/*")]) if p.is_dir()}

@@ -44,6 +44,14 @@ def variables(service):
     return found
 
 
+def check_channels(where, given, complain):
+    """Whoever is deployed for others can tell people: each variable of incidents' channels has its place."""
+    wanted = arguments((ROOT / "crates/incidents/src/config/notify.rs").read_text())
+    plain = {name.removesuffix("_FILE") for name in given}
+    for name in sorted(set(wanted) - plain):
+        complain(where, f"{name} is not set, and incidents cannot tell people by it")
+
+
 def check_environment(where, service, given, complain):
     """`given` is exactly what the service can read, and all it must have. `X_FILE` gives X."""
     known = variables(service)

@@ -94,9 +94,11 @@ locals {
     MIMALLOC_ALLOW_THP          = "0" # the allocator's: no huge pages
     RATE_LIMIT                  = "1200/1m"
     RATE_LIMIT_STRICT           = "60/1m"
-    TRUSTED_PROXIES             = var.cidr # the load balancer's addresses: nobody else reaches the HTTP ports
-    LOG_LEVEL                   = "info"
-    ALERTING_ENABLED            = "true"
+    # The load balancer, the incident console at auth, and the task's own proxy (Service Connect): nobody else
+    # reaches the HTTP ports.
+    TRUSTED_PROXIES  = "${var.cidr},127.0.0.0/8"
+    LOG_LEVEL        = "info"
+    ALERTING_ENABLED = "true"
     # blue and green together, at their most, stay below the role's CONNECTION LIMIT
     DATABASE_POOL_MAX = tostring(floor(var.app_connections / (2 * var.max_tasks)))
   }
@@ -146,12 +148,33 @@ locals {
     incidents = {
       priority = 40
       memory   = 512
-      # not /v1/alerts: the webhook is for Alertmanager
-      paths = ["/v1/incidents", "/v1/incidents/*"]
+      # status page, console and API; the webhook is for Alertmanager
+      paths  = ["/*"]
+      hidden = ["/v1/alerts*", "/docs*", "/openapi.json", "/ready"]
       environment = {
         AUTH_GRPC_URL     = "http://auth-grpc:50051"
         AUTH_HTTP_URL     = "http://auth:8080" # where operators log in
         SERVICE_CLIENT_ID = "incidents"
+        PUBLIC_URL        = "https://incidents.${var.domain}"
+        # who is told of which severity (docs/incident-response.md)
+        NOTIFY_P0     = "slack-critical,mail-management,sms"
+        NOTIFY_P1     = "slack-alerts,mail-team"
+        NOTIFY_P2     = "slack-general"
+        NOTIFY_P3     = "ticket"
+        NOTIFY_REPEAT = "5m"
+        MAIL_FROM     = "Incidents <incidents@${var.domain}>"
+      }
+      channels = {
+        SLACK_CRITICAL_URL = "slack_critical_url"
+        SLACK_ALERTS_URL   = "slack_alerts_url"
+        SLACK_GENERAL_URL  = "slack_general_url"
+        SMTP_URL           = "smtp_url"
+        MAIL_MANAGEMENT_TO = "mail_management_to"
+        MAIL_TEAM_TO       = "mail_team_to"
+        SMS_URL            = "sms_url"
+        SMS_SECRET         = "sms_secret"
+        TICKET_URL         = "ticket_url"
+        TICKET_SECRET      = "ticket_secret"
       }
       secrets = merge(local.client, { WEBHOOK_TOKEN = "webhook_token" })
     }
@@ -177,12 +200,15 @@ module "service" {
   priority            = each.value.priority
   hostname            = "${each.key}.${var.domain}"
   paths               = each.value.paths
+  hidden              = try(each.value.hidden, [])
   image               = "${module.registry.urls[each.key]}:${var.image_tag}"
   cpu                 = var.cpu
   memory              = each.value.memory
   environment         = merge(local.environment, each.value.environment)
   secrets             = each.value.secrets
   secret_arn          = module.secrets.arns[each.key]
+  channels            = try(each.value.channels, {})
+  channels_arn        = each.key == "incidents" ? module.secrets.channels_arn : null
   kms_key_arn         = module.secrets.kms_key_arn
   min_tasks           = var.min_tasks
   max_tasks           = var.max_tasks

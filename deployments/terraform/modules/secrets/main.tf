@@ -33,6 +33,23 @@ ephemeral "random_password" "sealing" {
   special = false
 }
 
+# Whom incidents are told to: only people have these addresses, and rotating the others must not touch them. So
+# only the place for them is made here, and an operator fills it before the first deployment:
+# aws secretsmanager put-secret-value --secret-id platform/<environment>/channels --secret-string file://…
+locals {
+  channels = [
+    "slack_critical_url", "slack_alerts_url", "slack_general_url", "smtp_url", "mail_management_to",
+    "mail_team_to", "sms_url", "sms_secret", "ticket_url", "ticket_secret",
+  ]
+}
+
+resource "aws_secretsmanager_secret" "channels" {
+  name                    = "platform/${var.environment}/channels"
+  description             = "By hand, JSON with the keys ${join(", ", local.channels)}"
+  kms_key_id              = aws_kms_key.this.arn
+  recovery_window_in_days = 7
+}
+
 locals {
   url = {
     for name, password in ephemeral.random_password.role :

@@ -5,3 +5,7 @@ output "arns" {
 output "kms_key_arn" {
   value = aws_kms_key.this.arn
 }
+
+output "channels_arn" {
+  value = aws_secretsmanager_secret.channels.arn
+}

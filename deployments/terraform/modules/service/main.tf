@@ -39,8 +39,11 @@ resource "aws_ecs_task_definition" "this" {
       { name = "admin", containerPort = 9100, protocol = "tcp" },
     ]
     environment = [for name, value in var.environment : { name = name, value = value }]
-    # one key of the service's secret each; ECS fetches them, the task itself may not
-    secrets = [for name, key in var.secrets : { name = name, valueFrom = "${var.secret_arn}:${key}::" }]
+    # one key of a secret each; ECS fetches them, the task itself may not
+    secrets = concat(
+      [for name, key in var.secrets : { name = name, valueFrom = "${var.secret_arn}:${key}::" }],
+      [for name, key in var.channels : { name = name, valueFrom = "${var.channels_arn}:${key}::" }],
+    )
     # ECS ignores the image's HEALTHCHECK
     healthCheck = {
       command     = ["CMD", "/usr/local/bin/app", "healthcheck"]
@@ -74,12 +77,12 @@ resource "aws_iam_role_policy_attachment" "execution" {
 }
 
 resource "aws_iam_role_policy" "secrets" {
-  name = "own-secret"
+  name = "own-secrets"
   role = aws_iam_role.execution.id
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      { Effect = "Allow", Action = ["secretsmanager:GetSecretValue"], Resource = var.secret_arn },
+      { Effect = "Allow", Action = ["secretsmanager:GetSecretValue"], Resource = compact([var.secret_arn, var.channels_arn]) },
       { Effect = "Allow", Action = ["kms:Decrypt"], Resource = var.kms_key_arn },
     ]
   })
@@ -151,6 +154,33 @@ resource "aws_lb_listener_rule" "this" {
 
   lifecycle {
     ignore_changes = [action]
+  }
+}
+
+# What of it is not for the world. Before the rule above.
+resource "aws_lb_listener_rule" "hidden" {
+  count        = length(var.hidden) > 0 ? 1 : 0
+  listener_arn = var.listener_arn
+  priority     = var.priority - 1
+
+  condition {
+    host_header {
+      values = [var.hostname]
+    }
+  }
+  condition {
+    path_pattern {
+      values = var.hidden
+    }
+  }
+
+  action {
+    type = "fixed-response"
+
+    fixed_response {
+      content_type = "text/plain"
+      status_code  = "404"
+    }
   }
 }
 

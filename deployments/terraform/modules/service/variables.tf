@@ -74,8 +74,14 @@ variable "hostname" {
 }
 
 variable "paths" {
-  description = "And only these."
+  description = "And only these; with the name at most five, which is AWS' limit for a rule."
   type        = list(string)
+}
+
+variable "hidden" {
+  description = "Not these among them; at most four."
+  type        = list(string)
+  default     = []
 }
 
 variable "image" {
@@ -106,6 +112,18 @@ variable "secrets" {
 variable "secret_arn" {
   description = "The service's secret."
   type        = string
+}
+
+variable "channels" {
+  description = "Variable => key in the secret that an operator fills."
+  type        = map(string)
+  default     = {}
+}
+
+variable "channels_arn" {
+  description = "That secret, or null."
+  type        = string
+  default     = null
 }
 
 variable "kms_key_arn" {
