@@ -1,6 +1,6 @@
 //! Who somebody is, and how the other services can tell.
 //!
-//! A request crosses the modules in this order, and none of them looks back:
+//! A request crosses the modules in this order:
 //!
 //! * [`http`] and [`grpc`] turn a message into a command.
 //! * [`app`] runs the command in one transaction.

@@ -1,6 +1,6 @@
 //! The points ledger: who earned what, where it came from, and what each account may still spend.
 //!
-//! A request crosses the modules in this order, and none of them looks back:
+//! A request crosses the modules in this order:
 //!
 //! * [`http`] and [`grpc`] turn a message into a command.
 //! * [`app`] runs the command in one transaction.

@@ -49,6 +49,22 @@ fn every_make_target_that_is_named_exists() {
     none("documents name real commands", &broken);
 }
 
+/// A walkthrough of code that is gone sends people astray.
+#[test]
+fn every_line_of_the_walkthrough_is_in_the_code() {
+    let code: String = files("crates/points", "rs").iter().map(|file| read(file)).collect();
+    let code: Vec<_> = code.lines().map(str::trim).collect();
+    let walkthrough = read(&root().join("docs/adding-a-use-case.md"));
+    let blocks = walkthrough.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let broken: Vec<_> = blocks
+        .flat_map(str::lines)
+        .map(str::trim)
+        .filter(|line| !code.contains(line))
+        .map(str::to_owned)
+        .collect();
+    none("docs/adding-a-use-case.md shows code that exists", &broken);
+}
+
 /// The targets of `[text](target)`, code spans left out.
 fn links(text: &str) -> Vec<String> {
     let prose: String = text.split('`').step_by(2).collect();
