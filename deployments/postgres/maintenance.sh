@@ -42,27 +42,9 @@ daily() {
 
 weekly() {
     local moved all=0
-    # As JSON, so that a later migration of the table does not stand in the way of either.
-    in_database booking "CREATE TABLE IF NOT EXISTS booking_archive (
-            booking_id  uuid        NOT NULL,
-            merchant_id uuid        NOT NULL,
-            ended_at    timestamptz NOT NULL,
-            archived_at timestamptz NOT NULL DEFAULT now(),
-            booking     jsonb       NOT NULL,
-            CONSTRAINT booking_archive_pk PRIMARY KEY (booking_id, merchant_id))" 2>/dev/null
-    in_database booking "ALTER TABLE booking_archive OWNER TO booking_owner"
-    # One statement moves a booking: it is never in both places, nor in neither. In batches, so that no
-    # transaction is long.
+    # In batches, so that no transaction is long.
     while true; do
-        moved=$(in_database booking "WITH moved AS (
-                DELETE FROM booking WHERE (booking_id, merchant_id) IN (
-                    SELECT booking_id, merchant_id FROM booking
-                    WHERE status = 'completed' AND upper(during) < now() - interval '1 year' LIMIT 5000)
-                RETURNING *),
-            kept AS (
-                INSERT INTO booking_archive (booking_id, merchant_id, ended_at, booking)
-                SELECT booking_id, merchant_id, upper(during), to_jsonb(moved) FROM moved RETURNING 1)
-            SELECT count(*) FROM kept")
+        moved=$(in_database booking "SELECT archive_bookings(5000)")
         [ "$moved" != 0 ] || break
         all=$((all + moved))
     done
@@ -74,7 +56,7 @@ monthly() {
     for database in "${databases[@]}"; do
         before=$(in_database "$database" "SELECT pg_database_size('$database')")
         # beside the traffic; it skips the indexes of exclusion constraints, with a warning
-        in_database "$database" "REINDEX DATABASE CONCURRENTLY $database" 2>&1 | grep -v 'cannot reindex exclusion constraint\|cannot reindex system catalogs\|^NOTICE' || true
+        PGOPTIONS='-c client_min_messages=error' in_database "$database" "REINDEX DATABASE CONCURRENTLY $database"
         in_database "$database" "ANALYZE"
         after=$(in_database "$database" "SELECT pg_database_size('$database')")
         say "$database: $((before / 1048576)) MB before, $((after / 1048576)) MB after"
