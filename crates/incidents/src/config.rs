@@ -136,6 +136,10 @@ impl kit::run::Config for Config {
     fn observability(&self) -> &observability::Config {
         &self.observability
     }
+
+    fn check(&self) -> Result<(), String> {
+        self.notify.check(&self.observability.environment)
+    }
 }
 
 fn long_enough(token: &str) -> Result<SecretString, &'static str> {

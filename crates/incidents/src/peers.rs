@@ -2,8 +2,11 @@
 
 mod sources;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use axum::http::header::{COOKIE, SET_COOKIE, USER_AGENT};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +26,23 @@ pub struct Login {
 pub struct Tokens {
     pub access_token: SecretString,
     pub refresh_token: SecretString,
+}
+
+/// What auth sets to know a device again by.
+pub const DEVICE: &str = "__Host-device";
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Whose browser it is that we call auth for. Auth counts guesses by where they come from: were all of them
+/// ours, then five of a stranger's would lock out everybody.
+#[derive(Clone, Default)]
+pub struct Browser {
+    /// Auth believes us when we are one of its `TRUSTED_PROXIES`.
+    pub address: Option<IpAddr>,
+    /// What it says it is, for the member's list of sessions.
+    pub agent: Option<HeaderValue>,
+    /// The value of [`DEVICE`].
+    pub device: Option<String>,
 }
 
 /// Why somebody cannot sign in, in words for them.
@@ -50,12 +70,18 @@ impl Login {
         Ok(Self { client, url: url.trim_end_matches('/').to_owned() })
     }
 
-    /// A session, or why there is none.
-    pub async fn sign_in(&self, email: &str, password: &str) -> Result<Tokens, NoSession> {
+    /// A session and what its device is to be known by, or why there is none.
+    pub async fn sign_in(
+        &self,
+        browser: &Browser,
+        email: &str,
+        password: &str,
+    ) -> Result<(Tokens, Option<HeaderValue>), NoSession> {
         let body = json!({ "email": email, "password": password });
-        let reply = self.post("/v1/login", &body).await.ok_or(NoSession::Away)?;
+        let reply = self.post("/v1/login", browser, &body).await.ok_or(NoSession::Away)?;
+        let device = device(reply.headers());
         match reply.status().as_u16() {
-            200 => reply.json().await.map_err(|_| NoSession::Away),
+            200 => reply.json().await.map(|tokens| (tokens, device)).map_err(|_| NoSession::Away),
             401 | 422 => Err(NoSession::Wrong),
             429 => Err(NoSession::TooMany),
             _ => Err(NoSession::Away),
@@ -63,8 +89,9 @@ impl Login {
     }
 
     /// The session's next tokens, unless it has ended or auth is away.
-    pub async fn refresh(&self, refresh: &str) -> Option<Tokens> {
-        let reply = self.post("/v1/refresh", &json!({ "refresh_token": refresh })).await?;
+    pub async fn refresh(&self, browser: &Browser, refresh: &str) -> Option<Tokens> {
+        let body = json!({ "refresh_token": refresh });
+        let reply = self.post("/v1/refresh", browser, &body).await?;
         if reply.status().as_u16() == 200 { reply.json().await.ok() } else { None }
     }
 
@@ -77,7 +104,30 @@ impl Login {
         }
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Option<reqwest::Response> {
-        self.client.post(format!("{}{path}", self.url)).json(body).send().await.ok()
+    async fn post(&self, path: &str, browser: &Browser, body: &Value) -> Option<reqwest::Response> {
+        let call = self.client.post(format!("{}{path}", self.url)).json(body);
+        call.headers(browser.headers()).send().await.ok()
     }
+}
+
+impl Browser {
+    fn headers(&self) -> HeaderMap {
+        let address = self.address.map(|address| address.to_string());
+        let address = address.and_then(|address| HeaderValue::try_from(address).ok());
+        let device = self.device.as_ref().map(|device| format!("{DEVICE}={device}"));
+        let device = device.and_then(|device| HeaderValue::try_from(device).ok());
+        [(FORWARDED_FOR, address), (USER_AGENT, self.agent.clone()), (COOKIE, device)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+}
+
+/// The one cookie of auth's that the browser is to have from us.
+fn device(headers: &HeaderMap) -> Option<HeaderValue> {
+    let ours = |value: &&HeaderValue| {
+        let rest = value.as_bytes().strip_prefix(DEVICE.as_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b"="))
+    };
+    headers.get_all(SET_COOKIE).iter().find(ours).cloned()
 }

@@ -16,6 +16,11 @@ const REFUSED: u8 = 78;
 /// A service's configuration.
 pub trait Config: clap::Parser + Send + 'static {
     fn observability(&self) -> &observability::Config;
+
+    /// What no variable can know by itself: whether they go together. An error names the variable.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// Why a service will not start until an operator has changed something, such as applied a
@@ -44,6 +49,9 @@ where
         }
         Err(Stop::Wrong(line)) => return fail(&line, BAD_CONFIGURATION),
     };
+    if let Err(line) = config.check() {
+        return fail(&line, BAD_CONFIGURATION);
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}"), 1),

@@ -62,11 +62,37 @@ pub struct Notify {
     #[arg(long, env = "NOTIFY_REPEAT", default_value = "5m", value_parser = duration)]
     pub notify_repeat: Duration,
     /// Where operators reach this service, for links in messages.
-    #[arg(long, env = "PUBLIC_URL", default_value = "http://127.0.0.1:8084")]
+    #[arg(long, env = "PUBLIC_URL", default_value = LOCAL_URL)]
     pub public_url: String,
 }
 
+/// For trying things out.
+const LOCAL_URL: &str = "http://127.0.0.1:8084";
+
 impl Notify {
+    /// In production, refused when the worst severities are only logged: nobody would be woken.
+    pub fn check(&self, environment: &str) -> Result<(), String> {
+        if !matches!(environment.to_ascii_lowercase().as_str(), "production" | "prod") {
+            return Ok(());
+        }
+        for (variable, channels) in [("NOTIFY_P0", &self.notify_p0), ("NOTIFY_P1", &self.notify_p1)]
+        {
+            if channels.iter().all(|&channel| channel == Channel::Log) {
+                return Err(format!(
+                    "{variable} names no channel but log, and DEPLOYMENT_ENVIRONMENT is {environment}: \
+                     nobody would be told"
+                ));
+            }
+        }
+        if self.public_url == LOCAL_URL {
+            return Err(format!(
+                "PUBLIC_URL is not set, and DEPLOYMENT_ENVIRONMENT is {environment}: \
+                 links in messages would lead to {LOCAL_URL}"
+            ));
+        }
+        Ok(())
+    }
+
     /// Refused when a severity has no channel that is configured.
     pub fn routes(&self) -> anyhow::Result<Routes> {
         let routes = [&self.notify_p0, &self.notify_p1, &self.notify_p2, &self.notify_p3];

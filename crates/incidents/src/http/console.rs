@@ -1,8 +1,8 @@
 //! The operators' console: forms of our own origin, a session in cookies that no script can read.
 
 use axum::extract::{RawQuery, Request, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -24,7 +24,7 @@ use super::form::{Form, SameOrigin};
 use super::session::{self, Operator};
 use crate::app::{Filter, FollowUp, Incidents, Stage};
 use crate::pages;
-use crate::peers::{Login, NoSession, Tokens};
+use crate::peers::{Browser, Login, NoSession, Tokens};
 
 pub(super) fn routes(app: &App) -> Router<App> {
     let incident = "/console/incidents/{id}";
@@ -57,9 +57,10 @@ pub(super) async fn readable(request: Request, next: Next) -> Response {
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
     let text = |field: &str| problem[field].as_str().unwrap_or_default();
     let page = pages::problem(text("title"), text("detail"), text("request_id"));
-    // The lengths are another body's.
-    head.headers.clear();
-    (head.status, Html(page.into_string())).into_response()
+    // Both are another body's; all the others still hold, a renewed session's cookies most of all.
+    head.headers.remove(CONTENT_TYPE);
+    head.headers.remove(CONTENT_LENGTH);
+    (head.status, head.headers, Html(page.into_string())).into_response()
 }
 
 async fn ask(RawQuery(query): RawQuery) -> Html<String> {
@@ -76,14 +77,17 @@ async fn sign_in(
     _: SameOrigin,
     State(login): State<Login>,
     Extension(verifier): Extension<Verifier>,
+    session::From(browser): session::From,
     Raw(body): Raw,
 ) -> Response {
     let form = Form::read(&body);
     let (email, next) = (form.get("email"), form.get("next"));
-    match enter(&login, &verifier, &form).await {
-        Ok(tokens) => {
+    match enter(&login, &verifier, &browser, &form).await {
+        Ok((tokens, device)) => {
             let response = Redirect::to(session::page(next).unwrap_or("/console")).into_response();
-            session::with_cookies(response, session::cookies(&tokens))
+            let mut response = session::with_cookies(response, session::cookies(&tokens));
+            response.headers_mut().extend(device.map(|device| (SET_COOKIE, device)));
+            response
         }
         Err(why) => {
             let wrong = Some(why.to_string());
@@ -102,15 +106,20 @@ fn status(why: NoSession) -> StatusCode {
     }
 }
 
-/// The session's tokens, or why there are none.
-async fn enter(login: &Login, verifier: &Verifier, form: &Form) -> Result<Tokens, NoSession> {
-    let tokens = login.sign_in(form.get("email"), form.get("password")).await?;
+/// The session's tokens and what its device is to be known by, or why there are none.
+async fn enter(
+    login: &Login,
+    verifier: &Verifier,
+    browser: &Browser,
+    form: &Form,
+) -> Result<(Tokens, Option<HeaderValue>), NoSession> {
+    let (tokens, device) = login.sign_in(browser, form.get("email"), form.get("password")).await?;
     let member = verifier.member(tokens.access_token.expose_secret()).await;
     let member = member.map_err(|_| NoSession::Away)?;
     if !member.roles.contains(&Role::Operator) {
         return Err(NoSession::NotOperator);
     }
-    Ok(tokens)
+    Ok((tokens, device))
 }
 
 async fn sign_out(_: SameOrigin, State(login): State<Login>, headers: HeaderMap) -> Response {

@@ -1,18 +1,21 @@
 //! Who is at the console. A session has two cookies that no script can read: an access token for five
 //! minutes, and what gets the next one. Whoever works is not thrown out.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
 use axum::Extension;
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::header::{COOKIE, SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use kit::caller::{Role, Verifier};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use crate::peers::{Login, Tokens};
+use crate::peers::{Browser, DEVICE, Login, Tokens};
 
 /// `__Host-` makes browsers insist: secure, for this host alone, and nobody else can have set it.
 const ACCESS: &str = "__Host-console";
@@ -66,7 +69,10 @@ pub(super) async fn renew(
     };
     let refresh = cookie(request.headers(), REFRESH).filter(|_| !valid);
     let Some(refresh) = refresh else { return next.run(request).await };
-    let Some(tokens) = login.refresh(&refresh).await else { return next.run(request).await };
+    let browser = browser(request.headers(), request.extensions());
+    let Some(tokens) = login.refresh(&browser, &refresh).await else {
+        return next.run(request).await;
+    };
     request.extensions_mut().insert(Renewed(tokens.access_token.clone()));
     let response = next.run(request).await;
     // Signing in and out set their own.
@@ -74,6 +80,25 @@ pub(super) async fn renew(
         return response;
     }
     with_cookies(response, cookies(&tokens))
+}
+
+/// As an extractor, which never refuses: what is not known is left out.
+pub(super) struct From(pub(super) Browser);
+
+impl<S: Send + Sync> FromRequestParts<S> for From {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(browser(&parts.headers, &parts.extensions)))
+    }
+}
+
+fn browser(headers: &HeaderMap, extensions: &Extensions) -> Browser {
+    Browser {
+        address: extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip()),
+        agent: headers.get(USER_AGENT).cloned(),
+        device: cookie(headers, DEVICE),
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Operator {

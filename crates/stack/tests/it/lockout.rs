@@ -1,9 +1,11 @@
 //! What was counted against a guesser, and who was thrown out, survives every crash.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use reqwest::Client;
+use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 use stack::demo::people;
 
@@ -58,6 +60,48 @@ async fn locks_and_revocations_survive_the_death_of_redis_postgres_and_auth() {
             .await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_do_not_lock_operators_out_of_the_console() {
+    let bench = Bench::new("console").await;
+    bench.up().await;
+    let right = people::password(&bench.place).unwrap();
+    // Another network than 127.0.0.0/24, and still this machine.
+    let at = |last| IpAddr::V4(Ipv4Addr::new(127, 0, 9, last));
+    let stranger = Client::builder().local_address(at(1)).build().unwrap();
+    let operator = Client::builder().redirect(Policy::none()).build().unwrap();
+
+    let (status, device) = sign_in(&bench, &operator, &right, "").await;
+    assert_eq!(status, 303);
+    assert!(device.starts_with("__Host-device="), "{device}");
+    for _ in 0..5 {
+        assert_eq!(sign_in(&bench, &stranger, "tr0ub4dor&3", "").await.0, 401);
+    }
+    assert_eq!(sign_in(&bench, &stranger, "tr0ub4dor&3", "").await.0, 429);
+    // With a new browser: what the stranger used up is the stranger's.
+    assert_eq!(sign_in(&bench, &operator, &right, "").await.0, 303);
+
+    // And one who sits in the same network.
+    let neighbor = Client::builder().build().unwrap();
+    for _ in 0..5 {
+        assert_eq!(sign_in(&bench, &neighbor, "tr0ub4dor&3", "").await.0, 401);
+    }
+    assert_eq!(sign_in(&bench, &operator, &right, "").await.0, 429);
+    assert_eq!(sign_in(&bench, &operator, &right, &device).await.0, 303);
+}
+
+/// At the console, as the operator: the status, and what this device is to be known by.
+async fn sign_in(bench: &Bench, client: &Client, password: &str, device: &str) -> (u16, String) {
+    let form = format!("email=operator%40example.com&password={}", password.replace('&', "%26"));
+    let call = client.post(bench.url("incidents", "/console/login")).body(form);
+    let call = call.header("content-type", "application/x-www-form-urlencoded");
+    let call = call.header("sec-fetch-site", "same-origin").header("cookie", device);
+    let answer = call.send().await.unwrap();
+    let set = answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
+    let device = set.filter_map(|value| value.split(';').next());
+    let device = device.filter(|value| value.starts_with("__Host-device="));
+    (answer.status().as_u16(), device.last().unwrap_or_default().to_owned())
 }
 
 async fn assert_locked(bench: &Bench, client: &Client, right: &str) {
