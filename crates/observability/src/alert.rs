@@ -56,6 +56,7 @@ pub enum Level {
 impl Level {
     const ALL: [Self; 4] = [Self::Critical, Self::Error, Self::Warning, Self::Info];
 
+    /// Its name in a message and a metric.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Critical => "critical",
@@ -81,6 +82,7 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// An alert with a title and one sentence.
     pub fn new(
         level: Level,
         title: impl Into<Cow<'static, str>>,
@@ -91,36 +93,40 @@ impl Alert {
         Self { level, title, message, path, stack, metadata, at, repeated: 0 }
     }
 
+    /// An alert that somebody must see to now.
     pub fn critical(title: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(Level::Critical, title, message)
     }
 
+    /// An alert of something that is broken.
     pub fn error(title: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(Level::Error, title, message)
     }
 
+    /// An alert of something that may break.
     pub fn warning(title: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(Level::Warning, title, message)
     }
 
+    /// An alert that asks for nothing.
     pub fn info(title: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(Level::Info, title, message)
     }
 
-    /// Where it happened: a matched route, a job, an aggregate. Alerts of one title and path are the
+    /// Adds where it happened: a matched route, a job, an aggregate. Alerts of one title and path are the
     /// same one again.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Cut to 1,000 characters when it is sent.
+    /// Adds the stack of a panic. It is cut to 1,000 characters when it is sent.
     pub fn stack(mut self, stack: impl Into<String>) -> Self {
         self.stack = stack.into();
         self
     }
 
-    /// One more fact. An empty one is left out.
+    /// Adds one more fact. An empty one is left out.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         let value = value.into();
         if !value.is_empty() {
@@ -129,7 +135,7 @@ impl Alert {
         self
     }
 
-    /// Hands it over. Never waits.
+    /// Hands the alert over to be sent. Never waits.
     pub fn raise(self) {
         let level = self.level;
         match QUEUED.get() {

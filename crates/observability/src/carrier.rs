@@ -34,7 +34,7 @@ pub struct Carrier {
 }
 
 impl Carrier {
-    /// Writes the current context down.
+    /// The current context, written down.
     pub fn current() -> Self {
         let mut carrier = Self::default();
         PROPAGATOR.inject(&mut carrier);

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
-/// Logs, traces and metrics.
+/// The settings of logs, traces and metrics.
 #[derive(Args, Clone, Debug)]
 #[group(skip)] // a group would be called `Config`, as the service's own
 pub struct Config {

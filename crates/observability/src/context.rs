@@ -66,7 +66,7 @@ pub fn user_id() -> Option<String> {
     with_request(|request| request.user_id.get().cloned()).flatten()
 }
 
-/// Says for whom the current request is. The first call counts.
+/// Sets the person the current request is for. The first call counts.
 pub fn set_user(id: impl Display) {
     with_request(|request| {
         let _ = request.user_id.set(id.to_string());

@@ -11,10 +11,11 @@ pub use client::{Client, ClientLayer};
 pub use server::{Server, ServerLayer};
 
 /// Everything one call needs, in one layer for `tonic::transport::Server::builder().layer(..)`; see
-/// [`crate::http::layer`]. `descriptors` is an encoded `FileDescriptorSet`: only the methods in it,
-/// and those of health and reflection, become labels; all others are `other`.
-pub fn layer(descriptors: &[u8]) -> ServerLayer {
-    ServerLayer::new(descriptors)
+/// [`crate::http::layer`]. `descriptors` is an encoded `FileDescriptorSet`: only its methods in the packages
+/// of `service` (`points.v1` for `points`), and those of health and reflection, become labels, counted from 0;
+/// all others are `other`.
+pub fn layer(descriptors: &[u8], service: &str) -> ServerLayer {
+    ServerLayer::new(descriptors, service)
 }
 
 /// Opens a client span, hands the context to the callee, and counts; goes around a `tonic` channel.

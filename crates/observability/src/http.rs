@@ -36,7 +36,7 @@ pub fn layer(panic_response: PanicResponse) -> Layer {
 
 /// Declares a route, so that its failures are seen by `rate()` from the first one on.
 pub fn declare(method: &Method, route: &str) {
-    series::of(route).method(method);
+    series::declare(method, route);
 }
 
 /// Writes the current context into the headers of an outgoing request.
@@ -44,7 +44,7 @@ pub fn inject(headers: &mut HeaderMap) {
     carrier::inject(headers);
 }
 
-/// See [`layer`].
+/// The layer that [`layer`] makes.
 #[derive(Clone)]
 pub struct Layer {
     panic_response: PanicResponse,
@@ -58,7 +58,7 @@ impl<S> tower::Layer<S> for Layer {
     }
 }
 
-/// A service under observation.
+/// An HTTP service with [`Layer`] around it.
 #[derive(Clone)]
 pub struct Observed<S> {
     inner: S,

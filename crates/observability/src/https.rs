@@ -10,10 +10,11 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// Over TLS or, where a URL says so, in the clear. Its errors may quote the URL: log none of them. Cheap to clone.
+/// An HTTP client, over TLS or, where a URL says so, in the clear. Its errors may quote the URL: log none of
+/// them. Cheap to clone.
 pub type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// Trusts Mozilla's roots, compiled in: an image needs no certificates of its own.
+/// A client that trusts Mozilla's roots, compiled in: an image needs no certificates of its own.
 pub fn client(connect_timeout: Duration) -> anyhow::Result<Client> {
     let mut plain = HttpConnector::new();
     plain.enforce_http(false);

@@ -96,7 +96,7 @@ pub fn init_with(
     context::install_tracer(tracer);
     global::set_text_map_propagator(carrier::propagator());
     global::set_tracer_provider(traces.clone());
-    metrics::start(runtime);
+    metrics::start(version, runtime);
     alert::start(service, alerts);
     panics::install(log.clone())?;
     Ok(Guard { traces, log })

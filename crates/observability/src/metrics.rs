@@ -7,6 +7,7 @@
 //!     LazyLock::new(|| metrics::counter_vec("points_earned_total", "Points credited.", &["source"]));
 //! ```
 
+mod build;
 pub mod db;
 mod domain;
 mod registry;
@@ -22,8 +23,9 @@ pub use registry::{counter, counter_vec, gauge, gauge_vec, histogram, histogram_
 pub(crate) const DURATION_BUCKETS: &[f64] =
     &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Adds what the runtime does to the registry. The rest is there from the first use.
-pub(crate) fn start(runtime: tokio::runtime::Handle) {
+/// Adds which build this is, and what the runtime does, to the registry. The rest is there from the first use.
+pub(crate) fn start(version: &'static str, runtime: tokio::runtime::Handle) {
+    build::announce(version, &runtime);
     match runtime::Runtime::new(runtime) {
         Ok(runtime) => registry::register(runtime),
         Err(error) => tracing::error!(%error, "no metrics of the runtime"),

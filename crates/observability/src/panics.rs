@@ -13,7 +13,7 @@ use prometheus::{IntCounter, IntCounterVec};
 use crate::metrics;
 pub(crate) use hook::{flush, install};
 
-/// The work panicked. What and where is in the log.
+/// The error of work that panicked. What and where is in the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{endpoint} panicked")]
 pub struct Panicked {

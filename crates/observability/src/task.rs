@@ -20,9 +20,9 @@ static RESTARTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
-/// Runs what `factory` makes; after an error or a panic again, with jittered pauses that grow from
-/// 0.1 s to 30 s, until `stop`. `Ok(())` means the work is done. The work itself must heed `stop`:
-/// it is not cut short.
+/// Keeps background work running until `stop`: runs what `factory` makes, and after an error or a panic again,
+/// with jittered pauses that grow from 0.1 s to 30 s. `Ok(())` means the work is done. The work itself must heed
+/// `stop`: it is not cut short.
 pub async fn supervise<F, Fut>(name: &'static str, stop: CancellationToken, mut factory: F)
 where
     F: FnMut() -> Fut,

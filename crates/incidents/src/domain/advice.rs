@@ -109,10 +109,7 @@ impl Signals {
         if let Some(since) = fresh
             && self.cause != RootCause::Dependency
         {
-            let why = format!(
-                "Newly started {} minutes ago, as after a deployment.",
-                since.num_minutes()
-            );
+            let why = format!("Another version was deployed {} min ago.", since.num_minutes());
             let caution = "Are its migrations such that the version before runs on them?";
             give(Repair::Rollback, why, self.data_at_risk.then_some(caution));
         }

@@ -38,7 +38,7 @@ static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
 /// The paths come from generated clients, so that they are few.
 static METHODS: LazyLock<RwLock<HashMap<String, Arc<Series>>>> = LazyLock::new(RwLock::default);
 
-/// See [`crate::grpc::client_layer`].
+/// The layer that [`crate::grpc::client_layer`] makes.
 #[derive(Clone)]
 pub struct ClientLayer;
 
@@ -50,7 +50,7 @@ impl<S> tower::Layer<S> for ClientLayer {
     }
 }
 
-/// A channel under observation.
+/// A channel with [`ClientLayer`] around it.
 #[derive(Clone)]
 pub struct Client<S> {
     inner: S,

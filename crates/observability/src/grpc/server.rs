@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -48,49 +48,47 @@ const STANDARD: [&str; 3] = [
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
 ];
 
-/// See [`crate::grpc::layer`].
+/// The layer that [`crate::grpc::layer`] makes.
 #[derive(Clone)]
 pub struct ServerLayer {
     methods: Arc<Methods>,
 }
 
-/// The series of the known methods, made when a method is first called.
+/// The series of the known methods: made before any is called, so that `rate()` sees the first failure.
 struct Methods {
-    known: HashMap<String, OnceLock<Arc<Series>>>,
-    other: OnceLock<Arc<Series>>,
+    known: HashMap<String, Arc<Series>>,
+    other: Arc<Series>,
 }
 
 impl ServerLayer {
-    pub(super) fn new(descriptors: &[u8]) -> Self {
+    pub(super) fn new(descriptors: &[u8], service: &str) -> Self {
         let files = FileDescriptorSet::decode(descriptors).unwrap_or_else(|error| {
             tracing::error!(%error, "unreadable descriptors: every method is counted as `other`");
             FileDescriptorSet::default()
         });
-        let own = files.file.iter().flat_map(|file| {
+        let ours =
+            files.file.iter().filter(|file| file.package().split('.').next() == Some(service));
+        let own = ours.flat_map(|file| {
             file.service.iter().flat_map(move |service| {
                 let prefix = format!("{}.{}", file.package(), service.name());
                 service.method.iter().map(move |method| format!("{prefix}/{}", method.name()))
             })
         });
         let known = own.chain(STANDARD.map(str::to_owned));
-        let known = known.map(|method| (method, OnceLock::new())).collect();
-        Self { methods: Arc::new(Methods { known, other: OnceLock::new() }) }
+        let known = known.map(|method| (method.clone(), series(&method))).collect();
+        Self { methods: Arc::new(Methods { known, other: series("other") }) }
     }
 }
 
 impl Methods {
     fn of(&self, path: &str) -> Arc<Series> {
-        let method = path.trim_start_matches('/');
-        let (slot, method) = match self.known.get(method) {
-            Some(slot) => (slot, method),
-            None => (&self.other, "other"),
-        };
-        let new = || {
-            panics::declare(method);
-            Arc::new(Series::new(method, &DURATION, &REQUESTS))
-        };
-        slot.get_or_init(new).clone()
+        self.known.get(path.trim_start_matches('/')).unwrap_or(&self.other).clone()
     }
+}
+
+fn series(method: &str) -> Arc<Series> {
+    panics::declare(method);
+    Arc::new(Series::new(method, &DURATION, &REQUESTS))
 }
 
 impl<S> tower::Layer<S> for ServerLayer {
@@ -101,7 +99,7 @@ impl<S> tower::Layer<S> for ServerLayer {
     }
 }
 
-/// A gRPC service under observation.
+/// A gRPC service with [`ServerLayer`] around it.
 #[derive(Clone)]
 pub struct Server<S> {
     inner: S,

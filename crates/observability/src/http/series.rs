@@ -19,6 +19,8 @@ const METHODS: [Method; 7] = [
     Method::OPTIONS,
 ];
 const OTHER: usize = METHODS.len();
+const NAMES: [&str; METHODS.len() + 1] =
+    ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "other"];
 
 static REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counter_vec(
@@ -75,32 +77,37 @@ pub(super) fn of(path: &str) -> Arc<Route> {
     })
 }
 
+/// Sets what alerts read of a method of a route to 0: without that its first failure is not an increase.
+pub(super) fn declare(method: &Method, path: &str) {
+    panics::declare(path);
+    for status in ["500", "503"] {
+        REQUESTS.with_label_values(&[NAMES[index(method)], path, status]);
+    }
+}
+
+fn index(method: &Method) -> usize {
+    METHODS.iter().position(|known| known == method).unwrap_or(OTHER)
+}
+
 impl Route {
     pub(super) fn method(&self, method: &Method) -> &Arc<Series> {
-        let index = METHODS.iter().position(|known| known == method).unwrap_or(OTHER);
-        self.methods[index].get_or_init(|| Arc::new(Series::new(index, self.path.clone())))
+        let index = index(method);
+        self.methods[index].get_or_init(|| Arc::new(Series::new(method, self.path.clone())))
     }
 }
 
 impl Series {
-    fn new(method: usize, path: Arc<str>) -> Self {
-        const NAMES: [&str; METHODS.len() + 1] =
-            ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "other"];
-        let method = NAMES[method];
-        panics::declare(&path);
-        let series = Self {
+    fn new(method: &Method, path: Arc<str>) -> Self {
+        declare(method, &path);
+        let method = NAMES[index(method)];
+        Self {
             method,
             span_name: format!("{method} {path}"),
             duration: DURATION.with_label_values(&[method, &path]),
             size: SIZE.with_label_values(&[method, &path]),
             requests: RwLock::default(),
             path,
-        };
-        // Alerts read these: without a 0 the first failure is not an increase.
-        for status in [500, 503] {
-            series.requests(status);
         }
-        series
     }
 
     pub(super) fn observe(&self, status: u16, seconds: f64) {

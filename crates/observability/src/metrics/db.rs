@@ -37,7 +37,7 @@ pub fn declare(service: &str, max: u32) {
     connections(service, 0, 0, max);
 }
 
-/// The pool's state now. All three states carry the same labels, so that they can be divided.
+/// Sets the gauges of the pool's connections. All three states carry the same labels, so that they can be divided.
 pub fn connections(service: &str, in_use: u32, idle: u32, max: u32) {
     ACTIVE.with_label_values(&[service]).set(in_use.into());
     IDLE.with_label_values(&[service]).set(idle.into());
@@ -46,7 +46,7 @@ pub fn connections(service: &str, in_use: u32, idle: u32, max: u32) {
     }
 }
 
-/// One statement ended, well or not. True when it was slow and should be logged.
+/// Counts a statement that ended, well or not. True when it was slow and should be logged.
 pub fn statement(service: &str, operation: &'static str, took: Duration) -> bool {
     DURATION.with_label_values(&[service, operation]).observe(took.as_secs_f64());
     let slow = took > SLOW;
