@@ -3,6 +3,7 @@
 mod add_service;
 mod add_staff;
 mod archive;
+mod belonging;
 mod book;
 mod cancel;
 mod catalog;
@@ -33,6 +34,7 @@ mod slots;
 
 pub use add_service::AddService;
 pub use add_staff::{AddStaff, Staff};
+pub use belonging::{Belonging, LinkStaff, MERCHANT_REGISTERED, STAFF_LINKED, STAFF_UNLINKED};
 pub use book::Book;
 pub use catalog::{PageQuery, ServicePage, StaffPage, StaffWithServices};
 pub use close::{Close, Closure, ClosurePage};

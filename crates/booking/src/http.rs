@@ -53,10 +53,11 @@ pub fn router(bookings: Bookings, verifier: Verifier) -> Router {
     edge(routes, openapi, verifier)
 }
 
-/// Who is told, and how payments went.
+/// Who belongs to a merchant, who is told, and how payments went.
 fn beside_the_calendar() -> OpenApiRouter<Bookings> {
     OpenApiRouter::new()
         .routes(routes!(offers::edit_service))
+        .routes(routes!(merchants::link_staff, merchants::unlink_staff))
         .routes(routes!(line::notifications))
         .routes(routes!(line::connect, line::disconnect))
         .routes(routes!(line::join, line::leave))

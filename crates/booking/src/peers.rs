@@ -19,7 +19,10 @@ pub(crate) use self::line::{Push, Pushed};
 pub use self::pace::Pace;
 pub use self::points::PointsOverGrpc;
 pub(crate) use self::points::reason;
-use crate::app::{BOOKING_COMPLETED, BookingCompleted, Bookings};
+use crate::app::{
+    BOOKING_COMPLETED, Belonging, BookingCompleted, Bookings, MERCHANT_REGISTERED, STAFF_LINKED,
+    STAFF_UNLINKED,
+};
 use crate::config;
 use crate::domain::{Heard, Saga, Step};
 
@@ -29,9 +32,28 @@ pub trait Points: Send + Sync + 'static {
     /// Credits a member for what they paid. The same key has one effect, however often it is used.
     async fn earn(&self, purchase: Purchase) -> anyhow::Result<()>;
 
+    /// Tells who may act for a merchant from now on, or no more. The same event has one effect.
+    async fn belongs(&self, news: News) -> anyhow::Result<()>;
+
     /// One step of a payment. It has one effect, however often and in whatever order the steps of a saga
     /// are asked. An error says nothing about the effect: ask again.
     async fn step(&self, saga: &Saga, step: Step) -> anyhow::Result<Heard>;
+}
+
+/// What a member is to a merchant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// The event that says so.
+    pub event: Uuid,
+    pub belonging: Belonging,
+    pub is: Is,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Is {
+    Owner,
+    Staff,
+    StaffNoMore,
 }
 
 /// What a member paid for a booking.
@@ -48,20 +70,29 @@ pub struct Purchase {
 /// Delivers our events until `stop`, and survives a panic.
 pub async fn deliver(db: PgPool, points: Arc<dyn Points>, stop: CancellationToken) {
     let relay = || async {
-        outbox::relay(db.clone(), Rewards(points.clone()), stop.clone()).await;
+        outbox::relay(db.clone(), ToPoints(points.clone()), stop.clone()).await;
         Ok(())
     };
     observability::task::supervise("outbox", stop.clone(), relay).await;
 }
 
-/// A completed booking earns points.
-struct Rewards(Arc<dyn Points>);
+/// Everything we tell, we tell points: a completed booking earns, and it knows who belongs to whom.
+struct ToPoints(Arc<dyn Points>);
 
-impl Deliver for Rewards {
+impl Deliver for ToPoints {
     async fn deliver(&self, event: &Event) -> anyhow::Result<()> {
-        if event.kind != BOOKING_COMPLETED {
-            bail!("nobody takes events of kind {}", event.kind);
+        match event.kind.as_str() {
+            BOOKING_COMPLETED => self.completed(event).await,
+            MERCHANT_REGISTERED => self.belongs(event, Is::Owner).await,
+            STAFF_LINKED => self.belongs(event, Is::Staff).await,
+            STAFF_UNLINKED => self.belongs(event, Is::StaffNoMore).await,
+            kind => bail!("nobody takes events of kind {kind}"),
         }
+    }
+}
+
+impl ToPoints {
+    async fn completed(&self, event: &Event) -> anyhow::Result<()> {
         let payload = event.payload.clone();
         let booking: BookingCompleted =
             serde_json::from_value(payload).context("the payload is not a completed booking")?;
@@ -69,6 +100,12 @@ impl Deliver for Rewards {
             return Ok(()); // nothing was paid, so nothing is earned
         }
         self.0.earn(Purchase::of(event.id, &booking)).await
+    }
+
+    async fn belongs(&self, event: &Event, is: Is) -> anyhow::Result<()> {
+        let payload = event.payload.clone();
+        let belonging = serde_json::from_value(payload).context("the payload says nobody")?;
+        self.0.belongs(News { event: event.id, belonging, is }).await
     }
 }
 

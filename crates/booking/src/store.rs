@@ -1,5 +1,6 @@
 //! The SQL. Every function takes a connection, so that the caller owns the transaction.
 
+mod belonging;
 mod bookings;
 mod holds;
 mod hours;
@@ -10,6 +11,7 @@ mod replica;
 mod sagas;
 mod slots;
 
+pub(crate) use belonging::{link_staff, lock_merchant, mark_untold, member_of_staff};
 pub(crate) use bookings::{
     find_any_booking, find_booking, lock_booking, lock_booking_of_owner, lock_staff,
     staff_of_booking, terms, update_status, update_time,
@@ -54,8 +56,8 @@ pub(crate) async fn insert_merchant(
 ) -> sqlx::Result<()> {
     let insert = sqlx::query!(
         "INSERT INTO merchant (merchant_id, owner_id, name, time_zone, currency,
-                               cancellation_notice_minutes, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                               cancellation_notice_minutes, created_at, told_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
         merchant.merchant_id,
         owner,
         merchant.name,

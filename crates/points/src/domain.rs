@@ -7,6 +7,7 @@ mod command;
 mod conversion;
 mod draft;
 mod hold;
+mod seller;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -18,6 +19,7 @@ pub use books::{Books, Decision, Done, Entry, Moved, Recorded, Side, Transfer};
 pub use command::{Adjustment, Command, Payer, Recipient, Scope};
 pub use conversion::{Basis, Currency, Purchase, Rate, Rule, RuleId};
 pub use hold::{Held, Hold, HoldState, HoldTime};
+pub use seller::{MerchantRole, Seller};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountId(pub Uuid);

@@ -1,6 +1,7 @@
 //! The same use cases for the other services, over gRPC.
 
 mod holds;
+mod merchants;
 
 use kit::ApiError;
 use kit::caller::{ServiceCaller, Verifier};
@@ -9,6 +10,7 @@ use kit::idempotency::Key;
 use prost::Message as _;
 use proto::points::v1::earn_request::Basis;
 use proto::points::v1::holds_server::HoldsServer;
+use proto::points::v1::merchants_server::MerchantsServer;
 use proto::points::v1::points_server::{Points as Rpc, PointsServer};
 use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
 use tonic::service::Routes;
@@ -16,7 +18,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::app::{AccountView, Asked, Earn, Error, Points, Receipt, Which};
-use crate::domain::{MemberId, Recipient};
+use crate::domain::{MemberId, Recipient, Seller};
 
 const EARN: &str = "/points.v1.Points/Earn";
 const ALLOW: Allowlist = &[
@@ -26,11 +28,15 @@ const ALLOW: Allowlist = &[
     (holds::CAPTURE, &["booking"]),
     (holds::RELEASE, &["booking"]),
     (holds::REVERSE, &["booking"]),
+    (merchants::JOIN, &["booking"]),
+    (merchants::LEAVE, &["booking"]),
 ];
 
 pub fn routes(points: Points, verifier: Verifier) -> Routes {
     let holds = HoldsServer::new(Server(points.clone()));
-    let routes = Routes::new(PointsServer::new(Server(points))).add_service(holds);
+    let merchants = MerchantsServer::new(Server(points.clone()));
+    let routes = Routes::new(PointsServer::new(Server(points)));
+    let routes = routes.add_service(holds).add_service(merchants);
     kit::grpc::guard(routes, verifier, ALLOW)
 }
 
@@ -83,7 +89,7 @@ fn command(message: EarnRequest) -> Result<Earn, ApiError> {
     let currency = Some(message.currency).filter(|currency| !currency.is_empty());
     let reference = message.reference;
     let asked = Asked { purchase_minor, points, currency, merchant, reference };
-    Earn::try_new(Recipient::Member(member), asked)
+    Earn::try_new(Seller::Any, Recipient::Member(member), asked)
 }
 
 impl From<Receipt> for EarnResponse {

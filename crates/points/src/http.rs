@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::app::{
     AccountView, Asked, Earn, Earned, HistoryFilter, Page, Points, QueuedView, Receipt, Which,
+    seller,
 };
 use crate::domain::{AccountId, MemberId, Recipient, TransferKind};
 
@@ -113,7 +114,8 @@ async fn open(
     Ok(points.open(MemberId(caller.id), key).await?)
 }
 
-/// Credits an account, by a purchase or by plain points. While the database is away, it is done later.
+/// Credits an account, by a purchase or by plain points, for a merchant that the caller belongs to. While
+/// the database is away, it is done later.
 #[utoipa::path(
     post, path = "/v1/accounts/{id}/earnings", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = EarnBody,
@@ -126,7 +128,7 @@ async fn earn(
     Command { key, body }: Command<EarnBody>,
 ) -> Result<Response, ApiError> {
     caller.require(&[Role::Staff, Role::MerchantAdmin, Role::Operator])?;
-    let command = Earn::try_new(Recipient::Account(AccountId(id)), body.into())?;
+    let command = Earn::try_new(seller(&caller), Recipient::Account(AccountId(id)), body.into())?;
     Ok(match points.earn_or_queue(caller.id.to_string(), key, command).await? {
         Earned::Now(answer) => answer.into_response(),
         Earned::Later(queued) => {

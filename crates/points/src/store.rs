@@ -4,6 +4,7 @@ mod audit;
 mod batch;
 mod books;
 mod history;
+mod merchants;
 mod rules;
 mod statement;
 
@@ -14,6 +15,7 @@ pub(crate) use books::{
     recorded,
 };
 pub(crate) use history::history;
+pub(crate) use merchants::{joined, left, role_in, sellers};
 pub(crate) use rules::{add_rule, current_rules, end_rule, list_rules, lock_rule, withdraw_rule};
 pub(crate) use statement::statement;
 

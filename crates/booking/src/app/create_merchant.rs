@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::belonging::{Belonging, MERCHANT_REGISTERED};
 use super::{Bookings, Error};
 use crate::domain::{Currency, Name, Notice, TimeZone};
 use crate::store;
@@ -51,6 +52,9 @@ impl Bookings {
             cancellation_notice_minutes: wanted.notice.minutes(),
         };
         store::insert_merchant(&mut tx, wanted.owner_id, &merchant, self.clock.now()).await?;
+        let (merchant_id, member_id) = (merchant.merchant_id, wanted.owner_id);
+        self.tell_belonging(&mut tx, MERCHANT_REGISTERED, Belonging { merchant_id, member_id })
+            .await?;
 
         let answer = Answer::json(StatusCode::CREATED, &merchant);
         idempotency::record(&mut tx, &principal, key, &answer).await?;

@@ -17,6 +17,8 @@ pub enum Error {
     UnknownMerchant,
     #[error("no such staff")]
     UnknownStaff,
+    #[error("this member is another person of the merchant already")]
+    StaffMemberTaken,
     #[error("no such booking")]
     UnknownBooking,
     #[error("no such service")]
@@ -101,6 +103,7 @@ impl Classify for Error {
             | Self::TooLate(_) => Kind::Refused,
             Self::InvalidTransition(_)
             | Self::SlotTaken
+            | Self::StaffMemberTaken
             | Self::TooManyHolds
             | Self::InsufficientPoints
             | Self::PointsRefused
@@ -136,6 +139,7 @@ impl Classify for Error {
             }
             Self::Page(error) => error.code(),
             Self::OutsideBookingWindow(_) => "outside_booking_window".into(),
+            Self::StaffMemberTaken => "staff_member_taken".into(),
             Self::StaffNotQualified => "staff_not_qualified".into(),
             Self::OffGrid => "off_grid".into(),
             Self::OutsideHours => "outside_hours".into(),

@@ -14,6 +14,9 @@ const EXPIRE: Duration = Duration::from_secs(30);
 /// A reminder is for the day before, so a minute is nothing.
 const REMIND: Duration = Duration::from_secs(60);
 
+/// Only those that an older version registers while it is being replaced have to wait for it.
+const TELL: Duration = Duration::from_secs(60);
+
 /// What was completed a year ago can wait.
 const ARCHIVE: Duration = Duration::from_secs(60 * 60);
 
@@ -55,6 +58,12 @@ impl Bookings {
             async move { Ok(this.remind().await.map(drop)?) }
         };
         tokio::spawn(jobs::every("reminders", REMIND, self.db.clone(), stop.clone(), remind));
+        let this = self.clone();
+        let tell = move || {
+            let this = this.clone();
+            async move { Ok(this.tell_of_merchants().await.map(drop)?) }
+        };
+        tokio::spawn(jobs::every("tell_of_merchants", TELL, self.db.clone(), stop.clone(), tell));
         let this = self.clone();
         let archive = move || {
             let this = this.clone();

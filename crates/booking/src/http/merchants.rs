@@ -1,14 +1,24 @@
 //! Who opens a calendar, and who is in it.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use kit::caller::Role;
-use kit::http::{Command, IdempotencyKey, Path};
+use kit::http::{Command, IdempotencyKey, Json, Path};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
+use serde::Deserialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::{NewMerchant, NewStaff};
-use crate::app::{Bookings, Merchant, Staff};
+use crate::app::{Bookings, LinkStaff, Merchant, Staff};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StaffMember {
+    /// Whom this person signs in as.
+    member_id: Uuid,
+}
 
 /// Open a merchant's calendar. For merchant administrators; whoever creates it owns it.
 #[utoipa::path(
@@ -40,4 +50,41 @@ pub(super) async fn add_staff(
     Command { key, body }: Command<NewStaff>,
 ) -> Result<Answer, ApiError> {
     Ok(bookings.add_staff(key, body.into_command(caller.id, merchant_id)?).await?)
+}
+
+/// Say which member a person signs in as: with the role of staff, that member may act for the merchant. For
+/// the merchant's owner.
+#[utoipa::path(
+    put, path = "/v1/merchants/{merchant_id}/staff/{staff_id}/member", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), ("staff_id" = Uuid, Path)),
+    request_body = StaffMember,
+    responses((status = NO_CONTENT)),
+)]
+pub(super) async fn link_staff(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path((merchant_id, staff_id)): Path<(Uuid, Uuid)>,
+    Json(StaffMember { member_id }): Json<StaffMember>,
+) -> Result<StatusCode, ApiError> {
+    let member_id = Some(member_id);
+    let wanted = LinkStaff { owner_id: caller.id, merchant_id, staff_id, member_id };
+    bookings.link_staff(wanted).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Say that a person signs in as nobody any more, and so acts for the merchant no longer. For the merchant's
+/// owner.
+#[utoipa::path(
+    delete, path = "/v1/merchants/{merchant_id}/staff/{staff_id}/member", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), ("staff_id" = Uuid, Path)),
+    responses((status = NO_CONTENT)),
+)]
+pub(super) async fn unlink_staff(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path((merchant_id, staff_id)): Path<(Uuid, Uuid)>,
+) -> Result<StatusCode, ApiError> {
+    let wanted = LinkStaff { owner_id: caller.id, merchant_id, staff_id, member_id: None };
+    bookings.link_staff(wanted).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

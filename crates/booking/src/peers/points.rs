@@ -6,13 +6,15 @@ use kit::breaker::{self, Breaker};
 use kit::grpc::Peer;
 use proto::points::v1::earn_request::Basis;
 use proto::points::v1::holds_client::HoldsClient;
+use proto::points::v1::merchants_client::MerchantsClient;
 use proto::points::v1::points_client::PointsClient;
 use proto::points::v1::{
-    CaptureRequest, EarnRequest, HoldRequest, HoldResponse, ReleaseRequest, ReverseRequest,
+    CaptureRequest, EarnRequest, HoldRequest, HoldResponse, JoinRequest, LeaveRequest, Membership,
+    MerchantRole, ReleaseRequest, ReverseRequest,
 };
 use tonic::{Code, Response, Status, async_trait};
 
-use super::{Points, Purchase};
+use super::{Is, News, Points, Purchase};
 use crate::domain::{Heard, INSUFFICIENT, Saga, Step};
 
 /// How long points keeps what is held when it hears nothing more. Longer than any outage that we mean to
@@ -24,6 +26,7 @@ const HOLD_SECONDS: i64 = 24 * 60 * 60;
 pub struct PointsOverGrpc {
     points: PointsClient<Peer>,
     holds: HoldsClient<Peer>,
+    merchants: MerchantsClient<Peer>,
     breaker: Breaker,
 }
 
@@ -33,7 +36,8 @@ impl PointsOverGrpc {
         let peer = Peer::new(url, auth)?;
         Ok(Self {
             points: PointsClient::new(peer.clone()),
-            holds: HoldsClient::new(peer),
+            holds: HoldsClient::new(peer.clone()),
+            merchants: MerchantsClient::new(peer),
             breaker: Breaker::new("points", breaker::Config::default()),
         })
     }
@@ -114,6 +118,20 @@ impl Points for PointsOverGrpc {
         }
     }
 
+    async fn belongs(&self, news: News) -> anyhow::Result<()> {
+        let membership = Some(Membership::from(&news));
+        let mut merchants = self.merchants.clone();
+        let told = match news.is {
+            Is::Owner | Is::Staff => merchants.join(JoinRequest { membership }).await.map(drop),
+            Is::StaffNoMore => merchants.leave(LeaveRequest { membership }).await.map(drop),
+        };
+        told.map_err(|status| match status.code() {
+            // It is older than we are, and about to be replaced: no reason to give an event up.
+            Code::Unimplemented => failure(&Status::unavailable("")),
+            _ => failure(&status),
+        })
+    }
+
     async fn step(&self, saga: &Saga, step: Step) -> anyhow::Result<Heard> {
         let answer = match step {
             Step::Hold => self.hold(saga).await?,
@@ -140,6 +158,21 @@ impl Points for PointsOverGrpc {
             (Step::Hold, Some("not_found")) => Ok(Heard::Refused(INSUFFICIENT.to_owned())),
             (_, Some(reason)) if FINAL.contains(&reason) => Ok(Heard::Refused(reason.to_owned())),
             _ => Err(failure(&status)),
+        }
+    }
+}
+
+impl From<&News> for Membership {
+    fn from(news: &News) -> Self {
+        let role = match news.is {
+            Is::Owner => MerchantRole::Owner,
+            Is::Staff | Is::StaffNoMore => MerchantRole::Staff,
+        };
+        Self {
+            event_id: news.event.to_string(),
+            merchant_id: news.belonging.merchant_id.to_string(),
+            member_id: news.belonging.member_id.to_string(),
+            role: role.into(),
         }
     }
 }

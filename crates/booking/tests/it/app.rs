@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use booking::app::Bookings;
 use booking::domain::{Heard, Saga, Step};
-use booking::peers::{Points, Purchase};
+use booking::peers::{News, Points, Purchase};
 use booking::seal::Seal;
 use booking::{grpc, http};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -223,6 +223,10 @@ pub struct NoPoints;
 impl Points for NoPoints {
     async fn earn(&self, _: Purchase) -> anyhow::Result<()> {
         anyhow::bail!("there is no ledger")
+    }
+
+    async fn belongs(&self, _: News) -> anyhow::Result<()> {
+        Ok(())
     }
 
     async fn step(&self, _: &Saga, _: Step) -> anyhow::Result<Heard> {

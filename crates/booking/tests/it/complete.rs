@@ -8,10 +8,9 @@ use uuid::Uuid;
 use crate::app::{App, member};
 
 async fn events(app: &App) -> Vec<(String, String, Value)> {
-    sqlx::query_as("SELECT aggregate, kind, payload FROM outbox_event ORDER BY position")
-        .fetch_all(&app.db)
-        .await
-        .unwrap()
+    let bookings = "SELECT aggregate, kind, payload FROM outbox_event
+                    WHERE aggregate LIKE 'booking:%' ORDER BY position";
+    sqlx::query_as(bookings).fetch_all(&app.db).await.unwrap()
 }
 
 async fn status(app: &App, booking: Uuid) -> Value {

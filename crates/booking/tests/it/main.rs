@@ -5,6 +5,7 @@
 
 mod app;
 mod archive;
+mod belonging;
 mod calendar;
 mod complete;
 mod distribution;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use booking::domain::{Heard, Saga, Step};
-use booking::peers::{self, Points, PointsOverGrpc, Purchase};
+use booking::peers::{self, News, Points, PointsOverGrpc, Purchase};
 use proto::points::v1::earn_request::Basis;
 use proto::points::v1::points_server::{Points as Rpc, PointsServer};
 use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
@@ -57,6 +57,10 @@ impl Points for FakePoints {
         }
     }
 
+    async fn belongs(&self, _: News) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     async fn step(&self, _: &Saga, _: Step) -> anyhow::Result<Heard> {
         anyhow::bail!("nobody pays with points here")
     }
@@ -92,7 +96,10 @@ async fn all_delivered(app: &App) {
 }
 
 async fn event(app: &App) -> Uuid {
-    sqlx::query_scalar("SELECT id FROM outbox_event").fetch_one(&app.db).await.unwrap()
+    sqlx::query_scalar("SELECT id FROM outbox_event WHERE kind = 'booking.completed'")
+        .fetch_one(&app.db)
+        .await
+        .unwrap()
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use booking::domain::{Heard, Saga, Step};
-use booking::peers::{Points, PointsOverGrpc, Purchase};
+use booking::peers::{News, Points, PointsOverGrpc, Purchase};
 use kit::Clock;
 use proto::points::v1::earn_request::Basis;
 use proto::points::v1::points_client::PointsClient;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 use testkit::auth::FakeAuth;
 use testkit::grpc::Listening;
-use testkit::http::{Call, Reply};
+use testkit::http::{Api, Call, Reply};
 use testkit::tokens::Issuer;
 use tonic::service::Routes;
 use tonic::{Status, async_trait};
@@ -29,7 +29,9 @@ pub struct World {
     pub wire: Arc<Wire>,
     /// Of points, where everything is allowed.
     pub ledger: PgPool,
-    issuer: Issuer,
+    /// Of points, as its issuer's members see it.
+    pub till: Api,
+    pub issuer: Issuer,
     points: Routes,
     _servers: [Listening; 2],
 }
@@ -44,6 +46,7 @@ impl World {
         let pool = testkit::postgres::app_pool(&ledger, "points_app");
         let redis = kit::redis::Redis::disabled();
         let points = points::app::Points::new(pool, redis, Clock::system());
+        let till = Api::new(points::http::router(points.clone(), issuer.verifier()));
         let points = points::grpc::routes(points, issuer.verifier());
         let auth = FakeAuth::new(issuer.clone()).listen().await;
         let server = testkit::grpc::listen(points.clone()).await;
@@ -56,7 +59,7 @@ impl World {
         let service = app.priced(&shop, 60, 0, PRICE).await;
         app.working(&shop, service).await;
         let _servers = [auth, server];
-        Self { app, shop, service, wire, ledger, issuer, points, _servers }
+        Self { app, shop, service, wire, ledger, till, issuer, points, _servers }
     }
 
     /// Another process of the same service, on the same database, with a wire of its own.
@@ -192,6 +195,10 @@ impl Wire {
 impl Points for Wire {
     async fn earn(&self, purchase: Purchase) -> anyhow::Result<()> {
         self.points.earn(purchase).await
+    }
+
+    async fn belongs(&self, news: News) -> anyhow::Result<()> {
+        self.points.belongs(news).await
     }
 
     async fn step(&self, saga: &Saga, step: Step) -> anyhow::Result<Heard> {

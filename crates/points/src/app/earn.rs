@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Error, Points, checked_reference};
 use crate::domain::{
     Amount, Basis, Command, Currency, MerchantId, Purchase, Rate, Recipient, Reference, Refused,
-    Rule,
+    Rule, Seller,
 };
 
 /// Credits an account.
@@ -17,6 +17,7 @@ pub struct Earn {
     pub basis: Basis,
     pub merchant: MerchantId,
     pub reference: Reference,
+    pub by: Seller,
 }
 
 /// What a caller asks for, as it was sent. `Some(None)`: given, and not a whole number.
@@ -32,7 +33,7 @@ pub struct Asked {
 
 impl Earn {
     /// The command, or an error that names every wrong field.
-    pub fn try_new(to: Recipient, asked: Asked) -> Result<Self, ApiError> {
+    pub fn try_new(by: Seller, to: Recipient, asked: Asked) -> Result<Self, ApiError> {
         let mut fields = Fields::new();
         let currency = asked.currency.map_or_else(|| Ok(Currency::default()), Currency::new);
         let currency = fields.check("currency", "invalid_currency", currency);
@@ -53,16 +54,19 @@ impl Earn {
         };
         let reference = checked_reference(&mut fields, Reference::new(asked.reference));
         let merchant = MerchantId(asked.merchant);
-        fields.done(|| Some(Self { to, basis: basis?, merchant, reference: reference? }))
+        fields.done(|| {
+            let (basis, reference) = (basis?, reference?);
+            Some(Self { to, basis, merchant, reference, by })
+        })
     }
 }
 
 impl Points {
     /// Runs the command once for each key. The answer's body is a [`super::Receipt`].
     pub async fn earn(&self, principal: String, key: Key, earn: Earn) -> Result<Answer, Error> {
-        let Earn { to, basis, merchant, reference } = earn;
+        let Earn { to, basis, merchant, reference, by } = earn;
         let rate = self.rate(merchant, &basis, self.clock.now()).await?;
-        self.run(principal, key, Command::Earn { to, basis, rate, merchant, reference }).await
+        self.run(principal, key, Command::Earn { to, basis, rate, merchant, reference, by }).await
     }
 
     /// The rate that applies at that moment. Plain points need none.

@@ -11,7 +11,7 @@ use super::ledger::Work;
 use super::view::HoldView;
 use super::{Error, Points, checked_amount, checked_reference};
 use crate::domain::{
-    Amount, Command, HoldId, HoldTime, MemberId, MerchantId, Payer, Reference, Scope,
+    Amount, Command, HoldId, HoldTime, MemberId, MerchantId, Payer, Reference, Scope, Seller,
 };
 use crate::store;
 
@@ -69,15 +69,17 @@ impl Points {
         self.run(principal, key, command).await
     }
 
-    /// Spends what was held, or a part of it; the rest is free again.
+    /// Spends what was held, or a part of it; the rest is free again. A member does so for a merchant of
+    /// theirs, when it was held for that one.
     pub async fn capture(
         &self,
         principal: String,
         key: Key,
         id: HoldId,
         amount: Option<Amount>,
+        by: Seller,
     ) -> Result<Answer, Error> {
-        self.run(principal, key, Command::Capture { id, amount }).await
+        self.run(principal, key, Command::Capture { id, amount, by }).await
     }
 
     /// Frees what was held. Another service may do so before its hold has come.
@@ -126,6 +128,15 @@ impl Points {
                 }
             }
         }
+    }
+}
+
+/// For whom a person may act: for the merchants they belong to, or as an operator for all.
+pub fn seller(caller: &Caller) -> Seller {
+    if caller.has(kit::caller::Role::Operator) {
+        Seller::Any
+    } else {
+        Seller::Member(MemberId(caller.id))
     }
 }
 

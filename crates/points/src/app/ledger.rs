@@ -185,6 +185,12 @@ impl Ledger {
             let holds = store::holds(tx, &holds).await?;
             holds.into_iter().for_each(|hold| loaded.books.add_hold(hold));
         }
+        let sales = loaded.books.sales(commands());
+        if !sales.is_empty() {
+            for (merchant, member) in store::sellers(tx, &sales).await? {
+                loaded.books.add_seller(merchant, member);
+            }
+        }
         if !transfers.is_empty() {
             for (id, recorded) in store::recorded(tx, &transfers).await? {
                 loaded.books.add_transfer(id, recorded);

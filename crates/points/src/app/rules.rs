@@ -16,8 +16,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::merchants::{owned, sold};
 use super::{Error, Points};
-use crate::domain::{Currency, MemberId, MerchantId, Rate, Refused, Rule, RuleId};
+use crate::domain::{Currency, MemberId, MerchantId, Rate, Refused, Rule, RuleId, Seller};
 use crate::store;
 
 /// How long a merchant's rules may be answered from the cache. Forgotten after every change.
@@ -108,8 +109,14 @@ impl NewRule {
 }
 
 impl Points {
-    /// Sets a rate from now on, or from later on. 409 when another rule applies in that time.
-    pub async fn create_rule(&self, key: Key, new: NewRule) -> Result<Answer, Error> {
+    /// Sets a rate from now on, or from later on, as a merchant's owner. 409 when another rule applies in
+    /// that time.
+    pub async fn create_rule(
+        &self,
+        seller: Seller,
+        key: Key,
+        new: NewRule,
+    ) -> Result<Answer, Error> {
         let points = self.clone();
         command::run(async move {
             let principal = new.by.0.to_string();
@@ -120,6 +127,7 @@ impl Points {
             let rule = Rule { id, merchant, currency, rate, from, until };
 
             let mut tx = postgres::begin(&points.db).await?;
+            owned(&mut tx, seller, merchant).await?;
             if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
                 return Ok(answer);
             }
@@ -142,6 +150,7 @@ impl Points {
     /// Ends a rule, now or later; one that has not begun is withdrawn.
     pub async fn end_rule(
         &self,
+        seller: Seller,
         by: MemberId,
         key: Key,
         id: RuleId,
@@ -156,6 +165,7 @@ impl Points {
             }
             let now = points.clock.now();
             let rule = store::lock_rule(&mut tx, id).await?.ok_or(Error::NotFound)?;
+            owned(&mut tx, seller, rule.merchant).await?;
             let ended = rule.ended(at, now)?;
             if ended.until == Some(ended.from) {
                 store::withdraw_rule(&mut tx, id).await?;
@@ -172,8 +182,13 @@ impl Points {
         .await
     }
 
-    /// A page of a merchant's rules, those that are over included.
-    pub async fn rules(&self, merchant: MerchantId, filter: RuleFilter) -> Result<RulePage, Error> {
+    /// A page of a merchant's rules, those that are over included, for whoever belongs to it.
+    pub async fn rules(
+        &self,
+        seller: Seller,
+        merchant: MerchantId,
+        filter: RuleFilter,
+    ) -> Result<RulePage, Error> {
         let limit = page::limit(filter.limit)?;
         let currency = filter.currency.clone().map(Currency::new).transpose()?;
         let before = match &filter.cursor {
@@ -184,6 +199,7 @@ impl Points {
             },
         };
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
+        sold(&mut conn, seller, merchant).await?;
         let rules =
             store::list_rules(&mut conn, merchant, currency.as_ref(), before, limit + 1).await?;
         let (rules, next_cursor) = page::split(rules, limit, |rule| (merchant.0, rule.id.0));

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -17,6 +17,8 @@ pub struct Books {
     pub(super) by_member: HashMap<MemberId, AccountId>,
     pub(super) holds: HashMap<HoldId, Hold>,
     pub(super) transfers: HashMap<TransferId, Recorded>,
+    /// Which member belongs to which merchant.
+    sellers: HashSet<(MerchantId, MemberId)>,
 }
 
 /// A transfer that may be reversed.
@@ -100,6 +102,34 @@ impl Books {
         self.transfers.insert(id, transfer);
     }
 
+    pub fn add_seller(&mut self, merchant: MerchantId, member: MemberId) {
+        self.sellers.insert((merchant, member));
+    }
+
+    /// For which merchant each command is asked by one who sells.
+    pub fn sales<'a>(
+        &self,
+        commands: impl Iterator<Item = &'a Command>,
+    ) -> Vec<(MerchantId, MemberId)> {
+        commands.filter_map(|command| self.merchant_of(command).zip(command.seller())).collect()
+    }
+
+    fn merchant_of(&self, command: &Command) -> Option<MerchantId> {
+        match command {
+            Command::Earn { merchant, .. } => Some(*merchant),
+            Command::Capture { id, .. } => self.holds.get(id)?.of.as_ref()?.merchant,
+            _ => None,
+        }
+    }
+
+    /// Whether nobody sells here for a merchant that is not theirs.
+    fn permits(&self, command: &Command) -> bool {
+        command.seller().is_none_or(|member| {
+            let merchant = self.merchant_of(command);
+            merchant.is_some_and(|merchant| self.sellers.contains(&(merchant, member)))
+        })
+    }
+
     /// Whether the account of every hold is here. One may have come after the accounts were locked.
     pub fn is_complete(&self) -> bool {
         let mut held = self.holds.values().filter_map(|hold| hold.of.as_ref());
@@ -113,6 +143,9 @@ impl Books {
         now: DateTime<Utc>,
         ids: &dyn Fn() -> Uuid,
     ) -> Result<Decision, Refused> {
+        if !self.permits(command) {
+            return Err(Refused::NotFound);
+        }
         let decision = Draft::new(self, now, ids).decide(command.clone())?;
         self.apply(&decision);
         Ok(decision)

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccountId, Amount, Basis, HoldId, HoldTime, MemberId, MerchantId, Rate, Reference, Refused,
-    TransferId, TransferKind,
+    Seller, TransferId, TransferKind,
 };
 
 /// What may be asked of the ledger.
@@ -14,6 +14,7 @@ pub enum Command {
         rate: Rate,
         merchant: MerchantId,
         reference: Reference,
+        by: Seller,
     },
     Redeem {
         from: Payer,
@@ -50,6 +51,7 @@ pub enum Command {
         id: HoldId,
         /// All of it when `None`.
         amount: Option<Amount>,
+        by: Seller,
     },
     Release {
         id: HoldId,
@@ -144,6 +146,11 @@ impl Command {
         first.into_iter().chain(second)
     }
 
+    /// Whether the accounts it names are all that it is about.
+    pub fn names_accounts_only(&self) -> bool {
+        self.member().is_none() && self.hold().is_none() && self.reverses().is_none()
+    }
+
     /// The member whose account it is about, when it does not name the account.
     pub fn member(&self) -> Option<MemberId> {
         match self {
@@ -162,6 +169,15 @@ impl Command {
             | Self::Capture { id, .. }
             | Self::Release { id, .. }
             | Self::Expire { id } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The member who asks for it as one who sells.
+    pub fn seller(&self) -> Option<MemberId> {
+        match self {
+            Self::Earn { by: Seller::Member(member), .. }
+            | Self::Capture { by: Seller::Member(member), .. } => Some(*member),
             _ => None,
         }
     }

@@ -46,7 +46,7 @@ impl<'a> Draft<'a> {
 
     pub(super) fn decide(self, command: Command) -> Result<Decision, Refused> {
         match command {
-            Command::Earn { to, basis, rate, merchant, reference } => {
+            Command::Earn { to, basis, rate, merchant, reference, by: _ } => {
                 self.earn(to, rate.worth(&basis)?, merchant, reference)
             }
             Command::Redeem { from, amount, merchant, reference } => {
@@ -62,7 +62,7 @@ impl<'a> Draft<'a> {
             Command::Hold { id, from, amount, merchant, reference, lasts } => {
                 self.hold(id, from, lasts, (amount, merchant, reference))
             }
-            Command::Capture { id, amount } => self.capture(id, amount),
+            Command::Capture { id, amount, by: _ } => self.capture(id, amount),
             Command::Release { id, scope } => self.release(id, scope),
             Command::Expire { id } => self.expire(id),
         }

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Server, id, principal};
 use crate::app::{AskedHold, Error, HoldView, PlaceHold, Receipt, Reverse};
-use crate::domain::{Amount, HoldId, MemberId, Payer, Scope};
+use crate::domain::{Amount, HoldId, MemberId, Payer, Scope, Seller};
 
 pub(super) const HOLD: &str = "/points.v1.Holds/Hold";
 pub(super) const CAPTURE: &str = "/points.v1.Holds/Capture";
@@ -39,7 +39,8 @@ impl Rpc for Server {
         let hold = HoldId(id("hold_id", &message.hold_id).map_err(ApiError::from)?);
         let amount = (message.points != 0).then(|| Amount::new(message.points)).transpose();
         let amount = amount.map_err(Error::from).map_err(ApiError::from)?;
-        let answer = self.0.capture(principal, key, hold, amount).await.map_err(ApiError::from)?;
+        let answer = self.0.capture(principal, key, hold, amount, Seller::Any).await;
+        let answer = answer.map_err(ApiError::from)?;
         Ok(Response::new(body::<HoldView>(&answer)?.into()))
     }
 

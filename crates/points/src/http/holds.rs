@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{given, whole};
-use crate::app::{AskedHold, Error, HoldView, PlaceHold, Points, scope};
+use crate::app::{AskedHold, Error, HoldView, PlaceHold, Points, scope, seller};
 use crate::domain::{AccountId, Amount, HoldId, Payer, Refused};
 
 #[derive(Deserialize, ToSchema)]
@@ -82,7 +82,7 @@ pub(super) async fn find(
     Ok(Json(points.find_hold(HoldId(id), scope(&caller)).await?))
 }
 
-/// Spends what is held, or a part of it; the rest is free again. For those who sell.
+/// Spends what is held for a merchant of the caller's, or a part of it; the rest is free again.
 #[utoipa::path(
     post, path = "/v1/holds/{id}/capture", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = CaptureBody, responses((status = 200, body = HoldView)),
@@ -98,7 +98,8 @@ pub(super) async fn capture(
         whole(&value).ok_or(Refused::Amount).and_then(Amount::new).map_err(Error::from)
     });
     let amount = amount.transpose()?;
-    Ok(points.capture(caller.id.to_string(), key, HoldId(id), amount).await?)
+    let by = seller(&caller);
+    Ok(points.capture(caller.id.to_string(), key, HoldId(id), amount, by).await?)
 }
 
 /// Frees what is held: the owner, or an operator for them.

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{given, whole};
-use crate::app::{AskedRule, NewRule, Points, RuleFilter, RulePage, RuleView};
+use crate::app::{AskedRule, NewRule, Points, RuleFilter, RulePage, RuleView, seller};
 use crate::domain::{MemberId, MerchantId, RuleId};
 
 #[derive(Deserialize, ToSchema)]
@@ -59,7 +59,7 @@ pub(super) struct RuleQuery {
     cursor: Option<String>,
 }
 
-/// Sets what a purchase at a merchant is worth, from now or from later on.
+/// Sets what a purchase at a merchant is worth, from now or from later on. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/merchants/{id}/conversion-rules", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = RuleBody, responses((status = 201, body = RuleView)),
@@ -72,7 +72,7 @@ pub(super) async fn create(
 ) -> Result<Answer, ApiError> {
     caller.require(&[Role::MerchantAdmin, Role::Operator])?;
     let rule = NewRule::try_new(id, caller.id, body.into())?;
-    Ok(points.create_rule(key, rule).await?)
+    Ok(points.create_rule(seller(&caller), key, rule).await?)
 }
 
 /// A merchant's rules, newest first, those that are over included.
@@ -87,10 +87,11 @@ pub(super) async fn list(
     Query(RuleQuery { currency, limit, cursor }): Query<RuleQuery>,
 ) -> Result<Json<RulePage>, ApiError> {
     caller.require(&[Role::Staff, Role::MerchantAdmin, Role::Operator])?;
-    Ok(Json(points.rules(MerchantId(id), RuleFilter { currency, limit, cursor }).await?))
+    let filter = RuleFilter { currency, limit, cursor };
+    Ok(Json(points.rules(seller(&caller), MerchantId(id), filter).await?))
 }
 
-/// Ends a rule, now or later. One that has not begun is withdrawn.
+/// Ends a rule, now or later. One that has not begun is withdrawn. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/conversion-rules/{id}/end", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = EndBody, responses((status = 200, body = RuleView)),
@@ -102,7 +103,7 @@ pub(super) async fn end(
     Command { key, body: EndBody { at } }: Command<EndBody>,
 ) -> Result<Answer, ApiError> {
     caller.require(&[Role::MerchantAdmin, Role::Operator])?;
-    Ok(points.end_rule(MemberId(caller.id), key, RuleId(id), at).await?)
+    Ok(points.end_rule(seller(&caller), MemberId(caller.id), key, RuleId(id), at).await?)
 }
 
 impl From<RuleBody> for AskedRule {

@@ -4,8 +4,12 @@ use kit::redis::Redis;
 use points::app::Points;
 use proto::points::v1::earn_request::Basis;
 use proto::points::v1::holds_client::HoldsClient;
+use proto::points::v1::merchants_client::MerchantsClient;
 use proto::points::v1::points_client::PointsClient;
-use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
+use proto::points::v1::{
+    EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse, JoinRequest, Membership,
+    MerchantRole,
+};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::http::{Api, Call, Reply};
@@ -108,6 +112,24 @@ impl TestApp {
         (field("earned"), field("used"), field("held"), field("version"))
     }
 
+    pub fn merchants(&self) -> MerchantsClient<Routes> {
+        MerchantsClient::new(self.routes.clone())
+    }
+
+    /// What booking tells when a member becomes this to a merchant.
+    pub async fn joins(&self, merchant: Uuid, member: Uuid, role: MerchantRole) {
+        let membership = Some(membership(merchant, member, role));
+        let told = self.by_booking(JoinRequest { membership });
+        self.merchants().join(told).await.unwrap();
+    }
+
+    /// A new merchant, and its owner's token.
+    pub async fn merchant(&self) -> (Uuid, String) {
+        let (merchant, owner) = (id(), id());
+        self.joins(merchant, owner, MerchantRole::Owner).await;
+        (merchant, self.issuer.with_roles(owner, &[Role::Member, Role::MerchantAdmin]))
+    }
+
     pub fn holds(&self) -> HoldsClient<Routes> {
         HoldsClient::new(self.routes.clone())
     }
@@ -188,6 +210,16 @@ pub fn message(member: Uuid, basis: Basis) -> EarnRequest {
         basis: Some(basis),
         reference: "test".to_owned(),
         currency: String::new(),
+    }
+}
+
+/// As booking tells it, with an event of its own.
+pub fn membership(merchant: Uuid, member: Uuid, role: MerchantRole) -> Membership {
+    Membership {
+        event_id: id().to_string(),
+        merchant_id: merchant.to_string(),
+        member_id: member.to_string(),
+        role: role.into(),
     }
 }
 

@@ -227,6 +227,23 @@ async fn refusals_never_open_the_breaker(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "points::MIGRATOR")]
+async fn for_whom_somebody_sells_is_asked_when_the_database_is_back(db: PgPool) {
+    let World { app, gate, redis: _redis, _stop } = world(db).await;
+    let (account, _) = app.rich(1).await;
+    let ((merchant, owner), (_, stranger)) = (app.merchant().await, app.merchant().await);
+    let path = format!("/v1/accounts/{account}/earnings");
+    let body = json!({ "points": 30, "merchant_id": merchant });
+    gate.close();
+    let theirs = app.post(&path, &owner, body.clone()).await.expect(202);
+    let not_theirs = app.post(&path, &stranger, body).await.expect(202);
+    gate.open();
+    assert_eq!(outcome(&app, &owner, &theirs).await["state"], "applied");
+    let refused = outcome(&app, &stranger, &not_theirs).await;
+    assert_eq!((&refused["state"], &refused["code"]), (&json!("refused"), &json!("not_found")));
+    assert_eq!(app.standing(account).await.0, 31);
+}
+
+#[sqlx::test(migrator = "points::MIGRATOR")]
 async fn a_purchase_that_waited_is_worth_what_it_was_worth_when_it_was_made(db: PgPool) {
     let World { app, gate, redis: _redis, _stop } = world(db).await;
     let (account, _) = app.rich(1).await;

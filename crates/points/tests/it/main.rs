@@ -17,6 +17,7 @@ mod hot;
 mod idempotency;
 mod ledger;
 mod log;
+mod merchants;
 mod model;
 mod movements;
 mod reconcile;

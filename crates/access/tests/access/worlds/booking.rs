@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::Router;
 use booking::app::Bookings;
 use booking::domain::{Heard, Saga, Step};
-use booking::peers::{self, Purchase};
+use booking::peers::{self, News, Purchase};
 use chrono::{DateTime, Utc};
 use kit::Clock;
 use kit::caller::Role;
@@ -32,6 +32,10 @@ struct NoPoints;
 impl peers::Points for NoPoints {
     async fn earn(&self, _: Purchase) -> anyhow::Result<()> {
         anyhow::bail!("there is no ledger")
+    }
+
+    async fn belongs(&self, _: News) -> anyhow::Result<()> {
+        Ok(())
     }
 
     async fn step(&self, _: &Saga, _: Step) -> anyhow::Result<Heard> {

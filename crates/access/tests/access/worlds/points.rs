@@ -3,6 +3,8 @@ use kit::Clock;
 use kit::caller::Role;
 use kit::redis::Redis;
 use points::app;
+use proto::points::v1::merchants_client::MerchantsClient;
+use proto::points::v1::{JoinRequest, Membership, MerchantRole};
 use serde_json::{Map, json};
 use sqlx::PgPool;
 use testkit::http::{Api, Reply};
@@ -35,6 +37,21 @@ impl Points {
         points::grpc::routes(self.points.clone(), self.issuer.verifier())
     }
 
+    /// A merchant of this member's.
+    async fn merchant(&self, owner: Uuid) -> Uuid {
+        let merchant = Clock::system().id();
+        let membership = Membership {
+            event_id: Clock::system().id().to_string(),
+            merchant_id: merchant.to_string(),
+            member_id: owner.to_string(),
+            role: MerchantRole::Owner.into(),
+        };
+        let told = JoinRequest { membership: Some(membership) };
+        let told = testkit::grpc::request(told, &self.issuer.service("booking"));
+        MerchantsClient::new(self.grpc()).join(told).await.unwrap();
+        merchant
+    }
+
     async fn post(&self, path: &str, token: &str, body: serde_json::Value) -> Reply {
         let call = Api::new(self.router.clone()).post(path).bearer(token);
         Box::pin(call.key(&Clock::system().id().to_string()).json(body).send()).await.expect(201)
@@ -51,7 +68,8 @@ impl World for Points {
     }
 
     async fn thing(&self) -> Thing {
-        let (owner, other) = (Clock::system().id(), Clock::system().id());
+        let [owner, other, shop] = [(); 3].map(|()| Clock::system().id());
+        let merchant = self.merchant(shop).await;
         let token = self.issuer.member(owner);
         let operator = self.issuer.with_roles(other, &[Role::Operator]);
         let account = id(&self.post("/v1/accounts", &token, json!({})).await, "account_id");
@@ -62,10 +80,9 @@ impl World for Points {
         self.post(&format!("{path}/earnings"), &operator, earn).await;
         let spend = self.post(&format!("{path}/redemptions"), &token, json!({ "points": 1 })).await;
         let (hold, next) = (Clock::system().id(), Clock::system().id());
-        let body = json!({ "hold_id": hold, "points": 1 });
+        let body = json!({ "hold_id": hold, "points": 1, "merchant_id": merchant });
         self.post(&format!("{path}/holds"), &token, body).await;
 
-        let merchant = Clock::system().id();
         let rules = format!("/v1/merchants/{merchant}/conversion-rules");
         let rule = json!({ "currency": "USD", "points": 1, "per_minor": 100 });
         let rule = id(&self.post(&rules, &operator, rule).await, "rule_id");
@@ -73,8 +90,10 @@ impl World for Points {
         fields.insert("points".to_owned(), json!(1));
         fields.insert("to_account_id".to_owned(), json!(friend));
         fields.insert("hold_id".to_owned(), json!(next));
+        fields.insert("merchant_id".to_owned(), json!(merchant));
         Thing {
             owner,
+            shop,
             ids: [
                 ("accounts", account),
                 ("holds", hold.to_string()),

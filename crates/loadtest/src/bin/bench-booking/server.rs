@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use booking::app::Bookings;
 use booking::domain::{Heard, Saga, Step};
-use booking::peers::{Points, Purchase};
+use booking::peers::{News, Points, Purchase};
 use kit::config::{Edge, Limits, Listen, Postgres, Tls};
 use kit::health::Health;
 use kit::redis::Redis;
@@ -62,6 +62,10 @@ struct Nobody;
 impl Points for Nobody {
     async fn earn(&self, _: Purchase) -> anyhow::Result<()> {
         anyhow::bail!("there is no ledger")
+    }
+
+    async fn belongs(&self, _: News) -> anyhow::Result<()> {
+        Ok(())
     }
 
     async fn step(&self, _: &Saga, _: Step) -> anyhow::Result<Heard> {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::app::ledger::Claim;
 use crate::app::{Earn, Error, Receipt};
-use crate::domain::{Basis, MerchantId, Recipient, Reference};
+use crate::domain::{Basis, MerchantId, Recipient, Reference, Seller};
 use crate::metrics;
 
 /// How often the queue is looked at.
@@ -79,6 +79,9 @@ pub(super) struct Queued {
     basis: Basis,
     merchant: MerchantId,
     reference: String,
+    /// Looked at when it is applied: who is a merchant's cannot be known while the database is away.
+    #[serde(default = "unasked")]
+    by: Seller,
     /// When it was asked for: the moment whose conversion rule applies.
     pub(super) at: DateTime<Utc>,
 }
@@ -207,11 +210,11 @@ impl Queue {
 impl Queued {
     pub(super) fn new(claim: Claim, earn: Earn, at: DateTime<Utc>) -> Self {
         let Claim { principal, key } = claim;
-        let Earn { to, basis, merchant, reference } = earn;
+        let Earn { to, basis, merchant, reference, by } = earn;
         let reference = reference.as_str().to_owned();
         let fingerprint = hex(&key.fingerprint);
         let (id, key, route) = (id(&principal, &key), key.value, key.route);
-        Self { id, principal, key, route, fingerprint, to, basis, merchant, reference, at }
+        Self { id, principal, key, route, fingerprint, to, basis, merchant, reference, by, at }
     }
 
     pub(super) fn key(&self) -> Key {
@@ -226,7 +229,7 @@ impl Queued {
     pub(super) fn earn(&self) -> Result<Earn, Error> {
         let reference = Reference::new(self.reference.clone())?;
         let (to, basis, merchant) = (self.to, self.basis.clone(), self.merchant);
-        Ok(Earn { to, basis, merchant, reference })
+        Ok(Earn { to, basis, merchant, reference, by: self.by })
     }
 }
 
@@ -264,6 +267,11 @@ impl Outcome {
             Self::Refused(code) => Some(code.clone()),
         }
     }
+}
+
+/// Queued by a version that asked nobody for whom they sell.
+fn unasked() -> Seller {
+    Seller::Any
 }
 
 /// The same command has the same name, so that a second try finds the first.

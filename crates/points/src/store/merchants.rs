@@ -1,0 +1,75 @@
+//! Who may act for a merchant.
+
+use kit::postgres;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::{MemberId, MerchantId, MerchantRole};
+
+pub(crate) async fn joined(
+    conn: &mut PgConnection,
+    merchant: MerchantId,
+    member: MemberId,
+    role: MerchantRole,
+) -> sqlx::Result<()> {
+    let insert = sqlx::query!(
+        "INSERT INTO merchant_member (merchant_id, member_id, role) VALUES ($1, $2, $3)
+         ON CONFLICT ON CONSTRAINT merchant_member_pk DO NOTHING",
+        merchant.0,
+        member.0,
+        role.as_str(),
+    );
+    postgres::query("merchant_joined", insert.execute(conn)).await?;
+    Ok(())
+}
+
+pub(crate) async fn left(
+    conn: &mut PgConnection,
+    merchant: MerchantId,
+    member: MemberId,
+    role: MerchantRole,
+) -> sqlx::Result<()> {
+    let delete = sqlx::query!(
+        "DELETE FROM merchant_member WHERE merchant_id = $1 AND member_id = $2 AND role = $3",
+        merchant.0,
+        member.0,
+        role.as_str(),
+    );
+    postgres::query("merchant_left", delete.execute(conn)).await?;
+    Ok(())
+}
+
+/// Whether a member has one of these roles in a merchant.
+pub(crate) async fn role_in(
+    conn: &mut PgConnection,
+    merchant: MerchantId,
+    member: MemberId,
+    roles: &[MerchantRole],
+) -> sqlx::Result<bool> {
+    let roles: Vec<_> = roles.iter().map(|role| role.as_str().to_owned()).collect();
+    let select = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM merchant_member
+                          WHERE merchant_id = $1 AND member_id = $2 AND role = ANY ($3)) AS "is!""#,
+        merchant.0,
+        member.0,
+        &roles,
+    );
+    postgres::query("merchant_role", select.fetch_one(conn)).await
+}
+
+/// Which of these pairs there are.
+pub(crate) async fn sellers(
+    conn: &mut PgConnection,
+    pairs: &[(MerchantId, MemberId)],
+) -> sqlx::Result<Vec<(MerchantId, MemberId)>> {
+    let (merchants, members): (Vec<_>, Vec<_>) = pairs.iter().map(|(m, p)| (m.0, p.0)).unzip();
+    let select = sqlx::query!(
+        "SELECT DISTINCT m.merchant_id, m.member_id FROM merchant_member m
+         JOIN unnest($1::uuid[], $2::uuid[]) AS asked (merchant_id, member_id)
+              USING (merchant_id, member_id)",
+        &merchants as &[Uuid],
+        &members as &[Uuid],
+    );
+    let rows = postgres::query("ledger_sellers", select.fetch_all(conn)).await?;
+    Ok(rows.into_iter().map(|row| (MerchantId(row.merchant_id), MemberId(row.member_id))).collect())
+}
