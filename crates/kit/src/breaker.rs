@@ -24,7 +24,7 @@ static TRANSITIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
-/// Cheap to clone; clones share their state.
+/// A circuit breaker in front of one dependency. Cheap to clone; clones share their state.
 #[derive(Clone)]
 pub struct Breaker {
     inner: Arc<Inner>,
@@ -44,6 +44,7 @@ pub struct Open {
 }
 
 impl Breaker {
+    /// A closed breaker in front of `dependency`, which names it in metrics and logs.
     pub fn new(dependency: &'static str, config: Config) -> Self {
         STATE.with_label_values(&[dependency]).set(0);
         for to in [State::Closed, State::HalfOpen, State::Open] {
@@ -67,6 +68,7 @@ impl Breaker {
         Ok(result)
     }
 
+    /// Whether it is closed, open or half-open now.
     pub fn state(&self) -> State {
         self.lock().state()
     }

@@ -1,9 +1,10 @@
 //! Cache-aside with single flight, typed negative entries, jitter and versions. When Redis is away
 //! the loader is asked, behind a limit.
 //!
-//! Who has written reads its own write: [`Cache::put`] and [`Cache::forget`] end every load that began
-//! before them, and a write that Redis did not take keeps Redis out of the way until it does. Values
-//! live in Redis only, so this holds between replicas as long as Redis answers.
+//! A process that has written a key does not read an older value of it: [`Cache::put`] and [`Cache::forget`]
+//! end every load that began before them, and a write that Redis did not take keeps that process from asking
+//! Redis about the key until the stale value is gone. Other replicas, and this one after a restart, do not know
+//! of such a write: if Redis comes back with its memory, they may read the old value until its `ttl` is over.
 
 mod entry;
 mod shared;
@@ -66,7 +67,7 @@ struct Inner<V> {
 }
 
 impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
-    /// `ttl` is jittered by ±20 %; absence is remembered for at most 5 s.
+    /// A cache whose values live for `ttl`, jittered by ±20 %; absence is remembered for at most 5 s.
     pub fn new(name: &'static str, ttl: Duration, redis: crate::redis::Redis) -> Self {
         for result in ["hit", "miss", "negative", "bypass"] {
             REQUESTS.with_label_values(&[name, result]);
@@ -119,7 +120,7 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         loaded.map_err(|error| E::clone(&error))
     }
 
-    /// After a commit: what readers must see from now on. Also ends a negative entry.
+    /// Keeps a value that was just committed, so that readers see it from now on. Also ends a negative entry.
     pub async fn put(&self, key: &str, value: Versioned<V>) {
         self.inner.next_epoch(key);
         self.inner.shared.put(key, &value).await;
@@ -133,7 +134,7 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         entries.iter().for_each(|(key, _)| self.inner.next_epoch(key));
     }
 
-    /// After a commit: readers must ask the loader again.
+    /// Drops a value that a commit has changed, so that the next reader asks the loader.
     pub async fn forget(&self, key: &str) {
         self.inner.next_epoch(key);
         self.inner.shared.forget(key).await;

@@ -80,11 +80,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether the caller has this role.
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
     }
 
-    /// 403 unless the caller has one of these roles.
+    /// Refuses, with 403, a caller who has none of these roles.
     pub fn require(&self, any_of: &[Role]) -> Result<(), ApiError> {
         if any_of.iter().any(|role| self.has(*role)) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Writes outlive their client.
+//! Writes outlive their client, and a stop waits for what has begun.
 //!
 //! axum drops a handler when its client hangs up, and tonic when a deadline passes. A transaction
 //! dropped half way is at best lost work; with sqlx 0.8.4 to 0.9.0 it can take *later, acknowledged*
@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::deadline;
 
-/// Every command that is running, so that a shutdown can wait for them.
+/// Everything that has begun and is not to be cut off, so that a shutdown can wait for it.
 static RUNNING: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
 /// Runs a command to its end even when the caller goes away. Carries the request's context; a panic
@@ -37,8 +37,18 @@ where
     }
 }
 
-/// Waits for the commands that are running, for the end of a shutdown. False: some were not done in
-/// time.
+/// Begins work that nobody waits for but a stop, such as carrying out what a command has decided.
+pub fn detach(work: impl Future<Output = ()> + Send + 'static) {
+    RUNNING.spawn(in_context(work));
+}
+
+/// Has a stop wait for work that is done in a task of the caller's own: one round of a loop as a rule, since
+/// the loop itself goes on until the stop.
+pub fn tracked<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    RUNNING.track_future(work)
+}
+
+/// Waits for what is running, for the end of a shutdown. False: something was not done in time.
 pub async fn drain(deadline: Duration) -> bool {
     RUNNING.close();
     let done = tokio::time::timeout(deadline, RUNNING.wait()).await.is_ok();

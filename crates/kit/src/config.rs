@@ -22,7 +22,7 @@ pub use self::origin::Origin;
 pub use self::proxy::Proxy;
 use crate::limit::Quota;
 
-/// Where a service listens, and for how long it puts up with whom.
+/// The ports of a service, and the limits of those who use them.
 #[derive(Args, Clone, Debug)]
 pub struct Listen {
     /// The public HTTP API.
@@ -42,7 +42,7 @@ pub struct Listen {
     pub tls: Tls,
 }
 
-/// Who may ask, and how much.
+/// Quotas, trusted proxies, and the origins whose pages may call.
 #[derive(Args, Clone, Debug)]
 pub struct Edge {
     /// How much one client may ask: requests/period. A member is a client wherever they are.
@@ -86,7 +86,7 @@ pub struct Tls {
     pub grpc_tls_ca: Option<PathBuf>,
 }
 
-/// The same three files, for the calls we make to https:// addresses.
+/// Mutual TLS for the calls we make to https:// addresses: the same three files as [`Tls`].
 #[derive(Args, Clone, Debug, Default)]
 pub struct PeerTls {
     /// As for the gRPC port.
@@ -112,10 +112,10 @@ pub struct Limits {
     /// How long a client may take nothing of what we send.
     #[arg(long, env = "WRITE_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub write_timeout: Duration,
-    /// How many connections the public port holds at once; more wait to be accepted.
+    /// How many connections each port holds at once; more wait to be accepted.
     #[arg(long, env = "MAX_CONNECTIONS", default_value = "10000")]
     pub max_connections: usize,
-    /// How long requests in flight may take to finish after a stop.
+    /// How long requests, jobs and deliveries that have begun may take to finish after a stop.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub drain_timeout: Duration,
 }
@@ -159,7 +159,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// This database, and otherwise what `--help` says.
+    /// A configuration with this database and the defaults of `--help`.
     pub fn new(database_url: impl Into<SecretString>) -> Self {
         Self {
             database_url: database_url.into(),
@@ -195,7 +195,8 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// The same limits for another dependency. Its calls take longer than 2 s only when it is in trouble.
+    /// When a breaker in front of another dependency opens: as for Redis. Its calls take longer than 2 s only when
+    /// it is in trouble.
     pub fn breaker(&self) -> crate::breaker::Config {
         crate::breaker::Config {
             window: Duration::from_secs(2),
@@ -205,7 +206,7 @@ impl Redis {
         }
     }
 
-    /// This Redis, or none, and otherwise what `--help` says.
+    /// A configuration with this Redis, or none, and the defaults of `--help`.
     pub fn new(redis_url: Option<SecretString>) -> Self {
         Self {
             redis_url,

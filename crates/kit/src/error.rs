@@ -29,6 +29,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::time::Duration;
 
+use observability::metrics::concurrency_conflict;
 use serde::Serialize;
 
 pub use self::fields::Fields;
@@ -62,6 +63,12 @@ pub trait Classify: Error + Send + Sync + 'static {
     fn outcome(&self) -> Outcome {
         self.kind().outcome()
     }
+
+    /// The aggregate that somebody else has changed since the client read it, if that is what went wrong.
+    /// Each is declared at start with [`observability::metrics::declare_conflict`].
+    fn conflict(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// One field that broke a rule.
@@ -87,7 +94,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// `detail` is sent as it is: no input, no internals.
+    /// An error of a kind. `detail` is sent as it is: no input, no internals.
     pub fn new(kind: Kind, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self {
             kind,
@@ -99,7 +106,7 @@ impl ApiError {
         }
     }
 
-    /// Fields that break a rule. One wrong field gives the whole its code, more are
+    /// An error that names the fields that break a rule. One wrong field gives the whole its code, more are
     /// `invalid_fields`.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let (code, detail) = match fields.as_slice() {
@@ -110,7 +117,7 @@ impl ApiError {
         Self { fields, ..Self::new(Kind::Invalid, code, detail) }
     }
 
-    /// Logs `cause` with its sources, and says nothing about it.
+    /// An internal error: `cause` is logged with its sources, and the client learns nothing of it.
     pub fn internal(cause: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = %Chain(cause), code = "internal_error", "request failed");
         Self::new(Kind::Internal, "internal_error", "internal error")
@@ -135,6 +142,9 @@ impl<E: Classify> From<E> for ApiError {
     fn from(error: E) -> Self {
         let kind = error.kind();
         let code = error.code();
+        if let Some(aggregate) = error.conflict() {
+            concurrency_conflict(aggregate);
+        }
         let detail = match kind {
             Kind::Internal => return Self::internal(&error),
             Kind::Unavailable => {

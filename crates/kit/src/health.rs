@@ -55,6 +55,7 @@ struct Report {
 }
 
 impl Health {
+    /// The health of `service`, from this pool and this Redis.
     pub fn new(service: &'static str, database: PgPool, redis: Redis) -> Self {
         Self(Arc::new(Inner {
             service,
@@ -75,7 +76,7 @@ impl Health {
         self.0.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// `/health`, `/live` and `/ready`.
+    /// The routes `/health`, `/live` and `/ready`.
     pub fn public(&self) -> Router {
         let (ready, service) = (self.clone(), self.0.service);
         let alive = move |status| Json(json!({ "status": status, "service": service }));

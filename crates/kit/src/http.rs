@@ -19,11 +19,10 @@ use std::time::Duration;
 pub use self::body::{Command, Json, Raw};
 pub use self::describe::IdempotencyKey;
 pub(crate) use self::front::Front;
-pub(crate) use self::layers::secured;
-pub use self::layers::{edge, edge_with};
+pub use self::layers::{edge, edge_with, secured};
 pub use self::params::{IfMatch, Path, Query, etag};
 
-/// What one request may cost.
+/// How large and how slow a request may be, and which routes have another quota.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The largest body, in bytes.

@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
-use crate::error::{Classify, Kind};
+use crate::error::{Classify, Kind, Outcome};
 use crate::postgres::{self, lock_id, query};
 
 /// Says that an answer was read back, not made now.
@@ -69,6 +69,8 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The answer with this status and body, as JSON.
+    ///
     /// # Panics
     ///
     /// When `body` cannot be JSON, such as a map whose keys are not strings.
@@ -90,6 +92,7 @@ impl IntoResponse for Answer {
     }
 }
 
+/// Why a command with a key is not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("this command needs an Idempotency-Key header")]
@@ -124,6 +127,13 @@ impl Classify for Error {
         }
     }
 
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Database(error) => postgres::outcome(error),
+            _ => self.kind().outcome(),
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         matches!(self, Self::InProgress).then_some(Duration::from_secs(1))
     }
@@ -138,7 +148,7 @@ pub async fn claim(
     principal: &str,
     key: &Key,
 ) -> Result<Option<Answer>, Error> {
-    let lock = lock_id(&["idempotency", principal, &key.route, &key.value]);
+    let lock = lock(principal, key);
     let free = query(
         "idempotency_claim",
         sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "free!""#, lock)
@@ -168,6 +178,12 @@ pub async fn claim(
     let status = u16::try_from(first.status).ok().and_then(|s| StatusCode::from_u16(s).ok());
     let status = status.ok_or_else(|| sqlx::Error::Decode("no HTTP status".into()))?;
     Ok(Some(Answer { status, body: first.body, replayed: true }))
+}
+
+/// The number of the lock that [`claim`] takes, for a command that is a single statement: that takes the lock
+/// and writes the row itself.
+pub fn lock(principal: &str, key: &Key) -> i64 {
+    lock_id(&["idempotency", principal, &key.route, &key.value])
 }
 
 /// Keeps the answer; it commits together with the effect.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::postgres::query;
 
-/// True the first time `consumer` sees the event. Commits with the consumer's own effect; a twin that
+/// Records that `consumer` has seen an event; true the first time. Commits with the consumer's own effect; a twin that
 /// is still being handled is waited for.
 pub async fn first_time(tx: &mut PgConnection, consumer: &str, event: Uuid) -> sqlx::Result<bool> {
     let inserted = query(

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::postgres::Leader;
-use crate::{idempotency, inbox, outbox};
+use crate::{command, idempotency, inbox, outbox};
 
 /// How often a replica that does not lead looks whether it may.
 const ELECTION_PERIOD: Duration = Duration::from_secs(2);
@@ -85,7 +85,7 @@ async fn lead<F, Fut>(
             return;
         }
         let next = Instant::now() + period;
-        run(name, job).await;
+        command::tracked(run(name, job)).await;
         let _ = stop.run_until_cancelled(sleep_until(next)).await;
     }
     leader.resign().await;

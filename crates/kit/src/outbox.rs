@@ -15,7 +15,7 @@ pub use batches::relay_batches;
 pub use relay::relay;
 pub use store::prune;
 
-/// Something that happened. `id` is stable across retries: consumers deduplicate by it.
+/// An event: something that happened. `id` is stable across retries: consumers deduplicate by it.
 #[derive(Clone)]
 pub struct Event {
     pub id: Uuid,
@@ -43,13 +43,13 @@ pub async fn publish(tx: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
     store::insert(tx, event).await
 }
 
-/// Delivers one event, outside of any transaction. It is given 10 s; an error or a panic means: try
-/// again later. The consumer may see an event twice, and tells by its id.
+/// A consumer that takes one event at a time, outside of any transaction. It is given 10 s; an error or a panic
+/// means: try again later. It may see an event twice, and tells by its id.
 pub trait Deliver: Send + Sync + 'static {
     fn deliver(&self, event: &Event) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// Takes many events at once, for a consumer that can: a log, a stream. All of them or none; an error
+/// A consumer that takes many events at once, such as a log or a stream: all of them or none. An error
 /// or a panic means: try again later, without ever giving up on one.
 pub trait DeliverAll: Send + Sync + 'static {
     /// The events of one aggregate are in order. Each comes with the context it was published in.

@@ -16,6 +16,7 @@ use crate::error::{Classify, FieldError, Kind};
 pub const MAX_LIMIT: u64 = 100;
 const DEFAULT_LIMIT: u64 = 20;
 
+/// Why a page cannot be given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("this cursor did not come from a previous page of this list")]
@@ -66,7 +67,7 @@ pub fn cursor(key: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(json)
 }
 
-/// What [`cursor`] was made from.
+/// Reads a cursor: gives back the key that [`cursor`] was made from.
 pub fn key<K: DeserializeOwned>(cursor: &str) -> Result<K, Error> {
     let json = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Error::Cursor)?;
     serde_json::from_slice(&json).map_err(|_| Error::Cursor)

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use observability::metrics::db;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
 
-pub use failure::{code, constraint, kind};
+pub use failure::{code, constraint, during_commit, kind, outcome};
 pub(crate) use leader::Leader;
 pub use pool::{connect, options, replica};
 pub use schema::check as check_schema;
@@ -49,10 +49,10 @@ pub async fn begin_with<'c>(
     query("begin", connection.begin_with(statement)).await
 }
 
-/// Commits. When the connection goes away meanwhile nobody can say whether it took effect: [`code`]
+/// Commits a transaction. When the connection goes away meanwhile nobody can say whether it took effect: [`code`]
 /// is `outcome_unknown`, and repeating the command with its idempotency key finds out.
 pub async fn commit(tx: Transaction<'_, Postgres>) -> sqlx::Result<()> {
-    query("commit", tx.commit()).await.map_err(failure::during_commit)
+    query("commit", tx.commit()).await.map_err(during_commit)
 }
 
 /// Times one statement as `operation` (metrics, slow-query log) and bounds it on the client's side,

@@ -1,4 +1,6 @@
-//! Redis with 50 ms timeouts and a breaker in front. An optimization, never the holder of a promise.
+//! Redis with 50 ms timeouts and a breaker in front. An optimization: what it may cost when it is away is in
+//! `docs/architecture.md`. The one thing it alone holds is the queue of earnings while PostgreSQL is away,
+//! through a client of its own ([`Redis::patient`]) and only if it syncs to disk.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -19,7 +21,7 @@ const PING_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a write may wait for the disk.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A longer value is neither stored nor read back: nothing of ours is, so it would not be ours.
+/// The largest value in bytes that is stored, or read back: nothing of ours is longer.
 pub const MAX_VALUE: usize = 64 * 1024;
 
 static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -30,7 +32,7 @@ static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
-/// Cheap to clone. Without a URL every call says `Unavailable` at once.
+/// A client of one Redis server. Cheap to clone. Without a URL every call says `Unavailable` at once.
 #[derive(Clone)]
 pub struct Redis {
     remote: Option<Remote>,
@@ -53,12 +55,12 @@ struct Remote {
 pub struct Unavailable;
 
 impl Redis {
-    /// Does not connect yet, so that a service starts without Redis.
+    /// A client of the configured server. It does not connect yet, so that a service starts without Redis.
     pub fn new(config: &crate::config::Redis, service: &'static str) -> anyhow::Result<Self> {
         Self::connect(config, service, "redis")
     }
 
-    /// The same server for what must be kept rather than quick: a connection and a breaker of its own,
+    /// A client of the same server for what must be kept rather than quick: a connection and a breaker of its own,
     /// named `dependency`, and 500 ms for a command that waits for the disk.
     pub fn patient(
         config: &crate::config::Redis,
@@ -107,21 +109,22 @@ impl Redis {
         Ok(Self { remote: Some(Remote { connection, breaker, timeout }), service })
     }
 
-    /// No Redis at all: every call says `Unavailable` at once.
+    /// A client of no Redis at all: every call says `Unavailable` at once.
     pub fn disabled() -> Self {
         Self { remote: None, service: "" }
     }
 
-    /// The same server, with the keys of another service: for what services share.
+    /// A client of the same server, with the keys of another service: for what services share.
     pub fn of(&self, service: &'static str) -> Self {
         Self { service, ..self.clone() }
     }
 
+    /// Whether there is a Redis to ask. It may be away all the same.
     pub fn is_enabled(&self) -> bool {
         self.remote.is_some()
     }
 
-    /// A value of at most [`MAX_VALUE`] bytes. Parse it as input from a stranger.
+    /// Reads a value of at most [`MAX_VALUE`] bytes. Parse it as input from a stranger.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         // One byte more than allowed says enough, however much there is. No value of ours is empty.
         let mut command = redis::cmd("GETRANGE");
@@ -140,6 +143,7 @@ impl Redis {
         self.send("set", &command).await
     }
 
+    /// Removes a value, if there is one.
     pub async fn del(&self, key: &str) -> Result<(), Unavailable> {
         self.send("del", redis::cmd("DEL").arg(self.key(key))).await
     }
@@ -155,7 +159,7 @@ impl Redis {
         self.run("EVAL", script, key, arguments).await
     }
 
-    /// The same for a script that only reads: it may also run where this user may not write.
+    /// [`Redis::eval`] for a script that only reads: it may also run where this user may not write.
     pub async fn eval_ro<T: FromRedisValue>(
         &self,
         script: &'static str,

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::caller::Verifier;
 use crate::redis::{Redis, Unavailable};
 
-/// Longer than any access token lives, leeway included: after that a token is refused anyway.
+/// How long an ended session is remembered: longer than any access token lives, leeway included.
 pub const REMEMBERED: Duration = Duration::from_mins(6);
 
 const POLL: Duration = Duration::from_millis(200);
@@ -67,7 +67,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// `id` is this process's own.
+    /// A publisher; `id` is this process's own.
     pub fn new(redis: &Redis, id: Uuid) -> Self {
         Self {
             redis: redis.of(OWNER),
@@ -84,7 +84,7 @@ impl Publisher {
         self.behind
     }
 
-    /// Says that these have ended.
+    /// Tells every service that these sessions have ended.
     pub async fn publish(&mut self, sessions: &[Uuid]) -> Result<(), Unavailable> {
         let mut rest = sessions;
         loop {
@@ -97,7 +97,7 @@ impl Publisher {
         }
     }
 
-    /// Says it of all that still matter, because Redis has forgotten.
+    /// Tells it again of all sessions that still matter, because Redis has forgotten.
     pub async fn restore(&mut self, sessions: &[Uuid]) -> Result<(), Unavailable> {
         self.behind = false;
         self.publish(sessions).await

@@ -13,7 +13,7 @@ const BAD_CONFIGURATION: u8 = 64;
 /// `EX_CONFIG`: what we found is not what we were built for.
 const REFUSED: u8 = 78;
 
-/// A service's configuration.
+/// A service's configuration, as [`run`] reads it.
 pub trait Config: clap::Parser + Send + 'static {
     fn observability(&self) -> &observability::Config;
 

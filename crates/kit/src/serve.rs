@@ -1,11 +1,13 @@
 //! Three listeners, one way to stop.
 //!
-//! * `connection` is how long a socket may keep us waiting; `public` serves HTTP over such sockets.
+//! * `door` lets connections in; `connection` is how long each may keep us waiting.
+//! * `public` serves HTTP over such sockets.
 //! * `internal` is the gRPC server, `admin` the port for operators.
 //! * `port` binds, and says who is in the way when it cannot.
 
 mod admin;
 mod connection;
+mod door;
 mod internal;
 mod port;
 mod public;
@@ -49,7 +51,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// The three ports, ours but not yet served.
+/// The three ports of a process, bound and not yet served.
 pub struct Listeners {
     http: TcpListener,
     grpc: TcpListener,
@@ -59,7 +61,7 @@ pub struct Listeners {
     grpc_server: Server,
 }
 
-/// Where the ports are, for whoever asked for port 0.
+/// The addresses of the three ports, for whoever asked for port 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
     pub http: SocketAddr,
@@ -68,7 +70,7 @@ pub struct Addresses {
 }
 
 impl Listeners {
-    /// Takes the three ports, or none.
+    /// Binds the three ports, or none.
     pub fn bind(listen: &Listen) -> anyhow::Result<Self> {
         let tls = tls::server(&listen.tls)?;
         let grpc_server =
@@ -83,6 +85,7 @@ impl Listeners {
         })
     }
 
+    /// The addresses that were taken.
     pub fn addresses(&self) -> std::io::Result<Addresses> {
         Ok(Addresses {
             http: self.http.local_addr()?,
@@ -91,7 +94,7 @@ impl Listeners {
         })
     }
 
-    /// See [`serve`].
+    /// Serves until `stop`: see [`serve`].
     pub async fn serve(self, servers: Servers, stop: CancellationToken) {
         let (limits, health) = (self.limits, servers.health);
         if let Ok(Addresses { http, grpc, admin }) = self.addresses() {
@@ -115,15 +118,16 @@ impl Listeners {
     }
 }
 
-/// Half-open sockets may hold the servers for ever, so this has an end.
+/// Waits for requests, and for the commands, runs and deliveries that have begun. Half-open sockets may hold the
+/// servers for ever, so this has an end.
 async fn drain(work: TaskTracker, limits: Limits) {
     let deadline = Instant::now() + limits.drain_timeout;
     work.close();
     let requests = timeout_at(deadline, work.wait()).await.is_ok();
-    let commands = command::drain(deadline.saturating_duration_since(Instant::now())).await;
-    if requests && commands {
+    let work = command::drain(deadline.saturating_duration_since(Instant::now())).await;
+    if requests && work {
         tracing::info!("stopped");
     } else {
-        tracing::warn!(requests, commands, "stopped with something still in flight");
+        tracing::warn!(requests, work, "stopped with something still in flight");
     }
 }

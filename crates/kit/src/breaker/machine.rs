@@ -36,7 +36,7 @@ impl Default for Config {
     }
 }
 
-/// As the gauge shows it.
+/// Whether calls are let through. The numbers are those of the gauge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Closed = 0,

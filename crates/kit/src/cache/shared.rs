@@ -16,7 +16,7 @@ use crate::redis::{MAX_VALUE, Redis};
 /// Longer than any load that was on its way when a key was forgotten.
 const TOMBSTONE_TTL: Duration = Duration::from_secs(5);
 
-/// How many writes Redis may owe us before we leave it out altogether.
+/// The most keys we remember that Redis holds a stale value of. With more, it is not asked about any.
 const MAX_OWED: usize = 10_000;
 
 const REPAIR_PERIOD: Duration = Duration::from_millis(250);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Refused, Role, ring_provider};
 use crate::revocation::REMEMBERED;
 
-/// Who signs every token here.
+/// The issuer in every token of ours.
 pub const ISSUER: &str = "auth";
 
 /// How far two clocks may differ, in seconds.
@@ -95,7 +95,7 @@ impl Registered {
 }
 
 impl Member {
-    /// `id` becomes the token's own id, `jti`.
+    /// The claims of a member's token. `id` becomes the token's own id, `jti`.
     pub fn new(
         member: Uuid,
         session: Uuid,
@@ -108,14 +108,14 @@ impl Member {
         Self { registered, sub: member, sid: session, roles }
     }
 
-    /// In seconds since the Unix epoch.
+    /// When the token ends, in seconds since the Unix epoch.
     pub fn expires_at(&self) -> i64 {
         self.registered.exp
     }
 }
 
 impl Service {
-    /// `id` becomes the token's own id, `jti`.
+    /// The claims of a service's token. `id` becomes the token's own id, `jti`.
     pub fn new(client: String, id: Uuid, now: DateTime<Utc>, expires: DateTime<Utc>) -> Self {
         Self { registered: Registered::new::<Self>(now, expires, id), sub: client }
     }
@@ -167,6 +167,7 @@ impl SigningKey {
         Ok(Self { kid, key, public_key })
     }
 
+    /// The id that the header of its tokens names it by.
     pub fn kid(&self) -> &str {
         &self.kid
     }
@@ -176,6 +177,7 @@ impl SigningKey {
         &self.public_key
     }
 
+    /// A signed token with these claims.
     pub fn sign<C: Claims>(&self, claims: &C) -> anyhow::Result<String> {
         let header = Header {
             typ: Some(C::TYPE.to_owned()),

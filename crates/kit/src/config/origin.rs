@@ -2,10 +2,11 @@ use std::str::FromStr;
 
 use axum::http::{HeaderValue, Uri};
 
-/// Where a page that may call us comes from, exactly as a browser writes it.
+/// The origin of pages that may call us, exactly as a browser writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(HeaderValue);
 
+/// The text is no origin such as `https://app.example.org`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an origin such as https://app.example.org, without a path")]
 pub struct InvalidOrigin;

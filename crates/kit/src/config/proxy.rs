@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use axum::http::HeaderMap;
 
-/// The addresses of a proxy whose word is taken for where a request comes from.
+/// A proxy, or a network of them, whose `X-Forwarded-For` is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proxy {
     /// IPv4 as IPv6 writes it.
@@ -11,6 +11,7 @@ pub struct Proxy {
     mask: u128,
 }
 
+/// The text is neither an address nor a network such as `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an address, or a network such as 10.0.0.0/8")]
 pub struct InvalidProxy;

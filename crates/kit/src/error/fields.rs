@@ -9,7 +9,7 @@ use super::{ApiError, FieldError};
 pub struct Fields(Vec<FieldError>);
 
 impl Fields {
-    /// Nothing is wrong yet.
+    /// A list of wrong fields, empty so far.
     pub fn new() -> Self {
         Self::default()
     }
@@ -24,7 +24,7 @@ impl Fields {
         value.map_err(|error| self.add(field, code, error)).ok()
     }
 
-    /// The same for a field that may be absent: absent is `Some(None)`, wrong is `None`.
+    /// [`Fields::check`] for a field that may be absent: absent is `Some(None)`, wrong is `None`.
     pub fn check_optional<T, E: Display>(
         &mut self,
         field: impl Into<String>,

@@ -1,4 +1,4 @@
-//! The table itself.
+//! The kinds of failure, and the table of how each looks over HTTP and gRPC.
 
 use axum::http::StatusCode;
 use tonic::Code;
@@ -137,7 +137,8 @@ impl Kind {
         self.wire().3
     }
 
-    /// After a failure inside, or of a dependency, nobody can promise that nothing happened.
+    /// Whether the effect may have happened: after a failure inside, or of a dependency, nobody can promise that
+    /// it did not.
     pub const fn outcome(self) -> Outcome {
         match self {
             Self::Unavailable | Self::Internal => Outcome::Unknown,

@@ -79,7 +79,7 @@ fn respond(error: ApiError, request_id: Option<String>) -> Response {
     response
 }
 
-/// What a client reads when a handler panicked. The panic itself is logged where it was caught.
+/// The answer to a request whose handler panicked. The panic itself is logged where it was caught.
 pub fn panic_response(request_id: &str) -> Response {
     let error = ApiError::new(Kind::Internal, "internal_error", "internal error");
     respond(error, Some(request_id.to_owned()))

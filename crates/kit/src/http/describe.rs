@@ -1,12 +1,13 @@
 //! What the description of every API says, so that no service has to.
 
+use axum::http::Method;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Components, Content, OpenApi, Ref, Response, ResponseBuilder};
 use utoipa::{IntoParams, OpenApi as _};
 
 use crate::error::Problem;
 
-/// Names a command, so that it can be repeated: `params(IdempotencyKey)` on every route of a
+/// The `Idempotency-Key` header in an API's description: `params(IdempotencyKey)` on every route of a
 /// [`Command`](super::Command).
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -37,6 +38,22 @@ pub(super) fn complete(api: &mut OpenApi) {
             [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
             operation.responses.responses.insert("default".to_owned(), problem().into());
+        }
+    }
+}
+
+/// Has the failures of every operation counted from 0, so that `rate()` sees the first one.
+pub(super) fn declare(api: &OpenApi) {
+    for (path, item) in &api.paths.paths {
+        let operations = [
+            (Method::GET, &item.get),
+            (Method::PUT, &item.put),
+            (Method::POST, &item.post),
+            (Method::DELETE, &item.delete),
+            (Method::PATCH, &item.patch),
+        ];
+        for (method, _) in operations.iter().filter(|(_, operation)| operation.is_some()) {
+            observability::http::declare(method, path);
         }
     }
 }

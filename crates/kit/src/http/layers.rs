@@ -48,6 +48,7 @@ pub fn edge_with(
     verifier: Verifier,
 ) -> Router {
     describe::complete(&mut openapi);
+    describe::declare(&openapi);
     let layers = ServiceBuilder::new()
         // Outermost, so that whatever happens below is measured, logged and traced: also a panic,
         // which it turns into `panic_response`.
@@ -80,8 +81,9 @@ pub fn edge_with(
         .layer(layers)
 }
 
-/// Routes outside [`edge`], such as the probes, with the headers that every answer of ours has.
-pub(crate) fn secured(routes: Router) -> Router {
+/// Adds the security headers that every answer of ours has: to routes outside [`edge`], such as the probes, and
+/// to what is made around it.
+pub fn secured(routes: Router) -> Router {
     routes.layer(from_fn(security_headers))
 }
 

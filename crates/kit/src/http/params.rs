@@ -1,4 +1,4 @@
-//! What is in the URI.
+//! What is in the URI, and the version in `If-Match`.
 
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;

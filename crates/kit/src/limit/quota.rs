@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::config::duration;
 
-/// So many requests in a period, written `600/1m`. All may come at once; they come back evenly.
+/// How many requests a client has in a period, written `600/1m`. All may come at once; they come back evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     requests: u32,
     period: Duration,
 }
 
-/// Not a quota that can be kept.
+/// The text is no quota such as `600/1m`, or none that can be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected requests/period such as 600/1m: at least 1, at most a million per second and a day"
@@ -19,14 +19,17 @@ pub struct Quota {
 pub struct InvalidQuota;
 
 impl Quota {
+    /// So many requests a minute.
     pub const fn per_minute(requests: u32) -> Self {
         Self { requests, period: Duration::from_mins(1) }
     }
 
+    /// How many requests a period has.
     pub const fn requests(self) -> u32 {
         self.requests
     }
 
+    /// How long a period is.
     pub const fn period(self) -> Duration {
         self.period
     }

@@ -1,6 +1,6 @@
 //! The relay for a consumer that takes many events at once: three statements for a batch of them, where
-//! the other one needs three for each event. What is behind it must take whatever is published, because
-//! no event is parked: one that cannot be taken holds back all that follow.
+//! the other one needs three for each event. It parks no event, so its consumer may refuse none: one that
+//! is refused holds back all that follow.
 
 use std::collections::HashSet;
 
@@ -9,31 +9,19 @@ use sqlx::PgPool;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::relay::{
-    DELIVERED, DELIVERY_TIMEOUT, ELECTION_PERIOD, ENDPOINT, OUTAGE_PAUSE, POLL, declare, measure,
-};
+use super::relay::{DELIVERED, DELIVERY_TIMEOUT, ENDPOINT, OUTAGE_PAUSE, POLL, supervised};
 use super::store::{self, Due};
 use super::{DeliverAll, Event};
+use crate::command;
 use crate::postgres::Leader;
 
 /// Events delivered at once, at most.
 const BATCH: usize = 500;
 
 /// Delivers committed events for ever, many at once, until `stop`; a delivery that has begun is not
-/// cut off.
+/// cut off. A panic of its own starts it again.
 pub async fn relay_batches(db: PgPool, deliver: impl DeliverAll, stop: CancellationToken) {
-    declare();
-    let lead = async {
-        while !stop.is_cancelled() {
-            match Leader::elect(&db, &["outbox"]).await {
-                Ok(Some(leader)) => lead(leader, &db, &deliver, &stop).await,
-                Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "no leader election for the outbox"),
-            }
-            let _ = stop.run_until_cancelled(sleep(ELECTION_PERIOD)).await;
-        }
-    };
-    tokio::join!(lead, measure(&db, &stop));
+    supervised(&db, &stop, |leader| lead(leader, &db, &deliver, &stop)).await;
 }
 
 async fn lead(
@@ -52,15 +40,14 @@ async fn lead(
         };
         let full = due.len() == BATCH;
         let (positions, events) = settled(due);
-        let delivered = events.is_empty() || attempt(deliver, &events).await;
-        if delivered && !positions.is_empty() {
-            if let Err(error) = store::delivered_all(db, &positions).await {
+        let delivered = match command::tracked(hand_over(db, deliver, &positions, &events)).await {
+            Ok(delivered) => delivered,
+            Err(error) => {
                 // They will be delivered again: at least once is the promise.
-                tracing::warn!(%error, events = positions.len(), "deliveries could not be recorded");
+                tracing::warn!(%error, events = events.len(), "deliveries could not be recorded");
                 break;
             }
-            DELIVERED.inc_by(positions.len() as u64);
-        }
+        };
         let pause = match (delivered, full && !positions.is_empty()) {
             (false, _) => OUTAGE_PAUSE,
             (true, true) => continue, // more of them wait
@@ -69,6 +56,24 @@ async fn lead(
         let _ = stop.run_until_cancelled(sleep(pause)).await;
     }
     leader.resign().await;
+}
+
+/// Delivers events and writes that down. False: they were not taken.
+async fn hand_over(
+    db: &PgPool,
+    deliver: &impl DeliverAll,
+    positions: &[i64],
+    events: &[(Event, Carrier)],
+) -> sqlx::Result<bool> {
+    if events.is_empty() {
+        return Ok(true);
+    }
+    let taken = attempt(deliver, events).await;
+    if taken {
+        store::delivered_all(db, positions).await?;
+        DELIVERED.inc_by(positions.len() as u64);
+    }
+    Ok(taken)
 }
 
 /// The events that nothing can precede any more, up to the first of its aggregate that is not.

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use observability::metrics::{self, IntCounter, IntGauge};
-use observability::{SpanKind, panics};
+use observability::{SpanKind, panics, task};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -18,15 +18,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::store::{self, Due};
 use super::{Deliver, Event};
-use crate::breaker;
 use crate::postgres::Leader;
+use crate::{breaker, command};
 
 /// How long an event may wait before anybody looks. A poll of an empty outbox reads one index page, so
 /// this is simpler than LISTEN, and cannot miss a call.
 pub(super) const POLL: Duration = Duration::from_millis(100);
 
 /// How often a replica that does not lead looks whether it may.
-pub(super) const ELECTION_PERIOD: Duration = Duration::from_millis(500);
+const ELECTION_PERIOD: Duration = Duration::from_millis(500);
 
 const GAUGE_PERIOD: Duration = Duration::from_secs(2);
 
@@ -58,35 +58,48 @@ static PARKED: LazyLock<IntCounter> = LazyLock::new(|| {
 pub(super) static DELIVERED: LazyLock<IntCounter> =
     LazyLock::new(|| metrics::counter("outbox_delivered_total", "Events delivered."));
 
-/// What panics in a `Deliver` are counted under.
+/// What panics in a `Deliver`, and of the relay itself, are counted under.
 pub(super) const ENDPOINT: &str = "outbox";
 
-/// Delivers committed events for ever, until `stop`; deliveries that have begun are not cut off.
+/// Delivers committed events for ever, until `stop`; deliveries that have begun are not cut off. A panic of its
+/// own starts it again.
 pub async fn relay(db: PgPool, deliver: impl Deliver, stop: CancellationToken) {
-    declare();
     let deliver = Arc::new(deliver);
-    let lead = async {
-        while !stop.is_cancelled() {
-            match Leader::elect(&db, &["outbox"]).await {
-                Ok(Some(leader)) => lead(leader, &db, &deliver, &stop).await,
-                Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "no leader election for the outbox"),
-            }
-            let _ = stop.run_until_cancelled(sleep(ELECTION_PERIOD)).await;
-        }
-    };
-    tokio::join!(lead, measure(&db, &stop));
+    supervised(&db, &stop, |leader| lead(leader, &db, &deliver, &stop)).await;
 }
 
-/// At start: every series at 0.
-pub(super) fn declare() {
-    panics::declare(ENDPOINT);
+/// What both relays do around delivering: `lead` does that while we have the leader's lock.
+pub(super) async fn supervised<F: Future<Output = ()>>(
+    db: &PgPool,
+    stop: &CancellationToken,
+    lead: impl Fn(Leader) -> F,
+) {
     LazyLock::force(&PARKED);
     LazyLock::force(&DELIVERED);
+    let relay = || async {
+        tokio::join!(campaign(db, stop, &lead), measure(db, stop));
+        Ok(())
+    };
+    task::supervise(ENDPOINT, stop.clone(), relay).await;
+}
+
+async fn campaign<F: Future<Output = ()>>(
+    db: &PgPool,
+    stop: &CancellationToken,
+    lead: impl Fn(Leader) -> F,
+) {
+    while !stop.is_cancelled() {
+        match Leader::elect(db, &["outbox"]).await {
+            Ok(Some(leader)) => lead(leader).await,
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "no leader election for the outbox"),
+        }
+        let _ = stop.run_until_cancelled(sleep(ELECTION_PERIOD)).await;
+    }
 }
 
 /// Every replica measures, so that a backlog is seen when nobody leads.
-pub(super) async fn measure(db: &PgPool, stop: &CancellationToken) {
+async fn measure(db: &PgPool, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         if let Ok(backlog) = store::backlog(db).await {
             PENDING.set(backlog.pending);
@@ -125,9 +138,9 @@ async fn lead<D: Deliver>(
             && let Some((aggregate, events)) = queue.pop_front()
         {
             busy.insert(aggregate.clone());
-            let (db, deliver) = (db.clone(), Arc::clone(deliver));
+            let (db, deliver, stop) = (db.clone(), Arc::clone(deliver), stop.clone());
             running.spawn(async move {
-                in_order(&db, &*deliver, events).await;
+                in_order(&db, &*deliver, events, &stop).await;
                 aggregate
             });
         }
@@ -165,27 +178,34 @@ fn by_aggregate(due: Vec<Due>) -> Vec<(String, Vec<Due>)> {
 }
 
 /// Delivers the events of one aggregate, up to the first that fails.
-async fn in_order<D: Deliver>(db: &PgPool, deliver: &D, events: Vec<Due>) {
+async fn in_order<D: Deliver>(
+    db: &PgPool,
+    deliver: &D,
+    events: Vec<Due>,
+    stop: &CancellationToken,
+) {
     for due in events {
-        let recorded = match attempt(deliver, &due).await {
-            Ok(()) => {
-                DELIVERED.inc();
-                store::delivered(db, due.position).await
-            }
-            Err(failure) => {
-                let recorded = record(db, &due, &failure).await;
-                if recorded.is_ok() {
-                    return;
-                }
-                recorded
-            }
-        };
-        if let Err(error) = recorded {
-            // It will be delivered again: at least once is the promise.
-            tracing::warn!(event = %due.event.id, %error, "a delivery could not be recorded");
+        if stop.is_cancelled() || !command::tracked(hand_over(db, deliver, &due)).await {
             return;
         }
     }
+}
+
+/// Delivers one event and writes down how that went. Whether the next one may follow.
+async fn hand_over<D: Deliver>(db: &PgPool, deliver: &D, due: &Due) -> bool {
+    let outcome = attempt(deliver, due).await;
+    let recorded = match &outcome {
+        Ok(()) => {
+            DELIVERED.inc();
+            store::delivered(db, due.position).await
+        }
+        Err(failure) => record(db, due, failure).await,
+    };
+    if let Err(error) = &recorded {
+        // It will be delivered again: at least once is the promise.
+        tracing::warn!(event = %due.event.id, %error, "a delivery could not be recorded");
+    }
+    outcome.is_ok() && recorded.is_ok()
 }
 
 /// Why an event was not delivered, as it may be written down: no text from elsewhere.

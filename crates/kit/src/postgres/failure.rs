@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::{fmt, io};
 
 use super::pool;
-use crate::error::Kind;
+use crate::error::{Kind, Outcome};
 
 /// A class of failure that clients can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,15 @@ pub fn code(error: &sqlx::Error) -> Cow<'static, str> {
         Failure::OutcomeUnknown => "outcome_unknown",
         Failure::Internal => "internal_error",
     })
+}
+
+/// Whether its transaction may have taken effect all the same, for `Classify::outcome`. It says so of a command
+/// only where that is one transaction: an earlier one may have done something.
+pub fn outcome(error: &sqlx::Error) -> Outcome {
+    match classify(error) {
+        Failure::Busy | Failure::Overloaded => Outcome::None,
+        Failure::Unavailable | Failure::OutcomeUnknown | Failure::Internal => Outcome::Unknown,
+    }
 }
 
 /// The name of the constraint that refused it, if one did.
@@ -80,8 +89,9 @@ fn by_sqlstate(code: &str) -> Failure {
     }
 }
 
-/// Marks an error that came in place of the answer to COMMIT.
-pub(super) fn during_commit(error: sqlx::Error) -> sqlx::Error {
+/// Marks an error that came in place of the answer to COMMIT, or to a statement that is a transaction of its
+/// own: whoever loses the connection then cannot know whether it took effect.
+pub fn during_commit(error: sqlx::Error) -> sqlx::Error {
     let in_doubt = match &error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
         // The server closed the session; it may have done so just after the commit.

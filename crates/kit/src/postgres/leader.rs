@@ -1,4 +1,4 @@
-//! One replica does it, the others stand by.
+//! Leader election by advisory lock: one replica does the work, the others stand by.
 
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::time::timeout;

@@ -25,6 +25,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long cleaning a connection may take before it is thrown away instead.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a connection may have been idle to be taken without a look: it answered just before.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// How old the gauges of the pool may be.
 const GAUGE_PERIOD: Duration = Duration::from_secs(1);
 
@@ -95,7 +98,7 @@ fn parse(url: &str) -> Option<PgConnectOptions> {
     ours.then(|| PgConnectOptions::from_str(url).ok()).flatten()
 }
 
-/// How our pools behave. Public so that tests can use the same on a database of their own.
+/// The options that every pool of ours has. Public so that tests can use the same on a database of their own.
 pub fn options(config: &config::Postgres) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(config.database_pool_max)
@@ -103,6 +106,9 @@ pub fn options(config: &config::Postgres) -> PgPoolOptions {
         .acquire_timeout(config.database_acquire_timeout)
         .max_lifetime(config.database_max_lifetime)
         .idle_timeout(config.database_idle_timeout)
+        // A round trip before every request is a price; a connection that answered a second ago has paid it.
+        .test_before_acquire(false)
+        .before_acquire(|connection, idle| Box::pin(test(connection, idle.idle_for)))
         .after_release(|connection, _| Box::pin(clean(connection)))
 }
 
@@ -119,6 +125,14 @@ async fn clean(connection: &mut PgConnection) -> sqlx::Result<bool> {
         Ok(result) => result.map(|_| true),
         Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
     }
+}
+
+/// Whether the server is still there.
+async fn test(connection: &mut PgConnection, idle: Duration) -> sqlx::Result<bool> {
+    if idle > FRESH {
+        connection.ping().await?;
+    }
+    Ok(true)
 }
 
 /// Keeps the gauges of the pool, until it is closed.

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use super::door::Visitor;
 use crate::config::Limits;
 
 /// How many requests of one connection are being answered.
@@ -45,6 +47,8 @@ impl Drop for Entered {
 /// An accepted connection with its timeouts.
 pub(super) struct Connection {
     socket: TcpStream,
+    /// Its place among the connections of the port.
+    _place: OwnedSemaphorePermit,
     in_flight: InFlight,
     read: Timer,
     write: Timer,
@@ -52,15 +56,17 @@ pub(super) struct Connection {
 
 impl Connection {
     /// The first byte has a timeout of its own.
-    pub(super) fn new(socket: TcpStream, in_flight: InFlight, limits: &Limits) -> Self {
+    pub(super) fn new(visitor: Visitor, in_flight: InFlight, limits: &Limits) -> Self {
+        let Visitor { socket, place, .. } = visitor;
         let mut read = Timer::new(limits.header_timeout);
         read.start(limits.first_byte_timeout);
-        Self { socket, in_flight, read, write: Timer::new(limits.write_timeout) }
+        let write = Timer::new(limits.write_timeout);
+        Self { socket, _place: place, in_flight, read, write }
     }
 
     /// For a protocol that keeps quiet connections open on purpose, and pings them.
-    pub(super) fn first_byte_only(socket: TcpStream, limits: &Limits) -> Self {
-        let mut connection = Self::new(socket, InFlight::default(), limits);
+    pub(super) fn first_byte_only(visitor: Visitor, limits: &Limits) -> Self {
+        let mut connection = Self::new(visitor, InFlight::default(), limits);
         connection.read.limit = Duration::MAX;
         connection
     }

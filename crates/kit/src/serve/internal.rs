@@ -1,19 +1,19 @@
 //! The gRPC server. tonic keeps its own, because `grpc-timeout` is handled there.
 
-use std::io;
+use std::convert::Infallible;
 use std::time::Duration;
 
+use futures::stream;
 use prost::Message;
 use prost_types::FileDescriptorSet;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_reflection::server as reflection;
 
 use super::connection::Connection;
+use super::door::Door;
 use crate::config::Limits;
 use crate::health::Health;
 
@@ -48,13 +48,13 @@ pub(super) async fn serve(
         }
     };
     let routes = routes.add_service(health.grpc(names, stop.clone()).await);
-    let connections = TcpListenerStream::new(listener).map(move |accepted: io::Result<_>| {
-        let socket: TcpStream = accepted?;
-        socket.set_nodelay(true)?;
-        Ok::<_, io::Error>(Connection::first_byte_only(socket, &limits))
+    // Ours, because what tonic does when there are no file descriptors left is to ask again at once.
+    let connections = stream::unfold(Door::new(listener, &limits), move |door| async move {
+        let connection = Connection::first_byte_only(door.next().await, &limits);
+        Some((Ok::<_, Infallible>(connection), door))
     });
     let served = server
-        .layer(observability::grpc::layer(proto::DESCRIPTORS))
+        .layer(observability::grpc::layer(proto::DESCRIPTORS, health.service()))
         .http2_keepalive_interval(Some(PING))
         .http2_keepalive_timeout(Some(PING))
         .http2_max_pending_accept_reset_streams(Some(20))

@@ -1,9 +1,7 @@
 //! HTTP over sockets that do not wait for ever. `axum::serve` has no such timeouts: see
 //! `docs/decisions/0005-our-own-listener.md`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -14,12 +12,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::connection::{Connection, Entered, InFlight};
+use super::door::Door;
 use crate::config::Limits;
 use crate::http::Front;
 
@@ -29,9 +27,6 @@ const HEADERS: usize = 100;
 
 /// What is written at once, for which nothing needs to be watched.
 const AT_ONCE: u64 = 64 * 1024;
-
-/// After the machine refused us a socket, for want of file descriptors as a rule.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, then until the requests in flight are answered.
 pub(super) async fn serve(
@@ -43,16 +38,14 @@ pub(super) async fn serve(
 ) {
     let http = Arc::new(builder(&limits));
     let graceful = GracefulShutdown::new();
-    // More than this many wait in the kernel's queue, where they cost us nothing.
-    let room = Arc::new(Semaphore::new(limits.max_connections));
+    let door = Door::new(listener, &limits);
     loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listener, &room) => accepted,
+        let visitor = tokio::select! {
+            visitor = door.next() => visitor,
             () = stop.cancelled() => break,
         };
-        let Some((socket, peer, permit)) = accepted else { continue };
-        let in_flight = InFlight::default();
-        let socket = TokioIo::new(Connection::new(socket, in_flight.clone(), &limits));
+        let (peer, in_flight) = (visitor.peer, InFlight::default());
+        let socket = TokioIo::new(Connection::new(visitor, in_flight.clone(), &limits));
         let (router, front) = (router.clone(), front.clone());
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let entered = in_flight.enter();
@@ -72,10 +65,9 @@ pub(super) async fn serve(
             if let Err(error) = connection.await {
                 tracing::debug!(error = &*error, "connection ended");
             }
-            drop(permit);
         });
     }
-    drop(listener);
+    drop(door);
     graceful.shutdown().await;
 }
 
@@ -105,23 +97,4 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .max_concurrent_streams(100)
         .max_header_list_size(HEAD_BYTES as u32);
     http
-}
-
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((socket, peer)) => {
-            // Answers are small and whole: waiting for more to send with them only delays them.
-            let _ = socket.set_nodelay(true);
-            Some((socket, peer, permit))
-        }
-        Err(error) => {
-            tracing::warn!(error = %error, "cannot accept a connection");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
-        }
-    }
 }

@@ -10,6 +10,7 @@ mod outbox_batches;
 mod pool;
 pub mod redis_server;
 mod schema;
+mod stop;
 
 use std::path::Path;
 use std::sync::LazyLock;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod errors;
+mod full;
 mod headers;
 mod health;
 mod logs;
@@ -11,4 +12,4 @@ mod quotas;
 mod slow_clients;
 mod stop;
 mod wire;
-mod world;
+pub mod world;

@@ -44,7 +44,7 @@ pub async fn serve() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server::builder()
-        .layer(observability::grpc::layer(proto::DESCRIPTORS))
+        .layer(observability::grpc::layer(proto::DESCRIPTORS, "points"))
         .add_service(PointsServer::new(Service));
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
     address
@@ -147,7 +147,7 @@ async fn a_stream_that_panics_after_its_head_ends_with_internal() {
         let body = StreamBody::new(stream.map(|frame: Frame<Bytes>| Ok::<_, Status>(frame)));
         Ok::<_, Infallible>(http::Response::new(tonic::body::Body::new(body)))
     });
-    let layer = observability::grpc::layer(proto::DESCRIPTORS);
+    let layer = observability::grpc::layer(proto::DESCRIPTORS, "points");
     let request =
         http::Request::builder().uri("/points.v1.Points/Earn").header("x-request-id", "r-1");
     let answer = layer.layer(panicking).oneshot(request.body(()).unwrap()).await.unwrap();

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ impl Drop for Relay {
     }
 }
 
-fn event(aggregate: &str, n: i64) -> Event {
+pub fn event(aggregate: &str, n: i64) -> Event {
     Event {
         id: Uuid::from_u128(rand::random()),
         aggregate: aggregate.to_owned(),
@@ -89,7 +90,7 @@ fn event(aggregate: &str, n: i64) -> Event {
     }
 }
 
-async fn publish(db: &PgPool, event: &Event) {
+pub async fn publish(db: &PgPool, event: &Event) {
     let mut tx = db.begin().await.unwrap();
     outbox::publish(&mut tx, event).await.unwrap();
     tx.commit().await.unwrap();
@@ -357,4 +358,23 @@ async fn a_consumer_knows_an_event_it_has_seen(db: PgPool) {
     assert!(!first(&mut tx, "a", id).await);
     assert!(first(&mut tx, "b", id).await);
     postgres::commit(tx).await.unwrap();
+}
+
+#[sqlx::test(migrator = "PLATFORM")]
+async fn a_relay_that_panics_itself_starts_again(db: PgPool) {
+    let thing = event("one", 1);
+    publish(&db, &thing).await;
+    static PANICKED: AtomicBool = AtomicBool::new(false);
+    let pool = sqlx::postgres::PgPoolOptions::new().after_connect(|_, _| {
+        Box::pin(async {
+            assert!(PANICKED.swap(true, Ordering::SeqCst), "as planned");
+            Ok(())
+        })
+    });
+    let pool = pool.connect_lazy_with((*db.connect_options()).clone().username(super::APP));
+    let (consumer, stop) = (Consumer::new(|_, _| Ok(())), CancellationToken::new());
+    tokio::spawn(outbox::relay(pool, consumer.clone(), stop.clone()));
+    assert_eq!(consumer.takes(1).await[0].id, thing.id);
+    assert_eq!(metric(&["task_restarts_total", "\"outbox\""]), 1.0);
+    stop.cancel();
 }

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use kit::config;
-use kit::error::Kind;
+use kit::error::{Kind, Outcome};
 use kit::postgres::{self, query};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::time::{Instant, timeout};
@@ -172,4 +172,17 @@ async fn a_transaction_left_idle_is_ended_by_the_server(db: PgPool) {
     .await;
     let error = sqlx::query("SELECT 1").execute(&mut connection).await.unwrap_err();
     assert_eq!(postgres::code(&error), "database_unavailable", "{error:?}");
+}
+
+#[sqlx::test(migrator = "PLATFORM")]
+async fn a_database_that_gave_up_did_nothing_and_one_that_is_away_may_have(db: PgPool) {
+    let mut connection = db.acquire().await.unwrap();
+    sqlx::query("SET statement_timeout = '20ms'").execute(&mut *connection).await.unwrap();
+    let busy = sqlx::query("SELECT pg_sleep(5)").execute(&mut *connection).await.unwrap_err();
+    assert_eq!(postgres::code(&busy), "database_busy");
+    assert_eq!(postgres::outcome(&busy), Outcome::None);
+    assert_eq!(kit::Classify::outcome(&kit::idempotency::Error::from(busy)), Outcome::None);
+    let away = sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+    assert_eq!(postgres::outcome(&away), Outcome::Unknown);
+    assert_eq!(postgres::outcome(&postgres::during_commit(away)), Outcome::Unknown);
 }

@@ -25,6 +25,8 @@ enum Error {
     Away,
     #[error("the first request is still running")]
     InProgress,
+    #[error("somebody else has changed it meanwhile")]
+    Changed,
 }
 
 impl Classify for Error {
@@ -34,6 +36,7 @@ impl Classify for Error {
             Self::InvalidAmount => Kind::Invalid,
             Self::Broken(_) => Kind::Internal,
             Self::Away => Kind::Unavailable,
+            Self::Changed => Kind::Precondition,
         }
     }
 
@@ -44,6 +47,7 @@ impl Classify for Error {
             Self::Broken(_) => "internal_error",
             Self::Away => "database_unavailable",
             Self::InProgress => "idempotency_in_progress",
+            Self::Changed => "version_conflict",
         }
         .into()
     }
@@ -59,6 +63,10 @@ impl Classify for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         matches!(self, Self::InProgress).then_some(Duration::from_millis(1200))
+    }
+
+    fn conflict(&self) -> Option<&'static str> {
+        matches!(self, Self::Changed).then_some("thing")
     }
 }
 
@@ -162,4 +170,18 @@ fn every_kind_has_its_place_in_the_table() {
             "{kind:?}"
         );
     }
+}
+
+#[test]
+fn a_conflict_is_counted_by_what_it_is_about_when_it_is_answered() {
+    let counted = || {
+        let metrics = String::from_utf8(observability::metrics::render().1).unwrap();
+        let series = "concurrency_conflict_total{aggregate=\"thing\"} ";
+        metrics.lines().find_map(|line| line.strip_prefix(series)?.parse::<u32>().ok())
+    };
+    observability::metrics::declare_conflict("thing");
+    let _ = ApiError::from(Error::Away);
+    assert_eq!(counted(), Some(0));
+    assert_eq!(ApiError::from(Error::Changed).kind(), Kind::Precondition);
+    assert_eq!(counted(), Some(1));
 }

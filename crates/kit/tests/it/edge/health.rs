@@ -139,6 +139,24 @@ async fn without_redis_a_service_is_degraded_and_ready(db: PgPool) {
     said("ready").await;
 }
 
+/// Else `rate()` would not see the first failure of a route that nobody has asked before.
+#[tokio::test]
+async fn the_failures_of_every_route_and_method_are_counted_from_zero() {
+    let world = World::start().await;
+    let metrics = String::from_utf8(get(world.at.admin, "/metrics").await.body).unwrap();
+    for series in [
+        r#"http_requests_total{method="POST",path="/things",status="500"} 0"#,
+        r#"http_requests_total{method="POST",path="/things",status="503"} 0"#,
+        r#"panic_by_endpoint_total{endpoint="/things"} 0"#,
+        r#"grpc_requests_total{code="INTERNAL",method="points.v1.Points/Earn"} 0"#,
+        r#"grpc_requests_total{code="UNAVAILABLE",method="points.v1.Points/Earn"} 0"#,
+        r#"panic_by_endpoint_total{endpoint="points.v1.Points/Earn"} 0"#,
+    ] {
+        assert!(metrics.lines().any(|line| line == series), "no {series}");
+    }
+    assert!(!metrics.contains("auth.v1"), "methods of another service");
+}
+
 #[tokio::test]
 async fn an_unready_service_says_what_is_away_and_not_why() {
     let world = World::start().await;

@@ -1,5 +1,6 @@
 //! A process of ours: how it starts, refuses to, and ends.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,12 +17,26 @@ const SECRET: &str = "postgres://app:hunter2@127.0.0.1:1/points";
 
 /// The example `smallest`, with this environment and no other.
 fn smallest(variables: &[(&str, &str)]) -> Command {
+    prepared(Command::new(program()), variables)
+}
+
+/// [`smallest`], which may open so many files and sockets.
+pub fn smallest_with_descriptors(count: usize, variables: &[(&str, &str)]) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(format!("ulimit -n {count} && exec \"$0\"")).arg(program());
+    prepared(shell, variables)
+}
+
+fn program() -> PathBuf {
     let mut path: PathBuf = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
     path.push("examples/smallest");
     assert!(path.exists(), "cargo test builds it; else: cargo build -p kit --example smallest");
-    let mut command = Command::new(path);
+    path
+}
+
+fn prepared(mut command: Command, variables: &[(&str, &str)]) -> Command {
     command.env_clear().envs(variables.iter().copied()).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -36,6 +51,15 @@ fn complete() -> Vec<(&'static str, &'static str)> {
         ("DATABASE_URL", SECRET),
         ("RUST_BACKTRACE", "1"),
     ]
+}
+
+/// [`complete`], with HTTP and gRPC on these ports.
+pub fn with_ports([http, grpc]: [SocketAddr; 2]) -> Vec<(&'static str, &'static str)> {
+    let mut variables = without("HTTP_LISTEN");
+    variables.retain(|(variable, _)| *variable != "GRPC_LISTEN");
+    variables.push(("HTTP_LISTEN", http.to_string().leak()));
+    variables.push(("GRPC_LISTEN", grpc.to_string().leak()));
+    variables
 }
 
 /// Without the variable of this name.
@@ -205,6 +229,6 @@ async fn a_full_disk_for_logs_stops_nothing() {
     assert_eq!(status.code(), Some(0));
 }
 
-async fn free_port() -> std::net::SocketAddr {
+pub async fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }

@@ -1,0 +1,73 @@
+//! More connections than there is room for: they wait, and nobody works for it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use kit::config::{self, Limits};
+use sqlx::postgres::PgPoolOptions;
+use testkit::eventually;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::Child;
+use tokio::time::{sleep, timeout};
+
+use super::process::{free_port, smallest_with_descriptors, with_ports};
+use super::world::{World, limits};
+
+/// An HTTP/2 client's first words; a server answers them with its settings.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+
+#[tokio::test]
+async fn each_port_takes_as_many_connections_as_it_may() {
+    let forever = Duration::from_secs(600);
+    let limits = Limits { max_connections: 2, first_byte_timeout: forever, ..limits() };
+    let nowhere = PgPoolOptions::new().connect_lazy("postgres://x@127.0.0.1:1/x").unwrap();
+    let world = World::with(nowhere, &config::Redis::new(None), limits).await;
+    for address in [world.at.http, world.at.grpc] {
+        let first = TcpStream::connect(address).await.unwrap();
+        let _second = TcpStream::connect(address).await.unwrap();
+        let mut third = TcpStream::connect(address).await.unwrap();
+        third.write_all(PREFACE).await.unwrap();
+        let served = timeout(Duration::from_millis(300), third.readable()).await;
+        assert!(served.is_err(), "{address} serves a third connection");
+        drop(first);
+        timeout(Duration::from_secs(5), third.read_u8()).await.unwrap().unwrap();
+    }
+    // A full public port says nothing about the process.
+    assert_eq!(super::wire::get(world.at.admin, "/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_process_without_file_descriptors_waits_and_does_not_spin() {
+    for port in 0..2 {
+        let ports = [free_port().await, free_port().await];
+        let child = smallest_with_descriptors(40, &with_ports(ports)).spawn().unwrap();
+        eventually(Duration::from_secs(10), || async {
+            TcpStream::connect(ports[port]).await.ok()
+        })
+        .await;
+        let _crowd = crowd(ports[port]).await;
+        let before = processor_time(&child).await;
+        sleep(Duration::from_secs(1)).await; // a second of its life is what is measured
+        let spent = processor_time(&child).await - before;
+        assert!(spent < Duration::from_millis(100), "port {port}: {spent:?} of a second");
+    }
+}
+
+/// More connections than the process may open.
+async fn crowd(address: SocketAddr) -> Vec<TcpStream> {
+    let mut crowd = Vec::new();
+    for _ in 0..60 {
+        crowd.push(TcpStream::connect(address).await.unwrap());
+    }
+    crowd
+}
+
+/// What the process has had so far, from `/proc/<pid>/stat`: in hundredths of a second.
+async fn processor_time(child: &Child) -> Duration {
+    let stat = format!("/proc/{}/stat", child.id().unwrap());
+    let stat = tokio::fs::read_to_string(stat).await.unwrap();
+    let after_name = stat.rsplit_once(") ").unwrap().1;
+    let ticks = after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap());
+    Duration::from_millis(10 * ticks.sum::<u64>())
+}
