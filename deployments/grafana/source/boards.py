@@ -191,6 +191,13 @@ POINTS = service("points", "Points", "Points earned, and the cache before the ba
            "{{cache}}"), high=1),
     panel("Cache failures", "Redis commands that failed or were not tried; answers come from the database.", "ops",
           (rate("cache_failures_total", 'service="points"', "operation"), "{{operation}}"), stack=True),
+    panel("Earnings that wait", "In the fallback queue, accepted with 202 while PostgreSQL was away. "
+          "Replicas measure one queue.", "none", ("max by (service) (points_fallback_queue_depth)", "waiting"), warn=1,
+          bad=50_000),
+    panel("Oldest waiting earning", "EarningsWaiting is at two minutes.", "s",
+          ("max by (service) (points_fallback_queue_age_seconds)", "age"), warn=30, bad=120),
+    panel("What becomes of them", "Per second: into the queue, and out of it. Refused and unreadable ones need a person.",
+          "ops", (rate("points_fallback_total", "", "result"), "{{result}}"), stack=True),
 ])
 
 BOOKING = service("booking", "Booking", "Bookings: success rate, P95, overlap rate; and the events for points.", [
