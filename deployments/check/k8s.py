@@ -129,8 +129,8 @@ def check_service(overlay, name, found, configs):
         complain(where, f"runs as {pod['serviceAccountName']}")
     for probe, path in [("startupProbe", "/live"), ("livenessProbe", "/live"), ("readinessProbe", "/ready")]:
         get = container.get(probe, {}).get("httpGet", {})
-        if (get.get("path"), get.get("port")) != (path, "http"):
-            complain(where, f"its {probe} does not ask {path} on the HTTP port")
+        if (get.get("path"), get.get("port")) != (path, "admin"):
+            complain(where, f"its {probe} does not ask {path} on the admin port, which no client can fill")
         if f'"{path}"' not in text:
             complain(where, f"nothing serves {path}")
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]

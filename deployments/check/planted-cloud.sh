@@ -61,6 +61,8 @@ expect k8s "a Job as root" "may run as root" \
     edit deployments/k8s/jobs/migrate.yaml 's/runAsNonRoot: true/runAsNonRoot: false/'
 expect k8s "liveness that asks the database" "livenessProbe does not ask /live" \
     edit $service/deployment.yaml '/livenessProbe/,/timeout/s|/live|/ready|'
+expect k8s "readiness on the port that clients can fill" "readinessProbe does not ask /ready on the admin port" \
+    edit $service/deployment.yaml '/readinessProbe/,/timeout/s|port: admin|port: http|'
 expect k8s "a stop without time to drain" "is killed before it has drained" \
     edit $service/deployment.yaml 's/terminationGracePeriodSeconds: 45/terminationGracePeriodSeconds: 15/'
 expect k8s "replicas beside an autoscaler" "sets replicas" \
@@ -128,6 +130,10 @@ expect terraform "a module's output that does not exist" "the module has no outp
 expect terraform "a service without what it needs" "booking does not start without POINTS_GRPC_URL" \
     edit $modules/platform/main.tf '/POINTS_GRPC_URL/d'
 
+expect terraform "health checks on the port that clients can fill" "the balancer does not ask the admin port" \
+    edit $modules/service/main.tf '/port                = 9100/d'
+expect terraform "health checks that no rule lets in" "not let through (ingress of services)" \
+    edit $modules/cluster/main.tf '/"aws_vpc_security_group_ingress_rule" "probes"/,/^}/d'
 expect terraform "a channel that has no place" "TICKET_SECRET is not set, and incidents cannot tell people by it" \
     edit $modules/platform/main.tf '/TICKET_SECRET /d'
 expect terraform "a channel's key that nobody fills" "the secret channels has no key pager_url" \

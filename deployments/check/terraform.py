@@ -153,6 +153,25 @@ def check_modules(directory, modules):
             complain(where, f"the module has no output {used}")
 
 
+def check_probes():
+    """The balancer asks the admin port, which no client can fill, and is let through to it."""
+    target = (BASE / "modules/service/main.tf").read_text()
+    port = re.search(r'health_check \{\n    port += (\d+)', target)
+    admin = re.search(r'name = "admin", containerPort = (\d+)', target)[1]
+    if not port or port[1] != admin:
+        return complain("modules/service", "the balancer does not ask the admin port")
+    rules = (BASE / "modules/cluster/main.tf").read_text().split("\nresource ")
+    for rule, group, other in [("ingress", "services", "balancer"), ("egress", "balancer", "services")]:
+        wanted = [
+            f'"aws_vpc_security_group_{rule}_rule"',
+            f" = aws_security_group.{group}.id",
+            f"referenced_security_group_id = aws_security_group.{other}.id",
+            f" = {admin}\n",
+        ]
+        if not any(all(part in text for part in wanted) for text in rules):
+            complain("modules/cluster", f"the health checks are not let through ({rule} of {group})")
+
+
 def check_services():
     """Each service gets all it must have, and nothing that nobody reads."""
     text = (BASE / "modules/platform/main.tf").read_text()
@@ -191,6 +210,7 @@ for directory in directories.values():
     check_references(directory)
     check_modules(directory, directories)
 check_services()
+check_probes()
 if not directories:
     complain("deployments/terraform", "there is nothing")
 finish()

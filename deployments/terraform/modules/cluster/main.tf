@@ -51,6 +51,15 @@ resource "aws_vpc_security_group_egress_rule" "balancer" {
   to_port                      = 8080
 }
 
+resource "aws_vpc_security_group_egress_rule" "probes" {
+  security_group_id            = aws_security_group.balancer.id
+  description                  = "the health checks; no listener forwards to it"
+  referenced_security_group_id = aws_security_group.services.id
+  ip_protocol                  = "tcp"
+  from_port                    = 9100
+  to_port                      = 9100
+}
+
 resource "aws_security_group" "services" {
   name        = "${var.name}-services"
   description = "The services and the tasks"
@@ -64,6 +73,15 @@ resource "aws_vpc_security_group_ingress_rule" "from_balancer" {
   ip_protocol                  = "tcp"
   from_port                    = 8080
   to_port                      = 8080
+}
+
+resource "aws_vpc_security_group_ingress_rule" "probes" {
+  security_group_id            = aws_security_group.services.id
+  description                  = "the balancer's health checks; no listener forwards to it"
+  referenced_security_group_id = aws_security_group.balancer.id
+  ip_protocol                  = "tcp"
+  from_port                    = 9100
+  to_port                      = 9100
 }
 
 resource "aws_vpc_security_group_ingress_rule" "grpc" {

@@ -111,7 +111,9 @@ resource "aws_lb_target_group" "this" {
   protocol             = "HTTP"
   deregistration_delay = 20
 
+  # on the admin port: the public one may be full, which is no reason to end the task
   health_check {
+    port                = 9100
     path                = "/ready"
     matcher             = "200"
     interval            = 10
