@@ -14,7 +14,7 @@ import kubernetes_validate
 import yaml
 
 from known import ROOT, SERVICES, check_metrics, complain, finish, source
-from variables import check_channels, check_environment
+from variables import check_channels, check_environment, variables
 
 OVERLAYS = ["dev", "staging", "prod"]
 TERRAFORM = {"staging": "staging", "prod": "production"}
@@ -306,6 +306,37 @@ def check_rules():
                 complain("deployments/k8s/rules.sh", f"loses the group {group['name']} of {file.name}")
 
 
+def check_rollback(keys):
+    """The component that may change what runs: who it is, and what it may."""
+    found = documents("rollback")
+    check_schema("rollback", found)
+    template = of(found, "Deployment")["incidents"]["spec"]["template"]
+    check_pod("rollback: incidents", template)
+    check_secrets("rollback: incidents", template["spec"], keys)
+    for name in (e["name"] for e in template["spec"]["containers"][0]["env"] if e["name"].startswith("ROLLBACK_")):
+        if name not in variables("incidents"):
+            complain("rollback: incidents", f"nothing reads {name}")
+    for volume in template["spec"]["volumes"]:
+        if "image" in volume and not re.search(r":v[\d.]+$", volume["image"]["reference"]):
+            complain("rollback: incidents", f"the image {volume['image']['reference']} has no version")
+    bindings = of(found, "RoleBinding")
+    if not bindings or of(found, "ClusterRoleBinding"):
+        complain("rollback", "binds no role, or one of the whole cluster")
+    for name, binding in bindings.items():
+        if binding["roleRef"]["name"] not in of(found, "Role"):
+            complain(f"rollback: RoleBinding {name}", "there is no such role")
+        if [s["name"] for s in binding["subjects"]] != [template["spec"]["serviceAccountName"]]:
+            complain(f"rollback: RoleBinding {name}", "is not for incidents alone")
+    for name, role in of(found, "Role").items():
+        for rule in role["rules"]:
+            where, verbs = f"rollback: Role {name}: {', '.join(rule['resources'])}", set(rule["verbs"])
+            if not verbs <= {"get", "list", "watch", "patch"} or "secrets" in rule["resources"]:
+                complain(where, f"may {sorted(verbs)}")
+            named = rule.get("resourceNames", [])
+            if verbs & {"get", "patch"} and (not named or not set(named) <= set(SERVICES) - {"incidents"}):
+                complain(where, "changes more than the services that may be taken back")
+
+
 def main():
     made = {"dev": dev_secrets(), "staging": terraform_secrets(), "prod": terraform_secrets()}
     for overlay in OVERLAYS:
@@ -328,6 +359,7 @@ def main():
             check_service(overlay, service, found, of(found, "ConfigMap"))
         check_references(overlay, before + found)
         check_rollouts(overlay, found)
+    check_rollback(made["prod"])
     check_rules()
 
 

@@ -23,6 +23,7 @@ render() {
         build "deployments/k8s/overlays/$overlay" >"$rendered/$overlay.yaml" || return
         build "deployments/k8s/overlays/$overlay/before" >"$rendered/$overlay-before.yaml" || return
     done
+    build deployments/check/k8s-rollback >"$rendered/rollback.yaml"
 }
 check "kubernetes: kustomize renders every overlay" render
 [ "$failed" -eq 0 ] || { finish; exit; }

@@ -83,6 +83,10 @@ expect k8s "a channel's key that nobody fills" "the secret channels has no key p
     edit $components/channels/kustomization.yaml 's|channels/sms_url|channels/pager_url|'
 expect k8s "a console behind which everybody is one address" "TRUSTED_PROXIES is not set" \
     edit $overlays/prod/kustomization.yaml '/TRUSTED_PROXIES/d'
+expect k8s "a rollback that may take back anything" "changes more than the services that may be taken back" \
+    edit $components/rollback/role.yaml '/resourceNames: .*/d'
+expect k8s "a rollback that may make what it likes" "may ['create', 'get', 'patch']" \
+    edit $components/rollback/role.yaml '0,/verbs: \[get, patch\]/s//verbs: [get, patch, create]/'
 expect k8s "gRPC to one pod only" "is not a headless service" \
     edit deployments/k8s/base/booking/kustomization.yaml 's|http://points-grpc:50051|http://points:50051|'
 expect k8s "a call that the network refuses" "no network policy allows its calls to points (ingress)" \

@@ -1,5 +1,6 @@
-//! Who takes a service back: a command of the operator's, Kubernetes, or nobody (a dry run).
+//! Who takes a service back: a command of the operator's, Kubernetes, Argo Rollouts, or nobody (a dry run).
 
+use std::ffi::OsStr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,21 +12,11 @@ use crate::domain::Step;
 /// How long one step may take.
 const TIMEOUT: Duration = Duration::from_secs(150);
 
-/// What a program of ours must not see of our environment.
-const SECRETS: [&str; 12] = [
-    "DATABASE_URL",
-    "REDIS_URL",
-    "WEBHOOK_TOKEN",
-    "SERVICE_CLIENT_SECRET",
-    "SLACK_CRITICAL_URL",
-    "SLACK_ALERTS_URL",
-    "SLACK_GENERAL_URL",
-    "SMS_URL",
-    "SMS_SECRET",
-    "TICKET_URL",
-    "TICKET_SECRET",
-    "SMTP_URL",
-];
+/// What a program of the operator's sees of our environment, where most variables are secrets: what any
+/// program needs, and what it talks to a cluster, to AWS or to the local stack with.
+const PASSED: [&str; 8] =
+    ["PATH", "HOME", "TMPDIR", "LANG", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "KUBECONFIG"];
+const PASSED_BELOW: [&str; 4] = ["KUBERNETES_", "AWS_", "STACK_", "ROLLBACK_"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Executor {
@@ -34,10 +25,10 @@ pub enum Executor {
     /// Runs `command… <step> <service>`; success is exit code 0, and the last line of `validate` names the
     /// version it goes back to.
     Command(Vec<String>),
-    Kubernetes {
-        kubectl: String,
-        namespace: String,
-    },
+    /// Undoes a rollout of the deployment with the service's name.
+    Kubernetes { kubectl: String, namespace: String },
+    /// Undoes the Argo rollout with the service's name, by kubectl's plugin.
+    Argo { kubectl: String, namespace: String },
 }
 
 impl Executor {
@@ -45,7 +36,7 @@ impl Executor {
         match self {
             Self::DryRun => "dry-run",
             Self::Command(_) => "command",
-            Self::Kubernetes { .. } => "kubernetes",
+            Self::Kubernetes { .. } | Self::Argo { .. } => "kubernetes",
         }
     }
 
@@ -59,27 +50,40 @@ impl Executor {
                 run(&words).await
             }
             Self::Kubernetes { kubectl, namespace } => {
-                let kubectl = Kubectl { kubectl, namespace, deployment: service };
-                kubectl.step(step, number).await
+                let cluster = Cluster { kubectl, namespace, service, rollouts: false };
+                cluster.step(step, number).await
+            }
+            Self::Argo { kubectl, namespace } => {
+                let cluster = Cluster { kubectl, namespace, service, rollouts: true };
+                cluster.step(step, number).await
             }
         }
     }
 }
 
-struct Kubectl<'a> {
+struct Cluster<'a> {
     kubectl: &'a str,
     namespace: &'a str,
-    deployment: &'a str,
+    service: &'a str,
+    /// Argo's rollout has the pods, and takes its template from the deployment (`workloadRef`).
+    rollouts: bool,
 }
 
-impl Kubectl<'_> {
+impl Cluster<'_> {
     async fn step(&self, step: Step, number: &str) -> Result<String, String> {
-        let deployment = format!("deployment/{}", self.deployment);
+        let deployment = format!("deployment/{}", self.service);
         match step {
             Step::Validate => self.validate().await,
+            // Also Argo's plugin changes the deployment.
             Step::Prepare => self.run(&["auth", "can-i", "patch", &deployment]).await,
             // With no pod unavailable (validated), each live one stops only when an old one is ready.
+            Step::Perform if self.rollouts => {
+                let undone = self.argo("undo", &[]).await?;
+                // Nobody waits at a pause for a way back.
+                Ok(format!("{undone}\n{}", self.argo("promote", &["--full"]).await?))
+            }
             Step::Perform => self.run(&["rollout", "undo", &deployment]).await,
+            Step::Verify if self.rollouts => self.argo("status", &["--timeout=120s"]).await,
             Step::Verify => self.run(&["rollout", "status", &deployment, "--timeout=120s"]).await,
             Step::Record => {
                 let note = format!("incidents/rolled-back-for={number}");
@@ -88,11 +92,27 @@ impl Kubectl<'_> {
         }
     }
 
+    /// The resource that has the pods, and what its revisions are marked with.
+    fn owner(&self) -> (&'static str, &'static str) {
+        if self.rollouts {
+            ("rollouts.argoproj.io", "rollout.argoproj.io/revision")
+        } else {
+            ("deployment", "deployment.kubernetes.io/revision")
+        }
+    }
+
     /// There is a revision before, and the rollout proves its pods before the live ones stop.
     async fn validate(&self) -> Result<String, String> {
-        let deployment = self.json(&["get", "deployment", self.deployment]).await?;
-        let unavailable = &deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"];
-        if *unavailable != 0 && unavailable.as_str() != Some("0") {
+        let (resource, mark) = self.owner();
+        let owner = self.json(&["get", resource, self.service]).await?;
+        let strategy = &owner["spec"]["strategy"];
+        let way = if self.rollouts { "canary" } else { "rollingUpdate" };
+        let unavailable = &strategy[way]["maxUnavailable"];
+        // Blue-green stops nothing before the switch.
+        let all_stay = *unavailable == 0
+            || unavailable.as_str() == Some("0")
+            || self.rollouts && strategy["blueGreen"].is_object();
+        if !all_stay {
             return Err(
                 "maxUnavailable is not 0: a live pod would stop before an old one is ready"
                     .to_owned(),
@@ -100,7 +120,7 @@ impl Kubectl<'_> {
         }
         let of_it = |item: &&Value| {
             let owners = item["metadata"]["ownerReferences"].as_array();
-            owners.into_iter().flatten().any(|o| o["uid"] == deployment["metadata"]["uid"])
+            owners.into_iter().flatten().any(|o| o["uid"] == owner["metadata"]["uid"])
         };
         let sets = self.json(&["get", "replicasets"]).await?;
         let mut revisions: Vec<(u64, &str)> = sets["items"]
@@ -109,8 +129,7 @@ impl Kubectl<'_> {
             .flatten()
             .filter(of_it)
             .filter_map(|item| {
-                let number = item["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
-                    .as_str()?;
+                let number = item["metadata"]["annotations"][mark].as_str()?;
                 let image = item["spec"]["template"]["spec"]["containers"][0]["image"].as_str()?;
                 Some((number.parse().ok()?, image))
             })
@@ -127,6 +146,15 @@ impl Kubectl<'_> {
         serde_json::from_str(&text).map_err(|_| "kubectl did not answer JSON".to_owned())
     }
 
+    /// kubectl takes no flags before a plugin's name.
+    async fn argo(&self, what: &str, flags: &[&str]) -> Result<String, String> {
+        let mut words =
+            [self.kubectl, "argo", "rollouts", what, self.service].map(str::to_owned).to_vec();
+        words.push(format!("--namespace={}", self.namespace));
+        words.extend(flags.iter().map(|&flag| flag.to_owned()));
+        run(&words).await
+    }
+
     async fn run(&self, arguments: &[&str]) -> Result<String, String> {
         let mut words = vec![self.kubectl.to_owned(), format!("--namespace={}", self.namespace)];
         words.extend(arguments.iter().map(|&word| word.to_owned()));
@@ -134,14 +162,18 @@ impl Kubectl<'_> {
     }
 }
 
+fn passed(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| {
+        PASSED.contains(&name) || PASSED_BELOW.iter().any(|family| name.starts_with(family))
+    })
+}
+
 /// What it said: standard output when it succeeds, else the end of standard error.
 async fn run(words: &[String]) -> Result<String, String> {
     let (program, arguments) = words.split_first().ok_or("no command")?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    for secret in SECRETS {
-        command.env_remove(secret).env_remove(format!("{secret}_FILE"));
-    }
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passed(name)));
     let output = match tokio::time::timeout(TIMEOUT, command.output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(format!("cannot be run: {}", error.kind())),

@@ -6,16 +6,16 @@ use crate::executor::Executor;
 /// How a service is taken back.
 #[derive(Args, Clone, Debug)]
 pub struct Rollback {
-    /// none, dry-run (says what it would do), command or kubernetes.
+    /// none, dry-run (says what it would do), command, kubernetes, or argo (Argo Rollouts).
     #[arg(long, env = "ROLLBACK_EXECUTOR", default_value = "none", value_enum)]
     pub rollback_executor: Way,
     /// The command, with its first arguments; the step and the service follow.
     #[arg(long, env = "ROLLBACK_COMMAND", default_value = "")]
     pub rollback_command: String,
-    /// The namespace of the deployments, which are named like the services.
+    /// The namespace of the deployments or rollouts, which are named like the services.
     #[arg(long, env = "ROLLBACK_NAMESPACE", default_value = "default")]
     pub rollback_namespace: String,
-    /// kubectl, or a path to it.
+    /// kubectl, or a path to it. For argo its plugin kubectl-argo-rollouts must be in PATH.
     #[arg(long, env = "ROLLBACK_KUBECTL", default_value = "kubectl")]
     pub rollback_kubectl: String,
 }
@@ -26,6 +26,7 @@ pub enum Way {
     DryRun,
     Command,
     Kubernetes,
+    Argo,
 }
 
 impl Rollback {
@@ -42,6 +43,10 @@ impl Rollback {
                 Some(Executor::Command(words))
             }
             Way::Kubernetes => Some(Executor::Kubernetes {
+                kubectl: self.rollback_kubectl.clone(),
+                namespace: self.rollback_namespace.clone(),
+            }),
+            Way::Argo => Some(Executor::Argo {
                 kubectl: self.rollback_kubectl.clone(),
                 namespace: self.rollback_namespace.clone(),
             }),

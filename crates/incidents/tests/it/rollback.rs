@@ -243,3 +243,70 @@ async fn kubernetes_is_asked_to_undo_a_rollout_that_keeps_every_live_pod(db: PgP
     assert_eq!(run["status"], "failed");
     assert_eq!(script.calls().iter().filter(|call| call.contains("undo")).count(), before);
 }
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn argo_is_asked_to_undo_its_rollout_and_to_wait_at_no_pause(db: PgPool) {
+    let body = r#"case "$*" in
+      *"get rollouts.argoproj.io"*) echo "{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"strategy\":$(cat strategy)}}";;
+      *"get replicasets"*)
+        for r in "1 u v1" "3 u v3" "2 u v2" "9 other v9"; do set -- $r
+          items="$items,{\"metadata\":{\"ownerReferences\":[{\"uid\":\"$2\"}],\"annotations\":{\"rollout.argoproj.io/revision\":\"$1\"}},\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"image\":\"points:$3\"}]}}}}"
+        done
+        echo "{\"items\":[${items#,}]}";;
+    esac"#;
+    let script = Script::new("argo", body);
+    let executor = Executor::Argo {
+        kubectl: script.path().display().to_string(),
+        namespace: "prod".to_owned(),
+    };
+    let app = TestApp::policed(db, Policy { executor: Some(executor), ..Policy::default() });
+    for (fingerprint, strategy, goes) in [
+        ("a", r#"{"canary":{"maxUnavailable":0}}"#, true),
+        ("b", r#"{"blueGreen":{"activeService":"points"}}"#, true),
+        ("c", r#"{"canary":{}}"#, false),
+        ("d", r#"{"canary":{"maxUnavailable":"25%"}}"#, false),
+    ] {
+        fs::write(script.dir.join("strategy"), strategy).unwrap();
+        fs::write(script.dir.join("calls"), "").unwrap();
+        let id = app.open(&firing(fingerprint)).await;
+        let run = roll_back(&app, &id).await;
+        assert_eq!(run["status"] == "succeeded", goes, "{strategy}: {run}");
+        let calls = script.calls();
+        assert_eq!(calls.iter().any(|call| call.contains("undo")), goes, "{calls:?}");
+        if goes {
+            assert_eq!(run["target"], "revision 2: points:v2");
+            assert_eq!(
+                calls[2..],
+                [
+                    "--namespace=prod auth can-i patch deployment/points".to_owned(),
+                    "argo rollouts undo points --namespace=prod".to_owned(),
+                    "argo rollouts promote points --namespace=prod --full".to_owned(),
+                    "argo rollouts status points --namespace=prod --timeout=120s".to_owned(),
+                    format!(
+                        "--namespace=prod annotate deployment/points incidents/rolled-back-for={} --overwrite",
+                        app.incident(&id).await["number"].as_str().unwrap()
+                    ),
+                ]
+            );
+        }
+    }
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn what_takes_a_service_back_sees_none_of_our_secrets(db: PgPool) {
+    let script = Script::new("environment", "env >seen; echo v1");
+    let app = TestApp::policed(db, script.command());
+    let id = app.open(&firing("a")).await;
+    assert_eq!(roll_back(&app, &id).await["status"], "succeeded");
+    let seen = fs::read_to_string(script.dir.join("seen")).unwrap();
+    let seen: Vec<_> = seen.lines().filter_map(|line| line.split_once('=')).collect();
+    assert!(seen.iter().any(|(name, _)| *name == "PATH"));
+    // As any other variable that nobody has named, one of cargo's is not there; the shell makes the last four.
+    let known = ["PATH", "HOME", "TMPDIR", "LANG", "TZ", "PWD", "OLDPWD", "SHLVL", "_"];
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    for (name, _) in seen {
+        let family = ["KUBE", "AWS_", "STACK_", "ROLLBACK_", "SSL_CERT_"];
+        let named = known.contains(&name) || family.iter().any(|start| name.starts_with(start));
+        assert!(named, "{name}");
+    }
+}
