@@ -81,6 +81,8 @@ expect "an example that does nothing" "nothing reads SMTP_URI" \
     edit docker-compose.override.example.yml 's/SMTP_URL: /SMTP_URI: /'
 expect "a port open to the world" "is not on loopback" \
     edit docker-compose.yml 's/"127.0.0.1:${GRAFANA_PORT/"${GRAFANA_PORT/'
+expect "a channel that has no place" "TICKET_URL is not set, and incidents cannot tell people by it" \
+    edit docker-compose.yml '/TICKET_URL:/d'
 expect "a secret in the compose file" "holds a secret" \
     edit docker-compose.yml 's|WEBHOOK_TOKEN_FILE: .*|WEBHOOK_TOKEN: abc|'
 expect "a secret nobody makes" "differs from docker-compose.yml" \
