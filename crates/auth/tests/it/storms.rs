@@ -14,6 +14,7 @@ use kit::redis::Redis;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::eventually;
+use testkit::http::Reply;
 use testkit::redis::Server;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,7 +29,7 @@ async fn each_of_200_tokens_has_one_successor_though_50_ask_for_it_at_once(db: P
     let mut all = BTreeSet::new();
     for n in 1..=200 {
         let session = app.session("ada@example.org").await;
-        let replies = join_all((0..50).map(|_| app.refresh(&session))).await;
+        let replies = join_all((0..50).map(|_| patiently(&app, &session))).await;
         let successors: BTreeSet<_> =
             replies.into_iter().map(|reply| token(&reply.expect(200).json())).collect();
         assert_eq!(successors.len(), 1, "of token {n}");
@@ -38,6 +39,16 @@ async fn each_of_200_tokens_has_one_successor_though_50_ask_for_it_at_once(db: P
     let sql = "SELECT count(*) FROM session WHERE generation = 1 AND ended_at IS NULL";
     let exchanged_once: i64 = sqlx::query_scalar(sql).fetch_one(&app.db).await.unwrap();
     assert_eq!(exchanged_once, 200);
+}
+
+/// Forty-nine wait for one row: on a loaded machine some are told to come again, and do.
+async fn patiently(app: &TestApp, session: &Value) -> Reply {
+    loop {
+        let reply = app.refresh(session).await;
+        if reply.status != 503 || reply.code() != "database_busy" {
+            return reply;
+        }
+    }
 }
 
 /// Loses one of seven requests before they arrive, one of seven answers whole, and one of seven in the

@@ -115,7 +115,10 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
 
 /// Runs `auth` with a command of its own, such as `grant`.
 pub async fn auth(settings: &Settings, arguments: &[&str]) -> anyhow::Result<()> {
-    program(settings, "auth", arguments)?.run().await.context("auth refused")?;
+    let mut program = program(settings, "auth", arguments)?;
+    // No client waits: on a machine that is compiling the first connection takes its time.
+    program.environment.push(("DATABASE_ACQUIRE_TIMEOUT".to_owned(), "10s".to_owned()));
+    program.run().await.context("auth refused")?;
     Ok(())
 }
 
