@@ -206,8 +206,15 @@ impl Classify for Error {
             // Refused before anything was begun.
             Self::Overloaded => Outcome::None,
             Self::Idempotency(error) => error.outcome(),
+            // A use case is one transaction. What some commit before it counts guesses, and nothing else.
+            Self::Database(error) => postgres::outcome(error),
+            Self::Shared(error) => postgres::outcome(error),
             _ => self.kind().outcome(),
         }
+    }
+
+    fn conflict(&self) -> Option<&'static str> {
+        matches!(self, Self::VersionConflict).then_some("profile")
     }
 }
 

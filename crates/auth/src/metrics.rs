@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use observability::metrics::{
-    Histogram, IntCounter, IntCounterVec, IntGauge, counter, counter_vec, gauge, histogram,
+    Histogram, IntCounter, IntCounterVec, IntGauge, counter, counter_vec, declare_conflict, gauge,
+    histogram,
 };
 
 use crate::app::Error;
@@ -54,6 +55,7 @@ pub(crate) fn declare() {
     for reason in ["wrong_password", "user_not_found", "account_locked"] {
         FAILED_ATTEMPTS.with_label_values(&[reason]);
     }
+    declare_conflict("profile");
     LazyLock::force(&LOGIN_DURATION);
     LazyLock::force(&HASH_DURATION);
     LazyLock::force(&REFRESHES);

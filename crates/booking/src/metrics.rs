@@ -217,6 +217,7 @@ pub(crate) fn register() {
     LazyLock::force(&ARCHIVED);
     LazyLock::force(&SAGA_ENDS);
     LazyLock::force(&SAGA_FAILURES);
+    metrics::declare_conflict("service");
     sagas((0, 0, 0));
     guarded(true);
     LazyLock::force(&TOLD);

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use kit::{Classify, Clock, FieldError, Kind, idempotency, page, postgres};
+use kit::{Classify, Clock, FieldError, Kind, error, idempotency, page, postgres};
 use sqlx::PgPool;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -177,6 +177,19 @@ impl Classify for Error {
             | Self::RollbackRuns
             | Self::Database(_) => Vec::new(),
         }
+    }
+
+    fn outcome(&self) -> error::Outcome {
+        match self {
+            // A use case is one transaction.
+            Self::Key(error) => error.outcome(),
+            Self::Database(error) => postgres::outcome(error),
+            _ => self.kind().outcome(),
+        }
+    }
+
+    fn conflict(&self) -> Option<&'static str> {
+        matches!(self, Self::PostmortemChanged).then_some("postmortem")
     }
 
     fn retry_after(&self) -> Option<Duration> {

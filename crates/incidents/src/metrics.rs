@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use observability::metrics::{IntCounterVec, counter_vec};
+use observability::metrics::{IntCounterVec, counter_vec, declare_conflict};
 
 use crate::app::Outcome;
 use crate::domain::{Channel, Severity};
@@ -40,6 +40,7 @@ pub(crate) fn declare() {
         OPENED.with_label_values(&[severity.as_str()]);
     }
     received(&Outcome::default(), &[]);
+    declare_conflict("postmortem");
     forgotten(0);
     for target in ["response", "resolution"] {
         BREACHED.with_label_values(&[target]);

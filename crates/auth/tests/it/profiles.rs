@@ -16,6 +16,19 @@ async fn me(app: &TestApp, token: &str) -> Reply {
     app.api.get("/v1/me").bearer(token).send().await.expect(200)
 }
 
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_change_that_waited_too_long_says_that_it_did_nothing(db: PgPool) {
+    let app = TestApp::new(db.clone()).await;
+    let token = app.member(ADA).await;
+    let busy = "CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql
+                    AS $$ BEGIN RAISE lock_not_available; END $$;
+                CREATE TRIGGER busy BEFORE UPDATE ON member EXECUTE FUNCTION busy()";
+    sqlx::raw_sql(busy).execute(&db).await.unwrap();
+    let refused = rename(&app, &token, "\"1\"", "Eve").await.expect(503);
+    assert_eq!((refused.code(), &refused.json()["outcome"]), ("database_busy".into(), &json!("none")));
+    assert_eq!(me(&app, &token).await.json()["display_name"], "Ada");
+}
+
 async fn rename(app: &TestApp, token: &str, tag: &str, name: &str) -> Reply {
     let call = app.api.patch("/v1/me").bearer(token).header("if-match", tag);
     call.json(json!({ "display_name": name })).send().await
@@ -38,6 +51,7 @@ async fn a_name_is_changed_by_whoever_has_seen_what_they_change(db: PgPool) {
         let refused = rename(&app, &token, stale, "Eve").await.expect(412);
         assert_eq!(refused.code(), "version_conflict", "{stale}");
     }
+    assert_eq!(metric("concurrency_conflict_total{aggregate=\"profile\"}"), 6.0);
     let call = app.api.patch("/v1/me").bearer(&token).json(json!({ "display_name": "Eve" }));
     assert_eq!(call.send().await.expect(428).code(), "precondition_required");
     assert_eq!(me(&app, &token).await.json()["display_name"], "Ada Löwenherz");

@@ -45,7 +45,7 @@ impl Bookings {
         postgres::commit(tx).await?;
         tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "cancelled");
         if let Some(saga) = payment {
-            tokio::spawn(self.drive_beside(saga)); // whoever cancels need not wait
+            command::detach(self.drive_beside(saga)); // whoever cancels need not wait
         }
         Ok(answer)
     }

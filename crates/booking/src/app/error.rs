@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use kit::error::Outcome;
 use kit::{Classify, FieldError, Kind, idempotency, page, postgres};
 use thiserror::Error;
 
@@ -23,6 +24,8 @@ pub enum Error {
     UnknownBooking,
     #[error("no such service")]
     UnknownService,
+    #[error("the service has changed since the version in If-Match")]
+    VersionConflict,
     #[error("no such saga")]
     UnknownSaga,
     #[error("points are spent by the member who has them")]
@@ -75,6 +78,9 @@ pub enum Error {
     LineNotConfigured,
     #[error("cannot seal")]
     Seal(#[source] anyhow::Error),
+    /// A payment was begun, and how it stands could not be read: repeated with its key, the command tells.
+    #[error(transparent)]
+    Begun(Box<Error>),
     #[error("database failure")]
     Database(#[from] sqlx::Error),
 }
@@ -89,6 +95,7 @@ impl Classify for Error {
             | Self::UnknownSaga
             | Self::UnknownBooking => Kind::NotFound,
             Self::InvalidId => Kind::Malformed,
+            Self::VersionConflict => Kind::Precondition,
             Self::NotYourPoints => Kind::Forbidden,
             Self::InvalidPeriod
             | Self::InvalidPoints
@@ -110,6 +117,7 @@ impl Classify for Error {
             | Self::ConfirmationInProgress => Kind::Conflict,
             Self::Unguarded | Self::LineNotConfigured => Kind::Unavailable,
             Self::Seal(_) => Kind::Internal,
+            Self::Begun(error) => error.kind(),
             Self::Page(error) => error.kind(),
             Self::Idempotency(error) => error.kind(),
             Self::Database(error) => postgres::kind(error),
@@ -125,6 +133,7 @@ impl Classify for Error {
             | Self::UnknownSaga
             | Self::UnknownBooking => "not_found".into(),
             Self::NotYourPoints => "forbidden".into(),
+            Self::VersionConflict => "version_conflict".into(),
             Self::InvalidPoints => "invalid_points".into(),
             Self::InsufficientPoints => "insufficient_points".into(),
             Self::PointsRefused => "points_refused".into(),
@@ -137,6 +146,7 @@ impl Classify for Error {
             Self::LocalTime { source: LocalTimeError::Ambiguous, .. } => {
                 "ambiguous_local_time".into()
             }
+            Self::Begun(error) => error.code(),
             Self::Page(error) => error.code(),
             Self::OutsideBookingWindow(_) => "outside_booking_window".into(),
             Self::StaffMemberTaken => "staff_member_taken".into(),
@@ -179,8 +189,23 @@ impl Classify for Error {
         vec![FieldError { field: field.to_owned(), code, message: self.to_string() }]
     }
 
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Begun(_) => Outcome::Unknown,
+            // A use case is one transaction.
+            Self::Idempotency(error) => error.outcome(),
+            Self::Database(error) => postgres::outcome(error),
+            _ => self.kind().outcome(),
+        }
+    }
+
+    fn conflict(&self) -> Option<&'static str> {
+        matches!(self, Self::VersionConflict).then_some("service")
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::Begun(error) => error.retry_after(),
             Self::Unguarded => Some(Duration::from_secs(30)),
             Self::Idempotency(error) => error.retry_after(),
             _ => None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use kit::postgres;
+use kit::{command, postgres};
 use sqlx::PgConnection;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -75,7 +75,7 @@ impl Bookings {
         };
         let send = async {
             while !stop.is_cancelled() {
-                let pause = match self.send_due(&line, &pace).await {
+                let pause = match command::tracked(self.send_due(&line, &pace)).await {
                     Ok(0) => POLL,
                     Ok(_) => continue,
                     Err(error) => {

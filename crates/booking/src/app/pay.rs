@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
+use kit::{Classify as _, Kind, command, postgres};
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -53,7 +53,8 @@ impl Bookings {
         // It goes on when nobody waits any more.
         let _ = timeout(PATIENCE, self.drive_beside(saga)).await;
         let this = self.clone();
-        command::run(async move { this.tell(&key, &wanted).await }).await
+        let told = command::run(async move { this.tell(&key, &wanted).await }).await;
+        told.map_err(begun)
     }
 
     /// Commits the intention before anybody is asked, so that it is not forgotten.
@@ -119,6 +120,11 @@ impl Bookings {
         tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "confirmed and paid");
         Ok(answer)
     }
+}
+
+/// What may no longer be said to have done nothing.
+fn begun(error: Error) -> Error {
+    if error.kind() == Kind::Unavailable { Error::Begun(Box::new(error)) } else { error }
 }
 
 fn failed(why: &str, stands: Status) -> Error {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use kit::postgres;
+use kit::{command, postgres};
 use sqlx::PgConnection;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,7 @@ impl Bookings {
         };
         let drive = async {
             while !stop.is_cancelled() {
-                match self.drive_due().await {
+                match command::tracked(self.drive_due()).await {
                     Ok(0) => {
                         let _ = stop.run_until_cancelled(sleep(POLL)).await;
                     }
@@ -182,7 +182,7 @@ impl Bookings {
     /// Drives a saga beside the request that opened it or took it back.
     pub(super) fn drive_beside(&self, saga: Uuid) -> impl Future<Output = ()> + use<> {
         let this = self.clone();
-        kit::command::run(async move {
+        command::run(async move {
             if let Err(error) = this.drive(saga).await {
                 tracing::warn!(%error, saga.id = %saga, "a saga was not driven; it is due again later");
             }

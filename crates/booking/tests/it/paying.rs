@@ -76,6 +76,29 @@ async fn too_few_points_free_the_slot_and_cost_nothing(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_busy_database_did_nothing_unless_a_payment_was_begun_before(db: PgPool) {
+    let world = World::new(db).await;
+    world.rich(member(2), 1000).await;
+    let (plain, paid) = (world.held(member(2), 0).await, world.held(member(2), 1).await);
+    // The last statement of every command, and of a payment only after its saga has run.
+    let busy = "CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql
+                    AS $$ BEGIN RAISE lock_not_available; END $$;
+                CREATE TRIGGER busy BEFORE INSERT ON idempotency_key EXECUTE FUNCTION busy()";
+    sqlx::raw_sql(busy).execute(&world.app.db).await.unwrap();
+    let refused = world.app.act(member(2), plain, "confirm").send().await.expect(503);
+    assert_eq!((refused.code(), &refused.json()["outcome"]), ("database_busy".into(), &json!("none")));
+    assert_eq!(world.app.status(&world.shop, plain).await, "held");
+    let pay = world.pay(member(2), paid, 300);
+    let unsure = pay.clone().send().await.expect(503);
+    assert_eq!((unsure.code(), &unsure.json()["outcome"]), ("database_busy".into(), &json!("unknown")));
+    assert_eq!(world.balance(member(2)).await, 700, "it was paid");
+
+    sqlx::raw_sql("DROP TRIGGER busy ON idempotency_key").execute(&world.app.db).await.unwrap();
+    assert_eq!(pay.send().await.expect(200).json()["status"], "confirmed");
+    assert_eq!(world.balance(member(2)).await, 700);
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn while_points_is_away_it_is_on_its_way_and_then_it_arrives(db: PgPool) {
     let world = World::new(db).await;
     world.rich(member(2), 1000).await;

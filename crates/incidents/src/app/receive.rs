@@ -82,7 +82,7 @@ impl Incidents {
             incidents.settle(&mut tx, &gone.incidents(), now).await?;
             postgres::commit(tx).await?;
             for run in runs {
-                tokio::spawn(incidents.clone().drive(run));
+                command::detach(incidents.clone().drive(run));
             }
 
             let outcome = Outcome {

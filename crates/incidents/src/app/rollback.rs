@@ -89,7 +89,7 @@ impl Incidents {
             let answer = Answer::json(StatusCode::OK, &show::detail(&mut tx, id, now).await?);
             idempotency::record(&mut tx, &principal, &key, &answer).await?;
             postgres::commit(tx).await?;
-            tokio::spawn(incidents.clone().drive(run));
+            command::detach(incidents.clone().drive(run));
             Ok(answer)
         })
         .await

@@ -166,8 +166,15 @@ impl Classify for Error {
         match self {
             // None was begun.
             Self::Busy | Self::Overloaded | Self::Away(_) => Outcome::None,
+            // A use case is one transaction.
+            Self::Idempotency(error) => error.outcome(),
+            Self::Database(error) => postgres::outcome(error),
             _ => self.kind().outcome(),
         }
+    }
+
+    fn conflict(&self) -> Option<&'static str> {
+        matches!(self, Self::Refused(Refused::VersionConflict)).then_some("account")
     }
 }
 

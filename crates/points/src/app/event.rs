@@ -97,13 +97,9 @@ fn lines(decision: &Decision, transfer: &Transfer) -> Vec<Line> {
 }
 
 impl Points {
-    /// Delivers our events until `stop`, and survives a panic.
+    /// Delivers our events until `stop`.
     pub async fn publish_events(self, stop: CancellationToken) {
-        let relay = || async {
-            outbox::relay_batches(self.db.clone(), Stream(self.redis.clone()), stop.clone()).await;
-            Ok(())
-        };
-        observability::task::supervise("outbox", stop.clone(), relay).await;
+        outbox::relay_batches(self.db, Stream(self.redis), stop).await;
     }
 }
 

@@ -137,10 +137,12 @@ async fn an_operator_corrects_what_they_have_seen(db: PgPool) {
     let body = |points: i64| json!({ "points": points, "reference": "case 7" });
 
     assert_eq!(adjust(None, body(5)).await.expect(428).code(), "precondition_required");
+    let before = conflicts();
     for stale in ["\"1\"", "\"3\"", "2", "W/\"2\"", "*", "\"x\""] {
         let refused = adjust(Some(stale), body(5)).await.expect(412);
         assert_eq!(refused.code(), "version_conflict", "{stale}");
     }
+    assert_eq!(conflicts() - before, 6);
     let receipt = adjust(Some("\"2\""), body(-30)).await.expect(201).json();
     assert_eq!((&receipt["points"], &receipt["balance"]), (&json!(-30), &json!(70)));
     adjust(Some("\"3\""), body(5)).await.expect(201);
@@ -208,4 +210,11 @@ pub async fn redeem(app: &TestApp, account: Uuid, token: &str, points: i64) -> R
 async fn reverse(app: &TestApp, receipt: &Value) -> Reply {
     let path = format!("/v1/transfers/{}/reversal", uuid(&receipt["transfer_id"]));
     app.post(&path, &app.operator(), json!({ "reference": "returned" })).await
+}
+
+/// Adjustments that were refused because the account had changed.
+fn conflicts() -> i64 {
+    let metrics = String::from_utf8(observability::metrics::render().1).unwrap();
+    let series = "concurrency_conflict_total{aggregate=\"account\"} ";
+    metrics.lines().find_map(|line| line.strip_prefix(series)?.parse().ok()).unwrap()
 }

@@ -362,19 +362,20 @@ async fn a_consumer_knows_an_event_it_has_seen(db: PgPool) {
 
 #[sqlx::test(migrator = "PLATFORM")]
 async fn a_relay_that_panics_itself_starts_again(db: PgPool) {
-    let thing = event("one", 1);
-    publish(&db, &thing).await;
     static PANICKED: AtomicBool = AtomicBool::new(false);
-    let pool = sqlx::postgres::PgPoolOptions::new().after_connect(|_, _| {
-        Box::pin(async {
-            assert!(PANICKED.swap(true, Ordering::SeqCst), "as planned");
-            Ok(())
-        })
+    let pool = sqlx::postgres::PgPoolOptions::new().before_acquire(|_, _| {
+        assert!(PANICKED.swap(true, Ordering::SeqCst), "as planned");
+        Box::pin(async { Ok(true) })
     });
     let pool = pool.connect_lazy_with((*db.connect_options()).clone().username(super::APP));
     let (consumer, stop) = (Consumer::new(|_, _| Ok(())), CancellationToken::new());
     tokio::spawn(outbox::relay(pool, consumer.clone(), stop.clone()));
+    testkit::eventually(Duration::from_secs(10), || async {
+        (metric(&["task_restarts_total", "\"outbox\""]) == 1.0).then_some(())
+    })
+    .await;
+    let thing = event("one", 1);
+    publish(&db, &thing).await;
     assert_eq!(consumer.takes(1).await[0].id, thing.id);
-    assert_eq!(metric(&["task_restarts_total", "\"outbox\""]), 1.0);
     stop.cancel();
 }
