@@ -133,6 +133,8 @@ pub enum Error {
     InvalidCode,
     #[error("unknown client or wrong secret")]
     InvalidClient,
+    #[error("this password is little more than a word of the service, or of the e-mail address")]
+    ObviousPassword,
     #[error("a password could not be hashed")]
     Hash,
     #[error("no random bytes: {0:#}")]
@@ -164,7 +166,7 @@ impl Classify for Error {
             Self::Overloaded => Kind::Unavailable,
             Self::MemberNotFound | Self::SessionNotFound => Kind::NotFound,
             Self::VersionConflict => Kind::Precondition,
-            Self::OwnAccount => Kind::Refused,
+            Self::OwnAccount | Self::ObviousPassword => Kind::Refused,
             Self::Hash | Self::Random(_) | Self::Sign(_) | Self::NoKeys => Kind::Internal,
             Self::Idempotency(error) => error.kind(),
             Self::Database(error) => postgres::kind(error),
@@ -184,6 +186,7 @@ impl Classify for Error {
             Self::MemberNotFound | Self::SessionNotFound => "not_found",
             Self::VersionConflict => "version_conflict",
             Self::OwnAccount => "own_account",
+            Self::ObviousPassword => "password_obvious",
             Self::InvalidClient => "invalid_client",
             Self::InvalidCode => "code_invalid",
             Self::Hash | Self::Random(_) | Self::Sign(_) | Self::NoKeys => "internal_error",

@@ -3,7 +3,6 @@
 mod client;
 mod collector;
 mod config;
-mod cpu;
 mod layers;
 mod points;
 mod report;
@@ -14,6 +13,7 @@ mod service;
 mod steps;
 
 use clap::Parser as _;
+use loadtest::cpu;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::postgres;
-use sqlx::PgConnection;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -10,7 +11,7 @@ use super::notices::Notice;
 use super::{Auth, Error};
 use crate::domain::{ATTEMPTS, Client, DeviceToken, Email, STRANGERS_ATTEMPTS, WINDOW};
 use crate::metrics;
-use crate::store::attempts::{self, Attempt, Blocked};
+use crate::store::attempts::{self, Attempt, Count, Reservation};
 
 /// How long a guess waits for those before it: a right one must not be refused because other right ones
 /// are being checked.
@@ -33,13 +34,6 @@ pub(super) struct Reserved {
     _lane: OwnedSemaphorePermit,
 }
 
-/// Guesses that are counted together, and how many there may be.
-#[derive(Clone, Copy)]
-struct Count {
-    key: [u8; 32],
-    limit: i32,
-}
-
 impl Gate {
     pub(super) fn new() -> Self {
         let permits = usize::try_from(ATTEMPTS).unwrap_or(1);
@@ -47,40 +41,41 @@ impl Gate {
     }
 
     fn lane(&self, count: Count) -> Arc<Semaphore> {
-        let lane = usize::from(u16::from_be_bytes([count.key[0], count.key[1]])) % LANES;
+        let lane = usize::from(u16::from_be_bytes([count.account[0], count.account[1]])) % LANES;
         Arc::clone(&self.0[lane])
     }
 }
 
 impl Auth {
     /// Counts a guess before it is checked: counted after, any number of guesses at the same time would
-    /// all find that there were few before them. Every path that checks a member's secret comes here.
-    pub(super) async fn reserve(&self, email: &Email, client: &Client) -> Result<Reserved, Error> {
+    /// all find that there were few before them. Every path that checks a member's secret comes here. Also
+    /// gives the connection, for what is to be looked up next.
+    pub(super) async fn reserve(
+        &self,
+        email: &Email,
+        client: &Client,
+    ) -> Result<(Reserved, PoolConnection<Postgres>), Error> {
         if self.hasher.is_full() {
             return Err(Error::Overloaded);
         }
         let by = Instant::now() + PATIENCE;
         let counts = self.counts(email, client);
         let narrowest = counts.last().copied().ok_or(Error::Overloaded)?;
-        let lane = self.gate.lane(narrowest);
-        let lane = match Arc::clone(&lane).try_acquire_owned() {
-            Ok(lane) => lane,
-            Err(_) => {
-                self.look(&counts).await?; // those that are locked need not queue
-                let lane = timeout_at(by, lane.acquire_owned()).await;
-                lane.ok().and_then(Result::ok).ok_or(Error::Overloaded)?
-            }
-        };
+        let lane = timeout_at(by, self.gate.lane(narrowest).acquire_owned()).await;
+        let lane = lane.ok().and_then(Result::ok).ok_or(Error::Overloaded)?;
         loop {
-            if !self.look(&counts).await?
-                && let Some(attempts) = self.take(&counts).await?
-            {
-                let email = email.clone();
-                return Ok(Reserved { email, attempts, _lane: lane });
+            let mut conn = self.db.acquire().await?;
+            match attempts::reserve(&mut conn, &counts, WINDOW).await? {
+                Reservation::Made(attempts) => {
+                    return Ok((Reserved { email: email.clone(), attempts, _lane: lane }, conn));
+                }
+                Reservation::Locked(wait) => return Err(locked(wait)),
+                Reservation::Busy if Instant::now() >= by => {
+                    return Err(locked(Duration::from_secs(1)));
+                }
+                Reservation::Busy => {}
             }
-            if Instant::now() >= by {
-                return Err(locked(Duration::from_secs(1)));
-            }
+            drop(conn); // others need it
             sleep(BETWEEN_LOOKS).await; // another replica is checking some
         }
     }
@@ -90,42 +85,15 @@ impl Auth {
         let account = email.as_str().as_bytes();
         if let Some(device) = client.known.as_ref().filter(|device| self.knows(email, device)) {
             let key = [account, &[0], &device.id.as_bytes()[..]].concat();
-            return vec![Count { key: self.keyring.blind("guess_device", &key), limit: ATTEMPTS }];
+            let account = self.keyring.blind("guess_device", &key);
+            return vec![Count { account, limit: ATTEMPTS }];
         }
         let network = client.network.as_ref().map_or(&[][..], |network| network.as_bytes());
         let network = [account, &[0], network].concat();
         vec![
-            Count { key: self.keyring.blind("login", account), limit: STRANGERS_ATTEMPTS },
-            Count { key: self.keyring.blind("guess_network", &network), limit: ATTEMPTS },
+            Count { account: self.keyring.blind("login", account), limit: STRANGERS_ATTEMPTS },
+            Count { account: self.keyring.blind("guess_network", &network), limit: ATTEMPTS },
         ]
-    }
-
-    /// Whether some guesses are still being checked; an error when all were wrong.
-    async fn look(&self, counts: &[Count]) -> Result<bool, Error> {
-        let mut conn = self.db.acquire().await?;
-        let mut busy = false;
-        for count in counts {
-            match attempts::blocked(&mut conn, count.key, count.limit).await? {
-                Some(Blocked::Locked(wait)) => return Err(locked(wait)),
-                Some(Blocked::Busy) => busy = true,
-                None => {}
-            }
-        }
-        Ok(busy)
-    }
-
-    /// All or none, always in the same order.
-    async fn take(&self, counts: &[Count]) -> Result<Option<Vec<Attempt>>, Error> {
-        let mut tx = postgres::begin(&self.db).await?;
-        let mut taken = Vec::new();
-        for count in counts {
-            match attempts::reserve(&mut tx, count.key, count.limit, WINDOW).await? {
-                Some(attempt) => taken.push(attempt),
-                None => return Ok(None), // and the transaction with it
-            }
-        }
-        postgres::commit(tx).await?;
-        Ok(Some(taken))
     }
 
     /// The guess was wrong. If it was the last one allowed, the owner is told, if there is one.

@@ -51,8 +51,7 @@ impl Auth {
 
     /// An unknown address takes the same steps as a known one, at the same cost.
     async fn sign_in(&self, login: Login) -> Result<Session, Error> {
-        let guess = self.reserve(&login.email, &login.client).await?;
-        let mut conn = self.db.acquire().await?;
+        let (guess, mut conn) = self.reserve(&login.email, &login.client).await?;
         let known = members::credentials(&mut conn, &login.email).await?;
         drop(conn); // others need it while we hash
 

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kit::idempotency::{self, Answer, Key};
 use kit::outbox::{self, Event};
 use kit::{command, postgres};
@@ -15,15 +17,35 @@ use crate::store::events::Event as Security;
 use crate::store::sessions::Which;
 use crate::store::{codes, members};
 
-/// A link to a mailbox is followed within a day, or not at all.
-const VERIFY_LIFE: Duration = Duration::from_hours(24);
-const RESET_LIFE: Duration = Duration::from_mins(10);
-
-/// As `codes` calls what they are for.
-const VERIFY: &str = "verify";
-pub(super) const RESET: &str = "reset";
-
 pub(super) const KIND: &str = "mail.code";
+
+/// What the address in an event is sealed for.
+const SEALED: &str = "mail_address";
+
+/// What a code opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Verify,
+    Reset,
+}
+
+impl Purpose {
+    /// As it is stored.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Reset => "reset",
+        }
+    }
+
+    /// A link to a mailbox is followed within a day, or not at all.
+    pub(super) const fn life(self) -> Duration {
+        match self {
+            Self::Verify => Duration::from_hours(24),
+            Self::Reset => Duration::from_mins(10),
+        }
+    }
+}
 
 /// Nobody is signed in, so all share one; keys are the clients' UUIDs and do not meet.
 const PRINCIPAL: &str = "anonymous";
@@ -40,20 +62,19 @@ impl Auth {
     /// Sends another code to verify an address with. Whether there is somebody to send it to, the answer
     /// does not say, and neither does the time it takes.
     pub async fn resend_verification(&self, email: Email, key: Key) -> Result<Answer, Error> {
-        self.request_code(email, key, VERIFY, VERIFY_LIFE).await
+        self.request_code(email, key, Purpose::Verify).await
     }
 
     /// Sends a code to choose a new password with. The same goes for it.
     pub async fn forgot_password(&self, email: Email, key: Key) -> Result<Answer, Error> {
-        self.request_code(email, key, RESET, RESET_LIFE).await
+        self.request_code(email, key, Purpose::Reset).await
     }
 
     async fn request_code(
         &self,
         email: Email,
         key: Key,
-        purpose: &'static str,
-        life: Duration,
+        purpose: Purpose,
     ) -> Result<Answer, Error> {
         let auth = self.clone();
         let request = async move {
@@ -61,7 +82,7 @@ impl Auth {
             if let Some(answer) = idempotency::claim(&mut tx, PRINCIPAL, &key).await? {
                 return Ok(answer);
             }
-            auth.send_code(&mut tx, &email, purpose, life).await?;
+            auth.send_code(&mut tx, &email, purpose).await?;
             let answer = Answer::json(StatusCode::ACCEPTED, &json!({ "status": "accepted" }));
             idempotency::record(&mut tx, PRINCIPAL, &key, &answer).await?;
             postgres::commit(tx).await?;
@@ -72,34 +93,41 @@ impl Auth {
 
     /// With the code to verify the address of a new account.
     pub(super) async fn welcome(&self, tx: &mut PgConnection, email: &Email) -> Result<(), Error> {
-        self.send_code(tx, email, VERIFY, VERIFY_LIFE).await
+        self.send_code(tx, email, Purpose::Verify).await
     }
 
-    /// An unknown address costs the same: an event, which then finds nothing to send. The event says
-    /// neither the address nor the code; who delivers it looks up one and derives the other.
+    /// Leaves it to the postman to find out who has the address: a request that looked, or made a code for
+    /// one address and none for another, would take a time that tells. The address is sealed, as the outbox
+    /// is a table like any other.
     async fn send_code(
         &self,
         tx: &mut PgConnection,
         email: &Email,
-        purpose: &str,
-        life: Duration,
+        purpose: Purpose,
     ) -> Result<(), Error> {
         let code = self.clock.id();
-        codes::create(tx, code, email, purpose, life).await?;
+        let to = self.keyring.seal(SEALED, email.as_str().as_bytes()).map_err(Error::Random)?;
+        let to = STANDARD.encode(to);
         let event = Event {
             id: self.clock.id(),
             aggregate: format!("mail:{code}"),
             kind: KIND.to_owned(),
-            payload: json!({ "code_id": code }),
+            payload: json!({ "code_id": code, "purpose": purpose.as_str(), "to": to }),
             occurred_at: self.clock.now(),
         };
         Ok(outbox::publish(tx, &event).await?)
     }
 
+    /// The address in such an event.
+    pub(super) fn unsealed(&self, to: &str) -> anyhow::Result<Email> {
+        let to = self.keyring.open(SEALED, &STANDARD.decode(to)?)?;
+        Ok(Email::parse(str::from_utf8(&to)?)?)
+    }
+
     /// Notes that whoever brings the code reads mail to this address.
     pub async fn verify_email(&self, proof: Proof, key: Key) -> Result<Answer, Error> {
         let auth = self.clone();
-        let verify = async move { auth.with_code(proof, key, VERIFY, None).await };
+        let verify = async move { auth.with_code(proof, key, Purpose::Verify, None).await };
         command::run(verify).await
     }
 
@@ -110,10 +138,13 @@ impl Auth {
         new: Password,
         mut key: Key,
     ) -> Result<Answer, Error> {
+        if new.is_obvious(&proof.email) {
+            return Err(Error::ObviousPassword);
+        }
         // It is a fast hash of a request with a password in it.
         key.fingerprint = self.keyring.blind("reset_password", &key.fingerprint);
         let auth = self.clone();
-        let reset = async move { auth.with_code(proof, key, RESET, Some(new)).await };
+        let reset = async move { auth.with_code(proof, key, Purpose::Reset, Some(new)).await };
         command::run(reset).await
     }
 
@@ -121,7 +152,7 @@ impl Auth {
         &self,
         proof: Proof,
         key: Key,
-        purpose: &'static str,
+        purpose: Purpose,
         new: Option<Password>,
     ) -> Result<Answer, Error> {
         let mut tx = postgres::begin(&self.db).await?;
@@ -129,9 +160,8 @@ impl Auth {
             return Ok(answer);
         }
         tx.rollback().await?;
-        let guess = self.reserve(&proof.email, &proof.client).await?;
-        let mut conn = self.db.acquire().await?;
-        let live = codes::live(&mut conn, &proof.email, purpose).await?;
+        let (guess, mut conn) = self.reserve(&proof.email, &proof.client).await?;
+        let live = codes::live(&mut conn, &proof.email, purpose.as_str()).await?;
         drop(conn);
         let brought = |(id, _): &(Uuid, Uuid)| self.derived(*id) == proof.code;
         let Some((code, member)) = live.into_iter().find(brought) else {

@@ -47,8 +47,11 @@ impl Auth {
         let known = members::secret(&mut tx, member).await?.ok_or(Error::MemberNotFound)?;
         tx.rollback().await?; // others need the connection while we hash
         let email = Email::parse(&known.email).map_err(|_| Error::MemberNotFound)?;
+        if new.is_obvious(&email) {
+            return Err(Error::ObviousPassword);
+        }
 
-        let guess = self.reserve(&email, &client).await?;
+        let (guess, _) = self.reserve(&email, &client).await?;
         match self.hasher.verify(current, Some(known.hash.clone())).await {
             Ok(true) => {}
             Ok(false) => {

@@ -3,11 +3,11 @@ use kit::outbox::{self, Deliver, Event};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::mail::RESET;
+use super::mail::Purpose;
 use super::notices::{self, Notice};
 use super::{Auth, mail};
 use crate::mailer::Mailer;
-use crate::store;
+use crate::store::{self, codes};
 
 impl Auth {
     /// Sends what is to be sent, until `stop`.
@@ -32,7 +32,7 @@ impl Deliver for Postman {
     async fn deliver(&self, event: &Event) -> anyhow::Result<()> {
         let letter = match event.kind.as_str() {
             notices::KIND => self.notice(id(event, "notice_id")?).await?,
-            mail::KIND => self.code(id(event, "code_id")?).await?,
+            mail::KIND => self.code(event).await?,
             other => anyhow::bail!("an event of the unknown kind {other}"),
         };
         // For an address that nobody has, or of no use any more.
@@ -42,18 +42,25 @@ impl Deliver for Postman {
 }
 
 impl Postman {
-    async fn code(&self, code: Uuid) -> anyhow::Result<Option<Letter>> {
+    /// Makes the code now, whose life begins with the mail; when the mail has to be tried again, it is there.
+    async fn code(&self, event: &Event) -> anyhow::Result<Option<Letter>> {
+        let (code, to) = (id(event, "code_id")?, self.auth.unsealed(word(event, "to")?)?);
+        let purposes = [Purpose::Verify, Purpose::Reset];
+        let purpose = word(event, "purpose")?;
+        let purpose = purposes.into_iter().find(|known| known.as_str() == purpose);
+        let purpose = purpose.context("a code of an unknown purpose")?;
         let mut conn = self.auth.db.acquire().await?;
-        let Some(letter) = store::codes::letter(&mut conn, code).await? else { return Ok(None) };
+        codes::create(&mut conn, code, &to, purpose.as_str(), purpose.life()).await?;
+        let Some(email) = codes::addressee(&mut conn, code).await? else { return Ok(None) };
         let text = self.auth.derived(code).spaced();
-        let (subject, life, unless) = match letter.purpose.as_str() {
-            RESET => ("Choose a new password", "ten minutes", "ask for it"),
-            _ => ("Is this your address?", "a day", "open an account"),
+        let (subject, life, unless) = match purpose {
+            Purpose::Reset => ("Choose a new password", "ten minutes", "ask for it"),
+            Purpose::Verify => ("Is this your address?", "a day", "open an account"),
         };
         let text = format!(
             "Your code is {text}. It is valid for {life}.\n\nIf you did not {unless}, do nothing.\n"
         );
-        Ok(Some(Letter { to: letter.email, subject, text }))
+        Ok(Some(Letter { to: email, subject, text }))
     }
 
     async fn notice(&self, id: Uuid) -> anyhow::Result<Option<Letter>> {
@@ -67,6 +74,9 @@ impl Postman {
 }
 
 fn id(event: &Event, name: &str) -> anyhow::Result<Uuid> {
-    let id = event.payload[name].as_str().and_then(|id| id.parse().ok());
-    id.with_context(|| format!("an event without {name}"))
+    word(event, name)?.parse().with_context(|| format!("an event without {name}"))
+}
+
+fn word<'a>(event: &'a Event, name: &str) -> anyhow::Result<&'a str> {
+    event.payload[name].as_str().with_context(|| format!("an event without {name}"))
 }

@@ -10,7 +10,6 @@ use super::{Auth, Error, Session};
 use crate::domain::{ACCESS_TOKEN_LIFE, Device, RefreshToken, Renewal};
 use crate::metrics;
 use crate::store::events::Event;
-use crate::store::members;
 use crate::store::sessions::{self, Locked, Which};
 
 /// What the proof in a refresh token is for, as the keyring tells uses apart.
@@ -37,7 +36,7 @@ impl Auth {
             return Err(Error::InvalidToken);
         }
 
-        let Locked { member_id, salt, state, ends, now } = session;
+        let Locked { member_id, salt, state, ends, now, roles } = session;
         match state.judge(token.generation, device, now) {
             Renewal::Rotate => sessions::rotate(&mut tx, token.session, device).await?,
             Renewal::Again => {}
@@ -58,7 +57,6 @@ impl Auth {
                 return Err(Error::RefreshReused);
             }
         }
-        let roles = members::roles(&mut tx, member_id).await?;
         postgres::commit(tx).await?;
 
         let generation = token.generation + 1;

@@ -32,6 +32,9 @@ impl Auth {
 
     async fn open_account(&self, command: Register, mut key: Key) -> Result<Answer, Error> {
         let Register { email, password, display_name } = command;
+        if password.is_obvious(&email) {
+            return Err(Error::ObviousPassword);
+        }
         // It is a fast hash of a request with a password in it, and would be a way to guess that.
         key.fingerprint = self.keyring.blind("register", &key.fingerprint);
         // Before the transaction: a hash takes too long to keep a connection waiting.

@@ -1,7 +1,10 @@
 mod frequent;
+mod obvious;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
+
+use super::Email;
 
 /// The longest password in bytes. Hashing reads all of it, so there has to be an end.
 const MAX: usize = 1024;
@@ -58,6 +61,11 @@ impl Password {
         Ok(Self(text))
     }
 
+    /// Made of the service's words, or of those of the member's address, and hardly anything else.
+    pub fn is_obvious(&self, email: &Email) -> bool {
+        obvious::is_obvious(self.0.expose_secret(), email)
+    }
+
     pub fn expose(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()
     }
@@ -100,6 +108,28 @@ mod tests {
             assert_eq!(check(common), Err(InvalidPassword::Common), "{common}");
         }
         assert_eq!(check("password1 of mine"), Ok(()));
+    }
+
+    #[test]
+    fn what_only_whoever_knows_the_member_or_the_service_tries_is_no_password_either() {
+        let email = Email::parse("ada.lovelace+x@engines.example").unwrap();
+        let is_obvious =
+            |text: &str| Password::new(text.to_owned().into()).unwrap().is_obvious(&email);
+        for obvious in [
+            "adalovelace",
+            "Lovelace1815",
+            "ada-ADA-ada!",
+            "ada.lovelace+x@engines.example",
+            "bookings2026",
+            "Operator!Points",
+            "1engines1abc",
+        ] {
+            assert!(is_obvious(obvious), "{obvious}");
+        }
+        for fine in ["19830704!!", "lovelace likes cats", "canadians 1867", "🦀🦀🦀", "auth or not"]
+        {
+            assert!(!is_obvious(fine), "{fine}");
+        }
     }
 
     #[test]

@@ -15,68 +15,90 @@ pub(crate) struct Attempt {
     window_ends_at: DateTime<Utc>,
 }
 
-/// Why there is no guess at `account` now.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Blocked {
-    /// All were wrong; more in so long.
+/// Guesses that are counted together, and how many there may be.
+#[derive(Clone, Copy)]
+pub(crate) struct Count {
+    pub(crate) account: [u8; 32],
+    pub(crate) limit: i32,
+}
+
+/// What comes of asking for a guess.
+pub(crate) enum Reservation {
+    /// Counted everywhere.
+    Made(Vec<Attempt>),
+    /// All there may be were wrong; more in so long.
     Locked(Duration),
     /// Some are still being checked, and may turn out right.
     Busy,
 }
 
-/// Whether all of `limit` guesses at `account` are taken. Asked first, because it writes nothing: guesses
-/// that only wait for the row's lock, and then for its commit to reach the disk, would keep every
-/// connection from everybody else.
-pub(crate) async fn blocked(
-    conn: &mut PgConnection,
-    account: [u8; 32],
-    limit: i32,
-) -> sqlx::Result<Option<Blocked>> {
-    let statement = sqlx::query!(
-        r#"SELECT EXTRACT(EPOCH FROM window_ends_at - now())::float8 AS "seconds!", failed
-           FROM login_attempt
-           WHERE account = $1 AND reserved >= $2 AND window_ends_at > now()"#,
-        &account[..],
-        limit,
-    );
-    let row = query("attempt_blocked", statement.fetch_optional(conn)).await?;
-    Ok(row.map(|row| {
-        if row.failed < limit {
-            return Blocked::Busy;
-        }
-        Blocked::Locked(Duration::try_from_secs_f64(row.seconds).unwrap_or_default())
-    }))
-}
-
-/// Takes one of `limit` guesses at `account` in a window that begins with the first. One statement:
-/// of any number of guesses at the same time, `limit` get through.
+/// Takes one guess of each of these counts, or of none, in windows that begin with the first. One statement
+/// and one round trip: of any number of guesses at the same time, `limit` get through. Where a count is used
+/// up it writes nothing: guesses that waited for the row's lock, and then for a commit to reach the disk, would
+/// keep every connection from everybody else.
 pub(crate) async fn reserve(
     conn: &mut PgConnection,
-    account: [u8; 32],
-    limit: i32,
+    counts: &[Count],
     window: Duration,
-) -> sqlx::Result<Option<Attempt>> {
-    let statement = sqlx::query_scalar!(
-        "INSERT INTO login_attempt AS a (account, allowed, reserved, failed, window_ends_at)
-         VALUES ($1, $2, 1, 0, now() + make_interval(secs => $3))
-         ON CONFLICT (account) DO UPDATE SET
-             allowed = excluded.allowed,
-             level = CASE WHEN a.window_ends_at > now() THEN a.level
-                 WHEN a.failed >= a.allowed THEN least(a.level + 1, 6) ELSE 0 END,
-             reserved = CASE WHEN a.window_ends_at <= now() THEN 1 ELSE a.reserved + 1 END,
-             failed = CASE WHEN a.window_ends_at <= now() THEN 0 ELSE a.failed END,
-             window_ends_at = CASE WHEN a.window_ends_at <= now()
-                 THEN now() + make_interval(secs => $3)
-                     * CASE WHEN a.failed >= a.allowed THEN power(2, least(a.level + 1, 6)) ELSE 1 END
-                 ELSE a.window_ends_at END
-         WHERE a.window_ends_at <= now() OR a.reserved < $2
-         RETURNING window_ends_at",
-        &account[..],
-        limit,
+) -> sqlx::Result<Reservation> {
+    let accounts: Vec<_> = counts.iter().map(|count| count.account.to_vec()).collect();
+    let limits: Vec<_> = counts.iter().map(|count| count.limit).collect();
+    // Rows are taken in the order that they are asked for in, which is always the same: no deadlock.
+    let statement = sqlx::query!(
+        r#"WITH asked AS (
+               SELECT * FROM unnest($1::bytea[], $2::int4[]) WITH ORDINALITY
+                   AS k (account, allowed, place)
+           ), used_up AS MATERIALIZED (
+               SELECT a.window_ends_at, a.failed >= k.allowed AS locked
+               FROM asked k
+               CROSS JOIN LATERAL (SELECT * FROM login_attempt WHERE account = k.account OFFSET 0) a
+               WHERE a.reserved >= k.allowed AND a.window_ends_at > now()
+           ), made AS (
+               INSERT INTO login_attempt AS a (account, allowed, reserved, failed, window_ends_at)
+               SELECT account, allowed, 1, 0, now() + make_interval(secs => $3) FROM asked
+               WHERE NOT EXISTS (SELECT FROM used_up)
+               ORDER BY place
+               ON CONFLICT (account) DO UPDATE SET
+                   allowed = excluded.allowed,
+                   level = CASE WHEN a.window_ends_at > now() THEN a.level
+                       WHEN a.failed >= a.allowed THEN least(a.level + 1, 6) ELSE 0 END,
+                   reserved = CASE WHEN a.window_ends_at <= now() THEN 1 ELSE a.reserved + 1 END,
+                   failed = CASE WHEN a.window_ends_at <= now() THEN 0 ELSE a.failed END,
+                   window_ends_at = CASE WHEN a.window_ends_at <= now()
+                       THEN now() + make_interval(secs => $3)
+                           * CASE WHEN a.failed >= a.allowed THEN power(2, least(a.level + 1, 6)) ELSE 1 END
+                       ELSE a.window_ends_at END
+               WHERE a.window_ends_at <= now() OR a.reserved < excluded.allowed
+               RETURNING account, window_ends_at
+           )
+           SELECT account, window_ends_at AS "window_ends_at!", false AS "locked!", 0::float8 AS "seconds!"
+           FROM made
+           UNION ALL
+           SELECT NULL, window_ends_at, locked, EXTRACT(EPOCH FROM window_ends_at - now())::float8
+           FROM used_up"#,
+        &accounts,
+        &limits,
         window.as_secs_f64(),
     );
-    let window_ends_at = query("attempt_reserve", statement.fetch_optional(conn)).await?;
-    Ok(window_ends_at.map(|window_ends_at| Attempt { account, window_ends_at }))
+    let rows = query("attempt_reserve", statement.fetch_all(&mut *conn)).await?;
+    if let Some(lock) = rows.iter().find(|row| row.locked) {
+        return Ok(Reservation::Locked(
+            Duration::try_from_secs_f64(lock.seconds).unwrap_or_default(),
+        ));
+    }
+    let made = rows.into_iter().filter_map(|row| {
+        let account = row.account?.try_into().ok()?;
+        Some(Attempt { account, window_ends_at: row.window_ends_at })
+    });
+    let made: Vec<_> = made.collect();
+    if made.len() == counts.len() {
+        return Ok(Reservation::Made(made));
+    }
+    // Somebody took the last one of the other count in the same moment.
+    for attempt in &made {
+        returned(conn, attempt).await?;
+    }
+    Ok(Reservation::Busy)
 }
 
 /// The guess was wrong. True when it was the last one allowed: that begins a lock.

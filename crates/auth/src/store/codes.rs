@@ -8,16 +8,10 @@ use uuid::Uuid;
 
 use crate::domain::Email;
 
-/// What a mail with a code needs.
-pub(crate) struct Letter {
-    pub(crate) email: String,
-    pub(crate) purpose: String,
-}
-
 /// A code for the member with this address, if there is one, it is of use, and they have not had three
-/// within the hour: nobody's mailbox is to be filled. One statement, whatever the address.
+/// within the hour: nobody's mailbox is to be filled. Again for the same code, it does nothing.
 pub(crate) async fn create(
-    tx: &mut PgConnection,
+    conn: &mut PgConnection,
     id: Uuid,
     email: &Email,
     purpose: &str,
@@ -30,24 +24,24 @@ pub(crate) async fn create(
          WHERE m.email = $2 AND m.disabled_at IS NULL AND ($3 <> 'verify' OR m.verified_at IS NULL)
            AND (SELECT count(*) FROM mail_code c
                 WHERE c.member_id = m.member_id AND c.purpose = $3
-                  AND c.created_at > now() - interval '1 hour') < 3",
+                  AND c.created_at > now() - interval '1 hour') < 3
+         ON CONFLICT ON CONSTRAINT mail_code_pk DO NOTHING",
         id,
         email.as_str(),
         purpose,
         life.as_secs_f64(),
     );
-    query("code_create", statement.execute(tx)).await.map(drop)
+    query("code_create", statement.execute(conn)).await.map(drop)
 }
 
-/// Where a code goes, unless it has become useless.
-pub(crate) async fn letter(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Letter>> {
-    let statement = sqlx::query_as!(
-        Letter,
-        "SELECT m.email, c.purpose FROM mail_code c JOIN member m USING (member_id)
+/// Where a code goes, unless there is none or it has become useless.
+pub(crate) async fn addressee(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<String>> {
+    let statement = sqlx::query_scalar!(
+        "SELECT m.email FROM mail_code c JOIN member m USING (member_id)
          WHERE c.code_id = $1 AND c.used_at IS NULL AND c.expires_at > now() AND m.disabled_at IS NULL",
         id,
     );
-    query("code_letter", statement.fetch_optional(conn)).await
+    query("code_addressee", statement.fetch_optional(conn)).await
 }
 
 /// The codes that the member with this address may bring, and the member.

@@ -136,11 +136,6 @@ pub(crate) async fn rehash(
     query("member_rehash", statement.execute(conn)).await.map(drop)
 }
 
-pub(crate) async fn roles(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<String>> {
-    let statement = sqlx::query_scalar!("SELECT role FROM member_role WHERE member_id = $1", id);
-    query("member_roles", statement.fetch_all(conn)).await
-}
-
 pub(crate) async fn profile(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Row>> {
     let statement = sqlx::query_as!(
         Row,

@@ -17,6 +17,9 @@ pub(crate) struct Locked {
     /// When it ends however much it is used.
     pub(crate) ends: DateTime<Utc>,
     pub(crate) now: DateTime<Utc>,
+    /// What the member is, beside a member. Whoever takes a role back ends the sessions as well, so that none
+    /// is read here that is gone when the lock is ours.
+    pub(crate) roles: Vec<String>,
 }
 
 /// What a member sees of one of their sessions.
@@ -76,8 +79,9 @@ pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
     let statement = sqlx::query!(
         r#"SELECT member_id, refresh_salt, generation, rotated_at, device, expires_at AS ends,
                least(expires_at, idle_expires_at) AS "expires_at!",
-               ended_at IS NOT NULL AS "ended!", clock_timestamp() AS "now!"
-           FROM session WHERE session_id = $1 FOR UPDATE"#,
+               ended_at IS NOT NULL AS "ended!", clock_timestamp() AS "now!",
+               ARRAY(SELECT role FROM member_role r WHERE r.member_id = s.member_id) AS "roles!"
+           FROM session s WHERE session_id = $1 FOR UPDATE"#,
         id,
     );
     let row = query("session_lock", statement.fetch_optional(tx)).await?;
@@ -93,6 +97,7 @@ pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
         },
         ends: row.ends,
         now: row.now,
+        roles: row.roles,
     }))
 }
 

@@ -4,9 +4,14 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
+use auth::app::Auth;
+use auth::config::Mail;
 use auth::hasher::Hasher;
+use auth::keyring::Keyring;
+use auth::mailer::Mailer;
 use axum::http::Method;
-use kit::Clock;
+use kit::redis::Redis;
+use kit::{Clock, config};
 use observability::{Config, Sinks};
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use proto::auth::v1::auth_client::AuthClient;
@@ -14,8 +19,10 @@ use proto::auth::v1::{IssueServiceTokenRequest, ValidateTokenRequest};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::grpc::request;
+use testkit::http::Api;
 
 use crate::app::TestApp;
+use crate::mailing::Post;
 
 /// In every secret; no two letters of it are anybody's by chance.
 const CANARY: &str = "canary7f3a";
@@ -41,6 +48,80 @@ fn value(field: &str) -> Value {
         "display_name" => json!("Ada"),
         secret => json!(format!("{CANARY}-{secret}")),
     }
+}
+
+/// auth as `main` makes it, with canaries for the passwords of its database and of its Redis, which is away.
+async fn auth_with_passwords(db: PgPool) -> TestApp {
+    let own = dsn(&db, db.connect_options().get_database().unwrap());
+    let pool = kit::postgres::connect(&own, "auth", &auth::MIGRATOR).await.unwrap();
+    let url = format!("redis://:{CANARY}-redis@127.0.0.1:1");
+    let redis = Redis::new(&config::Redis::new(Some(url.into())), "auth").unwrap();
+    let keyring = Keyring::new(&"01".repeat(32).into()).unwrap();
+    let clock = Clock::system();
+    let auth = Auth::open(pool, redis, clock, Hasher::with(1, 4), keyring).await.unwrap();
+    let api = Api::new(auth::http::router(auth.clone()));
+    TestApp { auth, api, db }
+}
+
+/// This database, as a service's own role with a password.
+fn dsn(db: &PgPool, database: &str) -> config::Postgres {
+    let url = testkit::postgres::url(db, "auth_app");
+    let own = db.connect_options();
+    let url = url.replacen("auth_app@", &format!("auth_app:{CANARY}-dsn@"), 1);
+    config::Postgres::new(url.replace(own.get_database().unwrap(), database))
+}
+
+/// What an operator reads when a start fails.
+async fn failed_starts(db: &PgPool) -> Vec<String> {
+    let nowhere = dsn(db, "nowhere");
+    let scheme = config::Postgres::new(format!("mysql://auth_app:{CANARY}-dsn@127.0.0.1/auth"));
+    let port = config::Postgres::new(format!("postgres://auth_app:{CANARY}-dsn@127.0.0.1:x/auth"));
+    let mut errors = Vec::new();
+    for config in [nowhere, scheme, port] {
+        let error = kit::postgres::connect(&config, "auth", &auth::MIGRATOR).await.err().unwrap();
+        errors.push(format!("{error:#} {error:?} {config:?}"));
+    }
+    let redis = config::Redis::new(Some(format!("http://:{CANARY}-redis@127.0.0.1:x").into()));
+    let error = Redis::new(&redis, "auth").err().map(|error| format!("{error:#} {error:?}"));
+    errors.push(format!("{} {redis:?}", error.unwrap()));
+    let mail = Mail {
+        smtp_url: Some(format!("smtps://auth:{CANARY}-smtp@:x").into()),
+        mail_sink_dir: None,
+        mail_from: "auth@example.org".to_owned(),
+    };
+    let error = Mailer::new(&mail).err().unwrap();
+    errors.push(format!("{error:#} {error:?} {mail:?}"));
+    errors
+}
+
+/// Every code that was mailed, as it is written and as it is compared.
+fn codes(post: &Post) -> Vec<String> {
+    let mails = post.mails();
+    for subject in ["Is this your address?", "Choose a new password"] {
+        assert!(mails.iter().any(|mail| mail.contains(subject)), "no mail: {subject}");
+    }
+    let written = mails.iter().filter_map(|mail| mail.split("Your code is ").nth(1));
+    let written: Vec<_> = written.map(|rest| rest[..11].to_owned()).collect();
+    let compared: Vec<_> = written.iter().map(|code| code.replace('-', "")).collect();
+    [written, compared].concat()
+}
+
+/// Uses the newest code that came with this subject; says the code and the answer.
+async fn brought(
+    post: &Post,
+    subject: &str,
+    path: &str,
+    key: &str,
+    new: Option<&str>,
+) -> [String; 2] {
+    let mail = post.mails().into_iter().rfind(|mail| mail.contains(subject)).unwrap();
+    let code = mail.split("Your code is ").nth(1).unwrap()[..11].to_owned();
+    let mut body = json!({ "email": MAIL, "code": code });
+    if let Some(new) = new {
+        body["new_password"] = json!(new);
+    }
+    let reply = post.ask(path, key, body).await;
+    [code, format!("{} {}", reply.status, reply.text())]
 }
 
 /// Every documented route, with a canary in each secret field, in the token, in the query and in a cookie;
@@ -85,10 +166,10 @@ async fn over_grpc(app: &TestApp) -> Vec<String> {
     let message = ValidateTokenRequest { token: secret.clone() };
     let refused = client.validate_token(request(message.clone(), &secret)).await.unwrap_err();
     let asked =
-        IssueServiceTokenRequest { client_id: "booking".into(), client_secret: secret.clone() };
+        IssueServiceTokenRequest { client_id: "inspector".into(), client_secret: secret.clone() };
     let unknown = client.issue_service_token(asked.clone()).await.unwrap_err();
     let held = auth::app::ClientSecret::new(secret.clone().into()).unwrap();
-    app.auth.put_client("booking", &held).await.unwrap();
+    app.auth.put_client("inspector", &held).await.unwrap();
     let token = client.issue_service_token(asked).await.unwrap().into_inner().token;
     let answer = client.validate_token(request(message, &token)).await.unwrap();
     vec![format!("{refused:?} {unknown:?} {answer:?}")]
@@ -118,18 +199,36 @@ async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails
     let entered = threads.enter();
     let guard = observability::init_with("auth", "0", &config, sinks).unwrap();
     drop(entered);
+    drop(std::panic::take_hook()); // ours writes to the log that is looked through below
 
-    let app = TestApp::with(db, Clock::system(), Hasher::with(1, 4)).await;
-    let mut answers = everywhere(&app, &format!("{CANARY}-bearer"), 1).await;
-    answers.extend(over_grpc(&app).await);
+    let errors = failed_starts(&db).await;
+    let post = Post::of(auth_with_passwords(db).await);
+    let app = &post.app;
+    let mut answers = everywhere(app, &format!("{CANARY}-bearer"), 1).await;
+    answers.extend(over_grpc(app).await);
     // By now there is a member, whose password is a canary.
-    let login = json!({ "email": MAIL, "password": value("password") });
+    let sign_in = async |password: &Value| {
+        sqlx::query("DELETE FROM login_attempt").execute(&app.db).await.unwrap();
+        let login = json!({ "email": MAIL, "password": password });
+        let session = app.api.post("/v1/login").json(login).send().await.expect(200).json();
+        ["access_token", "refresh_token"].map(|name| session[name].as_str().unwrap().to_owned())
+    };
+    let [access, refresh] = sign_in(&value("password")).await;
+    answers.extend(everywhere(app, &access, 2).await);
+    // And who has a new one, with the codes that came by mail.
+    post.quiet().await;
     sqlx::query("DELETE FROM login_attempt").execute(&app.db).await.unwrap();
-    let session = app.api.post("/v1/login").json(login).send().await.expect(200).json();
-    let word = |name: &str| session[name].as_str().unwrap().to_owned();
-    let (access, refresh) = (word("access_token"), word("refresh_token"));
-    answers.extend(everywhere(&app, &access, 2).await);
-    let rows = tables(&app).await;
+    let (verify, reset) = ("Is this your address?", "Choose a new password");
+    let new = value("new_password");
+    for (subject, path, new) in
+        [(verify, "/v1/verification", None), (reset, "/v1/password/reset", new.as_str())]
+    {
+        let [_, answer] = brought(&post, subject, path, "brought", new).await;
+        assert!(answer.starts_with("200"), "{path}: {answer}");
+        answers.push(answer);
+    }
+    let [access_again, refresh_again] = sign_in(&new).await;
+    let rows = tables(app).await;
     assert!(rows.contains(MAIL), "the tables are empty");
 
     // And when everything fails.
@@ -137,12 +236,13 @@ async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails
         let sql = sqlx::AssertSqlSafe(format!("ALTER TABLE {table} RENAME TO {table}_gone"));
         sqlx::query(sql).execute(&app.db).await.unwrap();
     }
-    answers.extend(everywhere(&app, &access, 3).await);
+    answers.extend(everywhere(app, &access_again, 3).await);
+    answers
+        .push(brought(&post, reset, "/v1/password/reset", "broken", new.as_str()).await[1].clone());
     assert!(answers.iter().any(|answer| answer.contains("internal_error")), "nothing failed");
     let spans = spans.get_finished_spans().unwrap(); // which the guard takes along
     drop(guard);
     threads.shutdown_background();
-    drop(std::panic::take_hook()); // ours writes to the log that is looked through below
 
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("request failed"), "{logged}");
@@ -155,13 +255,19 @@ async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails
         ("metrics", metrics),
         ("answers", answers.join("\n")),
         ("tables", rows),
+        ("errors", errors.join("\n")),
     ];
-    for (place, text) in places {
-        for secret in [CANARY, &access, &refresh, MAIL] {
+    let tokens = [access, refresh, access_again, refresh_again];
+    let mut secrets = [codes(&post), tokens.to_vec()].concat();
+    secrets.extend([CANARY.to_owned(), MAIL.to_owned()]);
+    let mut found = Vec::new();
+    for (place, text) in &places {
+        for secret in &secrets {
             // Where a member's address belongs: in the tables, and in their own profile.
-            let known = secret == MAIL && ["tables", "answers"].contains(&place);
-            let found = text.lines().find(|line| line.contains(secret));
-            assert!(known || found.is_none(), "{place}: {secret}: {found:?}");
+            let known = secret == MAIL && ["tables", "answers"].contains(place);
+            let lines = text.lines().filter(|line| !known && line.contains(secret.as_str()));
+            found.extend(lines.map(|line| format!("{place}: {secret}: {line}")).take(1));
         }
     }
+    assert!(found.is_empty(), "{found:#?}");
 }

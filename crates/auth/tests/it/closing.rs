@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::app::{PASSWORD, TestApp};
+use crate::mailing::Post;
 
 const ADA: &str = "ada@example.org";
 
@@ -66,9 +67,11 @@ async fn a_disabled_account_looks_like_a_wrong_password(db: PgPool) {
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn a_disabled_account_gets_no_code_and_brings_none(db: PgPool) {
-    let app = TestApp::new(db).await;
+    let post = Post::new(db).await;
+    let app = &post.app;
     app.register(ADA).await.expect(202);
-    app.auth.disable(id(&app, ADA).await).await.unwrap();
+    post.quiet().await;
+    app.auth.disable(id(app, ADA).await).await.unwrap();
     let before = app.count("mail_code").await;
     for path in ["/v1/password/forgot", "/v1/verification/resend"] {
         let body = json!({ "email": ADA });
@@ -80,6 +83,7 @@ async fn a_disabled_account_gets_no_code_and_brings_none(db: PgPool) {
     let body = json!({ "email": ADA, "password": PASSWORD, "display_name": "Ada" });
     let again = app.api.post("/v1/register").key("again").json(body).send().await.expect(202);
     assert_eq!(seen(&again), seen(&app.register("new@example.org").await.expect(202)));
+    post.quiet().await;
     assert_eq!(app.count("mail_code").await, before + 1, "only new@example.org got one");
 }
 

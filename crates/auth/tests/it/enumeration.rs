@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::http::Reply;
 
-use crate::app::{PASSWORD, TestApp};
+use crate::app::PASSWORD;
+use crate::mailing::Post;
 
 const WRONG: &str = "tr0ub4dor&3";
 /// All as long as each other, as an answer may repeat what it was sent.
@@ -33,8 +34,10 @@ fn seen(reply: &Reply) -> (u16, BTreeMap<String, String>, usize, Value) {
 
 /// An address of every kind: nobody's, a member's, one who never verified it, one whose account is closed,
 /// and one that somebody is guessing at.
-async fn populated(db: PgPool) -> TestApp {
-    let app = TestApp::new(db).await;
+/// They have their codes.
+async fn populated(db: PgPool) -> Post {
+    let post = Post::new(db).await;
+    let app = &post.app;
     for kind in &ADDRESSES[1..] {
         app.register(&address(kind)).await.expect(202);
     }
@@ -47,12 +50,13 @@ async fn populated(db: PgPool) -> TestApp {
     for _ in 0..5 {
         app.login(&address("lockout"), WRONG).await.expect(401);
     }
-    app
+    post.quiet().await;
+    post
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn registering_and_asking_for_codes_look_the_same_for_every_address(db: PgPool) {
-    let app = populated(db).await;
+    let Post { app, .. } = &populated(db).await;
     for path in ["/v1/register", "/v1/password/forgot", "/v1/verification/resend"] {
         let mut first = None;
         for kind in ADDRESSES {
@@ -71,7 +75,7 @@ async fn registering_and_asking_for_codes_look_the_same_for_every_address(db: Pg
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn a_wrong_password_looks_the_same_for_every_address_until_and_beyond_the_lock(db: PgPool) {
-    let app = populated(db).await;
+    let Post { app, .. } = &populated(db).await;
     // The locked one is locked, as one is that nobody has.
     for _ in 0..5 {
         app.login(&address("nothere"), WRONG).await.expect(401);
@@ -94,7 +98,8 @@ async fn a_wrong_password_looks_the_same_for_every_address_until_and_beyond_the_
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn a_wrong_code_looks_the_same_for_every_address(db: PgPool) {
-    let app = populated(db).await;
+    let Post { app, .. } = &populated(db).await;
+    assert!(app.count("mail_code").await > 0, "somebody has a code");
     for path in ["/v1/verification", "/v1/password/reset"] {
         let mut first = None;
         for kind in &ADDRESSES[..4] {

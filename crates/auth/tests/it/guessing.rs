@@ -197,6 +197,9 @@ async fn a_known_device_is_not_locked_out_by_strangers(db: PgPool) {
     });
     let strangers = futures::future::join_all(strangers).await;
     assert_eq!(strangers.iter().filter(|reply| reply.status == 401).count(), 20);
+    // Who got none of the account's guesses keeps those of their own network.
+    let sql = "SELECT count(*) FROM login_attempt WHERE allowed = 5 AND reserved > 0";
+    assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&app.db).await.unwrap(), 20);
     // Everybody is locked out: also the owner on a new device, and whoever makes up a cookie.
     from(&app, "192.0.2.1", "", PASSWORD).await.expect(429);
     let forged = format!("{}A", &cookie[..cookie.len() - 1]);

@@ -25,7 +25,10 @@ pub struct Post {
 
 impl Post {
     pub async fn new(db: PgPool) -> Self {
-        let app = TestApp::new(db).await;
+        Self::of(TestApp::new(db).await)
+    }
+
+    pub fn of(app: TestApp) -> Self {
         let name = Clock::system().id().to_string();
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::create_dir_all(&directory).unwrap();

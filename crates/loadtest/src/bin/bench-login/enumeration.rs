@@ -31,10 +31,14 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         members::make(config, kind, config.samples).await?;
     }
     members::make(config, "busy", 100).await?;
-    println!("{} samples of each; AUC against an address that nobody has\n", config.samples);
     println!(
-        "{:<10}{:>6}{:<4}{:<12}{:>8}{:>12}{:>14}",
-        "", "busy", "", "address", "AUC", "median, ms", "unknown, ms"
+        "n = {} of each kind, in turns, sample by sample; AUC against an address that nobody has, \
+         and 95 % of what chance makes of it\n",
+        config.samples
+    );
+    println!(
+        "{:<10}{:>6}{:<4}{:<12}{:>8}{:>10}{:>12}{:>14}",
+        "", "busy", "", "address", "AUC", "+-", "median, ms", "unknown, ms"
     );
     let mut beyond = 0;
     for busy in [0, 4] {
@@ -84,9 +88,7 @@ async fn ask(config: &Config, question: Question, busy: usize) -> anyhow::Result
     }
     let mut took = vec![Vec::new(); kinds.len()];
     for n in 0..config.samples {
-        // Each kind comes as often after each other one.
-        for turn in 0..kinds.len() {
-            let index = (turn + n) % kinds.len();
+        for index in permutation(kinds.len(), n) {
             let n = if matches!(question, Question::Locked) { 0 } else { n };
             let answer = connection.post(path, &body(question, kinds[index], n, busy)).await?;
             took[index].push(answer.took.as_secs_f64() * 1e3);
@@ -98,13 +100,25 @@ async fn ask(config: &Config, question: Question, busy: usize) -> anyhow::Result
         let verdict = if BOUNDS.contains(&auc) { "" } else { "  beyond" };
         beyond += usize::from(!BOUNDS.contains(&auc));
         println!(
-            "{name:<10}{busy:>6}{:<4}{kind:<12}{auc:>8.3}{:>12.2}{:>14.2}{verdict}",
+            "{name:<10}{busy:>6}{:<4}{kind:<12}{auc:>8.3}{:>10.3}{:>12.2}{:>14.2}{verdict}",
             "",
+            1.96 * standard_error(times.len()),
             median(times),
             median(&took[0]),
         );
     }
     Ok(beyond)
+}
+
+/// The `n`th order of so many: after all of them, each kind has come as often after each other one.
+fn permutation(kinds: usize, n: usize) -> impl Iterator<Item = usize> {
+    let mut left: Vec<_> = (0..kinds).collect();
+    let mut rest = n;
+    (1..=kinds).rev().map(move |choices| {
+        let index = left.remove(rest % choices);
+        rest /= choices;
+        index
+    })
 }
 
 fn body(question: Question, kind: &str, n: usize, busy: usize) -> String {
@@ -153,6 +167,12 @@ fn auc(these: &[f64], those: &[f64]) -> f64 {
         }
     }
     wins / (these.len() * those.len()) as f64
+}
+
+/// How far chance alone takes the AUC of twice `n` equal samples from 0.5: that of Mann and Whitney's U.
+fn standard_error(n: usize) -> f64 {
+    let n = n as f64;
+    ((2.0 * n + 1.0) / (12.0 * n * n)).sqrt()
 }
 
 fn median(values: &[f64]) -> f64 {

@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::Config;
 use crate::client::Connection;
 use crate::members::{self, PASSWORD};
+use crate::spent::Spent;
 
 const MEMBERS: usize = 2000;
 const RAW: Duration = Duration::from_secs(5);
@@ -23,24 +24,34 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism()?.get();
     members::make(config, "flood", MEMBERS).await?;
     let before = members::raw_rate(cores, RAW)?;
+    let begun = Spent::now(config);
     let closed = closed_loop(config, cores * 2).await?;
+    let (spent, passed) = Spent::since(config, begun);
     let raw = f64::midpoint(before, members::raw_rate(cores, RAW)?);
     let per_core = |rate: f64| rate / cores as f64;
     println!("argon2id 19 MiB t=2 p=1 on {cores} cores, all processes on this machine\n");
     println!("{:<34}{:>10}{:>12}", "", "per second", "per core");
     println!("{:<34}{raw:>10.1}{:>12.1}", "argon2 alone", per_core(raw));
     println!("{:<34}{closed:>10.1}{:>12.1}", "logins, as many as go", per_core(closed));
-    println!("{:<34}{:>10.2}   (wanted: 0.90)\n", "ratio", closed / raw);
+    println!("{:<34}{:>10.2}   (wanted: 0.90)", "ratio", closed / raw);
+    print_spent(&spent, passed, closed, raw, cores);
 
     let quiet = Others::watch(config, QUIET, async {}).await?;
     let (flood, recovered);
     let during;
     {
         let logins = Mutex::new(None);
+        let begun = Spent::now(config);
         during = Others::watch(config, Duration::ZERO, async {
             *logins.lock().await = Some(flooded(config).await);
         })
         .await?;
+        let (spent, _) = Spent::since(config, begun);
+        let each = (spent.rest_of_auth.as_secs_f64() + spent.postgres.as_secs_f64()) * 1e3
+            / f64::from(config.offered * config.seconds);
+        println!(
+            "of auth without hashing and of PostgreSQL, each login of the flood cost {each:.2} ms"
+        );
         flood = logins.into_inner().transpose()?.unwrap_or_default();
         recovered = back_to_normal(config).await?;
     }
@@ -65,6 +76,31 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     println!("\nwanted during it: p99 below 50 ms, no failure of /live");
     println!("a login is as quick as before after {:.1} s (wanted: 2)", recovered.as_secs_f64());
     Ok(())
+}
+
+/// Where the time of the cores went, and what is left for logins when others' share of it is set aside.
+fn print_spent(spent: &Spent, passed: Duration, closed: f64, raw: f64, cores: usize) {
+    let all = passed.as_secs_f64() * cores as f64;
+    let logins = closed * passed.as_secs_f64();
+    let row = |name: &str, seconds: f64| {
+        let share = 100.0 * seconds / all;
+        println!("  {name:<32}{:>10.2}{share:>10.0} %", seconds * 1e3 / logins);
+    };
+    println!("\n{:<34}{:>10}{:>12}", "of which, CPU", "ms a login", "share");
+    let parts = [
+        ("hashing", spent.hashing),
+        ("the rest of auth", spent.rest_of_auth),
+        ("PostgreSQL", spent.postgres),
+        ("the clients", spent.clients),
+    ];
+    for (name, used) in parts {
+        row(name, used.as_secs_f64());
+    }
+    let used: Duration = parts.iter().map(|(_, used)| *used).sum();
+    row("idle, and what else runs here", (all - used.as_secs_f64()).max(0.0));
+    println!("  {:<32}{:>10.2}", "a hash alone", cores as f64 * 1e3 / raw);
+    let ours = (spent.hashing + spent.rest_of_auth).as_secs_f64();
+    println!("of the CPU that auth had: {:.2} of argon2 alone\n", closed / (raw * ours / all));
 }
 
 /// Logins each second when each client waits for its answer.

@@ -4,6 +4,7 @@ mod client;
 mod enumeration;
 mod flood;
 mod members;
+mod spent;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +31,12 @@ pub(crate) struct Config {
         default_value = ""
     )]
     pub(crate) owner_url: String,
+    /// The process of auth, to see what it uses.
+    #[arg(long, global = true, env = "AUTH_PID", default_value = "0")]
+    pub(crate) auth_pid: u32,
+    /// The first process of its PostgreSQL.
+    #[arg(long, global = true, env = "POSTGRES_PID", default_value = "0")]
+    pub(crate) postgres_pid: u32,
     /// How many logins are offered each second.
     #[arg(long, global = true, env = "OFFERED", default_value = "500")]
     pub(crate) offered: u32,
