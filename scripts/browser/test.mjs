@@ -202,6 +202,11 @@ const story = {
     await page.goto(`${SITE}/console/incidents/01a1fc30-0000-7000-8000-000000000000`);
     await headline('Not found');
     await look('unknown');
+    await page.goto(`${SITE}/nothing`);
+    await headline('Page not found');
+    await look('no-page');
+    await page.leave(() => page.click('main a[href="/"]'));
+    await at('/');
   },
 
   async 'a session that has ended is said, and then gone on with'() {

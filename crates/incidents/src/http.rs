@@ -4,6 +4,7 @@ mod actions;
 mod console;
 mod follow_up;
 mod form;
+mod problem;
 mod session;
 mod site;
 mod webhook;
@@ -56,9 +57,10 @@ pub fn router(
         .merge(alerts)
         .split_for_parts();
     let app = App { incidents, webhook, login };
-    let pages = site::routes().merge(console::routes(&app)).layer(from_fn(console::readable));
-    let routes = routes.merge(pages).with_state(app);
-    kit::http::edge_with(limits(), routes, api, verifier)
+    let routes = routes.merge(site::routes()).merge(console::routes(&app)).with_state(app);
+    let edge = kit::http::edge_with(limits(), routes, api, verifier);
+    // Around everything, because the edge has answers of its own: a quota that is used up, no such route.
+    kit::http::secured(edge.layer(from_fn(problem::readable)))
 }
 
 /// Whoever signs in could be guessing. Alertmanager takes a 429 for an answer: the alert would be lost.

@@ -3,10 +3,12 @@
 mod charts;
 mod console;
 mod learning;
+mod problem;
 mod rollback;
 
 pub(crate) use console::{Ask, incident, list, login};
 pub(crate) use learning::{actions, postmortem, statistics};
+pub(crate) use problem::{Problem, problem};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{DOCTYPE, Markup, html};
@@ -64,21 +66,18 @@ fn resolved(incident: &Incident) -> Markup {
     }
 }
 
-/// An error, for people.
-pub(crate) fn problem(title: &str, detail: &str, request: &str) -> Markup {
-    let content = html! {
-        section.panel.problem {
-            h1 { (title) }
-            p.error role="alert" { (sentence_of(detail)) }
-            p { "If you wrote something, go back with your browser: it is still there." }
-            p.row { a.button href="/" { "Status" } a.button href="/console" { "Incidents" } }
-            @if !request.is_empty() { p.quiet { "Request " code { (request) } } }
-        }
-    };
-    layout(title, &html! {}, &content)
+/// A page that keeps itself up to date.
+fn layout(title: &str, nav: &Markup, content: &Markup) -> Markup {
+    let script = html! { script src="/assets/site.js" defer {} };
+    frame(title, &script, nav, content, "All times in UTC. This page keeps itself up to date.")
 }
 
-fn layout(title: &str, nav: &Markup, content: &Markup) -> Markup {
+/// A page that stays as it is.
+fn still(title: &str, nav: &Markup, content: &Markup) -> Markup {
+    frame(title, &html! {}, nav, content, "")
+}
+
+fn frame(title: &str, script: &Markup, nav: &Markup, content: &Markup, foot: &str) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -89,7 +88,7 @@ fn layout(title: &str, nav: &Markup, content: &Markup) -> Markup {
                 title { (title) " · Incidents" }
                 link rel="stylesheet" href="/assets/site.css";
                 link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
-                script src="/assets/site.js" defer {}
+                (script)
             }
             body {
                 a.skip href="#content" { "Skip to content" }
@@ -100,7 +99,7 @@ fn layout(title: &str, nav: &Markup, content: &Markup) -> Markup {
                 p.error.notice #notice role="status" {}
                 p.unseen #spoken role="status" {}
                 main #content tabindex="-1" { (content) }
-                footer { "All times in UTC. This page keeps itself up to date." }
+                footer { (foot) }
             }
         }
     }
@@ -117,7 +116,7 @@ fn card(incident: &Incident, now: DateTime<Utc>) -> Markup {
             h3 { (incident.title) }
             p.quiet {
                 (incident.service) " · since " (time(incident.opened_at)) " · "
-                "for " (span(now - incident.opened_at))
+                span.keep { "for " (span(now - incident.opened_at)) }
             }
         }
     }
@@ -150,43 +149,6 @@ fn bars(service: &ServiceHealth, now: DateTime<Utc>) -> Markup {
             div.legend { span { "90 days ago" } span { (summary) } span { "today" } }
         }
     }
-}
-
-fn sentence(health: Health) -> &'static str {
-    match health {
-        Health::Operational => "Everything works as it should.",
-        Health::Degraded => "Some things are slower or fail. We are on it.",
-        Health::Critical => "Something important does not work. We are on it.",
-    }
-}
-
-fn class(health: Health) -> &'static str {
-    match health {
-        Health::Operational => "good",
-        Health::Degraded => "warn",
-        Health::Critical => "bad",
-    }
-}
-
-fn severity(name: &str) -> Markup {
-    html! { span.severity.(name.to_ascii_lowercase()) title={ "Severity " (name) } { (name) } }
-}
-
-/// An incident's status, in the color of what it means.
-fn state(status: &str) -> Markup {
-    let class = match status {
-        "investigating" => "bad",
-        "identified" | "monitoring" => "warn",
-        _ => "good",
-    };
-    html! { span.pill.(class) { (words(status)) } }
-}
-
-/// What an error says of itself begins small and has no end.
-fn sentence_of(detail: &str) -> String {
-    let mut letters = detail.chars();
-    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
 }
 
 /// A status for people.

@@ -1,20 +1,18 @@
 //! The operators' console: forms of our own origin, a session in cookies that no script can read.
 
-use axum::extract::{RawQuery, Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
+use axum::extract::{RawQuery, State};
+use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use chrono::TimeDelta;
 use kit::ApiError;
 use kit::caller::{Role, Verifier};
-use kit::error::PROBLEM_JSON;
 use kit::http::{Path, Raw};
 use kit::idempotency::Key;
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::App;
@@ -43,24 +41,6 @@ pub(super) fn routes(app: &App) -> Router<App> {
         .layer(from_fn_with_state(app.clone(), session::renew))
         .route("/console/login", get(ask).post(sign_in))
         .route("/console/logout", post(sign_out))
-}
-
-/// Errors as pages: nobody reads JSON in a browser.
-pub(super) async fn readable(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    let media_type = response.headers().get(CONTENT_TYPE);
-    if media_type.is_none_or(|value| value != PROBLEM_JSON) {
-        return response;
-    }
-    let (mut head, body) = response.into_parts();
-    let body = axum::body::to_bytes(body, 64 * 1024).await.unwrap_or_default();
-    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let text = |field: &str| problem[field].as_str().unwrap_or_default();
-    let page = pages::problem(text("title"), text("detail"), text("request_id"));
-    // Both are another body's; all the others still hold, a renewed session's cookies most of all.
-    head.headers.remove(CONTENT_TYPE);
-    head.headers.remove(CONTENT_LENGTH);
-    (head.status, head.headers, Html(page.into_string())).into_response()
 }
 
 async fn ask(RawQuery(query): RawQuery) -> Html<String> {

@@ -90,8 +90,10 @@ pub(super) fn resolution(weeks: &[Week]) -> Markup {
     const HOUR: f64 = 3600.0;
     let longest = weeks.iter().filter_map(|w| w.mttr_seconds).fold(0.0, f64::max);
     // A scale that one can read: half of it is a whole number too.
-    let scales = [1.0, 2.0, 4.0, 8.0, 12.0, 24.0, 48.0, 96.0, 192.0, 336.0];
-    let scale = scales.into_iter().map(|hours| hours * HOUR).find(|scale| *scale >= longest);
+    let minutes = [2.0, 10.0, 20.0].map(|minutes| minutes * HOUR / 60.0);
+    let hours =
+        [1.0, 2.0, 4.0, 8.0, 12.0, 24.0, 48.0, 96.0, 192.0, 336.0].map(|hours| hours * HOUR);
+    let scale = minutes.into_iter().chain(hours).find(|scale| *scale >= longest);
     let scale = scale.unwrap_or(longest);
     let marks = [0.0, 0.5, 1.0].map(|part| (axis_time(part * scale), part));
     frames("Mean time to resolve, week by week", &marks, weeks, |size| {
@@ -120,7 +122,7 @@ pub(super) fn resolution(weeks: &[Week]) -> Markup {
 fn axis_time(seconds: f64) -> String {
     match seconds / 3600.0 {
         0.0 => "0".to_owned(),
-        hours if hours < 1.0 => format!("{} min", hours * 60.0),
+        hours if hours < 1.0 => format!("{:.0} min", hours * 60.0),
         hours if hours < 48.0 => format!("{hours:.0} h"),
         hours => format!("{:.0} d", hours / 24.0),
     }
@@ -198,7 +200,8 @@ fn axis(size: Size, marks: &[(String, f64)]) -> Markup {
 fn dates(size: Size, weeks: &[Week]) -> Markup {
     let every = weeks.len().div_ceil(size.dates).max(1);
     html! {
-        @for (index, week) in weeks.iter().enumerate().step_by(every) {
+        // Backward: this week is the one that everybody looks for.
+        @for (index, week) in weeks.iter().enumerate().rev().step_by(every) {
             @let (x, width) = size.slot(index, weeks.len());
             text.mark-text x=(x + width / 2) y=(size.height - 6) text-anchor="middle" { (day(week.from)) }
         }

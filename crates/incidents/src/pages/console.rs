@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use uuid::Uuid;
 
-use super::{layout, severity, span, state, time, words};
+use super::{layout, severity, span, state, still, time, words};
 use crate::app::{CheckView, Incident, IncidentDetail, Role};
-use crate::domain::{Severity, Status};
+use crate::domain::{Severity, Status, inert};
 
 /// What the page to sign in at says and keeps.
 #[derive(Default)]
@@ -41,7 +41,7 @@ pub(crate) fn login(ask: &Ask<'_>) -> Markup {
             }
         }
     };
-    layout("Sign in", &html! { a href="/" { "Status" } }, &content)
+    still("Sign in", &html! { a href="/" { "Status" } }, &content)
 }
 
 pub(crate) fn list(open: &[Incident], over: &[Incident], now: DateTime<Utc>) -> Markup {
@@ -188,6 +188,7 @@ fn timeline(detail: &IncidentDetail) -> Markup {
 }
 
 fn advice(detail: &IncidentDetail) -> Markup {
+    let runbook = detail.alerts.iter().find_map(|alert| alert.annotations["runbook_url"].as_str());
     html! {
         section.panel aria-labelledby="advice" {
             h2 #advice { "Advice" }
@@ -199,6 +200,8 @@ fn advice(detail: &IncidentDetail) -> Markup {
                     }
                 }
             }
+            // As text: what an alert names is a stranger's word, and nobody is led away from here.
+            @if let Some(runbook) = runbook { p.quiet { "Runbook " code { (runbook) } } }
         }
     }
 }
@@ -324,13 +327,14 @@ fn alerts(detail: &IncidentDetail) -> Markup {
             @for alert in detail.alerts.iter().take(50) {
                 details.alert {
                     summary {
-                        (alert.labels["alertname"].as_str().unwrap_or("unnamed"))
+                        (inert(alert.labels["alertname"].as_str().unwrap_or("unnamed"), 200))
                         span.quiet { @if alert.ends_at.is_some() { " ended" } @else { " fires" } }
                     }
                     dl.facts {
                         @for texts in [&alert.labels, &alert.annotations] {
                             @for (name, value) in texts.as_object().into_iter().flatten() {
-                                dt { (name) } dd { (value.as_str().unwrap_or_default()) }
+                                dt { (inert(name, 200)) }
+                                dd { (inert(value.as_str().unwrap_or_default(), 2_000)) }
                             }
                         }
                     }

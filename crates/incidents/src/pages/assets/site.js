@@ -1,7 +1,6 @@
 // Keeps the page up to date. Without it the page works all the same.
 (() => {
   'use strict';
-  if (document.querySelector('.login')) return;
   const notice = document.getElementById('notice');
   const say = (text) => { if (notice.textContent !== text) notice.textContent = text; };
   const name = (node) => (node.nodeType === 1 && (node.id || node.getAttribute('aria-labelledby'))) || '';

@@ -1,0 +1,89 @@
+//! Errors, for people: what happened, what to do, and what to quote when one asks for help.
+
+use maud::{Markup, html};
+
+use super::still;
+
+/// What is known of an error.
+pub(crate) struct Problem<'a> {
+    pub(crate) status: u16,
+    pub(crate) title: &'a str,
+    pub(crate) detail: &'a str,
+    pub(crate) code: &'a str,
+    pub(crate) request: &'a str,
+    /// After how many seconds another attempt is of use.
+    pub(crate) wait: Option<u64>,
+    /// The page to try again, unless something was sent.
+    pub(crate) again: Option<&'a str>,
+    /// It happened to an operator.
+    pub(crate) console: bool,
+}
+
+pub(crate) fn problem(problem: &Problem<'_>) -> Markup {
+    let title = title(problem);
+    let helps = matches!(problem.status, 429 | 500..);
+    let content = html! {
+        section.panel.problem {
+            h1 { (title) }
+            p.error role="alert" { (what_happened(problem)) }
+            p { (what_to_do(problem)) }
+            p.row {
+                @if let Some(page) = problem.again.filter(|_| helps) { a.button href=(page) { "Try again" } }
+                a.button href="/" { "Status page" }
+                @if problem.console { a.button href="/console" { "Incidents" } }
+            }
+            @if !problem.request.is_empty() {
+                p.quiet { "Quote this when you ask for help: request " code { (problem.request) } }
+            }
+        }
+    };
+    still(&title, &html! {}, &content)
+}
+
+fn title(problem: &Problem<'_>) -> String {
+    match problem.status {
+        _ if is_no_page(problem) => "Page not found".to_owned(),
+        500 => "Something went wrong".to_owned(),
+        503 => "Not available right now".to_owned(),
+        _ => problem.title.to_owned(),
+    }
+}
+
+fn what_happened(problem: &Problem<'_>) -> String {
+    match problem.status {
+        _ if is_no_page(problem) => "There is no page at this address.".to_owned(),
+        429 => "More was asked from your address than we answer in so short a time.".to_owned(),
+        500 => "It is our fault, and it has been recorded.".to_owned(),
+        503 => "Something that this page needs does not answer.".to_owned(),
+        _ => sentence(problem.detail),
+    }
+}
+
+/// Somebody looked for a page where there is none, or only a form's target. The edge's own words would say
+/// nothing to them.
+fn is_no_page(problem: &Problem<'_>) -> bool {
+    problem.again.is_some()
+        && (problem.code == "method_not_allowed" || problem.detail == "there is no such route")
+}
+
+fn what_to_do(problem: &Problem<'_>) -> String {
+    let written = "If you wrote something, go back with your browser: it is still there.";
+    let then =
+        if problem.again.is_some() { "load this page again" } else { "go back, and send it again" };
+    match (problem.status, problem.wait.unwrap_or(1)) {
+        (429 | 503, 0 | 1) => format!("Wait a moment, then {then}."),
+        (429 | 503, seconds) => format!("Wait {seconds} seconds, then {then}."),
+        (500, _) => format!("Wait a moment, then {then}. If it goes on, tell us."),
+        (404 | 405, _) if problem.again.is_some() => {
+            "Look for a mistake in the address, or go on from here.".to_owned()
+        }
+        _ => written.to_owned(),
+    }
+}
+
+/// What an error says of itself begins small and has no end.
+fn sentence(detail: &str) -> String {
+    let mut letters = detail.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+}
