@@ -23,7 +23,9 @@ use crate::domain::{MemberId, Recipient, Seller};
 const EARN: &str = "/points.v1.Points/Earn";
 const ALLOW: Allowlist = &[
     (EARN, &["booking"]),
-    ("/points.v1.Points/GetBalance", &["booking"]),
+    // No service of ours calls it, so none may. `inspector` is a client that no deployment has: an operator
+    // makes it for a program of their own (docs/security.md).
+    ("/points.v1.Points/GetBalance", &["inspector"]),
     (holds::HOLD, &["booking"]),
     (holds::CAPTURE, &["booking"]),
     (holds::RELEASE, &["booking"]),

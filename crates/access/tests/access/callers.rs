@@ -13,9 +13,18 @@ use crate::worlds::Thing;
 pub const ROUTES: &[&str] =
     &["nobody", "expired", "service", "member", "staff", "merchant", "operator", "owner", "shop"];
 
-/// The columns of a table of methods.
-pub const METHODS: &[&str] =
-    &["nobody", "expired", "member", "auth", "booking", "incidents", "points", "other"];
+/// The columns of a table of methods. `inspector` is a client that no deployment has.
+pub const METHODS: &[&str] = &[
+    "nobody",
+    "expired",
+    "member",
+    "auth",
+    "booking",
+    "incidents",
+    "points",
+    "inspector",
+    "other",
+];
 
 /// What this caller brings to a route.
 pub fn token(issuer: &Issuer, caller: &str, thing: &Thing) -> Option<String> {

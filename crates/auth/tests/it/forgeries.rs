@@ -300,7 +300,7 @@ async fn no_forged_access_token_opens_anything_or_counts_as_valid(db: PgPool) {
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn no_forged_service_token_calls_anything(db: PgPool) {
     let app = TestApp::new(db).await;
-    let service = json!({ "aud": "services", "sub": "booking" });
+    let service = json!({ "aud": "services", "sub": "inspector" });
     let forger = Forger::new(&app, "st+jwt", service).await;
     let call = |token: String| {
         let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));

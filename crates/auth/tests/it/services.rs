@@ -130,12 +130,12 @@ async fn introspection_is_for_services_only(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
-async fn booking_learns_whom_to_write_to_and_nothing_else(db: PgPool) {
-    let app = with_client(db, "booking").await;
+async fn an_inspector_learns_whom_to_write_to_and_nothing_else(db: PgPool) {
+    let app = with_client(db, "inspector").await;
     app.register("ada@example.org").await.expect(202);
     let member: uuid::Uuid =
         sqlx::query_scalar("SELECT member_id FROM member").fetch_one(&app.db).await.unwrap();
-    let token = app.auth.service_token("booking", &SECRET.to_owned().into()).await.unwrap();
+    let token = app.auth.service_token("inspector", &SECRET.to_owned().into()).await.unwrap();
     let ask = |id: String| {
         let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));
         let message = request(GetMemberRequest { member_id: id }, token.token.expose_secret());
@@ -155,12 +155,13 @@ async fn booking_learns_whom_to_write_to_and_nothing_else(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
-async fn who_is_a_member_only_booking_may_ask(db: PgPool) {
+async fn who_is_a_member_no_service_of_ours_may_ask(db: PgPool) {
     let app = with_client(db, "points").await;
     let secret = ClientSecret::new(SECRET.to_owned().into()).unwrap();
     app.auth.put_client("incidents", &secret).await.unwrap();
+    app.auth.put_client("booking", &secret).await.unwrap();
     let message = GetMemberRequest { member_id: Clock::system().id().to_string() };
-    for service in ["points", "incidents"] {
+    for service in ["points", "incidents", "booking"] {
         let token = app.auth.service_token(service, &SECRET.to_owned().into()).await.unwrap();
         let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));
         let call = request(message.clone(), token.token.expose_secret());

@@ -119,12 +119,12 @@ async fn a_token_of_another_auth_is_refused(db: PgPool) {
     assert!(other.introspect(&token).await.unwrap().is_none());
 }
 
-/// Asks as booking does, past the guard.
+/// Asks as an inspector, past the guard.
 pub async fn validate(app: &TestApp, token: &str) -> ValidateTokenResponse {
     let secret = "s".repeat(32);
     let client = auth::app::ClientSecret::new(secret.clone().into()).unwrap();
-    app.auth.put_client("booking", &client).await.unwrap();
-    let ours = app.auth.service_token("booking", &secret.into()).await.unwrap();
+    app.auth.put_client("inspector", &client).await.unwrap();
+    let ours = app.auth.service_token("inspector", &secret.into()).await.unwrap();
     let ours = secrecy::ExposeSecret::expose_secret(&ours.token).to_owned();
 
     let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));

@@ -119,7 +119,7 @@ async fn both_transports_agree(db: PgPool) {
         ("not-an-id".to_owned(), 400, Code::InvalidArgument),
     ] {
         let http = app.get(member(2), &format!("/v1/bookings/{booking}")).send().await;
-        let refused = app.get_over_grpc("points", &booking).await.unwrap_err();
+        let refused = app.get_over_grpc("inspector", &booking).await.unwrap_err();
 
         assert_eq!((http.status.as_u16(), refused.code()), (status, grpc));
         assert_eq!(http.code(), testkit::grpc::code(&refused));
@@ -127,13 +127,13 @@ async fn both_transports_agree(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]
-async fn only_points_may_ask_for_any_booking(db: PgPool) {
+async fn only_an_inspector_may_ask_for_any_booking(db: PgPool) {
     let app = App::new(db);
     let shop = app.shop().await;
     let booking = app.booked(member(2), &shop, 60).await.to_string();
 
-    app.get_over_grpc("points", &booking).await.unwrap();
-    for stranger in ["incidents", "booking", "auth"] {
+    app.get_over_grpc("inspector", &booking).await.unwrap();
+    for stranger in ["points", "incidents", "booking", "auth"] {
         let refused = app.get_over_grpc(stranger, &booking).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);
     }
@@ -149,7 +149,7 @@ async fn a_database_failure_says_nothing(db: PgPool) {
     let http = app.get(member(2), &format!("/v1/bookings/{booking}")).send().await.expect(500);
     assert_eq!(http.code(), "internal_error");
     assert!(!http.text().contains("relation"), "{}", http.text());
-    let grpc = app.get_over_grpc("points", &booking.to_string()).await.unwrap_err();
+    let grpc = app.get_over_grpc("inspector", &booking.to_string()).await.unwrap_err();
     assert_eq!((grpc.code(), grpc.message()), (Code::Internal, "internal error"));
 }
 

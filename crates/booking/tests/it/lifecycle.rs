@@ -34,7 +34,7 @@ async fn a_booking_is_confirmed_at_once_and_reads_back_the_same(db: PgPool) {
         let read = app.get(who, &format!("/v1/bookings/{booking}")).send().await.expect(200);
         assert_eq!(read.json(), made.json());
     }
-    let over_grpc = app.get_over_grpc("points", &booking.to_string()).await.unwrap();
+    let over_grpc = app.get_over_grpc("inspector", &booking.to_string()).await.unwrap();
     assert_eq!(over_grpc.booking_id, booking.to_string());
     assert_eq!(over_grpc.merchant_id, shop.merchant.to_string());
     assert_eq!(over_grpc.staff_id, shop.staff.to_string());

@@ -85,7 +85,7 @@ impl World {
     /// What a member may spend, and what is held.
     pub async fn balance(&self, who: Uuid) -> i64 {
         let request = GetBalanceRequest { member_id: who.to_string() };
-        let request = testkit::grpc::request(request, &self.issuer.service("booking"));
+        let request = testkit::grpc::request(request, &self.issuer.service("inspector"));
         let balance = PointsClient::new(self.points.clone()).get_balance(request).await;
         balance.unwrap().into_inner().available
     }

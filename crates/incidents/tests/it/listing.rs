@@ -98,7 +98,7 @@ async fn an_unknown_incident_is_not_found_and_a_malformed_id_is_none(db: PgPool)
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
-async fn other_services_see_what_is_open(db: PgPool) {
+async fn an_inspector_sees_what_is_open_and_no_service_does(db: PgPool) {
     let app = TestApp::new(db);
     app.deliver(&[firing("old")]).await.expect(200);
     app.deliver(&[resolved(&firing("old"))]).await.expect(200);
@@ -106,22 +106,24 @@ async fn other_services_see_what_is_open(db: PgPool) {
         app.deliver(&[firing(&n.to_string())]).await.expect(200);
     }
 
-    let open = app.list_open("booking", 0).await.unwrap().incidents;
+    let open = app.list_open("inspector", 0).await.unwrap().incidents;
     let titles: Vec<_> = open.iter().map(|i| i.title.as_str()).collect();
     assert_eq!(titles, ["3 fails", "2 fails", "1 fails"]);
     assert_eq!((open[0].severity.as_str(), open[0].status.as_str()), ("P0", "open"));
     assert_eq!(open[0].started_at, "2030-01-01T00:00:00.123Z");
-    assert_eq!(app.list_open("auth", 2).await.unwrap().incidents.len(), 2);
+    assert_eq!(app.list_open("inspector", 2).await.unwrap().incidents.len(), 2);
 
     for limit in [-1, 101] {
-        let refused = app.list_open("points", limit).await.unwrap_err();
+        let refused = app.list_open("inspector", limit).await.unwrap_err();
         assert_eq!(
             (refused.code(), grpc::code(&refused).as_str()),
             (Code::InvalidArgument, "invalid_limit")
         );
     }
-    let refused = app.list_open("stranger", 0).await.unwrap_err();
-    assert_eq!(refused.code(), Code::PermissionDenied);
+    for service in ["auth", "points", "booking", "stranger"] {
+        let refused = app.list_open(service, 0).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{service}");
+    }
 }
 
 fn title(incident: &Value) -> String {

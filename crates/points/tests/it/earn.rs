@@ -61,7 +61,7 @@ async fn a_hot_account_refuses_nobody(db: PgPool) {
 async fn a_booking_earns_for_a_member_who_has_no_account_yet(db: PgPool) {
     let app = TestApp::new(db);
     let member = id();
-    app.balance_by("booking", member).await.unwrap_err();
+    app.balance_by("inspector", member).await.unwrap_err();
 
     // At once, so that the account is opened by one of them.
     let earnings =
@@ -70,7 +70,7 @@ async fn a_booking_earns_for_a_member_who_has_no_account_yet(db: PgPool) {
         assert_eq!(earned.unwrap().points, 50);
     }
 
-    let balance = app.balance_by("booking", member).await.unwrap();
+    let balance = app.balance_by("inspector", member).await.unwrap();
     assert_eq!(
         (balance.earned, balance.used, balance.available, balance.version),
         (400, 0, 400, 9)

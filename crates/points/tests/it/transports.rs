@@ -15,7 +15,7 @@ async fn both_transports_agree(db: PgPool) {
     let app = TestApp::new(db);
     let member = id();
     app.earn_by_booking(message(member, Basis::Points(1))).await.unwrap();
-    let account = app.balance_by("booking", member).await.unwrap().account_id.parse().unwrap();
+    let account = app.balance_by("inspector", member).await.unwrap().account_id.parse().unwrap();
     sqlx::query("UPDATE account SET earned = 9007199254740990, used = 9007199254740989")
         .execute(&app.db)
         .await
@@ -99,7 +99,7 @@ async fn what_does_not_exist_exists_on_neither(db: PgPool) {
     let app = TestApp::new(db);
     let stranger = id();
     let reply = app.earn(stranger, points(1)).await.expect(404);
-    let refused = app.balance_by("booking", stranger).await.unwrap_err();
+    let refused = app.balance_by("inspector", stranger).await.unwrap_err();
     assert_eq!((reply.code().as_str(), refused.code()), ("not_found", Code::NotFound));
     assert_eq!(grpc::code(&refused), "not_found");
 }
