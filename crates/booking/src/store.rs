@@ -30,8 +30,8 @@ pub(crate) use notifications::{
     return_notification, settle_notification, upsert_channel, upsert_contact,
 };
 pub(crate) use offer::{
-    insert_service, list_services, list_staff, replace_staff_services, staff_of_owner,
-    update_service, zone_of_merchant, zone_of_owner,
+    insert_service, list_services, list_staff, lock_service, replace_staff_services,
+    staff_of_owner, update_service, zone_of_merchant, zone_of_owner,
 };
 pub(crate) use replica::{replayed_to, written_to};
 pub(crate) use sagas::{

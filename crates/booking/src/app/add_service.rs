@@ -37,6 +37,7 @@ impl Bookings {
             duration_minutes: wanted.length.duration_minutes(),
             buffer_minutes: wanted.length.buffer_minutes(),
             price_minor: wanted.price.minor(),
+            version: 1,
         };
         if !store::insert_service(&mut tx, wanted.owner_id, &service, self.clock.now()).await? {
             return Err(Error::UnknownMerchant);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::hold::free;
 use super::slots::qualified;
 use super::{Bookings, Error};
-use crate::domain::{Booking, Interval, InvalidInterval, Occasion, Status};
+use crate::domain::{Booking, Interval, InvalidInterval, Status};
 use crate::metrics::{self, Attempt};
 use crate::store;
 
@@ -37,27 +37,87 @@ impl Bookings {
         .await
     }
 
+    /// Nearly every booking is one statement, which is a transaction of its own. When that wrote nothing, a
+    /// transaction that has the key to itself finds out why.
     async fn take_slot(&self, key: &Key, wanted: &Book) -> Result<Answer, Error> {
+        let mut conn = postgres::query("acquire", self.db.acquire()).await?;
+        let answer = match self.at_once(&mut conn, key, wanted).await {
+            Ok(Some(answer)) => answer,
+            Err(error @ Error::Database(_)) => return Err(error),
+            // A replay, a twin, a hold whose time is over, or a refusal. Only the key's first answer may
+            // say which: a replay must answer alike after the slot has passed.
+            Ok(None) | Err(_) => self.step_by_step(&mut conn, key, wanted).await?,
+        };
+        Ok(answer)
+    }
+
+    async fn at_once(
+        &self,
+        conn: &mut PgConnection,
+        key: &Key,
+        wanted: &Book,
+    ) -> Result<Option<Answer>, Error> {
+        let booking = self.bookable(conn, wanted).await?;
+        self.write(conn, key, &booking).await.map_err(|error| match error {
+            Error::Database(error) => postgres::during_commit(error).into(),
+            other => other,
+        })
+    }
+
+    async fn step_by_step(
+        &self,
+        conn: &mut PgConnection,
+        key: &Key,
+        wanted: &Book,
+    ) -> Result<Answer, Error> {
+        let mut tx = postgres::begin_with(conn, "BEGIN").await?;
         let principal = wanted.member_id.to_string();
-        let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
         }
 
-        // Only now: a replay must answer alike after the slot has passed.
+        let booking = self.bookable(&mut tx, wanted).await?;
+        let mut answer = self.write(&mut tx, key, &booking).await?;
+        let mut over = 0;
+        if answer.is_none() {
+            // What takes the slot may be holds whose time is over.
+            let Booking { merchant_id, staff_id, .. } = booking;
+            over = store::expire_holds(&mut tx, merchant_id, staff_id, booking.occupied()).await?;
+            if over > 0 {
+                answer = self.write(&mut tx, key, &booking).await?;
+            }
+        }
+        let answer = answer.ok_or(Error::SlotTaken)?;
+        postgres::commit(tx).await?;
+        metrics::expired(over);
+        Ok(answer)
+    }
+
+    /// What would be booked, if it may be.
+    async fn bookable(&self, conn: &mut PgConnection, wanted: &Book) -> Result<Booking, Error> {
         self.guard.stands()?;
         let now = self.clock.now();
         wanted.interval.bookable_at(now)?;
-        let booking = served(&mut tx, wanted.confirmed(self.clock.id(), now)).await?;
-        let over = insert(&mut tx, &booking).await?;
-        self.tell_member(&mut tx, &booking, Occasion::Booked).await?;
+        served(conn, wanted.confirmed(self.clock.id(), now)).await
+    }
 
-        let answer = Answer::json(StatusCode::CREATED, &booking);
-        idempotency::record(&mut tx, &principal, key, &answer).await?;
-        postgres::commit(tx).await?;
-        metrics::expired(over);
+    /// The booking, its answer and its message, or nothing of it: `None` when the slot is taken or a twin has
+    /// the key.
+    async fn write(
+        &self,
+        conn: &mut PgConnection,
+        key: &Key,
+        booking: &Booking,
+    ) -> Result<Option<Answer>, Error> {
+        let answer = Answer::json(StatusCode::CREATED, booking);
+        let notice = self.clock.id();
+        let booked =
+            store::insert_booking(conn, booking, notice, key, &answer).await.map_err(refused)?;
+        if !booked {
+            return Ok(None);
+        }
         tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "booked");
-        Ok(answer)
+        Ok(Some(answer))
     }
 }
 
@@ -81,20 +141,6 @@ impl Book {
     }
 }
 
-/// Takes the slot. Only a slot that is taken is looked at again: what takes it may be holds whose time is
-/// over. How many that were.
-async fn insert(conn: &mut PgConnection, booking: &Booking) -> Result<u64, Error> {
-    if store::insert_booking(conn, booking).await.map_err(unknown_staff)? {
-        return Ok(0);
-    }
-    let (merchant, staff) = (booking.merchant_id, booking.staff_id);
-    let over = store::expire_holds(conn, merchant, staff, booking.occupied()).await?;
-    if over > 0 && store::insert_booking(conn, booking).await.map_err(unknown_staff)? {
-        return Ok(over);
-    }
-    Err(Error::SlotTaken)
-}
-
 /// With the price and the buffer of its service, if it has one. The price is the service's: no member
 /// names it.
 async fn served(conn: &mut PgConnection, booking: Booking) -> Result<Booking, Error> {
@@ -115,9 +161,11 @@ async fn served(conn: &mut PgConnection, booking: Booking) -> Result<Booking, Er
     Ok(booking)
 }
 
-fn unknown_staff(error: sqlx::Error) -> Error {
+fn refused(error: sqlx::Error) -> Error {
     match postgres::constraint(&error) {
         Some("booking_staff_exists") => Error::UnknownStaff,
+        // Answered since this statement began.
+        Some("idempotency_key_pk") => idempotency::Error::InProgress.into(),
         _ => error.into(),
     }
 }

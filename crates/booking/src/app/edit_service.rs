@@ -9,15 +9,18 @@ use crate::store;
 /// and their length.
 pub struct EditService {
     pub service_id: Uuid,
+    /// The version that was read.
+    pub seen: i64,
     pub becomes: AddService,
 }
 
 impl Bookings {
-    /// Replaces what was said before; saying it twice changes nothing.
+    /// Replaces what was said before; [`Error::VersionConflict`] when that is not what was read.
     pub async fn edit_service(&self, wanted: EditService) -> Result<Service, Error> {
         let this = self.clone();
         command::run(async move {
-            let EditService { service_id, becomes } = wanted;
+            let EditService { service_id, seen, becomes } = wanted;
+            let owner = becomes.owner_id;
             let service = Service {
                 service_id,
                 merchant_id: becomes.merchant_id,
@@ -25,11 +28,14 @@ impl Bookings {
                 duration_minutes: becomes.length.duration_minutes(),
                 buffer_minutes: becomes.length.buffer_minutes(),
                 price_minor: becomes.price.minor(),
+                version: seen + 1,
             };
             let mut tx = postgres::begin(&this.db).await?;
-            if !store::update_service(&mut tx, becomes.owner_id, &service).await? {
-                return Err(Error::UnknownService);
+            let version = store::lock_service(&mut tx, owner, service.merchant_id, service_id);
+            if version.await?.ok_or(Error::UnknownService)? != seen {
+                return Err(Error::VersionConflict);
             }
+            store::update_service(&mut tx, &service).await?;
             postgres::commit(tx).await?;
             Ok(service)
         })

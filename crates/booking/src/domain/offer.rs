@@ -17,6 +17,8 @@ pub struct Service {
     pub buffer_minutes: i32,
     /// In the minor unit of the merchant's currency.
     pub price_minor: i64,
+    /// One more with each change; in quotation marks it is the ETag.
+    pub version: i64,
 }
 
 /// How long a service takes: at least 5 minutes, with its buffer at most 12 hours.

@@ -44,7 +44,8 @@ impl Days {
     }
 }
 
-/// What one person's time is taken by. Bookings come in order and do not overlap.
+/// What one person's time is taken by. Bookings come in order and do not overlap; some that touch may be
+/// one.
 #[derive(Clone, Debug, Default)]
 pub struct Calendar {
     pub week: Week,

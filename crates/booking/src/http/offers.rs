@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use kit::http::{Command, IdempotencyKey, Json as JsonBody, Path, Query};
+use axum::response::{IntoResponse as _, Response};
+use kit::http::{Command, IdempotencyKey, IfMatch, Json as JsonBody, Path, Query, etag};
 use kit::idempotency::Answer;
 use kit::{ApiError, Caller, error::Fields};
 use serde::Deserialize;
@@ -68,10 +69,12 @@ pub(super) async fn add_service(
     Ok(bookings.add_service(key, body.into_command(caller.id, merchant)?).await?)
 }
 
-/// Change what is offered from now on; bookings keep their price and their length. For the merchant's owner.
+/// Change what is offered from now on, as it was read: `If-Match` carries its version. Bookings keep their
+/// price and their length. For the merchant's owner.
 #[utoipa::path(
     put, path = "/v1/merchants/{merchant_id}/services/{service_id}", tag = "merchants",
-    params(("merchant_id" = Uuid, Path), ("service_id" = Uuid, Path)),
+    params(("merchant_id" = Uuid, Path), ("service_id" = Uuid, Path),
+           ("If-Match" = String, Header, description = "The service's version in quotation marks")),
     request_body = NewService,
     responses((status = OK, body = Service)),
 )]
@@ -79,10 +82,12 @@ pub(super) async fn edit_service(
     State(bookings): State<Bookings>,
     caller: Caller,
     Path((merchant, service_id)): Path<(Uuid, Uuid)>,
+    IfMatch(seen): IfMatch,
     JsonBody(body): JsonBody<NewService>,
-) -> Result<Json<Service>, ApiError> {
+) -> Result<Response, ApiError> {
     let becomes = body.into_command(caller.id, merchant)?;
-    Ok(Json(bookings.edit_service(EditService { service_id, becomes }).await?))
+    let service = bookings.edit_service(EditService { service_id, seen, becomes }).await?;
+    Ok((etag(service.version), Json(service)).into_response())
 }
 
 /// List what a merchant offers.

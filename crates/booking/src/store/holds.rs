@@ -1,11 +1,12 @@
 //! Taking a slot, and giving it back when a hold's time is over.
 
 use chrono::{DateTime, Utc};
+use kit::idempotency::{self, Answer, Key};
 use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{Booking, Span};
+use crate::domain::{Booking, Occasion, Span};
 
 /// Ends the holds on this person's time that are over, so that an insert into their slots succeeds at
 /// once, whenever the job comes: a condition of the exclusion constraint cannot read the clock. In the
@@ -22,7 +23,7 @@ pub(crate) async fn expire_holds(
              WHERE merchant_id = $1 AND staff_id = $2
                AND lower(during) > $3::timestamptz - interval '12 hours' AND lower(during) < $4
                AND upper(during) > $3
-               AND status IN ('held', 'confirmed', 'completed') -- as booking_calendar says it
+               AND status NOT IN ('cancelled', 'no_show', 'expired') -- as booking_calendar says it
                AND status = 'held' AND expires_at <= now()
              ORDER BY booking_id FOR UPDATE
          )
@@ -52,19 +53,41 @@ pub(crate) async fn expire_overdue(conn: &mut PgConnection, limit: i64) -> sqlx:
     Ok(query("expire_overdue", update.execute(conn)).await?.rows_affected())
 }
 
-/// False when it overlaps another booking that holds its slot. A plain insert would deadlock with
-/// its rivals in 8 to 18 % of contested cases; this form never does.
+/// Books, keeps the answer and queues the message, in one round trip. False, and nothing is written, when it
+/// overlaps another booking that holds its slot, or when a twin has the key. A plain insert would deadlock
+/// with its rivals in 8 to 18 % of contested cases; this form never does.
+///
+/// Its snapshot may be older than a twin's commit; the constraints see that twin all the same: its booking
+/// takes the slot, and when that is free again, `idempotency_key_pk` refuses all of it.
 pub(crate) async fn insert_booking(
     conn: &mut PgConnection,
     booking: &Booking,
+    notice: Uuid,
+    key: &Key,
+    answer: &Answer,
 ) -> sqlx::Result<bool> {
+    let principal = booking.member_id.to_string();
     let occupied = booking.occupied();
-    let insert = sqlx::query_scalar!(
-        "INSERT INTO booking (booking_id, merchant_id, staff_id, member_id, during, status,
-                              price_minor, created_at, updated_at, service_id, buffer_minutes)
-         VALUES ($1, $2, $3, $4, tstzrange($5, $6, '[)'), $7, $8, $9, $9, $10, $11)
-         ON CONFLICT DO NOTHING
-         RETURNING booking_id",
+    let insert = sqlx::query!(
+        "WITH claimed AS MATERIALIZED (
+             SELECT pg_try_advisory_xact_lock($1) AS mine
+         ), booked AS (
+             INSERT INTO booking (booking_id, merchant_id, staff_id, member_id, during, status,
+                                  price_minor, created_at, updated_at, service_id, buffer_minutes)
+             SELECT $2, $3, $4, $5, tstzrange($6, $7, '[)'), $8, $9, $10::timestamptz, $10, $11, $12
+             FROM claimed WHERE mine
+             ON CONFLICT DO NOTHING
+             RETURNING booking_id, merchant_id, member_id
+         ), told AS (
+             INSERT INTO notification_logs (notification_id, merchant_id, booking_id, member_id, kind,
+                                            starts_at)
+             SELECT $13, merchant_id, booking_id, member_id, $14, $15
+             FROM booked JOIN line_contact USING (merchant_id, member_id)
+                  JOIN merchant_line USING (merchant_id)
+         )
+         INSERT INTO idempotency_key (principal, route, key, fingerprint, status, body)
+         SELECT $16, $17, $18, $19, $20, $21 FROM booked",
+        idempotency::lock(&principal, key),
         booking.booking_id,
         booking.merchant_id,
         booking.staff_id,
@@ -76,11 +99,20 @@ pub(crate) async fn insert_booking(
         booking.created_at,
         booking.service_id,
         booking.buffer_minutes,
+        notice,
+        Occasion::Booked.as_str(),
+        booking.starts_at,
+        principal,
+        key.route,
+        key.value,
+        &key.fingerprint[..],
+        i16::try_from(answer.status.as_u16()).unwrap_or(i16::MAX), // statuses end at 999
+        answer.body,
     );
-    Ok(query("insert_booking", insert.fetch_optional(conn)).await?.is_some())
+    Ok(query("insert_booking", insert.execute(conn)).await?.rows_affected() == 1)
 }
 
-/// The same for a hold of 10 minutes: when it ends, or `None` when its slot is taken.
+/// Holds the slot for 10 minutes: when that ends, or `None` when it is taken.
 pub(crate) async fn insert_hold(
     conn: &mut PgConnection,
     hold: &Booking,

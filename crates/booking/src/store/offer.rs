@@ -32,26 +32,40 @@ pub(crate) async fn insert_service(
     Ok(query("insert_service", insert.execute(conn)).await?.rows_affected() == 1)
 }
 
-/// False when there is no such service, or the merchant is not this owner's.
-pub(crate) async fn update_service(
+/// The version of a service, held until the transaction ends. `None` when there is no such service, or the
+/// merchant is not this owner's.
+pub(crate) async fn lock_service(
     conn: &mut PgConnection,
     owner: Uuid,
-    service: &Service,
-) -> sqlx::Result<bool> {
+    merchant: Uuid,
+    service: Uuid,
+) -> sqlx::Result<Option<i64>> {
+    let select = sqlx::query_scalar!(
+        "SELECT version FROM service JOIN merchant USING (merchant_id)
+         WHERE merchant_id = $1 AND service_id = $2 AND owner_id = $3
+         FOR NO KEY UPDATE OF service",
+        merchant,
+        service,
+        owner,
+    );
+    query("lock_service", select.fetch_optional(conn)).await
+}
+
+pub(crate) async fn update_service(conn: &mut PgConnection, service: &Service) -> sqlx::Result<()> {
     let update = sqlx::query!(
-        "UPDATE service SET name = $4, duration_minutes = $5, buffer_minutes = $6, price_minor = $7
-         FROM merchant
-         WHERE service.merchant_id = $1 AND service_id = $2
-           AND merchant.merchant_id = $1 AND owner_id = $3",
+        "UPDATE service SET name = $3, duration_minutes = $4, buffer_minutes = $5, price_minor = $6,
+                version = $7
+         WHERE merchant_id = $1 AND service_id = $2",
         service.merchant_id,
         service.service_id,
-        owner,
         service.name,
         service.duration_minutes,
         service.buffer_minutes,
         service.price_minor,
+        service.version,
     );
-    Ok(query("update_service", update.execute(conn)).await?.rows_affected() == 1)
+    query("update_service", update.execute(conn)).await?;
+    Ok(())
 }
 
 /// A merchant's services, the oldest first, after this one.
@@ -63,7 +77,7 @@ pub(crate) async fn list_services(
 ) -> sqlx::Result<Vec<Service>> {
     let select = sqlx::query_as!(
         Service,
-        "SELECT service_id, merchant_id, name, duration_minutes, buffer_minutes, price_minor
+        "SELECT service_id, merchant_id, name, duration_minutes, buffer_minutes, price_minor, version
          FROM service WHERE merchant_id = $1 AND ($2::uuid IS NULL OR service_id > $2)
          ORDER BY service_id LIMIT $3",
         merchant,

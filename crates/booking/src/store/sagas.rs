@@ -40,6 +40,30 @@ impl TryFrom<Row> for Saga {
     }
 }
 
+/// `query_as!` takes literals only, so what is read is written once here.
+macro_rules! saga_where {
+    ($($condition_and_parameters:tt)+) => {
+        sqlx::query_as!(
+            Row,
+            "SELECT saga_id, merchant_id, booking_id, member_id, points, state, undo, transfer_id,
+                    failure
+             FROM saga WHERE " + $($condition_and_parameters)+
+        )
+    };
+}
+
+/// The same for operators, who see more of it.
+macro_rules! view_where {
+    ($($condition_and_parameters:tt)+) => {
+        sqlx::query_as!(
+            SagaView,
+            "SELECT saga_id, booking_id, merchant_id, member_id, points, state, failure, attempts,
+                    last_error, needs_attention_at, created_at, updated_at
+             FROM saga WHERE " + $($condition_and_parameters)+
+        )
+    };
+}
+
 /// A new saga, which whoever opens it drives; should they die, it is due after `lease`.
 pub(crate) async fn insert_saga(
     conn: &mut PgConnection,
@@ -66,13 +90,7 @@ pub(crate) async fn find_saga(
     conn: &mut PgConnection,
     saga: Uuid,
 ) -> sqlx::Result<Option<SagaView>> {
-    let select = sqlx::query_as!(
-        SagaView,
-        r#"SELECT saga_id, booking_id, merchant_id, member_id, points, state, failure, attempts,
-                  last_error, needs_attention_at, created_at, updated_at
-           FROM saga WHERE saga_id = $1"#,
-        saga,
-    );
+    let select = view_where!("saga_id = $1", saga);
     query("find_saga", select.fetch_optional(conn)).await
 }
 
@@ -97,16 +115,12 @@ pub(crate) async fn list_sagas(
     before: Option<Uuid>,
     limit: i64,
 ) -> sqlx::Result<Vec<SagaView>> {
-    let select = sqlx::query_as!(
-        SagaView,
-        r#"SELECT saga_id, booking_id, merchant_id, member_id, points, state, failure, attempts,
-                  last_error, needs_attention_at, created_at, updated_at
-           FROM saga
-           WHERE ($1::uuid IS NULL OR saga_id < $1)
-             AND ($2::text IS NULL OR state = $2)
-             AND ($3::bool IS NULL OR (open_since IS NOT NULL) = $3)
-             AND ($4::bool IS NULL OR (needs_attention_at IS NOT NULL) = $4)
-           ORDER BY saga_id DESC LIMIT $5"#,
+    let select = view_where!(
+        "($1::uuid IS NULL OR saga_id < $1)
+         AND ($2::text IS NULL OR state = $2)
+         AND ($3::bool IS NULL OR (open_since IS NOT NULL) = $3)
+         AND ($4::bool IS NULL OR (needs_attention_at IS NOT NULL) = $4)
+         ORDER BY saga_id DESC LIMIT $5",
         before,
         filter.state.map(crate::domain::SagaState::as_str),
         filter.open,
@@ -118,26 +132,14 @@ pub(crate) async fn list_sagas(
 
 /// The saga, held until the transaction ends. Whoever also takes its booking takes that first.
 pub(crate) async fn lock_saga(conn: &mut PgConnection, saga: Uuid) -> sqlx::Result<Option<Saga>> {
-    let select = sqlx::query_as!(
-        Row,
-        "SELECT saga_id, merchant_id, booking_id, member_id, points, state, undo, transfer_id,
-                failure
-         FROM saga WHERE saga_id = $1 FOR UPDATE",
-        saga,
-    );
+    let select = saga_where!("saga_id = $1 FOR UPDATE", saga);
     let row = query("lock_saga", select.fetch_optional(conn)).await?;
     row.map(Saga::try_from).transpose()
 }
 
 /// The saga as it now is.
 pub(crate) async fn read_saga(conn: &mut PgConnection, saga: Uuid) -> sqlx::Result<Option<Saga>> {
-    let select = sqlx::query_as!(
-        Row,
-        "SELECT saga_id, merchant_id, booking_id, member_id, points, state, undo, transfer_id,
-                failure
-         FROM saga WHERE saga_id = $1",
-        saga,
-    );
+    let select = saga_where!("saga_id = $1", saga);
     let row = query("read_saga", select.fetch_optional(conn)).await?;
     row.map(Saga::try_from).transpose()
 }
@@ -148,14 +150,7 @@ pub(crate) async fn lock_saga_of_booking(
     merchant: Uuid,
     booking: Uuid,
 ) -> sqlx::Result<Option<Saga>> {
-    let select = sqlx::query_as!(
-        Row,
-        "SELECT saga_id, merchant_id, booking_id, member_id, points, state, undo, transfer_id,
-                failure
-         FROM saga WHERE booking_id = $1 AND merchant_id = $2 FOR UPDATE",
-        booking,
-        merchant,
-    );
+    let select = saga_where!("booking_id = $1 AND merchant_id = $2 FOR UPDATE", booking, merchant);
     let row = query("lock_saga_of_booking", select.fetch_optional(conn)).await?;
     row.map(Saga::try_from).transpose()
 }
@@ -165,14 +160,7 @@ pub(crate) async fn saga_of_booking(
     merchant: Uuid,
     booking: Uuid,
 ) -> sqlx::Result<Option<Saga>> {
-    let select = sqlx::query_as!(
-        Row,
-        "SELECT saga_id, merchant_id, booking_id, member_id, points, state, undo, transfer_id,
-                failure
-         FROM saga WHERE booking_id = $1 AND merchant_id = $2",
-        booking,
-        merchant,
-    );
+    let select = saga_where!("booking_id = $1 AND merchant_id = $2", booking, merchant);
     let row = query("saga_of_booking", select.fetch_optional(conn)).await?;
     row.map(Saga::try_from).transpose()
 }

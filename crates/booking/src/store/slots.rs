@@ -110,7 +110,9 @@ async fn closures(
 }
 
 /// Person by person, because only then all three columns of `booking_calendar` serve; the states are written
-/// as in its condition. A booking takes 12 hours at most: `booking_interval_length`.
+/// as in its condition and unlike that of the exclusion constraint, whose index must not serve. A booking takes 12 hours at most: `booking_interval_length`. Bookings that touch
+/// are one span, and `unnest` gives them in order: a full calendar of 20 people and two weeks is 20 rows
+/// of 15 spans then, and not 2,600 rows, which took twice as long.
 async fn booked(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -118,25 +120,27 @@ async fn booked(
     reach: Span,
 ) -> sqlx::Result<HashMap<Uuid, Vec<Span>>> {
     let select = sqlx::query!(
-        r#"SELECT wanted.staff_id AS "staff_id!", lower(during) AS "from!", upper(during) AS "to!"
+        r#"SELECT wanted.staff_id AS "staff_id!", starts AS "starts!", ends AS "ends!"
            FROM unnest($2::uuid[]) AS wanted (staff_id) CROSS JOIN LATERAL (
-               SELECT during FROM booking
-               WHERE merchant_id = $1 AND staff_id = wanted.staff_id
-                 AND lower(during) > $3::timestamptz - interval '12 hours' AND lower(during) < $4
-                 AND upper(during) > $3 AND status IN ('held', 'confirmed', 'completed')
-                 AND (status <> 'held' OR expires_at > now())
-           ) AS taken
-           ORDER BY 2"#,
+               SELECT array_agg(lower(taken)) AS starts, array_agg(upper(taken)) AS ends
+               FROM (SELECT unnest(range_agg(during)) AS taken FROM booking
+                     WHERE merchant_id = $1 AND staff_id = wanted.staff_id
+                       AND lower(during) > $3::timestamptz - interval '12 hours'
+                       AND lower(during) < $4 AND upper(during) > $3
+                       AND status NOT IN ('cancelled', 'no_show', 'expired')
+                       AND (status <> 'held' OR expires_at > now())) AS spans
+           ) AS calendar
+           WHERE starts IS NOT NULL"#,
         merchant,
         staff,
         reach.from,
         reach.to,
     );
-    let mut booked: HashMap<Uuid, Vec<Span>> = HashMap::new();
-    for row in query("booked_during", select.fetch_all(conn)).await? {
-        booked.entry(row.staff_id).or_default().push(Span { from: row.from, to: row.to });
-    }
-    Ok(booked)
+    let rows = query("booked_during", select.fetch_all(conn)).await?;
+    let spans = |starts: Vec<_>, ends: Vec<_>| {
+        starts.into_iter().zip(ends).map(|(from, to)| Span { from, to }).collect()
+    };
+    Ok(rows.into_iter().map(|row| (row.staff_id, spans(row.starts, row.ends))).collect())
 }
 
 fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {

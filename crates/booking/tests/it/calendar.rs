@@ -1,5 +1,6 @@
 //! What a merchant offers, who gives it, and when.
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -241,20 +242,50 @@ async fn what_is_offered_changes_and_what_was_booked_does_not(db: PgPool) {
 
     let path = of_merchant(&shop, &format!("/services/{service}"));
     let body = json!({ "name": "Trim", "duration_minutes": 30, "buffer_minutes": 15, "price_minor": 3000 });
-    for _ in 0..2 {
-        let edited = app.put(shop.owner, &path, body.clone()).send().await.expect(200).json();
-        assert_eq!((&edited["name"], &edited["price_minor"]), (&json!("Trim"), &json!(3000)));
-    }
+    let edit =
+        |who, path: &str, seen: &str| app.put(who, path, body.clone()).header("if-match", seen);
+    let edited = edit(shop.owner, &path, "\"1\"").send().await.expect(200);
+    assert_eq!(edited.header("etag"), "\"2\"");
+    let edited = edited.json();
+    assert_eq!((&edited["name"], &edited["price_minor"]), (&json!("Trim"), &json!(3000)));
     let after = app.hold(member(2), &shop, service, "2030-01-02T10:00").send().await.expect(201);
     assert_eq!(after.json()["price_minor"], 3000);
     let id = before.json()["booking_id"].as_str().unwrap().to_owned();
     let kept = app.get(member(2), &format!("/v1/bookings/{id}")).send().await.expect(200).json();
     assert_eq!((&kept["price_minor"], &kept["ends_at"]), (&json!(5000), &before.json()["ends_at"]));
 
-    app.put(member(7), &path, body.clone()).send().await.expect(404);
+    edit(member(7), &path, "\"2\"").send().await.expect(404);
     let other = app.shop_of(member(8)).await;
     let foreign = of_merchant(&other, &format!("/services/{service}"));
-    app.put(other.owner, &foreign, body).send().await.expect(404);
+    edit(other.owner, &foreign, "\"2\"").send().await.expect(404);
     let bad = json!({ "name": "", "duration_minutes": 1, "price_minor": -1 });
-    app.put(shop.owner, &path, bad).send().await.expect(422);
+    app.put(shop.owner, &path, bad).header("if-match", "\"2\"").send().await.expect(422);
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn nobody_changes_a_service_that_they_have_not_read(db: PgPool) {
+    let app = App::new(db);
+    let shop = app.shop().await;
+    let service = app.service(&shop, 60, 0).await;
+    let path = of_merchant(&shop, &format!("/services/{service}"));
+    let body = |price: i64| json!({ "name": "Cut", "duration_minutes": 60, "price_minor": price });
+    let listed = app.get(member(2), &of_merchant(&shop, "/services")).send().await.expect(200);
+    assert_eq!(listed.json()["items"][0]["version"], 1);
+
+    let unread = app.put(shop.owner, &path, body(1)).send().await.expect(428);
+    assert_eq!(unread.code(), "precondition_required");
+    let edit = |price| app.put(shop.owner, &path, body(price)).header("if-match", "\"1\"").send();
+    let replies = join_all((1..=8).map(edit)).await;
+    let ok = |reply: &&testkit::http::Reply| reply.status == 200;
+    assert_eq!(replies.iter().filter(ok).count(), 1, "eight have read the same");
+    let late = replies.into_iter().find(|reply| reply.status != 200).unwrap().expect(412);
+    assert_eq!(late.code(), "version_conflict");
+    for other in ["\"3\"", "W/\"2\"", "2", "*", "\"\""] {
+        let tagged = app.put(shop.owner, &path, body(9)).header("if-match", other);
+        tagged.send().await.expect(412);
+    }
+    let metrics = String::from_utf8(observability::metrics::render().1).unwrap();
+    assert!(metrics.contains("concurrency_conflict_total{aggregate=\"service\"} 12\n"), "counted");
+    let listed = app.get(member(2), &of_merchant(&shop, "/services")).send().await.expect(200);
+    assert_eq!(listed.json()["items"][0]["version"], 2);
 }

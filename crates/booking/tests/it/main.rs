@@ -25,6 +25,7 @@ mod replica;
 mod reschedule;
 mod rewards;
 mod saga_faults;
+mod saga_model;
 mod saga_world;
 mod schema;
 mod search;

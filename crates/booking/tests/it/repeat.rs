@@ -1,10 +1,12 @@
 //! A repeated command has one effect and one answer.
 
+use std::time::{Duration, Instant};
+
 use chrono::TimeDelta;
 use futures::future::join_all;
 use sqlx::PgPool;
 
-use crate::app::{App, member, now, wish};
+use crate::app::{App, id, member, now, wish};
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_hundred_twins_book_once_and_read_the_same_bytes(db: PgPool) {
@@ -60,4 +62,65 @@ async fn a_key_whose_slot_was_taken_books_once_the_slot_is_free(db: PgPool) {
     wanted.clone().send().await.expect(409);
     app.act(member(2), taken, "cancel").send().await.expect(200);
     wanted.send().await.expect(201);
+}
+
+/// The slot is free again, so nothing but the key says that this was booked before.
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_replay_of_what_was_cancelled_books_nothing(db: PgPool) {
+    let app = App::new(db);
+    let shop = app.shop().await;
+    let wanted = app.post_keyed(member(2), "/v1/bookings", wish(&shop, 60, 60), "lost");
+
+    let first = wanted.clone().send().await.expect(201);
+    let booking = id(&first, "booking_id");
+    app.act(member(2), booking, "cancel").send().await.expect(200);
+    let replay = wanted.send().await.expect(201);
+    assert_eq!((&replay.body, replay.header("idempotency-replayed")), (&first.body, "true"));
+    let other = app.post_keyed(member(2), "/v1/bookings", wish(&shop, 60, 30), "lost");
+    assert_eq!(other.send().await.expect(422).code(), "idempotency_key_reused");
+    assert_eq!(
+        (app.count("booking").await, app.status(&shop, booking).await.as_str()),
+        (1, "cancelled")
+    );
+}
+
+/// A twin that is under way has the key, and its booking is not to be seen yet.
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_twin_of_one_under_way_waits_for_its_answer(db: PgPool) {
+    let app = App::new(db.clone());
+    let shop = app.shop().await;
+    let mut slow = db.begin().await.unwrap();
+    // What the first does once it has the key: it waits for whoever is busy with the person.
+    sqlx::query("SELECT FROM staff FOR UPDATE").execute(&mut *slow).await.unwrap();
+
+    let wanted = app.post_keyed(member(2), "/v1/bookings", wish(&shop, 60, 60), "twin");
+    let twins = join_all((0..2).map(|_| wanted.clone().send()));
+    let (replies, ()) = futures::join!(twins, async {
+        waiting(&db, 2).await;
+        slow.commit().await.unwrap();
+    });
+    assert_eq!(replies[0].body, replies[1].body);
+    let replayed: Vec<_> =
+        replies.iter().map(|r| (r.status.as_u16(), r.header("idempotency-replayed"))).collect();
+    assert!(replayed.contains(&(201, "true")) && replayed.contains(&(201, "")), "{replayed:?}");
+    assert_eq!(app.count("booking").await, 1);
+}
+
+/// Until so many sessions of this database wait for a lock.
+async fn waiting(db: &PgPool, sessions: i64) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .fetch_one(db)
+        .await
+        .unwrap();
+        if waiting >= sessions {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{waiting} wait");
+        tokio::task::yield_now().await;
+    }
 }

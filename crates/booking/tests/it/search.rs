@@ -1,7 +1,9 @@
 //! Searching for free times from outside.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::app::{App, Shop, id, member};
@@ -154,4 +156,47 @@ async fn an_hour_that_occurs_twice_is_offered_twice_and_one_that_is_skipped_neve
     assert_eq!(forth, ["2030-03-31T03:00:00+02:00"]);
     let before = starts(&app, &shop, &on("2030-03-30", "2030-03-31")).await;
     assert_eq!(before.len(), 5);
+}
+
+/// The constraint's tree is ordered by nothing that a search asks for: it is a hundred times the pages.
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_search_never_reads_the_index_that_keeps_bookings_apart(db: PgPool) {
+    let app = App::new(db.clone());
+    let shop = app.shop().await;
+    let service = app.service(&shop, 60, 0).await;
+    app.working(&shop, service).await;
+    // What the planner takes for cheap depends on how many there are.
+    let mut owner = db.acquire().await.unwrap();
+    for sql in [
+        "INSERT INTO staff (merchant_id, staff_id, name, created_at)
+         SELECT merchant_id, gen_random_uuid(), 'Bo', now() FROM merchant, generate_series(1, 50)",
+        "INSERT INTO booking (booking_id, merchant_id, staff_id, member_id, during, status,
+                              price_minor, created_at, updated_at)
+         SELECT gen_random_uuid(), merchant_id, staff_id, gen_random_uuid(),
+                tstzrange(at, at + interval '1 hour', '[)'), 'confirmed', 0, now(), now()
+         FROM staff, generate_series('2030-01-02'::timestamptz, '2030-01-05', '1 hour') AS at",
+        "ANALYZE booking",
+        "SELECT pg_stat_force_next_flush()",
+    ] {
+        sqlx::query(sql).execute(&mut *owner).await.unwrap();
+    }
+    let before = scans(&mut owner, "no_overlap_bookings").await;
+    let day = format!("service_id={service}&from=2030-01-04&to=2030-01-05");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while scans(&mut owner, "booking_calendar").await
+        + scans(&mut owner, "no_overlap_bookings").await
+        < before + 10
+    {
+        assert!(Instant::now() < deadline, "nobody counts");
+        starts(&app, &shop, &day).await;
+    }
+    assert_eq!(scans(&mut owner, "no_overlap_bookings").await, before);
+}
+
+async fn scans(owner: &mut PgConnection, index: &str) -> i64 {
+    sqlx::query_scalar("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = $1")
+        .bind(index)
+        .fetch_one(owner)
+        .await
+        .unwrap()
 }

@@ -23,7 +23,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The rivals and we take turns, so that a slow minute of the machine hits everybody.
 const ROUNDS: usize = 3;
 const CLIENTS: usize = 16;
-const SIZES: [i64; 4] = [0, 10_000, 100_000, 1_000_000];
 
 #[derive(Debug, Parser)]
 struct Config {
@@ -36,8 +35,20 @@ struct Config {
     /// How long each figure is measured, in each round.
     #[arg(long, env = "SECONDS_EACH", default_value = "3")]
     seconds_each: u64,
+    /// How many bookings are stored when something is measured, one size after the other.
+    #[arg(long, env = "SIZES", value_delimiter = ',', default_value = "0,10000,100000,1000000")]
+    sizes: Vec<i64>,
+    /// What is measured; all of it when absent. For two builds in turns: `ONLY=book`.
+    #[arg(long, env = "ONLY", value_delimiter = ',')]
+    only: Vec<String>,
     #[command(flatten)]
     redis: kit::config::Redis,
+}
+
+impl Config {
+    fn measures(&self, what: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == what)
+    }
 }
 
 #[tokio::main]
@@ -49,28 +60,25 @@ async fn main() -> anyhow::Result<()> {
     let server = Server::start(&config.app_url, &config.redis).await?;
     let each = Duration::from_secs(config.seconds_each);
     let mut report = Report::default();
-    for size in SIZES {
-        fill::bookings(&owner, size).await?;
+    for size in &config.sizes {
+        fill::bookings(&owner, *size).await?;
         client::run(&server, Work::Book, CLIENTS, each).await?; // warm
         for _ in 0..ROUNDS {
-            let script = rivals::insert();
-            report.add(
-                size,
-                "pgbench",
-                pgbench::run(&config.app_url, &script, CLIENTS, each).await?,
-            );
-            let script = rivals::textbook();
-            report.add(
-                size,
-                "textbook",
-                pgbench::run(&config.app_url, &script, CLIENTS, each).await?,
-            );
-            report.add(size, "book", client::run(&server, Work::Book, CLIENTS, each).await?);
-            report.add(size, "hold", client::run(&server, Work::Hold, CLIENTS, each).await?);
-            report.add(size, "slots", client::run(&server, Work::Slots, 1, each).await?);
+            for what in report::KINDS.into_iter().filter(|what| config.measures(what)) {
+                let url = &config.app_url;
+                let figures = match what {
+                    "pgbench" => pgbench::run(url, &rivals::insert(), CLIENTS, each).await?,
+                    "textbook" => pgbench::run(url, &rivals::textbook(), CLIENTS, each).await?,
+                    "statement" => pgbench::run(url, &rivals::statement(), CLIENTS, each).await?,
+                    "book" => client::run(&server, Work::Book, CLIENTS, each).await?,
+                    "hold" => client::run(&server, Work::Hold, CLIENTS, each).await?,
+                    _ => client::run(&server, Work::Slots, 1, each).await?,
+                };
+                report.add(*size, what, figures);
+            }
         }
-        report.show(size);
+        report.show(*size);
     }
-    report.judge();
+    report.judge(&config.sizes);
     Ok(())
 }

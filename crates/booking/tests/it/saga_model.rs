@@ -1,0 +1,186 @@
+//! Every message between booking and points, any number of times and in any order: all that can come of it.
+//! `saga_faults` does the same with the real services, for a few orders.
+
+use std::collections::{HashSet, VecDeque};
+
+use booking::domain::{Change, Heard, INSUFFICIENT, Saga, SagaState, Status, Step};
+use uuid::Uuid;
+
+/// A hold in points, as `points.v1.Holds` promises it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Held {
+    Nothing,
+    Points,
+    Spent,
+    GivenBack,
+    /// Also when the release came first: it leaves a mark, and the hold is refused.
+    Released,
+}
+
+/// Something points said, which may arrive at any later time, and again.
+type Answer = (u8, Result<bool, &'static str>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    state: SagaState,
+    undo: bool,
+    paid: bool,
+    booking: &'static str,
+    held: Held,
+    /// Steps whose first success points has kept, and repeats.
+    kept: [bool; 4],
+    /// Steps that were asked once, whose copies may arrive at any later time.
+    asked: [bool; 4],
+    answers: Vec<Answer>,
+}
+
+const TRANSFER: Uuid = Uuid::from_u128(7);
+
+fn index(step: Step) -> usize {
+    Step::ALL.iter().position(|known| *known == step).unwrap()
+}
+
+impl World {
+    fn opened() -> Self {
+        let (none, answers) = ([false; 4], Vec::new());
+        let state = SagaState::Holding;
+        let asked = [true, false, false, false];
+        let (undo, paid, held) = (false, false, Held::Nothing);
+        Self { state, undo, paid, booking: "held", held, kept: none, asked, answers }
+    }
+
+    fn saga(&self) -> Saga {
+        let id = Uuid::from_u128(1);
+        Saga {
+            saga_id: id,
+            merchant_id: id,
+            booking_id: id,
+            member_id: id,
+            points: 5,
+            state: self.state,
+            undo: self.undo,
+            transfer_id: self.paid.then_some(TRANSFER),
+            failure: None,
+        }
+    }
+
+    fn stands(&mut self, saga: &Saga) {
+        (self.state, self.undo, self.paid) = (saga.state, saga.undo, saga.transfer_id.is_some());
+        if let Some(step) = saga.next() {
+            self.asked[index(step)] = true;
+        }
+    }
+
+    /// What points answers to this step, and what it has done then. A hold may find too few points.
+    fn points(&self, step: Step, poor: bool) -> (Self, Heard) {
+        let mut after = self.clone();
+        let refused = |why: &str| Heard::Refused(why.to_owned());
+        let done = Heard::Done { transfer: (step == Step::Capture).then_some(TRANSFER) };
+        if self.kept[index(step)] {
+            return (after, done);
+        }
+        after.held = match (step, self.held) {
+            (Step::Hold, Held::Nothing) if poor => return (after, refused(INSUFFICIENT)),
+            (Step::Hold, Held::Nothing) => Held::Points,
+            (Step::Capture, Held::Points) => Held::Spent,
+            (Step::Release, Held::Nothing | Held::Points) => Held::Released,
+            (Step::Reverse, Held::Spent) => Held::GivenBack,
+            (_, Held::Released) => return (after, refused("hold_released")),
+            (_, Held::Spent | Held::GivenBack) => return (after, refused("hold_captured")),
+            _ => return (after, refused("not_found")),
+        };
+        after.kept[index(step)] = true;
+        (after, done)
+    }
+
+    fn hear(&self, step: Step, heard: &Heard) -> Self {
+        let mut after = self.clone();
+        match self.saga().hear(step, heard, self.booking.parse().unwrap()) {
+            Change::Moves { saga, booking } => {
+                after.stands(&saga);
+                after.booking = booking.map_or(self.booking, Status::as_str);
+            }
+            Change::Nothing => {}
+            Change::Stuck => panic!("a person would have to look: {self:?} {step:?} {heard:?}"),
+        }
+        after
+    }
+
+    /// All that may happen next.
+    fn next(&self) -> Vec<Self> {
+        let mut next = Vec::new();
+        for step in Step::ALL.into_iter().filter(|step| self.asked[index(*step)]) {
+            for poor in [false, true] {
+                let (mut after, heard) = self.points(step, poor);
+                let answer = match heard {
+                    Heard::Done { transfer } => Ok(transfer.is_some()),
+                    Heard::Refused(why) if why == INSUFFICIENT => Err(INSUFFICIENT),
+                    Heard::Refused(why) if why == "hold_captured" => Err("hold_captured"),
+                    Heard::Refused(why) if why == "hold_released" => Err("hold_released"),
+                    Heard::Refused(_) => Err("not_found"),
+                };
+                let answer = (u8::try_from(index(step)).unwrap(), answer);
+                if !after.answers.contains(&answer) {
+                    after.answers.push(answer);
+                    after.answers.sort_unstable();
+                }
+                next.push(after);
+            }
+        }
+        for (step, answer) in &self.answers {
+            let heard = match answer {
+                Ok(transfer) => Heard::Done { transfer: transfer.then_some(TRANSFER) },
+                Err(why) => Heard::Refused((*why).to_owned()),
+            };
+            next.push(self.hear(Step::ALL[usize::from(*step)], &heard));
+        }
+        if ["held", "confirmed"].contains(&self.booking) {
+            let mut after = self.clone();
+            after.booking = "cancelled";
+            if let Some(saga) = self.saga().cancelled() {
+                after.stands(&saga);
+            }
+            next.push(after);
+        }
+        if self.booking == "held" {
+            next.push(Self { booking: "expired", ..self.clone() });
+        }
+        next
+    }
+
+    /// What comes of it when nothing else happens any more.
+    fn settled(&self) -> Self {
+        let mut world = self.clone();
+        for _ in 0..8 {
+            let Some(step) = world.saga().next() else { return world };
+            let (after, heard) = world.points(step, false);
+            world = after.hear(step, &heard);
+        }
+        panic!("it does not end: {self:?}");
+    }
+}
+
+#[test]
+fn every_message_any_number_of_times_and_in_any_order_ends_with_points_and_booking_agreeing() {
+    let mut seen = HashSet::from([World::opened()]);
+    let mut open = VecDeque::from([World::opened()]);
+    let mut ends = HashSet::new();
+    while let Some(world) = open.pop_front() {
+        let end = world.settled();
+        let agree = match (end.booking, end.state) {
+            ("confirmed", SagaState::Captured) => end.held == Held::Spent,
+            ("cancelled" | "expired", SagaState::Released) => end.held == Held::Released,
+            ("cancelled", SagaState::Reversed) => end.held == Held::GivenBack,
+            _ => false,
+        };
+        assert!(agree, "{world:?}\nends as {end:?}");
+        ends.insert((end.booking, end.state));
+        for next in world.next() {
+            if seen.insert(next.clone()) {
+                open.push_back(next);
+            }
+        }
+    }
+    println!("{} states", seen.len());
+    assert_eq!(ends.len(), 4, "every end is there: {ends:?}");
+}
