@@ -29,6 +29,8 @@ expect 401 "$scheme://auth.$domain/v1/me"
 expect 401 "$scheme://points.$domain/v1/accounts/me"
 expect 401 "$scheme://booking.$domain/v1/bookings"
 expect 401 "$scheme://incidents.$domain/v1/incidents"
+# the status page, from its database
+expect 200 "$scheme://incidents.$domain/v1/status"
 # for Alertmanager only
 expect 404 "$scheme://incidents.$domain/v1/alerts"
 exit $failed

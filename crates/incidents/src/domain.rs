@@ -17,7 +17,7 @@ mod text;
 pub use advice::{Advice, Repair, RootCause, Signals};
 pub use checklist::{Check, checklist};
 pub use classify::{Classification, Thresholds};
-pub use health::{Affliction, DAYS, Health, days};
+pub use health::{Affliction, DAYS, Health, availability, days};
 pub use known::{AlertKey, Burning, Known, Missing};
 pub use lifecycle::{Number, Refused, Status, Target, Targets, repeat_after};
 pub use notice::{Channel, News, Notice, Routes, UnknownChannel};

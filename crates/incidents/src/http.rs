@@ -7,6 +7,7 @@ mod form;
 mod problem;
 mod session;
 mod site;
+mod status;
 mod webhook;
 
 pub use webhook::Credential;
@@ -52,6 +53,7 @@ pub fn router(
     let (routes, api) = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(list))
         .routes(routes!(show))
+        .routes(routes!(status::status))
         .merge(actions::routes())
         .merge(follow_up::routes())
         .merge(alerts)

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Error, Filter, Incident, Incidents, Stage};
-use crate::domain::{DAYS, Health, days};
+use crate::domain::{DAYS, Health, availability, days};
 use crate::store::{self, overview};
 
 /// How late a page may learn that something has happened.
@@ -32,6 +32,8 @@ pub struct ServiceHealth {
     pub now: Health,
     /// The oldest day first, today last.
     pub days: [Health; DAYS],
+    /// From 0 to 1, in these days.
+    pub availability: f64,
 }
 
 impl Incidents {
@@ -53,7 +55,12 @@ impl Incidents {
             let burning = mine().filter(|a| a.until.is_none());
             let now_ = burning.map(|a| Health::under(a.severity)).max();
             let now_ = now_.unwrap_or(Health::Operational);
-            ServiceHealth { name: name.clone(), now: now_, days: days(mine(), now) }
+            ServiceHealth {
+                name: name.clone(),
+                now: now_,
+                days: days(mine(), now),
+                availability: availability(mine(), now),
+            }
         };
         let burning = afflictions.iter().filter(|a| a.until.is_none());
         let overall = burning.map(|a| Health::under(a.severity)).max();

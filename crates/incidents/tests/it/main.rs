@@ -17,6 +17,7 @@ mod refusal;
 mod rollback;
 mod session;
 mod sinks;
+mod status;
 mod trouble;
 mod watchdog;
 mod webhook;
