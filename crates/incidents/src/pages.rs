@@ -124,11 +124,12 @@ fn card(incident: &Incident, now: DateTime<Utc>) -> Markup {
 
 fn bars(service: &ServiceHealth, now: DateTime<Utc>) -> Markup {
     let good = service.days.iter().filter(|day| **day == Health::Operational).count();
-    let summary = match DAYS - good {
-        0 => "No incidents recorded".to_owned(),
-        1 => "Incidents on 1 day".to_owned(),
-        days => format!("Incidents on {days} days"),
+    let days = match DAYS - good {
+        0 => "no incidents recorded".to_owned(),
+        1 => "incidents on 1 day".to_owned(),
+        days => format!("incidents on {days} days"),
     };
+    let summary = format!("{} available, {days}", percent(service.availability));
     let date = |index: usize| {
         let ago = TimeDelta::days(i64::try_from(DAYS - 1 - index).unwrap_or(0));
         (now - ago).format("%-d %b")
@@ -149,6 +150,42 @@ fn bars(service: &ServiceHealth, now: DateTime<Utc>) -> Markup {
             div.legend { span { "90 days ago" } span { (summary) } span { "today" } }
         }
     }
+}
+
+/// A share, rounded down: what was away for a second was not there all the time.
+fn percent(share: f64) -> String {
+    let hundredths = (share * 10_000.0).floor();
+    if hundredths >= 10_000.0 { "100 %".to_owned() } else { format!("{:.2} %", hundredths / 100.0) }
+}
+
+fn sentence(health: Health) -> &'static str {
+    match health {
+        Health::Operational => "Everything works as it should.",
+        Health::Degraded => "Some things are slower or fail. We are on it.",
+        Health::Critical => "Something important does not work. We are on it.",
+    }
+}
+
+fn class(health: Health) -> &'static str {
+    match health {
+        Health::Operational => "good",
+        Health::Degraded => "warn",
+        Health::Critical => "bad",
+    }
+}
+
+fn severity(name: &str) -> Markup {
+    html! { span.severity.(name.to_ascii_lowercase()) title={ "Severity " (name) } { (name) } }
+}
+
+/// An incident's status, in the color of what it means.
+fn state(status: &str) -> Markup {
+    let class = match status {
+        "investigating" => "bad",
+        "identified" | "monitoring" => "warn",
+        _ => "good",
+    };
+    html! { span.pill.(class) { (words(status)) } }
 }
 
 /// A status for people.
