@@ -9,9 +9,9 @@ pub(super) fn stored(text: &str, max: usize) -> String {
         .collect()
 }
 
-/// One line of at most `max` characters; control characters become spaces. None when nothing is left.
+/// One line of at most `max` characters, made [`inert`]. None when nothing is left.
 pub(super) fn line(text: Option<&String>, max: usize) -> Option<String> {
-    let plain: String = text?.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = inert(text?, usize::MAX).replace('\n', " ");
     let line: String = plain.trim().chars().take(max).collect();
     let line = line.trim_end();
     (!line.is_empty()).then(|| line.to_owned())
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_line_cannot_become_two() {
-        assert_eq!(line(Some(&"a\r\nb\u{1b}[31m".to_owned()), 50).unwrap(), "a  b [31m");
+        assert_eq!(line(Some(&"a\r\nb\u{1b}[31m\u{202e}c".to_owned()), 50).unwrap(), "a b [31m c");
     }
 
     #[test]

@@ -152,7 +152,7 @@ async fn an_alert_that_nobody_knows_any_more_is_over(db: PgPool) {
         (&incident["resolved_at"], &incident["resolved_at"])
     );
     assert_eq!(time(&forgotten["recorded_at"]) - time(&forgotten["at"]), TimeDelta::minutes(10));
-    assert_eq!(heard("forgotten"), before + 2);
+    assert!(heard("forgotten") >= before + 2);
     // Should Alertmanager tell of the end after all, that is nothing new.
     let late = scene.app.deliver(&told.map(|alert| resolved(&alert))).await.expect(200).json();
     assert_eq!((&late["resolved"], &late["duplicate"]), (&json!(0), &json!(2)));

@@ -1,8 +1,17 @@
 //! What must not get in, and what must not get lost.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use incidents::channels::{Addresses, Channels};
+use kit::outbox;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use testkit::eventually;
 use testkit::http::Reply;
+use testkit::postgres::app_pool;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::{TOKEN, TestApp, firing, labelled, payload, with};
 
@@ -13,7 +22,10 @@ async fn a_wrong_credential_is_refused(db: PgPool) {
     let call = app.api.post("/v1/alerts").json(&body);
     let longer = format!("Bearer {TOKEN}x");
     let basic = format!("Basic {TOKEN}");
-    for wrong in ["Bearer wrong", "Bearer ", "Bearer", TOKEN, &longer, &longer[..20], &basic] {
+    let as_long = format!("Bearer {}", "x".repeat(TOKEN.len()));
+    for wrong in
+        ["Bearer wrong", "Bearer ", "Bearer", TOKEN, &longer, &longer[..20], &basic, &as_long]
+    {
         let reply = call.clone().header("authorization", wrong).send().await.expect(401);
         assert_eq!(reply.code(), "invalid_token", "{wrong}");
     }
@@ -32,6 +44,8 @@ async fn what_is_no_payload_is_refused_for_good(db: PgPool) {
     let whole = payload(&[firing("a")]).to_string();
     let one = |alert: Value| payload(&[alert]).to_string();
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let inside = whole.replace("\"service\":\"points\"", &format!("\"service\":{deep}"));
+    assert_ne!(inside, whole);
     for body in [
         "",
         "null",
@@ -39,6 +53,11 @@ async fn what_is_no_payload_is_refused_for_good(db: PgPool) {
         "{}",
         &whole[..whole.len() / 2],
         &deep,
+        &inside,
+        &whole.replace("Alerts\":0", "Alerts\":NaN"),
+        &whole.replace("Alerts\":0", "Alerts\":-1"),
+        &format!("{whole}{whole}"),
+        &format!("\u{feff}{whole}"),
         &with(payload(&[firing("a")]), "/version", "3").to_string(),
         &with(payload(&[firing("a")]), "/version", 4).to_string(),
         &with(payload(&[]), "/alerts", Value::Null).to_string(),
@@ -139,7 +158,7 @@ async fn the_bytes_of_old_deliveries_go_and_what_they_said_stays(db: PgPool) {
     assert_eq!(app.incidents.forget_deliveries().await.unwrap(), 0);
     assert_eq!((app.count("alert_delivery").await, app.count("alert").await), (1, 2));
     // Whatever the role asks for, a week is kept.
-    let role = testkit::postgres::app_pool(&app.db, "incidents_app");
+    let role = app_pool(&app.db, "incidents_app");
     app.deliver(&[firing("new")]).await.expect(200);
     sqlx::query("SELECT forget_deliveries('infinity')").execute(&role).await.unwrap();
     assert_eq!(app.count("alert_delivery").await, 1);
@@ -187,6 +206,66 @@ async fn what_was_said_is_kept_byte_for_byte(db: PgPool) {
     let kept: Vec<u8> =
         sqlx::query_scalar("SELECT payload FROM alert_delivery").fetch_one(&app.db).await.unwrap();
     assert_eq!(kept, body.as_bytes());
+}
+
+/// The default channel of every severity, and what the service itself says about a delivery.
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn what_strangers_wrote_is_one_inert_line_in_the_log(db: PgPool) {
+    let log = Log::default();
+    let sinks = observability::Sinks { log: Some(Box::new(log.clone())), spans: None };
+    // Telemetry insists on a runtime with threads.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let inside = runtime.enter();
+    let config = observability::Config::default();
+    let _guard = observability::init_with("incidents", "1", &config, sinks).unwrap();
+    drop(inside);
+    // Where all tests share a process, the others' panics are not for this log.
+    drop(std::panic::take_hook());
+    let app = TestApp::new(db);
+    let channels = Channels::new(app.incidents.clone(), &Addresses::default()).unwrap();
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    tokio::spawn(outbox::relay(app_pool(&app.db, "incidents_app"), channels, stop));
+
+    let evil = "\u{1b}[2J\u{202e}x\r\n{\"level\":\"INFO\",\"message\":\"all is well\"}\n\u{2028}<!channel>";
+    let labels = json!({ "alertname": evil, "service": evil, "severity": evil, evil: evil });
+    let mut alert = labelled("h", labels);
+    alert["annotations"] = json!({ "summary": evil, "description": evil, "runbook_url": evil });
+    app.deliver(&[alert]).await.expect(200);
+    let lines = eventually(Duration::from_secs(10), || async {
+        let lines = log.lines();
+        lines.iter().any(|line| line.contains("New incident")).then_some(lines)
+    })
+    .await;
+    for line in lines {
+        let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
+        assert_ne!(said["message"], "all is well");
+        let obeyed = |c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{2028}');
+        assert!(!line.contains(obeyed), "{line:?}");
+    }
+    runtime.shutdown_background();
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        let bytes = self.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        text.split_terminator('\n').map(str::to_owned).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 async fn post(app: &TestApp, body: &str) -> Reply {

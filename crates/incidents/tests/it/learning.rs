@@ -162,7 +162,7 @@ async fn an_incident_comes_with_advice(db: PgPool) {
     };
     let incident = app.incident(&id).await;
     assert_eq!(advice(&incident), ["rollback", "restart"]);
-    assert!(incident["advice"][0]["why"].as_str().unwrap().contains("started 10 minutes ago"));
+    assert!(incident["advice"][0]["why"].as_str().unwrap().contains("deployed 10 min ago"));
     app.deliver(&[resolved(&alert)]).await.expect(200);
     assert!(advice(&app.incident(&id).await).is_empty());
 }

@@ -164,6 +164,22 @@ async fn what_happens_while_every_channel_is_away_is_told_afterward_in_order(db:
     assert_eq!(subjects.len(), expected.len());
 }
 
+/// The relay dies between the gateway's answer and the outbox's: it delivers again.
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn a_message_that_was_taken_is_not_sent_again(db: PgPool) {
+    let app = TestApp::policed(db, policy());
+    let (web, post) = (Web::open().await, Post::open().await);
+    let relaying = relay(&app, &web, &post);
+    app.deliver(&[firing("a")]).await.expect(200);
+    everything_is_sent(&app, SOON).await;
+    drop(relaying);
+    sqlx::query("UPDATE outbox_event SET delivered_at = NULL").execute(&app.db).await.unwrap();
+    let _relay = relay(&app, &web, &post);
+    everything_is_sent(&app, SOON).await;
+    assert_eq!((web.taken("critical").len(), web.taken("sms").len()), (1, 1));
+    assert_eq!(post.mails().len(), 1);
+}
+
 /// The number in a mail's subject.
 fn number(mail: &str) -> String {
     let at = mail.find("INC-").unwrap();
@@ -198,7 +214,7 @@ async fn what_strangers_wrote_is_inert_in_every_channel(db: PgPool) {
     let app = TestApp::policed(db, policy());
     let (web, post) = (Web::open().await, Post::open().await);
     let _relay = relay(&app, &web, &post);
-    let evil = "<!channel> <https://evil.example|here> *b* `c` & <script>alert(1)</script>\
+    let evil = "\u{202e}\u{1b}[31m<!channel> <https://evil.example|here> *b* `c` & <script>alert(1)</script>\
                 \r\nBcc: all@example.com\r\n\r\n\u{1b}[31m\u{202e}\u{7}";
     let mut alert = labelled("h", json!({ "severity": "critical", "service": evil }));
     alert["annotations"] = json!({ "summary": evil, "description": evil, "runbook_url": evil });
@@ -220,8 +236,10 @@ async fn what_strangers_wrote_is_inert_in_every_channel(db: PgPool) {
     assert!(!head.lines().any(|line| line.starts_with("Bcc")), "{head}");
     assert!(head.contains("Content-Type: text/plain"), "{head}");
     assert!(!body.contains('\u{1b}') && !body.contains('\u{202e}'), "{body:?}");
-    let sms = &web.taken("sms")[0];
-    assert!(!sms.raw.contains(&0x1b));
+    assert!(!head.contains('\u{1b}') && !head.contains('\u{202e}'), "{head:?}");
+    for text in strings(&web.taken("sms")[0].body) {
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text:?}");
+    }
 }
 
 /// Every string in a document, but links of ours.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{TestApp, firing, labelled, resolved, with};
 
-const HOSTILE: &str = "<script>alert(1)</script> <!channel> \u{1b}[31m \" onload=\"x";
+const HOSTILE: &str = "\u{202e}<script>alert(1)</script> <!channel> \u{1b}[31m \" onload=\"x";
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn anybody_sees_how_everything_does(db: PgPool) {
@@ -49,6 +49,7 @@ async fn what_strangers_wrote_is_shown_and_not_run(db: PgPool) {
     assert!(console.contains("&lt;img src=x"));
     for page in [status(&app).await, console] {
         assert!(page.contains("&lt;script&gt;alert(1)"), "{page}");
+        assert!(!page.contains("\u{1b}") && !page.contains('\u{202e}'), "{page:?}");
         assert!(!page.contains("<script>alert") && !page.contains("\" onload=\""), "{page}");
     }
 }

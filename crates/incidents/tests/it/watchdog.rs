@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::postgres::app_pool;
 
-use crate::app::{TestApp, labelled, with};
+use crate::app::{TestApp, labelled, resolved, with};
 
 fn watchdog(evaluated_at: DateTime<Utc>) -> Value {
     let labels = json!({ "alertname": "Watchdog", "severity": "none", "service": "prometheus" });
@@ -94,6 +94,26 @@ async fn the_alert_that_always_fires_is_no_incident_and_fills_no_table(db: PgPoo
     let ahead = now + TimeDelta::days(1);
     app.deliver(&[watchdog(ahead)]).await.expect(200);
     assert_eq!(app.count("heartbeat WHERE heard_at > now() + interval '1 minute'").await, 0);
+}
+
+/// Alertmanager repeats what it last heard: it lives, and that says nothing of Prometheus.
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn prometheus_is_heard_when_it_evaluated_and_not_when_alertmanager_repeats_it(db: PgPool) {
+    let app = TestApp::new(db);
+    let silent_for = async |source: &str| -> f64 {
+        let age =
+            "SELECT EXTRACT(EPOCH FROM now() - heard_at)::float8 FROM heartbeat WHERE source = $1";
+        sqlx::query_scalar(age).bind(source).fetch_one(&app.db).await.unwrap()
+    };
+    let now = Clock::system().now();
+    app.deliver(&[watchdog(now - TimeDelta::minutes(5))]).await.expect(200);
+    assert!((299.0..330.0).contains(&silent_for("prometheus").await));
+    assert!((0.0..30.0).contains(&silent_for("alertmanager").await));
+    // Alertmanager gives up: Prometheus has not told it again.
+    app.deliver(&[resolved(&watchdog(now))]).await.expect(200);
+    assert!((299.0..330.0).contains(&silent_for("prometheus").await));
+    app.deliver(&[watchdog(now)]).await.expect(200);
+    assert!((0.0..30.0).contains(&silent_for("prometheus").await));
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
