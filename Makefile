@@ -37,6 +37,12 @@ logs: ## What the parts write. SERVICE=points for one, F=1 to follow
 		docker) docker compose logs --tail 100 $(if $(F),--follow) $$part;; \
 		*) $(native) logs $(if $(F),--follow) $$part;; esac
 
+psql: ## A database's shell, as its superuser. SERVICE=points; SQL='SELECT 1' for one statement
+	@database=$(if $(filter all,$(SERVICE)),postgres,$(SERVICE)); case $$(scripts/mode running) in \
+		docker) docker compose exec postgres psql -U postgres -d $$database $${SQL:+-c "$$SQL"};; \
+		*) PGPASSWORD=$$(cat "$${STACK_DIR:-.stack}/secrets/postgres_password") \
+			psql -h 127.0.0.1 -p "$${POSTGRES_PORT:-15432}" -U postgres -d $$database $${SQL:+-c "$$SQL"};; esac
+
 demo: ## A member's story over the public APIs, ending with its trace
 	@case $$(scripts/mode running) in docker) $(STACK) demo --compose;; *) $(native) demo;; esac
 
@@ -120,8 +126,9 @@ bench-layers: ## What our layers cost: a route that does nothing, behind all of 
 	@cargo build --quiet --profile load -p loadtest
 	@$(or $(CARGO_TARGET_DIR),target)/load/loadtest layers
 
-campaign-points: programs ## 100,000 commands by clients that hang up, on a ledger that is killed. CAMPAIGN_COMMANDS=n
-	@CAMPAIGN_COMMANDS=$(or $(CAMPAIGN_COMMANDS),100000) $(STACK) exec -- cargo test --package points --test it -- campaign:: --nocapture
+campaign-points: programs ## 100,000 commands by clients that hang up, on a ledger that is killed; PostgreSQL away for 30 s
+	@CAMPAIGN_COMMANDS=$(or $(CAMPAIGN_COMMANDS),100000) $(STACK) exec -- cargo test --package points --test it -- --nocapture --test-threads 1 \
+		campaign:: degraded::under_load
 
 ##@ Break things, in the running system (native): the alert, the incident, its end
 
@@ -217,7 +224,7 @@ down-native:
 down-docker:
 	@docker compose down
 
-.PHONY: up up-min redeploy down status logs demo clean test fmt lint check sqlx sqlx-check help programs tools \
+.PHONY: up up-min redeploy down status logs psql demo clean test fmt lint check sqlx sqlx-check help programs tools \
 	check-telemetry check-alerts check-k8s check-terraform check-planted campaign-incidents drill-restore bench-login report-enumeration bench-points bench-layers campaign-points campaign-booking bench-booking \
 	migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force \
 	setup-build setup-run setup-check up-native up-docker redeploy-native redeploy-docker down-native down-docker

@@ -55,7 +55,8 @@ fn every_line_of_the_walkthrough_is_in_the_code() {
     let code: String = files("crates/points", "rs").iter().map(|file| read(file)).collect();
     let code: Vec<_> = code.lines().map(str::trim).collect();
     let walkthrough = read(&root().join("docs/adding-a-use-case.md"));
-    let blocks = walkthrough.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let blocks =
+        walkthrough.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let broken: Vec<_> = blocks
         .flat_map(str::lines)
         .map(str::trim)

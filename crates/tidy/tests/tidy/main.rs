@@ -9,3 +9,4 @@ mod docs;
 mod files;
 mod layers;
 mod migrations;
+mod runbooks;
