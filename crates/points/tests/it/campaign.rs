@@ -1,7 +1,10 @@
 //! The whole service as a process of its own, under clients that hang up and operators that kill it.
-//! CAMPAIGN_COMMANDS says how many commands: `make campaign-points` takes 100,000.
+//! CAMPAIGN_COMMANDS says how many commands: `make campaign-points` takes 100,000, and then everything else
+//! here is done at its full size too.
 
 mod client;
+mod commit;
+mod line;
 mod service;
 
 use std::collections::{HashMap, HashSet};
@@ -20,12 +23,20 @@ use service::Service;
 const CLIENTS: usize = 64;
 const ACCOUNTS: usize = 50;
 
-/// How often the service is killed meanwhile.
-const KILLS: usize = 3;
+/// How long a service lives until it is killed, and how many commands there are for each that is.
+const LIFE: Duration = Duration::from_millis(700);
+const COMMANDS_PER_KILL: usize = 1_600;
+
+const SOON: Duration = Duration::from_secs(20);
 
 #[expect(clippy::disallowed_methods, reason = "a campaign is sized where it is started")]
 fn commands() -> usize {
     std::env::var("CAMPAIGN_COMMANDS").map_or(5_000, |count| count.parse().unwrap())
+}
+
+/// Whether everything is to be done at its full size.
+pub fn is_full() -> bool {
+    commands() >= 100_000
 }
 
 /// A command that was answered with a receipt.
@@ -46,6 +57,7 @@ async fn whatever_is_dropped_or_killed_every_acknowledged_command_is_there_once(
     }
     let service = Service::start(&db, app.issuer.clone()).await;
     let over = Arc::new(AtomicBool::new(false));
+    let began = tokio::time::Instant::now();
 
     let watched = tokio::spawn(watch(db.clone(), over.clone()));
     let clients = (0..CLIENTS).map(|n| {
@@ -53,14 +65,14 @@ async fn whatever_is_dropped_or_killed_every_acknowledged_command_is_there_once(
         tokio::spawn(be_busy(client, commands() / CLIENTS))
     });
     let clients: Vec<_> = clients.collect();
-    let killed = service.kill_and_restart(KILLS, Duration::from_millis(700)).await;
+    let killed = service.kill_and_restart(commands() / COMMANDS_PER_KILL, LIFE).await;
     let acknowledged: Vec<_> =
         join_all(clients).await.into_iter().flat_map(Result::unwrap).collect();
     over.store(true, Ordering::Relaxed);
     let snapshots = watched.await.unwrap();
     killed.stop().await;
 
-    println!("{} acknowledged, {snapshots} snapshots", acknowledged.len());
+    println!("{} acknowledged, {snapshots} snapshots, {:.0?}", acknowledged.len(), began.elapsed());
     assert!(acknowledged.len() > commands() / 2, "mostly refused: nothing was tested");
     app.the_books_balance().await;
     agree(&db, &accounts, &acknowledged).await;
@@ -135,7 +147,7 @@ async fn agree(db: &PgPool, accounts: &[(Uuid, String)], acknowledged: &[Acknowl
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn a_hundred_posts_for_each_of_many_keys_have_one_effect_each(db: PgPool) {
     let app = TestApp::new(db);
-    let keys = if commands() >= 100_000 { 200 } else { 20 };
+    let keys = if is_full() { 200 } else { 20 };
     for n in 0..keys {
         let (account, _) = app.member().await;
         let call = app.earning(account, &key(), points(n + 1));

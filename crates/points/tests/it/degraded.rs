@@ -139,10 +139,11 @@ async fn under_load_every_earning_of_an_outage_counts_once_though_redis_dies_in_
     db: PgPool,
 ) {
     const CLIENTS: usize = 16;
+    let outage = if crate::campaign::is_full() { 30 } else { 6 };
     let World { app, gate, mut redis, _stop } = world(db).await;
     let account: Vec<_> = join_all((0..8).map(|_| async { app.member().await.0 })).await;
     let app = Arc::new(app);
-    let end = Instant::now() + Duration::from_secs(9);
+    let end = Instant::now() + Duration::from_secs(outage + 3);
     let clients = (0..CLIENTS).map(|client| {
         let (app, account) = (app.clone(), account[client % account.len()]);
         tokio::spawn(async move {
@@ -164,11 +165,11 @@ async fn under_load_every_earning_of_an_outage_counts_once_though_redis_dies_in_
     let pause = |seconds| tokio::time::sleep(Duration::from_secs(seconds)); // the faults' own clock
     pause(1).await;
     gate.close();
-    pause(2).await;
+    pause(outage / 3).await;
     redis.kill();
-    pause(1).await;
+    pause(outage / 6).await;
     redis.restart().await;
-    pause(3).await;
+    pause(outage / 2).await;
     gate.open();
 
     let (mut acknowledged, mut queued, mut refused) = (Vec::new(), 0, 0);

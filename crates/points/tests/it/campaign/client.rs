@@ -26,6 +26,7 @@ pub struct Client {
 }
 
 pub struct Command {
+    pub key: String,
     request: String,
     account: Uuid,
     lines: Vec<(Uuid, i64)>,
@@ -59,7 +60,7 @@ impl Client {
         let (account, owner) = self.anybody();
         let amount = self.random(200) as i64 + 1;
         let (token, path, body, lines) = match self.random(3) {
-            0 => (self.operator.clone(), "earnings", points(amount), vec![(account, amount)]),
+            0 => return self.earning(),
             1 => (owner, "redemptions", json!({ "points": amount }), vec![(account, -amount)]),
             _ => {
                 let (to, _) = self.anybody();
@@ -67,15 +68,23 @@ impl Client {
                 (owner, "transfers", body, vec![(account, -amount), (to, amount)])
             }
         };
-        let body = body.to_string();
-        let request = format!(
-            "POST /v1/accounts/{account}/{path} HTTP/1.1\r\nhost: points\r\n\
-             authorization: Bearer {token}\r\nidempotency-key: {}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            key(),
-            body.len()
-        );
-        Command { request, account, lines }
+        command(account, path, &token, &body, lines)
+    }
+
+    /// One that is never refused.
+    pub fn earning(&mut self) -> Command {
+        let (account, _) = self.anybody();
+        let amount = self.random(200) as i64 + 1;
+        command(account, "earnings", &self.operator, &points(amount), vec![(account, amount)])
+    }
+
+    /// Asks once. `None`: it was not answered.
+    pub async fn ask(&mut self, command: &Command) -> Option<u16> {
+        let answered = self.exchange(&command.request).await;
+        if answered.is_err() {
+            self.socket = None;
+        }
+        answered.ok().map(|(status, _)| status)
     }
 
     /// What it did, or nothing when it was refused for good.
@@ -124,4 +133,23 @@ impl Client {
             }
         }
     }
+}
+
+fn command(
+    account: Uuid,
+    path: &str,
+    token: &str,
+    body: &Value,
+    lines: Vec<(Uuid, i64)>,
+) -> Command {
+    let key = key();
+    let body = body.to_string();
+    let request = format!(
+        "POST /v1/accounts/{account}/{path} HTTP/1.1\r\nhost: points\r\n\
+             authorization: Bearer {token}\r\nidempotency-key: {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        key,
+        body.len()
+    );
+    Command { key, request, account, lines }
 }

@@ -22,6 +22,17 @@ pub struct Service {
 
 impl Service {
     pub async fn start(db: &PgPool, issuer: Issuer) -> Self {
+        Self::with(postgres::url(db, "points_app"), issuer).await
+    }
+
+    /// With PostgreSQL at the end of this line.
+    pub async fn start_on(db: &PgPool, line: SocketAddr, issuer: Issuer) -> Self {
+        let options = db.connect_options();
+        let database = options.get_database().unwrap();
+        Self::with(format!("postgres://points_app@{line}/{database}"), issuer).await
+    }
+
+    async fn with(database: String, issuer: Issuer) -> Self {
         let auth = FakeAuth::new(issuer).listen().await;
         let mut command = Command::new(env!("CARGO_BIN_EXE_points"));
         let mut ports = Vec::new();
@@ -31,7 +42,7 @@ impl Service {
             ports.push(port);
         }
         command
-            .env("DATABASE_URL", postgres::url(db, "points_app"))
+            .env("DATABASE_URL", database)
             .env("DATABASE_ACQUIRE_TIMEOUT", "5s")
             .env("REDIS_URL", redis::url())
             .env("AUTH_GRPC_URL", &auth.url)
@@ -57,11 +68,20 @@ impl Service {
         for _ in 0..times {
             // Not a wait for anything: this is how long it lives.
             sleep(every).await;
-            self.process.kill().await.unwrap();
-            self.process = self.command.spawn().unwrap();
-            self.is_up().await;
+            self.kill().await;
+            self.restart().await;
         }
         self
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&mut self) {
+        self.process.kill().await.unwrap();
+    }
+
+    pub async fn restart(&mut self) {
+        self.process = self.command.spawn().unwrap();
+        self.is_up().await;
     }
 
     pub async fn stop(mut self) {
