@@ -180,6 +180,7 @@ async fn the_api_describes_itself(db: PgPool) {
             "/v1/merchants/{merchant_id}/slots",
             "/v1/merchants/{merchant_id}/staff",
             "/v1/merchants/{merchant_id}/staff/{staff_id}/hours",
+            "/v1/merchants/{merchant_id}/staff/{staff_id}/member",
             "/v1/merchants/{merchant_id}/staff/{staff_id}/services",
             "/v1/sagas",
             "/v1/sagas/{saga_id}",

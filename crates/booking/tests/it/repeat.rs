@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use futures::future::join_all;
+use kit::idempotency::{self, Key};
 use sqlx::PgPool;
 
 use crate::app::{App, id, member, now, wish};
@@ -103,6 +104,29 @@ async fn a_twin_of_one_under_way_waits_for_its_answer(db: PgPool) {
     let replayed: Vec<_> =
         replies.iter().map(|r| (r.status.as_u16(), r.header("idempotency-replayed"))).collect();
     assert!(replayed.contains(&(201, "true")) && replayed.contains(&(201, "")), "{replayed:?}");
+    assert_eq!(app.count("booking").await, 1);
+}
+
+/// Whoever has the key may be about to book: without it nothing is written, however free the slot is.
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn without_the_key_nothing_is_booked(db: PgPool) {
+    let app = App::new(db.clone());
+    let shop = app.shop().await;
+    let wanted = app.post_keyed(member(2), "/v1/bookings", wish(&shop, 60, 60), "mine");
+    let key = Key::new("mine", "POST /v1/bookings", b"").unwrap();
+    let mut twin = db.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(idempotency::lock(&member(2).to_string(), &key))
+        .execute(&mut *twin)
+        .await
+        .unwrap();
+
+    let (reply, ()) = futures::join!(wanted.send(), async {
+        waiting(&db, 1).await;
+        assert_eq!(app.count("booking").await, 0);
+        twin.rollback().await.unwrap();
+    });
+    reply.expect(201);
     assert_eq!(app.count("booking").await, 1);
 }
 
