@@ -92,6 +92,7 @@ impl Default for Policy {
     }
 }
 
+/// Why a caller does not get what it asked for.
 #[derive(Debug, Error)]
 pub enum Error {
     #[error("no such incident")]
@@ -117,6 +118,7 @@ pub enum Error {
 }
 
 impl Incidents {
+    /// Declares its metrics, too.
     pub fn new(db: PgPool, clock: Clock, policy: Policy) -> Self {
         metrics::declare();
         Self { db, clock, policy: Arc::new(policy), changes: watch::Sender::new(None) }

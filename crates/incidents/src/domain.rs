@@ -38,6 +38,7 @@ use uuid::Uuid;
 /// Labels or annotations: names and values, fit to be stored.
 pub type Texts = BTreeMap<String, String>;
 
+/// Which incident; its number, as people say it, is a [`Number`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IncidentId(pub Uuid);
 

@@ -11,11 +11,11 @@ use tonic::{Request, Response, Status};
 
 use crate::app::{Filter, Incident, Incidents, Stage};
 
-/// Every service may ask what is broken.
 /// No service of ours calls it, so none may. `inspector` is a client that no deployment has: an operator makes it
 /// for a program of their own (docs/security.md).
 const ALLOW: Allowlist = &[("/incidents.v1.Incidents/ListOpen", &["inspector"])];
 
+/// Who may call which method, and the methods.
 pub fn routes(incidents: Incidents, verifier: Verifier) -> Routes {
     kit::grpc::guard(Routes::new(IncidentsServer::new(Server(incidents))), verifier, ALLOW)
 }

@@ -42,6 +42,7 @@ pub(crate) struct App {
     login: Login,
 }
 
+/// Everything that is answered over HTTP: the webhook, the API, the status page and the console.
 pub fn router(
     incidents: Incidents,
     webhook: Credential,

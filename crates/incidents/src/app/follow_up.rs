@@ -27,6 +27,7 @@ pub struct ActionItem {
     pub done_at: Option<DateTime<Utc>>,
 }
 
+/// How much an action matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {

@@ -30,6 +30,7 @@ pub enum Stage {
     At(Status),
 }
 
+/// An incident, in short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct Incident {
     pub incident_id: Uuid,
@@ -73,6 +74,7 @@ pub struct Page {
 }
 
 impl Incidents {
+    /// A page of incidents, the newest first.
     pub async fn list(&self, filter: Filter) -> Result<Page, Error> {
         let limit = page::limit(filter.limit)?;
         let before = filter.cursor.as_deref().map(page::key::<Uuid>).transpose()?;

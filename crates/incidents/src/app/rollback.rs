@@ -35,6 +35,7 @@ pub struct RollbackView {
     pub steps: Vec<StepView>,
 }
 
+/// A step of a run, as it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StepView {
     pub attempt: i32,

@@ -83,6 +83,7 @@ pub struct Event {
     pub text: String,
 }
 
+/// A severity that an incident got, and who gave it why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SeverityChange {
     pub changed_at: DateTime<Utc>,
@@ -101,6 +102,7 @@ pub struct Linked {
     pub title: String,
 }
 
+/// An alert that belongs to an incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AlertView {
     pub fingerprint: String,
@@ -115,6 +117,7 @@ pub struct AlertView {
 }
 
 impl Incidents {
+    /// An incident with everything that belongs to it.
     pub async fn show(&self, id: Uuid) -> Result<IncidentDetail, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
         let mut detail = detail(&mut conn, id, self.clock.now()).await?;

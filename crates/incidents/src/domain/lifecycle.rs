@@ -57,6 +57,7 @@ impl Status {
         }
     }
 
+    /// It is not over.
     pub fn is_open(self) -> bool {
         !matches!(self, Self::Resolved | Self::PostmortemDone)
     }

@@ -80,6 +80,7 @@ impl Routes {
         Ok(Self(routes.map(|channels| channels.into_iter().collect())))
     }
 
+    /// Who hears of this severity.
     pub fn of(&self, severity: Severity) -> BTreeSet<Channel> {
         self.0[severity as usize].clone()
     }

@@ -40,12 +40,14 @@ pub struct Statistics {
     pub repeats: Vec<Count>,
 }
 
+/// How often something came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Count {
     pub name: String,
     pub count: usize,
 }
 
+/// How a week went.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Week {
     /// Its Monday.

@@ -94,6 +94,7 @@ pub(super) async fn receive(
 }
 
 impl Credential {
+    /// Keeps a keyed hash of the token, and not the token.
     pub fn new(token: &SecretString) -> Self {
         let token = token.expose_secret().as_bytes();
         let key = hmac::Key::new(hmac::HMAC_SHA256, token);

@@ -21,7 +21,7 @@ pub(crate) async fn postmortem(
     postgres::query("postmortem_find", select.fetch_optional(conn)).await
 }
 
-/// False when it is not at the version before any more.
+/// False when it is not at the version before any more, or never was.
 pub(crate) async fn write(
     conn: &mut PgConnection,
     incident: Uuid,
@@ -32,7 +32,8 @@ pub(crate) async fn write(
 ) -> sqlx::Result<bool> {
     let upsert = sqlx::query!(
         "INSERT INTO postmortem AS p (incident_id, body, version, edited_at, edited_by)
-         VALUES ($1, $2, $3 + 1, $5, $4)
+         SELECT $1, $2, $3::integer + 1, $5, $4
+         WHERE $3 = 0 OR EXISTS (SELECT FROM postmortem WHERE incident_id = $1)
          ON CONFLICT ON CONSTRAINT postmortem_pk
          DO UPDATE SET body = EXCLUDED.body, version = EXCLUDED.version,
                        edited_at = EXCLUDED.edited_at, edited_by = EXCLUDED.edited_by
