@@ -203,7 +203,10 @@ fn dates(size: Size, weeks: &[Week]) -> Markup {
         // Backward: this week is the one that everybody looks for.
         @for (index, week) in weeks.iter().enumerate().rev().step_by(every) {
             @let (x, width) = size.slot(index, weeks.len());
-            text.mark-text x=(x + width / 2) y=(size.height - 6) text-anchor="middle" { (day(week.from)) }
+            // In the middle, but for the last, which would stand out at the right.
+            @let last = index + 1 == weeks.len();
+            @let x = if last { x + width } else { x + width / 2 };
+            text.mark-text x=(x) y=(size.height - 6) text-anchor=(if last { "end" } else { "middle" }) { (day(week.from)) }
         }
     }
 }
