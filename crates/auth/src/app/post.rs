@@ -32,7 +32,7 @@ impl Deliver for Postman {
     async fn deliver(&self, event: &Event) -> anyhow::Result<()> {
         let letter = match event.kind.as_str() {
             notices::KIND => self.notice(id(event, "notice_id")?).await?,
-            mail::KIND => self.code(event).await?,
+            mail::KIND => self.letter(event).await?,
             other => anyhow::bail!("an event of the unknown kind {other}"),
         };
         // For an address that nobody has, or of no use any more.
@@ -43,7 +43,7 @@ impl Deliver for Postman {
 
 impl Postman {
     /// Makes the code now, whose life begins with the mail; when the mail has to be tried again, it is there.
-    async fn code(&self, event: &Event) -> anyhow::Result<Option<Letter>> {
+    async fn letter(&self, event: &Event) -> anyhow::Result<Option<Letter>> {
         let (code, to) = (id(event, "code_id")?, self.auth.unsealed(word(event, "to")?)?);
         let purposes = [Purpose::Verify, Purpose::Reset];
         let purpose = word(event, "purpose")?;

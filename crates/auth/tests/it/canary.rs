@@ -263,9 +263,12 @@ async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails
     let mut found = Vec::new();
     for (place, text) in &places {
         for secret in &secrets {
-            // Where a member's address belongs: in the tables, and in their own profile.
-            let known = secret == MAIL && ["tables", "answers"].contains(place);
-            let lines = text.lines().filter(|line| !known && line.contains(secret.as_str()));
+            // Where a member's address belongs: in its one table, and in their own profile.
+            let belongs = |line: &str| {
+                secret == MAIL && (*place == "answers" || line.starts_with("member: "))
+            };
+            let lines =
+                text.lines().filter(|line| line.contains(secret.as_str()) && !belongs(line));
             found.extend(lines.map(|line| format!("{place}: {secret}: {line}")).take(1));
         }
     }

@@ -170,6 +170,17 @@ async fn of_20_right_logins_at_once_none_is_refused(db: PgPool) {
     }
 }
 
+/// More than may be wrong, and neither replica knows of those that the other one is checking.
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn of_8_right_logins_at_two_replicas_none_is_refused(db: PgPool) {
+    let replicas = [TestApp::new(db.clone()).await, TestApp::new(db).await];
+    replicas[0].register("ada@example.org").await.expect(202);
+    let logins = (0..8).map(|n| replicas[n % 2].login("ada@example.org", PASSWORD));
+    for reply in futures::future::join_all(logins).await {
+        reply.expect(200);
+    }
+}
+
 /// A login from this address, with this cookie.
 async fn from(app: &TestApp, ip: &str, cookie: &str, password: &str) -> Reply {
     use axum::extract::ConnectInfo;
@@ -197,9 +208,6 @@ async fn a_known_device_is_not_locked_out_by_strangers(db: PgPool) {
     });
     let strangers = futures::future::join_all(strangers).await;
     assert_eq!(strangers.iter().filter(|reply| reply.status == 401).count(), 20);
-    // Who got none of the account's guesses keeps those of their own network.
-    let sql = "SELECT count(*) FROM login_attempt WHERE allowed = 5 AND reserved > 0";
-    assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&app.db).await.unwrap(), 20);
     // Everybody is locked out: also the owner on a new device, and whoever makes up a cookie.
     from(&app, "192.0.2.1", "", PASSWORD).await.expect(429);
     let forged = format!("{}A", &cookie[..cookie.len() - 1]);
@@ -214,6 +222,37 @@ async fn a_known_device_is_not_locked_out_by_strangers(db: PgPool) {
         from(&app, "198.51.100.7", cookie, WRONG).await.expect(401);
     }
     from(&app, "198.51.100.7", cookie, PASSWORD).await.expect(429);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn who_gets_none_of_the_accounts_guesses_keeps_those_of_their_network(db: PgPool) {
+    let app = TestApp::new(db).await;
+    let stranger = |n: usize| {
+        let (app, ip) = (&app, format!("203.0.{n}.1"));
+        async move { from(app, &ip, "", WRONG).await }
+    };
+    for reply in futures::future::join_all((0..19).map(stranger)).await {
+        reply.expect(401);
+    }
+    // One guess is left, and three ask for it in the same moment.
+    let mut held = app.db.begin().await.unwrap();
+    let sql = "SELECT FROM login_attempt WHERE allowed = 20 FOR UPDATE";
+    sqlx::query(sql).execute(&mut *held).await.unwrap();
+    let release = async {
+        let three = || async {
+            let sql = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&app.db).await.unwrap();
+            (waiting == 3).then_some(())
+        };
+        testkit::eventually(Duration::from_secs(10), three).await;
+        held.rollback().await.unwrap();
+    };
+    let asked = futures::future::join_all((19..22).map(stranger));
+    let (replies, ()) = futures::future::join(asked, release).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 401).count(), 1);
+    let sql = "SELECT count(*) FROM login_attempt WHERE allowed = 5 AND reserved > 0";
+    assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&app.db).await.unwrap(), 20);
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
