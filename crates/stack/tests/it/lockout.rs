@@ -99,9 +99,9 @@ async fn sign_in(bench: &Bench, client: &Client, password: &str, device: &str) -
     let call = call.header("sec-fetch-site", "same-origin").header("cookie", device);
     let answer = call.send().await.unwrap();
     let set = answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
-    let device = set.filter_map(|value| value.split(';').next());
-    let device = device.filter(|value| value.starts_with("__Host-device="));
-    (answer.status().as_u16(), device.last().unwrap_or_default().to_owned())
+    let mut pairs = set.filter_map(|value| value.split(';').next());
+    let device = pairs.find(|value| value.starts_with("__Host-device="));
+    (answer.status().as_u16(), device.unwrap_or_default().to_owned())
 }
 
 async fn assert_locked(bench: &Bench, client: &Client, right: &str) {
