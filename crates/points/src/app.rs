@@ -3,7 +3,9 @@
 //! Each makes a [`Command`], and [`Points::run`] hands it to the `writer`.
 
 mod adjust;
+mod apart;
 mod balance;
+mod desk;
 mod earn;
 mod error;
 mod event;

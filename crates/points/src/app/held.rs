@@ -1,11 +1,11 @@
 //! The connection of a writer, which it keeps from batch to batch: to take one from the pool and give it
-//! back costs three round trips, nearly as many as a batch needs.
+//! back costs more round trips than a batch needs.
 
 use std::time::Duration;
 
 use kit::postgres;
 use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres};
 use tokio::time::Instant;
 
 use crate::store;
@@ -13,25 +13,47 @@ use crate::store;
 /// How long it is kept, so that the pool can renew an old one.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// One that was sound a moment ago, or none.
+/// How long accounts are locked before they are read, after somebody else changed one that we had read:
+/// many times what a try in vain costs, and not so long that a rare one costs more than itself.
+const CONTESTED: Duration = Duration::from_millis(50);
+
 #[derive(Default)]
-pub(super) struct Held(Option<(PoolConnection<Postgres>, Instant)>);
+pub(super) struct Held {
+    /// One that was sound a moment ago, or none.
+    connection: Option<(PoolConnection<Postgres>, Instant)>,
+    contested: Option<Instant>,
+}
 
 impl Held {
-    /// The pool rolls back whatever was not ended.
+    /// The pool rolls back whatever was not ended; what was set for us ends here.
     pub(super) fn give_back(&mut self) {
-        self.0 = None;
+        let Some((mut connection, _)) = self.connection.take() else { return };
+        tokio::spawn(async move {
+            if store::any_plan(&mut connection).await.is_err() {
+                let _ = connection.close().await; // it is of no use to anybody
+            }
+        });
     }
 
-    pub(super) async fn begin(&mut self, db: &PgPool) -> sqlx::Result<Transaction<'_, Postgres>> {
-        if self.0.as_ref().is_some_and(|(_, since)| since.elapsed() >= KEPT) {
+    pub(super) async fn connection(&mut self, db: &PgPool) -> sqlx::Result<&mut PgConnection> {
+        if self.connection.as_ref().is_some_and(|(_, since)| since.elapsed() >= KEPT) {
             self.give_back();
         }
-        if self.0.is_none() {
-            let connection = postgres::query("acquire", db.acquire()).await?;
-            self.0 = Some((connection, Instant::now()));
+        if self.connection.is_none() {
+            let mut connection = postgres::query("acquire", db.acquire()).await?;
+            store::index_only(&mut connection).await?;
+            self.connection = Some((connection, Instant::now()));
         }
-        let (connection, _) = self.0.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        store::begin(connection).await
+        let (connection, _) = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+        Ok(connection)
+    }
+
+    /// We were overtaken.
+    pub(super) fn contested(&mut self) {
+        self.contested = Some(Instant::now());
+    }
+
+    pub(super) fn is_contested(&self) -> bool {
+        self.contested.is_some_and(|since| since.elapsed() < CONTESTED)
     }
 }

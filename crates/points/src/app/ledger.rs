@@ -1,23 +1,27 @@
 //! How commands reach the ledger: a batch of them in one transaction.
 //!
-//! Commands on one account wait for each other, so that none is refused for contention: three
-//! optimistic tries would refuse half of them on a hot account.
+//! A batch is read in one statement, decided here, and written in another, which is the transaction. Nothing
+//! is locked meanwhile: an entry has its place in its account's history, no two have the same, and so the
+//! database refuses, whole, what was decided from an old balance. The writers of a process keep `apart`.
+//! When another replica wants the same accounts, we lock them before we read, for a while: on a hot
+//! account optimistic tries would refuse half of the commands. The same when a batch is about more than
+//! accounts.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use axum::http::StatusCode;
-use kit::idempotency::{self, Answer, Key};
+use kit::idempotency::{Answer, Key};
 use kit::{Clock, postgres};
 use observability::Carrier;
 use observability::metrics::concurrency_conflict;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::Error;
+use super::desk::Desk;
 use super::held::Held;
-use super::{Error, event, view};
-use crate::domain::{Account, AccountId, Books, Command, Decision, Refused};
-use crate::store::{self, Answered, Kept};
+use crate::domain::{Account, AccountId, Books, Command};
+use crate::store::{self, Kept, KeyName};
 
 /// How often a batch starts anew because somebody else was first with a key, an account or a hold.
 const ATTEMPTS: usize = 5;
@@ -29,6 +33,12 @@ pub(crate) struct Work {
     pub(crate) command: Command,
     /// Where it comes from, for whoever is told of it.
     pub(crate) carrier: Carrier,
+}
+
+impl Work {
+    pub(super) fn key(&self) -> Option<KeyName> {
+        self.claim.as_ref().map(|claim| store::name(&claim.principal, &claim.key))
+    }
 }
 
 /// Whose key it is.
@@ -57,12 +67,20 @@ pub(crate) struct Ledger {
     pub(crate) clock: Clock,
 }
 
-/// What to do about accounts that somebody else has locked.
+/// How accounts are kept from others between reading and writing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Locked {
+enum Locking {
+    /// Not at all.
+    None,
     Wait,
-    /// Refuse their commands, so that the others need not wait as well.
+    /// Those that somebody else has locked are refused, so that the others need not wait as well.
     Refuse,
+}
+
+impl Locking {
+    fn at_least_wait(self) -> Self {
+        if self == Self::None { Self::Wait } else { self }
+    }
 }
 
 impl Ledger {
@@ -92,24 +110,29 @@ impl Ledger {
     }
 
     async fn attempts(&self, held: &mut Held, batch: &[Work]) -> Result<Vec<Verdict>, Error> {
-        let mut locked = Locked::Wait;
+        let plain = batch.iter().all(|work| work.command.names_accounts_only());
+        let mut locking = if plain && !held.is_contested() { Locking::None } else { Locking::Wait };
         for _ in 0..ATTEMPTS {
-            let attempt = self.attempt(held, batch, locked);
+            let attempt = self.attempt(held, batch, locking);
             let outcome = observability::panics::catch("ledger", attempt).await;
             if !matches!(outcome, Ok(Ok(_))) {
                 held.give_back();
             }
-            match outcome? {
+            locking = match outcome? {
                 Ok(Some(verdicts)) => return Ok(verdicts),
-                Ok(None) => {}
-                Err(error) if is_twin(&error) => {}
+                Ok(None) => Locking::Wait,
+                Err(error) if is_twin(&error) => locking.at_least_wait(),
+                Err(error) if locking == Locking::None && is_overtaken(&error) => {
+                    held.contested();
+                    Locking::Wait
+                }
                 Err(error)
-                    if postgres::code(&error) == "database_busy" && locked == Locked::Wait =>
+                    if postgres::code(&error) == "database_busy" && locking != Locking::Refuse =>
                 {
-                    locked = Locked::Refuse;
+                    Locking::Refuse
                 }
                 Err(error) => return Err(error.into()),
-            }
+            };
             concurrency_conflict("account");
         }
         Err(Error::Busy)
@@ -120,46 +143,55 @@ impl Ledger {
         &self,
         held: &mut Held,
         batch: &[Work],
-        locked: Locked,
+        locking: Locking,
     ) -> sqlx::Result<Option<Vec<Verdict>>> {
-        let mut tx = held.begin(&self.db).await?;
-        let Loaded { mut books, mut now, busy } = self.load(&mut tx, batch, locked).await?;
-        if !books.is_complete() {
-            return Ok(None);
-        }
-        let names: Vec<_> = batch
-            .iter()
-            .filter_map(|work| work.claim.as_ref())
-            .map(|claim| store::name(&claim.principal, &claim.key))
-            .collect();
-        let kept = store::kept(&mut tx, &names).await?;
-
-        let mut desk = Desk::new(kept);
-        let ids = || self.clock.id();
-        for work in batch {
-            desk.decide(
-                work,
-                &mut books,
-                *now.get_or_insert_with(|| self.clock.now()),
-                &ids,
-                &busy,
-            );
-        }
-        if desk.decisions.is_empty() {
-            postgres::query("rollback", tx.rollback()).await?;
+        let connection = held.connection(&self.db).await?;
+        if locking == Locking::None {
+            let Some(desk) = self.decide(connection, batch, locking).await? else {
+                return Ok(None);
+            };
+            if !desk.is_empty() {
+                // One statement, and so a transaction by itself.
+                desk.write(connection).await.map_err(postgres::during_commit)?;
+            }
             return Ok(Some(desk.verdicts));
         }
-        desk.write(&mut tx).await?;
-        postgres::commit(tx).await?;
+        let mut tx = store::begin(connection).await?;
+        let Some(desk) = self.decide(&mut tx, batch, locking).await? else { return Ok(None) };
+        if desk.is_empty() {
+            postgres::query("rollback", tx.rollback()).await?;
+        } else {
+            desk.write(&mut tx).await?;
+            postgres::commit(tx).await?;
+        }
         Ok(Some(desk.verdicts))
     }
 
-    /// Locks the accounts, then reads what may have changed until they were locked.
+    async fn decide<'a>(
+        &self,
+        conn: &mut PgConnection,
+        batch: &'a [Work],
+        locking: Locking,
+    ) -> sqlx::Result<Option<Desk<'a>>> {
+        let Loaded { mut books, mut now, busy, kept } = self.load(conn, batch, locking).await?;
+        if !books.is_complete() {
+            return Ok(None);
+        }
+        let mut desk = Desk::new(kept);
+        let ids = || self.clock.id();
+        for work in batch {
+            let now = *now.get_or_insert_with(|| self.clock.now());
+            desk.decide(work, &mut books, now, &ids, &busy);
+        }
+        Ok(Some(desk))
+    }
+
+    /// Locks the accounts if it is to, then reads what may have changed until they were locked.
     async fn load(
         &self,
         tx: &mut PgConnection,
         batch: &[Work],
-        locked: Locked,
+        locking: Locking,
     ) -> sqlx::Result<Loaded> {
         let commands = || batch.iter().map(|work| &work.command);
         let members: Vec<_> = commands().filter_map(Command::member).map(|id| id.0).collect();
@@ -170,14 +202,24 @@ impl Ledger {
             accounts.extend(store::accounts_behind(tx, &members, &holds, &transfers).await?);
         }
 
-        let mut loaded = Loaded { books: Books::default(), now: None, busy: HashSet::new() };
-        let found = match locked {
-            Locked::Wait => store::lock(tx, &accounts).await?,
-            Locked::Refuse => store::lock_free(tx, &accounts).await?,
+        let names: Vec<_> = batch.iter().filter_map(Work::key).collect();
+        let mut loaded = Loaded::default();
+        let found = match locking {
+            Locking::None => {
+                let (found, kept) = store::look(tx, &accounts, &names).await?;
+                loaded.kept = kept;
+                found
+            }
+            Locking::Wait => store::lock(tx, &accounts).await?,
+            Locking::Refuse => {
+                let found = store::lock_free(tx, &accounts).await?;
+                let free: HashSet<_> = found.iter().map(|account| account.id.0).collect();
+                loaded.busy = accounts.into_iter().filter(|id| !free.contains(id)).collect();
+                found
+            }
         };
-        if locked == Locked::Refuse {
-            let free: HashSet<_> = found.iter().map(|account| account.id.0).collect();
-            loaded.busy = accounts.into_iter().filter(|id| !free.contains(id)).collect();
+        if locking != Locking::None {
+            loaded.kept = store::kept(tx, &names).await?;
         }
         found.into_iter().for_each(|account| loaded.books.add_account(account));
         if !holds.is_empty() {
@@ -200,121 +242,15 @@ impl Ledger {
     }
 }
 
+#[derive(Default)]
 struct Loaded {
     books: Books,
+    /// What was answered to their keys before.
+    kept: HashMap<KeyName, Kept>,
     /// Read from the database where it decides something.
     now: Option<chrono::DateTime<chrono::Utc>>,
     /// Accounts that are locked elsewhere, or not there at all.
     busy: HashSet<Uuid>,
-}
-
-/// Takes the commands of a batch one by one, and remembers what to write.
-struct Desk<'a> {
-    kept: HashMap<store::KeyName, Kept>,
-    /// Keys used in this batch, and where.
-    used: HashMap<store::KeyName, usize>,
-    works: Vec<&'a Work>,
-    verdicts: Vec<Verdict>,
-    decisions: Vec<Decision>,
-    /// Which verdict each decision made.
-    made: Vec<usize>,
-}
-
-impl<'a> Desk<'a> {
-    fn new(kept: HashMap<store::KeyName, Kept>) -> Self {
-        Self {
-            kept,
-            used: HashMap::new(),
-            works: Vec::new(),
-            verdicts: Vec::new(),
-            decisions: Vec::new(),
-            made: Vec::new(),
-        }
-    }
-
-    fn decide(
-        &mut self,
-        work: &'a Work,
-        books: &mut Books,
-        now: chrono::DateTime<chrono::Utc>,
-        ids: &dyn Fn() -> Uuid,
-        busy: &HashSet<Uuid>,
-    ) {
-        self.works.push(work);
-        let name = work.claim.as_ref().map(|claim| store::name(&claim.principal, &claim.key));
-        if let (Some(name), Some(claim)) = (&name, &work.claim)
-            && let Some(verdict) = self.replay(name, claim)
-        {
-            return self.verdicts.push(verdict);
-        }
-        let verdict = match books.decide(&work.command, now, ids) {
-            Ok(decision) => {
-                if let Some(name) = name {
-                    self.used.insert(name, self.verdicts.len());
-                }
-                self.made.push(self.verdicts.len());
-                let answer = answer(&decision);
-                let (accounts, opened) = (decision.accounts.clone(), decision.opened);
-                self.decisions.push(decision);
-                Ok(Posted { answer, accounts, opened })
-            }
-            Err(Refused::NotFound) if !busy.is_empty() => Err(Error::Busy),
-            Err(refused) => Err(refused.into()),
-        };
-        self.verdicts.push(verdict);
-    }
-
-    /// The answer to a key that was used before, or earlier in this batch.
-    fn replay(&self, name: &store::KeyName, claim: &Claim) -> Option<Verdict> {
-        let again = |fingerprint: &[u8], status: StatusCode, body: &[u8]| {
-            if fingerprint != claim.key.fingerprint {
-                return Err(idempotency::Error::Reused.into());
-            }
-            let answer = Answer { status, body: body.to_vec(), replayed: true };
-            Ok(Posted { answer, accounts: Vec::new(), opened: None })
-        };
-        if let Some(kept) = self.kept.get(name) {
-            let status = u16::try_from(kept.status).ok().and_then(|s| StatusCode::from_u16(s).ok());
-            return Some(again(&kept.fingerprint, status?, &kept.body));
-        }
-        let first = *self.used.get(name)?;
-        let first_key = &self.works.get(first)?.claim.as_ref()?.key;
-        let first = &self.verdicts.get(first)?.as_ref().ok()?.answer;
-        Some(again(&first_key.fingerprint, first.status, &first.body))
-    }
-
-    async fn write(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
-        let mut accounts: HashMap<AccountId, &Account> = HashMap::new();
-        for account in self.decisions.iter().flat_map(|decision| &decision.accounts) {
-            accounts.insert(account.id, account);
-        }
-        let accounts: Vec<_> = accounts.into_values().cloned().collect();
-        let opened: Vec<_> = self.decisions.iter().filter_map(|decision| decision.opened).collect();
-        let answered: Vec<_> = self
-            .made
-            .iter()
-            .filter_map(|index| {
-                let claim = self.works.get(*index)?.claim.as_ref()?;
-                let answer = &self.verdicts.get(*index)?.as_ref().ok()?.answer;
-                Some(Answered { principal: &claim.principal, key: &claim.key, answer })
-            })
-            .collect();
-        let made = self.decisions.iter().zip(&self.made);
-        let published: Vec<_> = made
-            .filter_map(|(decision, index)| event::of(decision, &self.works.get(*index)?.carrier))
-            .collect();
-        store::write(tx, &self.decisions, &accounts, &opened, &published, &answered).await
-    }
-}
-
-/// The body of the answer, which is kept with the key.
-fn answer(decision: &Decision) -> Answer {
-    let status = match &decision.hold {
-        None if decision.transfer.is_none() => StatusCode::OK,
-        Some(hold) if hold.settled_at.is_some() => StatusCode::OK,
-        _ => StatusCode::CREATED,
-    };
-    view::answer(status, &decision.done, decision.transfer.as_ref().map(|transfer| transfer.id.0))
 }
 
 /// Somebody else used the key, opened the account, made the hold or reversed the transfer since we
@@ -330,4 +266,9 @@ fn is_twin(error: &sqlx::Error) -> bool {
                     | "transfer_reversed_once"
             )
         )
+}
+
+/// Somebody else has changed an account since we read it, without a lock.
+fn is_overtaken(error: &sqlx::Error) -> bool {
+    postgres::constraint(error) == Some("entry_place_in_history")
 }

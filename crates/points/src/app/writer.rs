@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use observability::metrics::{self, Histogram, IntGauge};
 use observability::panics;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::time::timeout;
 
 use super::Error;
+use super::apart::{Hands, InHand};
 use super::balance::Balances;
 use super::fair::{Shares, Turn};
 use super::held::Held;
@@ -56,7 +58,7 @@ struct Job {
     _turn: Turn,
 }
 
-type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
+type Queue = Arc<Mutex<Receiver<Job>>>;
 
 impl Writer {
     pub(super) fn start(ledger: &Ledger, balances: &Balances) -> Self {
@@ -65,8 +67,10 @@ impl Writer {
         panics::declare("ledger");
         let (sender, receiver) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(receiver));
+        let hands = Hands::default();
         for _ in 0..WRITERS {
-            tokio::spawn(write(ledger.clone(), balances.clone(), Arc::clone(&queue)));
+            let queue = Arc::clone(&queue);
+            tokio::spawn(write(ledger.clone(), balances.clone(), queue, hands.clone()));
         }
         Self { queue: sender, shares: Shares::new(SHARE) }
     }
@@ -80,20 +84,24 @@ impl Writer {
     }
 }
 
-async fn write(ledger: Ledger, balances: Balances, queue: Queue) {
+async fn write(ledger: Ledger, balances: Balances, queue: Queue, hands: Hands) {
     let mut jobs = Vec::with_capacity(BATCH);
     let mut held = Held::default();
     loop {
-        let taken = match timeout(IDLE, take(&queue, &mut jobs)).await {
-            Ok(taken) => taken,
+        let mut waiting = match timeout(IDLE, take(&queue, &mut jobs)).await {
+            Ok(waiting) => waiting,
             Err(_) => {
                 held.give_back();
                 take(&queue, &mut jobs).await
             }
         };
-        if taken == 0 {
+        if jobs.is_empty() {
+            held.give_back();
             return;
         }
+        let _in_hand = apart(&hands, &mut waiting, &mut jobs).await;
+        WAITING.set(i64::try_from(waiting.len()).unwrap_or(i64::MAX));
+        drop(waiting);
         #[expect(clippy::cast_precision_loss, reason = "at most 64")]
         SIZES.observe(jobs.len() as f64);
         let (works, replies): (Vec<_>, Vec<_>) =
@@ -107,12 +115,26 @@ async fn write(ledger: Ledger, balances: Balances, queue: Queue) {
     }
 }
 
-/// Waits for commands, and takes those that are there.
-async fn take(queue: &Queue, jobs: &mut Vec<Job>) -> usize {
+/// Waits for commands, and takes those that are there. No other writer takes any while the queue is held.
+async fn take<'a>(queue: &'a Queue, jobs: &mut Vec<Job>) -> MutexGuard<'a, Receiver<Job>> {
     let mut queue = queue.lock().await;
-    let taken = queue.recv_many(jobs, BATCH).await;
-    WAITING.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
-    taken
+    queue.recv_many(jobs, BATCH).await;
+    queue
+}
+
+/// Waits until no other writer has an account of these commands; those that come meanwhile join them.
+async fn apart(hands: &Hands, queue: &mut Receiver<Job>, jobs: &mut Vec<Job>) -> InHand {
+    loop {
+        if let Some(in_hand) = hands.take(jobs.iter().map(|job| &job.work.command)) {
+            return in_hand;
+        }
+        hands.freed().await;
+        while jobs.len() < BATCH
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
+        }
+    }
 }
 
 /// Renews the cache for the whole batch at once, so that whoever is answered reads their own write.

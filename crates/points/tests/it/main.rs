@@ -23,6 +23,7 @@ mod movements;
 mod reconcile;
 mod redis_faults;
 mod refused;
+mod replicas;
 mod rude_clients;
 mod rules;
 mod size;

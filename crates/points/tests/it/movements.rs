@@ -212,8 +212,8 @@ async fn reverse(app: &TestApp, receipt: &Value) -> Reply {
     app.post(&path, &app.operator(), json!({ "reference": "returned" })).await
 }
 
-/// Adjustments that were refused because the account had changed.
-fn conflicts() -> i64 {
+/// Commands that met others that had changed the account.
+pub fn conflicts() -> i64 {
     let metrics = String::from_utf8(observability::metrics::render().1).unwrap();
     let series = "concurrency_conflict_total{aggregate=\"account\"} ";
     metrics.lines().find_map(|line| line.strip_prefix(series)?.parse().ok()).unwrap()

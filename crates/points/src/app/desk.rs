@@ -1,0 +1,129 @@
+//! What becomes of the commands of a batch, one by one.
+
+use std::collections::{HashMap, HashSet};
+
+use axum::http::StatusCode;
+use kit::idempotency::{self, Answer};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::ledger::{Claim, Posted, Verdict, Work};
+use super::{Error, event, view};
+use crate::domain::{Account, AccountId, Books, Decision, Refused};
+use crate::store::{self, Answered, Kept};
+
+/// Takes the commands of a batch one by one, and remembers what to write.
+pub(super) struct Desk<'a> {
+    kept: HashMap<store::KeyName, Kept>,
+    /// Keys used in this batch, and where.
+    used: HashMap<store::KeyName, usize>,
+    works: Vec<&'a Work>,
+    pub(super) verdicts: Vec<Verdict>,
+    decisions: Vec<Decision>,
+    /// Which verdict each decision made.
+    made: Vec<usize>,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(kept: HashMap<store::KeyName, Kept>) -> Self {
+        Self {
+            kept,
+            used: HashMap::new(),
+            works: Vec::new(),
+            verdicts: Vec::new(),
+            decisions: Vec::new(),
+            made: Vec::new(),
+        }
+    }
+
+    pub(super) fn decide(
+        &mut self,
+        work: &'a Work,
+        books: &mut Books,
+        now: chrono::DateTime<chrono::Utc>,
+        ids: &dyn Fn() -> Uuid,
+        busy: &HashSet<Uuid>,
+    ) {
+        self.works.push(work);
+        let name = work.key();
+        if let (Some(name), Some(claim)) = (&name, &work.claim)
+            && let Some(verdict) = self.replay(name, claim)
+        {
+            return self.verdicts.push(verdict);
+        }
+        let verdict = match books.decide(&work.command, now, ids) {
+            Ok(decision) => {
+                if let Some(name) = name {
+                    self.used.insert(name, self.verdicts.len());
+                }
+                self.made.push(self.verdicts.len());
+                let answer = answer(&decision);
+                let (accounts, opened) = (decision.accounts.clone(), decision.opened);
+                self.decisions.push(decision);
+                Ok(Posted { answer, accounts, opened })
+            }
+            Err(Refused::NotFound) if !busy.is_empty() => Err(Error::Busy),
+            Err(refused) => Err(refused.into()),
+        };
+        self.verdicts.push(verdict);
+    }
+
+    /// Whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.decisions.is_empty()
+    }
+
+    /// The answer to a key that was used before, or earlier in this batch.
+    fn replay(&self, name: &store::KeyName, claim: &Claim) -> Option<Verdict> {
+        let again = |fingerprint: &[u8], status: StatusCode, body: &[u8]| {
+            if fingerprint != claim.key.fingerprint {
+                return Err(idempotency::Error::Reused.into());
+            }
+            let answer = Answer { status, body: body.to_vec(), replayed: true };
+            Ok(Posted { answer, accounts: Vec::new(), opened: None })
+        };
+        if let Some(kept) = self.kept.get(name) {
+            let status = u16::try_from(kept.status).ok().and_then(|s| StatusCode::from_u16(s).ok());
+            return Some(again(&kept.fingerprint, status?, &kept.body));
+        }
+        let first = *self.used.get(name)?;
+        let first_key = &self.works.get(first)?.claim.as_ref()?.key;
+        let first = &self.verdicts.get(first)?.as_ref().ok()?.answer;
+        Some(again(&first_key.fingerprint, first.status, &first.body))
+    }
+
+    pub(super) async fn write(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
+        let mut accounts: HashMap<AccountId, &Account> = HashMap::new();
+        for account in self.decisions.iter().flat_map(|decision| &decision.accounts) {
+            accounts.insert(account.id, account);
+        }
+        let mut accounts: Vec<_> = accounts.into_values().cloned().collect();
+        // The order in which everybody locks them.
+        accounts.sort_unstable_by_key(|account| account.id.0);
+        let opened: Vec<_> = self.decisions.iter().filter_map(|decision| decision.opened).collect();
+        let answered: Vec<_> = self
+            .made
+            .iter()
+            .filter_map(|index| {
+                let claim = self.works.get(*index)?.claim.as_ref()?;
+                let answer = &self.verdicts.get(*index)?.as_ref().ok()?.answer;
+                Some(Answered { principal: &claim.principal, key: &claim.key, answer })
+            })
+            .collect();
+        let made = self.decisions.iter().zip(&self.made);
+        let published: Vec<_> = made
+            .filter_map(|(decision, index)| event::of(decision, &self.works.get(*index)?.carrier))
+            .collect();
+        store::write(tx, &self.decisions, &accounts, &opened, &published, &answered).await
+    }
+}
+
+/// The body of the answer, which is kept with the key.
+fn answer(decision: &Decision) -> Answer {
+    let status = match &decision.hold {
+        None if decision.transfer.is_none() => StatusCode::OK,
+        Some(hold) if hold.settled_at.is_some() => StatusCode::OK,
+        _ => StatusCode::CREATED,
+    };
+    view::answer(status, &decision.done, decision.transfer.as_ref().map(|transfer| transfer.id.0))
+}
