@@ -42,7 +42,7 @@ async fn each_change_is_told_once_and_in_order_and_no_other_is(db: PgPool) {
     let app = App::new(db);
     let shop = app.shop().await;
     let registered = event("merchant.registered", &shop, shop.owner);
-    assert_eq!(told(&app).await, [registered.clone()]);
+    assert_eq!(told(&app).await, std::slice::from_ref(&registered));
     let body = json!({ "name": "Shears", "time_zone": "Mars/Olympus" });
     app.post(shop.owner, "/v1/merchants", body).send().await.expect(422);
     unlink(&app, &shop, shop.owner).send().await.expect(204);
