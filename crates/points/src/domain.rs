@@ -119,6 +119,8 @@ pub enum Refused {
     HoldTime,
     #[error("this hold is there already")]
     HoldExists,
+    #[error("another service placed this hold, and settles it")]
+    HoldOfService,
     #[error("the hold was captured")]
     HoldCaptured,
     #[error("the hold was released")]

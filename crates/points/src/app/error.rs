@@ -198,6 +198,7 @@ fn kind(refused: Refused) -> Kind {
         | Refused::AlreadyReversed
         | Refused::NotReversible
         | Refused::HoldExists
+        | Refused::HoldOfService
         | Refused::HoldCaptured
         | Refused::HoldReleased
         | Refused::HoldExpired
@@ -227,6 +228,7 @@ pub(super) fn code(refused: Refused) -> &'static str {
         Refused::NotReversible => "not_reversible",
         Refused::HoldTime => "invalid_hold_time",
         Refused::HoldExists => "hold_exists",
+        Refused::HoldOfService => "hold_of_service",
         Refused::HoldCaptured => "hold_captured",
         Refused::HoldReleased => "hold_released",
         Refused::HoldExpired => "hold_expired",

@@ -5,7 +5,8 @@ use super::books::{Books, Decision, Done, Entry, Moved, Side, Transfer};
 use super::hold::Held;
 use super::{
     Account, AccountId, Adjustment, Amount, Balance, Command, Hold, HoldId, HoldState, HoldTime,
-    MemberId, MerchantId, Payer, Recipient, Reference, Refused, Scope, TransferId, TransferKind,
+    MemberId, MerchantId, Payer, Recipient, Reference, Refused, Scope, Seller, TransferId,
+    TransferKind,
 };
 
 const ISSUANCE: &str = "issuance";
@@ -62,7 +63,7 @@ impl<'a> Draft<'a> {
             Command::Hold { id, from, amount, merchant, reference, lasts } => {
                 self.hold(id, from, lasts, (amount, merchant, reference))
             }
-            Command::Capture { id, amount, by: _ } => self.capture(id, amount),
+            Command::Capture { id, amount, by } => self.capture(id, amount, by),
             Command::Release { id, scope } => self.release(id, scope),
             Command::Expire { id } => self.expire(id),
         }
@@ -195,6 +196,7 @@ impl<'a> Draft<'a> {
             merchant,
             reference: reference.clone(),
             expires_at: lasts.from(self.now),
+            by_service: matches!(from, Payer::Member(_)),
         };
         let (state, created_at) = (HoldState::Active, self.now);
         self.hold = Some(Hold { id, state, of: Some(held), created_at, settled_at: None });
@@ -205,9 +207,17 @@ impl<'a> Draft<'a> {
 
     /// Frees the whole hold, then spends from it: two entries, so that each of the account's versions
     /// has one.
-    fn capture(mut self, id: HoldId, amount: Option<Amount>) -> Result<Decision, Refused> {
+    fn capture(
+        mut self,
+        id: HoldId,
+        amount: Option<Amount>,
+        by: Seller,
+    ) -> Result<Decision, Refused> {
         let hold = self.books.holds.get(&id).ok_or(Refused::NotFound)?;
         let held = hold.active()?;
+        if held.by_service && matches!(by, Seller::Member(_)) {
+            return Err(Refused::HoldOfService);
+        }
         if held.expires_at <= self.now {
             return Err(Refused::HoldExpired);
         }
@@ -240,6 +250,9 @@ impl<'a> Draft<'a> {
             return self.unchanged(hold.clone(), true);
         }
         let held = hold.active()?;
+        if held.by_service && matches!(scope, Scope::Own(_)) {
+            return Err(Refused::HoldOfService);
+        }
         self.hold = Some(hold.settled(HoldState::Released, self.now));
         self.free(held)?;
         self.settled(Cause::new(TransferKind::Release, held.merchant, held.reference.clone()))

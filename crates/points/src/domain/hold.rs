@@ -21,6 +21,8 @@ pub struct Held {
     pub merchant: Option<MerchantId>,
     pub reference: Reference,
     pub expires_at: DateTime<Utc>,
+    /// Placed by another service, which alone settles it: it counts on the points.
+    pub by_service: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -65,8 +65,8 @@ async fn save_hold(conn: &mut PgConnection, hold: &Hold) -> sqlx::Result<()> {
     let of = hold.of.as_ref();
     let insert = sqlx::query!(
         "INSERT INTO hold AS old (hold_id, account_id, amount, merchant_id, reference, state, captured,
-                                  expires_at, created_at, settled_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                                  expires_at, by_service, created_at, settled_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT ON CONSTRAINT hold_pk DO UPDATE
          SET state = excluded.state, captured = excluded.captured, settled_at = excluded.settled_at
          WHERE old.account_id = excluded.account_id AND excluded.state <> 'active'",
@@ -78,6 +78,7 @@ async fn save_hold(conn: &mut PgConnection, hold: &Hold) -> sqlx::Result<()> {
         hold.state.as_str(),
         captured,
         of.map(|held| held.expires_at),
+        of.is_some_and(|held| held.by_service),
         hold.created_at,
         hold.settled_at,
     );

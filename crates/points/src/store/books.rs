@@ -192,7 +192,7 @@ pub(crate) async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> 
 pub(crate) async fn holds(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
     let select = sqlx::query!(
         "SELECT hold_id, account_id, amount, merchant_id, reference, state, captured, expires_at,
-                created_at, settled_at
+                by_service, created_at, settled_at
          FROM hold WHERE hold_id = ANY ($1)",
         ids,
     );
@@ -206,6 +206,7 @@ pub(crate) async fn holds(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result
                     merchant: row.merchant_id.map(MerchantId),
                     reference: Reference::from_stored(row.reference),
                     expires_at,
+                    by_service: row.by_service,
                 }),
                 _ => None,
             };

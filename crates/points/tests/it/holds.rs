@@ -117,6 +117,29 @@ async fn a_saga_holds_captures_and_takes_it_back(db: PgPool) {
     app.the_books_balance().await;
 }
 
+/// Or a member would free what a booking is about to take, and have the booking all the same.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn what_a_service_holds_only_the_service_settles(db: PgPool) {
+    let app = TestApp::new(db);
+    let (account, owner) = app.rich(100).await;
+    let member = app.get(&format!("/v1/accounts/{account}"), &owner).send().await.expect(200);
+    let member = crate::app::uuid(&member.json()["member_id"]);
+    let (merchant, seller) = app.merchant().await;
+    let mut message = wanted(member, id(), 70);
+    message.merchant_id = merchant.to_string();
+    let hold = app.holds().hold(app.by_booking(message)).await.unwrap().into_inner();
+    let hold: Uuid = hold.hold_id.parse().unwrap();
+
+    let freed = app.post(&release(hold), &owner, json!({})).await.expect(409);
+    let taken = app.post(&capture(hold), &seller, json!({ "points": 1 })).await.expect(409);
+    assert_eq!((freed.code(), taken.code()), ("hold_of_service".into(), "hold_of_service".into()));
+
+    let capture = CaptureRequest { idempotency_key: key(), hold_id: hold.to_string(), points: 0 };
+    let captured = app.holds().capture(app.by_booking(capture)).await.unwrap().into_inner();
+    assert_eq!((captured.state(), captured.captured), (HoldState::Captured, 70));
+    app.the_books_balance().await;
+}
+
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn a_hold_that_comes_after_its_release_is_refused(db: PgPool) {
     let app = TestApp::new(db);
