@@ -76,6 +76,8 @@ pub struct Bookings {
     guard: Guard,
     /// How many slots a member may hold at the same time.
     holds_per_member: u32,
+    /// How many bookings and holds a member may have ahead of them at merchants of others.
+    bookings_per_member: u32,
     /// Without it every list comes from the primary.
     replica: Option<Replica>,
     /// Without it no merchant can connect a channel, and no token can be read.
@@ -91,6 +93,7 @@ impl Bookings {
             points,
             guard: Guard::assumed(),
             holds_per_member: 10,
+            bookings_per_member: 50,
             replica: None,
             seal: None,
         }
@@ -103,13 +106,15 @@ impl Bookings {
         config: &Config,
     ) -> anyhow::Result<Self> {
         let this = Self::new(db, Clock::system(), points).reading(config.replica()?);
-        Ok(this.allowing(config.holds_per_member).sealing(config.line.seal()?))
+        let this = this.allowing(config.holds_per_member, config.bookings_per_member);
+        Ok(this.sealing(config.line.seal()?))
     }
 
-    /// The same, with another number of slots that a member may hold at the same time.
+    /// The same, with other numbers of slots that a member may hold at the same time, and of bookings that
+    /// they may have ahead of them.
     #[must_use]
-    pub fn allowing(self, holds_per_member: u32) -> Self {
-        Self { holds_per_member, ..self }
+    pub fn allowing(self, holds_per_member: u32, bookings_per_member: u32) -> Self {
+        Self { holds_per_member, bookings_per_member, ..self }
     }
 
     /// The same, with LINE: tokens are kept under this seal.

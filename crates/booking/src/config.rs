@@ -32,6 +32,9 @@ pub struct Config {
     /// How many slots a member may hold at the same time.
     #[arg(long, env = "HOLDS_PER_MEMBER", default_value = "10")]
     pub holds_per_member: u32,
+    /// How many bookings and holds a member may have ahead of them, at merchants of others.
+    #[arg(long, env = "BOOKINGS_PER_MEMBER", default_value = "50")]
+    pub bookings_per_member: u32,
     #[command(flatten)]
     pub line: Line,
     #[command(subcommand)]

@@ -18,7 +18,7 @@ pub(crate) use bookings::{
 };
 pub(crate) use holds::{
     archive_bookings, expire_holds, expire_overdue, held_by, insert_booking, insert_hold,
-    overlap_guard_stands,
+    open_bookings, overlap_guard_stands,
 };
 pub(crate) use hours::{
     delete_closure, insert_closure, list_closures, replace_hours, week_of_staff,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::hold::free;
 use super::slots::qualified;
-use super::{Bookings, Error};
+use super::{Bookable, Bookings, Error};
 use crate::domain::{Booking, Interval, InvalidInterval, Status};
 use crate::metrics::{self, Attempt};
 use crate::store;
@@ -18,7 +18,7 @@ pub struct Book {
     pub member_id: Uuid,
     pub merchant_id: Uuid,
     pub staff_id: Uuid,
-    /// What is given; only the time is booked when absent.
+    /// What is given; only the time is booked when absent, which only the merchant's owner may.
     pub service_id: Option<Uuid>,
     pub interval: Interval,
 }
@@ -57,8 +57,8 @@ impl Bookings {
         key: &Key,
         wanted: &Book,
     ) -> Result<Option<Answer>, Error> {
-        let booking = self.bookable(conn, wanted).await?;
-        self.write(conn, key, &booking).await.map_err(|error| match error {
+        let (booking, most) = self.bookable(conn, wanted).await?;
+        self.write(conn, key, &booking, most).await.map_err(|error| match error {
             Error::Database(error) => postgres::during_commit(error).into(),
             other => other,
         })
@@ -76,15 +76,16 @@ impl Bookings {
             return Ok(answer);
         }
 
-        let booking = self.bookable(&mut tx, wanted).await?;
-        let mut answer = self.write(&mut tx, key, &booking).await?;
+        let (booking, most) = self.bookable(&mut tx, wanted).await?;
+        self.admitted(&mut tx, &booking, most).await?;
+        let mut answer = self.write(&mut tx, key, &booking, most).await?;
         let mut over = 0;
         if answer.is_none() {
             // What takes the slot may be holds whose time is over.
             let Booking { merchant_id, staff_id, .. } = booking;
             over = store::expire_holds(&mut tx, merchant_id, staff_id, booking.occupied()).await?;
             if over > 0 {
-                answer = self.write(&mut tx, key, &booking).await?;
+                answer = self.write(&mut tx, key, &booking, most).await?;
             }
         }
         let answer = answer.ok_or(Error::SlotTaken)?;
@@ -93,26 +94,76 @@ impl Bookings {
         Ok(answer)
     }
 
-    /// What would be booked, if it may be.
-    async fn bookable(&self, conn: &mut PgConnection, wanted: &Book) -> Result<Booking, Error> {
+    /// What would be booked, if it may be, and with how many bookings ahead its member may not.
+    async fn bookable(
+        &self,
+        conn: &mut PgConnection,
+        wanted: &Book,
+    ) -> Result<(Booking, Option<i64>), Error> {
         self.guard.stands()?;
         let now = self.clock.now();
         wanted.interval.bookable_at(now)?;
-        served(conn, wanted.confirmed(self.clock.id(), now)).await
+        let booking = wanted.confirmed(self.clock.id(), now);
+        let Some(service_id) = wanted.service_id else {
+            return Ok((booking, None)); // the insert looks whose merchant it is
+        };
+        let service = store::find_bookable(conn, wanted.merchant_id, service_id)
+            .await?
+            .ok_or(Error::UnknownService)?;
+        let most = self.most(wanted.member_id, &service);
+        Ok((served(conn, booking, service_id, &service).await?, most))
+    }
+
+    /// Whether this member may, which the insert looks at as well, and cannot say.
+    async fn admitted(
+        &self,
+        conn: &mut PgConnection,
+        booking: &Booking,
+        most: Option<i64>,
+    ) -> Result<(), Error> {
+        if booking.service_id.is_none() {
+            // A walk-in, or time that is to stay free. From anybody else it would be a calendar filled for
+            // nothing.
+            let zone = store::zone_of_owner(conn, booking.member_id, booking.merchant_id).await?;
+            return zone.map(drop).ok_or(Error::ServiceRequired);
+        }
+        match most {
+            None => Ok(()), // their own merchant
+            Some(_) => self.has_room(conn, booking.member_id, most).await,
+        }
+    }
+
+    /// With how many bookings ahead of them a member may have no more. `None` at the merchant's own.
+    pub(super) fn most(&self, member: Uuid, service: &Bookable) -> Option<i64> {
+        (service.owner_id != member).then_some(self.bookings_per_member.into())
+    }
+
+    /// Keeps the member's turn until the transaction ends, so that no two of their requests take the last
+    /// place.
+    pub(super) async fn has_room(
+        &self,
+        conn: &mut PgConnection,
+        member: Uuid,
+        most: Option<i64>,
+    ) -> Result<(), Error> {
+        let ahead = store::open_bookings(conn, member, self.clock.now(), most.unwrap_or(0)).await?;
+        if most.is_some_and(|most| ahead >= most) { Err(Error::TooManyBookings) } else { Ok(()) }
     }
 
     /// The booking, its answer and its message, or nothing of it: `None` when the slot is taken or a twin has
-    /// the key.
+    /// the key, or the member has `most` ahead of them.
     async fn write(
         &self,
         conn: &mut PgConnection,
         key: &Key,
         booking: &Booking,
+        most: Option<i64>,
     ) -> Result<Option<Answer>, Error> {
         let answer = Answer::json(StatusCode::CREATED, booking);
         let notice = self.clock.id();
-        let booked =
-            store::insert_booking(conn, booking, notice, key, &answer).await.map_err(refused)?;
+        let booked = store::insert_booking(conn, booking, most, notice, key, &answer)
+            .await
+            .map_err(refused)?;
         if !booked {
             return Ok(None);
         }
@@ -141,18 +192,17 @@ impl Book {
     }
 }
 
-/// With the price and the buffer of its service, if it has one. The price is the service's: no member
-/// names it.
-async fn served(conn: &mut PgConnection, booking: Booking) -> Result<Booking, Error> {
-    let (merchant, Some(service_id)) = (booking.merchant_id, booking.service_id) else {
-        return Ok(booking);
-    };
-    let service =
-        store::find_bookable(conn, merchant, service_id).await?.ok_or(Error::UnknownService)?;
+/// With the price and the buffer of its service. The price is the service's: nobody names it.
+async fn served(
+    conn: &mut PgConnection,
+    booking: Booking,
+    service_id: Uuid,
+    service: &Bookable,
+) -> Result<Booking, Error> {
     if booking.ends_at - booking.starts_at != service.length.duration() {
         return Err(InvalidInterval.into());
     }
-    let staff = qualified(conn, merchant, service_id, Some(booking.staff_id)).await?;
+    let staff = qualified(conn, booking.merchant_id, service_id, Some(booking.staff_id)).await?;
     let buffer_minutes = service.length.buffer_minutes();
     let booking = Booking { buffer_minutes, price_minor: service.price_minor, ..booking };
     if free(conn, &booking, &staff, service.zone).await?.is_empty() {

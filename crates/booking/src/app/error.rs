@@ -70,6 +70,10 @@ pub enum Error {
     Unguarded,
     #[error("you hold as many slots as one may; confirm one, or give one back")]
     TooManyHolds,
+    #[error("you have as many bookings ahead of you as one may")]
+    TooManyBookings,
+    #[error("only the merchant books a time for no service")]
+    ServiceRequired,
     #[error("this time is already taken")]
     SlotTaken,
     #[error(transparent)]
@@ -103,6 +107,7 @@ impl Classify for Error {
             | Self::InvalidInterval(_)
             | Self::LocalTime { .. } => Kind::Invalid,
             Self::OutsideBookingWindow(_)
+            | Self::ServiceRequired
             | Self::StaffNotQualified
             | Self::OffGrid
             | Self::OutsideHours
@@ -112,6 +117,7 @@ impl Classify for Error {
             | Self::SlotTaken
             | Self::StaffMemberTaken
             | Self::TooManyHolds
+            | Self::TooManyBookings
             | Self::InsufficientPoints
             | Self::PointsRefused
             | Self::ConfirmationInProgress => Kind::Conflict,
@@ -163,6 +169,8 @@ impl Classify for Error {
             Self::Seal(_) => "internal_error".into(),
             Self::SlotTaken => "slot_taken".into(),
             Self::TooManyHolds => "too_many_holds".into(),
+            Self::TooManyBookings => "too_many_bookings".into(),
+            Self::ServiceRequired => "service_required".into(),
             Self::Idempotency(error) => error.code(),
             Self::Database(error) => postgres::code(error),
         }
@@ -180,6 +188,7 @@ impl Classify for Error {
                 (*field, "ambiguous_local_time")
             }
             Self::InvalidPoints => ("points", "invalid_points"),
+            Self::ServiceRequired => ("service_id", "service_required"),
             Self::OffGrid => ("starts_at", "off_grid"),
             Self::OutsideHours => ("starts_at", "outside_hours"),
             Self::StaffNotQualified => ("staff_id", "staff_not_qualified"),

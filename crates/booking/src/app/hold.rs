@@ -51,6 +51,7 @@ impl Bookings {
         let interval = start(service.zone, wanted.starts_at, service.length.duration())?;
         interval.bookable_at(self.clock.now())?;
         let staff = qualified(&mut tx, merchant_id, service_id, staff_id).await?;
+        self.has_room(&mut tx, wanted.member_id, self.most(wanted.member_id, &service)).await?;
         if store::held_by(&mut tx, wanted.member_id).await? >= i64::from(self.holds_per_member) {
             return Err(Error::TooManyHolds);
         }

@@ -68,6 +68,8 @@ impl Bookings {
 
 /// A service with what booking it needs.
 pub(crate) struct Bookable {
+    /// Of the merchant.
+    pub(crate) owner_id: Uuid,
     pub(crate) zone: TimeZone,
     pub(crate) length: Length,
     pub(crate) price_minor: i64,

@@ -64,7 +64,7 @@ pub(super) struct NewBooking {
     pub(super) merchant_id: Uuid,
     pub(super) staff_id: Uuid,
     /// What is to be given, at its own price and in its own time. When absent, only the time is booked,
-    /// which costs nothing.
+    /// which costs nothing: for the merchant's owner alone.
     pub(super) service_id: Option<Uuid>,
     /// RFC 3339; from now to 400 days ahead.
     pub(super) starts_at: DateTime<Utc>,

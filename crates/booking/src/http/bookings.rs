@@ -12,7 +12,8 @@ use super::seen::ReadAfter;
 use crate::app::{Bookings, List, Page, Pay, Pending, Seen};
 use crate::domain::Booking;
 
-/// Book a slot. 409 `slot_taken` when it overlaps another booking.
+/// Book a slot. 409 `slot_taken` when it overlaps another booking, `too_many_bookings` when you have 50
+/// ahead of you. Who is not the merchant's owner names a service.
 #[utoipa::path(
     post, path = "/v1/bookings", tag = "bookings",
     params(IdempotencyKey),

@@ -16,7 +16,7 @@ pub(crate) async fn find_bookable(
     service: Uuid,
 ) -> sqlx::Result<Option<Bookable>> {
     let select = sqlx::query!(
-        "SELECT time_zone, duration_minutes, buffer_minutes, price_minor
+        "SELECT owner_id, time_zone, duration_minutes, buffer_minutes, price_minor
          FROM service JOIN merchant USING (merchant_id)
          WHERE merchant_id = $1 AND service_id = $2",
         merchant,
@@ -27,6 +27,7 @@ pub(crate) async fn find_bookable(
     };
     let length = Length::try_new(row.duration_minutes, row.buffer_minutes);
     Ok(Some(Bookable {
+        owner_id: row.owner_id,
         zone: row.time_zone.parse().map_err(decode)?,
         length: length.map_err(decode)?,
         price_minor: row.price_minor,

@@ -74,6 +74,12 @@ impl App {
         self.being(bookings)
     }
 
+    /// The same with another number of bookings that a member may have ahead of them.
+    pub fn allowing(self, bookings: u32) -> Self {
+        let bookings = self.bookings.clone().allowing(10, bookings);
+        self.being(bookings)
+    }
+
     fn being(self, bookings: Bookings) -> Self {
         let api = Api::new(http::router(bookings.clone(), self.issuer.verifier()));
         Self { api, bookings, ..self }
@@ -156,6 +162,38 @@ impl App {
         self.shop_of(member(1)).await
     }
 
+    /// A shop where members can book at once: see [`App::anytime`].
+    pub async fn open_shop(&self) -> Shop {
+        let shop = self.shop().await;
+        self.anytime(&shop).await;
+        shop
+    }
+
+    /// The shop's person gives services of 15, 30, 60 and 75 minutes, for nothing, day and night.
+    pub async fn anytime(&self, shop: &Shop) {
+        for minutes in [15, 30, 60, 75] {
+            sqlx::query(
+                "WITH made AS (
+                     INSERT INTO service (merchant_id, service_id, name, duration_minutes,
+                                          buffer_minutes, price_minor, created_at)
+                     VALUES ($1, $2, 'Any', $3, 0, 0, now()) ON CONFLICT DO NOTHING
+                 )
+                 INSERT INTO staff_service (merchant_id, service_id, staff_id) VALUES ($1, $2, $4)",
+            )
+            .bind(shop.merchant)
+            .bind(anything(shop, minutes))
+            .bind(i32::try_from(minutes).unwrap())
+            .bind(shop.staff)
+            .execute(&self.db)
+            .await
+            .unwrap();
+        }
+        let day = |day: u8| json!({ "weekday": day, "opens": "00:00", "closes": "24:00" });
+        let body = json!({ "hours": (1..=7).map(day).collect::<Vec<_>>() });
+        let path = format!("/v1/merchants/{}/staff/{}/hours", shop.merchant, shop.staff);
+        self.put(shop.owner, &path, body).send().await.expect(200);
+    }
+
     pub async fn shop_of(&self, owner: Uuid) -> Shop {
         let body = json!({ "name": "Shears", "time_zone": "Asia/Tokyo" });
         let merchant = self.post(owner, "/v1/merchants", body).send().await.expect(201);
@@ -170,9 +208,14 @@ impl App {
         id(&staff, "staff_id")
     }
 
-    /// Books `minutes` from `start` minutes after now.
+    /// Books `minutes` from `start` minutes after now, of a shop that is open [`App::anytime`].
     pub fn book(&self, who: Uuid, shop: &Shop, start: i64, minutes: i64) -> Call {
         self.post(who, "/v1/bookings", wish(shop, start, minutes))
+    }
+
+    /// The merchant takes this time themselves.
+    pub fn block(&self, shop: &Shop, start: i64, minutes: i64) -> Call {
+        self.post(shop.owner, "/v1/bookings", time_alone(shop, start, minutes))
     }
 
     pub async fn booked(&self, who: Uuid, shop: &Shop, start: i64) -> Uuid {
@@ -239,7 +282,19 @@ pub fn service_pool(db: &PgPool) -> PgPool {
     testkit::postgres::app_pool(db, "booking_app")
 }
 
+/// One of the services of [`App::anytime`].
+pub fn anything(shop: &Shop, minutes: i64) -> Uuid {
+    Uuid::from_u128(shop.merchant.as_u128() ^ u128::from(minutes.unsigned_abs()))
+}
+
 pub fn wish(shop: &Shop, start: i64, minutes: i64) -> Value {
+    let mut body = time_alone(shop, start, minutes);
+    body["service_id"] = json!(anything(shop, minutes));
+    body
+}
+
+/// Without a service.
+pub fn time_alone(shop: &Shop, start: i64, minutes: i64) -> Value {
     json!({
         "merchant_id": shop.merchant,
         "staff_id": shop.staff,

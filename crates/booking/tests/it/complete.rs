@@ -21,7 +21,7 @@ async fn status(app: &App, booking: Uuid) -> Value {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn completing_writes_one_event_however_often_it_is_asked(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let booking = app.booked(member(2), &shop, 60).await;
     assert_eq!(events(&app).await, []);
 
@@ -46,7 +46,7 @@ async fn completing_writes_one_event_however_often_it_is_asked(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn of_16_who_complete_at_once_one_does_and_one_event_leaves(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let booking = app.booked(member(2), &shop, 60).await;
 
     let replies = join_all((0..16).map(|_| app.act(shop.owner, booking, "complete").send())).await;
@@ -58,7 +58,7 @@ async fn of_16_who_complete_at_once_one_does_and_one_event_leaves(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_completion_that_is_rolled_back_leaves_no_event(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let booking = app.booked(member(2), &shop, 60).await;
     // Everything succeeds until the commit itself.
     for sql in [
@@ -83,7 +83,7 @@ async fn a_completion_that_is_rolled_back_leaves_no_event(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn only_a_confirmed_booking_is_completed_and_only_by_the_merchant(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let booking = app.booked(member(2), &shop, 60).await;
 
     app.act(member(2), booking, "complete").send().await.expect(404);
@@ -97,7 +97,7 @@ async fn only_a_confirmed_booking_is_completed_and_only_by_the_merchant(db: PgPo
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn of_a_cancel_and_a_complete_at_once_one_wins(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let mut completed = 0;
     for round in 0..30 {
         let booking = app.booked(member(2), &shop, round * 60).await;

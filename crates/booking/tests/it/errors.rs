@@ -17,7 +17,7 @@ fn with(shop: &Shop, field: &str, value: Value) -> Value {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_booking_that_breaks_a_rule_is_refused_by_name(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let days = 24 * 60;
 
     for (status, code, body) in [
@@ -51,14 +51,14 @@ async fn a_booking_that_breaks_a_rule_is_refused_by_name(db: PgPool) {
     assert_eq!(app.count("booking").await, 0);
     // The limits themselves are allowed.
     for (start, minutes) in [(0, 5), (5, 12 * 60), (400 * days, 60)] {
-        app.book(member(2), &shop, start, minutes).send().await.expect(201);
+        app.block(&shop, start, minutes).send().await.expect(201);
     }
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn what_cannot_be_read_is_refused_before_anything_happens(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let token = app.issuer.member(member(2));
     let call = || app.api.post("/v1/bookings").bearer(&token);
     let good = wish(&shop, 60, 60).to_string();
@@ -103,7 +103,7 @@ async fn a_merchant_has_a_name_and_a_zone_that_exist(db: PgPool) {
     assert_eq!(app.count("merchant").await, 0);
 
     // Text that means something elsewhere is only text here.
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     for name in ["'; DROP TABLE booking; --", "%", "\\", "{{7*7}}", "😀", "O'Brien"] {
         let path = format!("/v1/merchants/{}/staff", shop.merchant);
         let staff = app.post(shop.owner, &path, json!({ "name": name })).send().await.expect(201);
@@ -129,7 +129,7 @@ async fn both_transports_agree(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn only_an_inspector_may_ask_for_any_booking(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let booking = app.booked(member(2), &shop, 60).await.to_string();
 
     app.get_over_grpc("inspector", &booking).await.unwrap();
@@ -142,7 +142,7 @@ async fn only_an_inspector_may_ask_for_any_booking(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_database_failure_says_nothing(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let booking = app.booked(member(2), &shop, 60).await;
     sqlx::query("ALTER TABLE booking RENAME TO gone").execute(&app.db).await.unwrap();
 

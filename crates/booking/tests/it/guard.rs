@@ -13,9 +13,10 @@ use crate::metrics::series;
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn without_the_constraint_slots_are_refused_within_ten_seconds(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let service = app.service(&shop, 60, 0).await;
     app.working(&shop, service).await;
+    app.anytime(&shop).await;
     let booking = app.booked(member(2), &shop, 60).await;
     let stop = CancellationToken::new();
     app.bookings.keep_house(&stop);

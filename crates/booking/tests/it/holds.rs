@@ -96,7 +96,7 @@ async fn an_expired_hold_is_expired_at_once_for_everyone(db: PgPool) {
     app.overdue(id(&other, "booking_id")).await;
     let body = json!({ "merchant_id": shop.merchant, "staff_id": shop.staff,
                        "starts_at": "2030-01-02T04:30:00Z", "ends_at": "2030-01-02T05:00:00Z" });
-    app.post(member(4), "/v1/bookings", body).send().await.expect(201);
+    app.post(shop.owner, "/v1/bookings", body).send().await.expect(201);
     assert_eq!(app.overlaps().await, 0);
 }
 
@@ -208,6 +208,7 @@ async fn a_member_cancels_within_the_merchants_terms_and_the_owner_always(db: Pg
     let merchant =
         id(&app.post(owner, "/v1/merchants", body).send().await.expect(201), "merchant_id");
     let shop = Shop { owner, merchant, staff: app.staff(owner, merchant).await };
+    app.anytime(&shop).await;
 
     let early = app.booked(member(2), &shop, 120).await;
     let late = app.booked(member(2), &shop, 60).await;
@@ -230,7 +231,7 @@ async fn a_member_cancels_within_the_merchants_terms_and_the_owner_always(db: Pg
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn nobody_misses_what_has_not_begun_and_a_missed_slot_is_free(db: PgPool) {
     let app = App::new(db.clone());
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let booking = app.booked(member(2), &shop, 60).await;
 
     let early = app.act(shop.owner, booking, "no-show").send().await.expect(422);
@@ -250,7 +251,7 @@ async fn nobody_misses_what_has_not_begun_and_a_missed_slot_is_free(db: PgPool) 
         let again = later.post_keyed(shop.owner, &path, json!({}), &format!("again-{verb}"));
         assert_eq!(again.send().await.expect(409).code(), "invalid_transition", "{verb}");
     }
-    app.book(member(3), &shop, 90, 30).send().await.expect(201);
+    later.book(member(3), &shop, 90, 30).send().await.expect(201);
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]

@@ -6,12 +6,12 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::app::{App, id, member, now, wish};
+use crate::app::{App, anything, id, member, now, time_alone};
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_booking_is_confirmed_at_once_and_reads_back_the_same(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
 
     let made = app.book(member(2), &shop, 60, 30).send().await.expect(201);
     let booking = id(&made, "booking_id");
@@ -22,6 +22,7 @@ async fn a_booking_is_confirmed_at_once_and_reads_back_the_same(db: PgPool) {
             "merchant_id": shop.merchant,
             "staff_id": shop.staff,
             "member_id": member(2),
+            "service_id": anything(&shop, 30),
             "starts_at": "2030-01-01T09:00:00Z",
             "ends_at": "2030-01-01T09:30:00Z",
             "status": "confirmed",
@@ -48,13 +49,13 @@ async fn a_booking_is_confirmed_at_once_and_reads_back_the_same(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn what_was_answered_reads_back_to_the_last_digit(db: PgPool) {
     let app = App::at(db, now() + TimeDelta::nanoseconds(123_456_789));
-    let shop = app.shop().await;
-    let mut body = wish(&shop, 60, 30);
+    let shop = app.open_shop().await;
+    let mut body = time_alone(&shop, 60, 30);
     body["starts_at"] = json!("2030-01-01T09:00:00.123456789Z");
 
-    let made = app.post(member(2), "/v1/bookings", body).send().await.expect(201);
+    let made = app.post(shop.owner, "/v1/bookings", body).send().await.expect(201);
     let path = format!("/v1/bookings/{}", id(&made, "booking_id"));
-    let read = app.get(member(2), &path).send().await.expect(200);
+    let read = app.get(shop.owner, &path).send().await.expect(200);
     assert_eq!(read.json(), made.json());
     assert_eq!(made.json()["created_at"], "2030-01-01T08:00:00.123456Z");
 }
@@ -62,7 +63,7 @@ async fn what_was_answered_reads_back_to_the_last_digit(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn cancelling_frees_the_slot_for_anyone(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
 
     for canceller in [member(2), shop.owner] {
         let booking = app.booked(member(2), &shop, 60).await;
@@ -82,7 +83,7 @@ async fn cancelling_frees_the_slot_for_anyone(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_foreign_booking_looks_exactly_like_a_missing_one(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let booking = app.booked(member(2), &shop, 60).await;
     let other_owner = app.shop_of(member(8)).await.owner;
     let missing = Uuid::from_u128(404);
@@ -112,7 +113,7 @@ async fn a_foreign_booking_looks_exactly_like_a_missing_one(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn without_a_valid_token_nothing_is_answered(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let booking = app.booked(member(2), &shop, 60).await;
     let path = format!("/v1/bookings/{booking}");
 

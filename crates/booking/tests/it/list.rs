@@ -16,7 +16,7 @@ fn ids(page: &Reply) -> Vec<Uuid> {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn pages_show_each_booking_once_the_latest_first(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let mut mine = Vec::new();
     for start in [60, 180, 300, 420, 540] {
         mine.push(app.booked(member(2), &shop, start).await);
@@ -24,6 +24,7 @@ async fn pages_show_each_booking_once_the_latest_first(db: PgPool) {
     }
     // At the same time elsewhere: the id decides.
     let other = app.shop_of(member(9)).await;
+    app.anytime(&other).await;
     mine.push(app.booked(member(2), &other, 540).await);
 
     let mut seen = Vec::new();
@@ -42,7 +43,7 @@ async fn pages_show_each_booking_once_the_latest_first(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_list_is_narrowed_by_status_and_period(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let nine = app.booked(member(2), &shop, 60).await;
     let ten = app.booked(member(2), &shop, 120).await;
     let eleven = app.booked(member(2), &shop, 180).await;
@@ -67,7 +68,7 @@ async fn a_list_is_narrowed_by_status_and_period(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_list_refuses_what_it_cannot_mean(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     app.booked(member(3), &shop, 60).await;
     app.booked(member(3), &shop, 120).await;
     let theirs = app.get(member(3), "/v1/bookings?limit=1").send().await.json();

@@ -10,6 +10,7 @@ mod calendar;
 mod complete;
 mod distribution;
 mod errors;
+mod fairness;
 mod guard;
 mod holds;
 mod journeys;

@@ -21,7 +21,7 @@ pub fn series(name: &str) -> u64 {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn each_attempt_is_counted_by_how_it_ended(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let before = ["success", "overlap_error", "rejected", "error"].map(created);
     assert_eq!(before, [0, 0, 0, 0]);
 

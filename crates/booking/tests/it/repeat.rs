@@ -12,7 +12,7 @@ use crate::app::{App, id, member, now, wish};
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_hundred_twins_book_once_and_read_the_same_bytes(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
 
     let twin = app.post_keyed(member(2), "/v1/bookings", wish(&shop, 60, 60), "twin");
     let replies = join_all((0..100).map(|_| twin.clone().send())).await;
@@ -29,7 +29,7 @@ async fn a_hundred_twins_book_once_and_read_the_same_bytes(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_key_stands_for_one_request_of_one_person(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let book = |who, start| app.post_keyed(who, "/v1/bookings", wish(&shop, start, 60), "mine");
 
     book(member(2), 60).send().await.expect(201);
@@ -43,7 +43,7 @@ async fn a_key_stands_for_one_request_of_one_person(db: PgPool) {
 async fn a_replay_answers_alike_after_the_slot_has_passed(db: PgPool) {
     let today = App::new(db.clone());
     let tomorrow = App::at(db, now() + TimeDelta::days(1));
-    let shop = today.shop().await;
+    let shop = today.open_shop().await;
     let again = |app: &App| app.post_keyed(member(2), "/v1/bookings", wish(&shop, 60, 60), "lost");
 
     let first = again(&today).send().await.expect(201);
@@ -56,7 +56,7 @@ async fn a_replay_answers_alike_after_the_slot_has_passed(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_key_whose_slot_was_taken_books_once_the_slot_is_free(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let taken = app.booked(member(2), &shop, 60).await;
     let wanted = app.post_keyed(member(3), "/v1/bookings", wish(&shop, 60, 60), "patient");
 
@@ -69,7 +69,7 @@ async fn a_key_whose_slot_was_taken_books_once_the_slot_is_free(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_replay_of_what_was_cancelled_books_nothing(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let wanted = app.post_keyed(member(2), "/v1/bookings", wish(&shop, 60, 60), "lost");
 
     let first = wanted.clone().send().await.expect(201);
@@ -89,7 +89,7 @@ async fn a_replay_of_what_was_cancelled_books_nothing(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_twin_of_one_under_way_waits_for_its_answer(db: PgPool) {
     let app = App::new(db.clone());
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let mut slow = db.begin().await.unwrap();
     // What the first does once it has the key: it waits for whoever is busy with the person.
     sqlx::query("SELECT FROM staff FOR UPDATE").execute(&mut *slow).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_twin_of_one_under_way_waits_for_its_answer(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn without_the_key_nothing_is_booked(db: PgPool) {
     let app = App::new(db.clone());
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let wanted = app.post_keyed(member(2), "/v1/bookings", wish(&shop, 60, 60), "mine");
     let key = Key::new("mine", "POST /v1/bookings", b"").unwrap();
     let mut twin = db.begin().await.unwrap();

@@ -46,7 +46,7 @@ async fn from_replica(app: &App, seen: &str) -> (Vec<Uuid>, Reply) {
 async fn a_list_never_shows_less_than_its_reader_has_seen() {
     let pair = Pair::start("replica").await;
     let app = app(&pair);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let made = app.book(member(2), &shop, 60, 60).send().await.expect(201);
     let (first, before) = (id(&made, "booking_id"), made.header("read-after").to_owned());
 
@@ -84,7 +84,7 @@ async fn a_list_never_shows_less_than_its_reader_has_seen() {
 async fn a_replica_that_is_gone_or_its_own_master_costs_nobody_an_answer() {
     let pair = Pair::start("promoted").await;
     let app = app(&pair);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let made = app.book(member(2), &shop, 60, 60).send().await.expect(201);
     let seen = made.header("read-after").to_owned();
     from_replica(&app, &seen).await;

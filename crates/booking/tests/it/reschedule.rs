@@ -98,8 +98,9 @@ async fn a_move_that_breaks_a_rule_leaves_the_booking_where_it_was(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn moves_that_cross_neither_overlap_nor_deadlock(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let bo = Shop { staff: app.staff(shop.owner, shop.merchant).await, ..shop };
+    app.anytime(&bo).await;
     let mut bookings = Vec::new();
     for hour in 0..4 {
         bookings.push(app.booked(member(2), &shop, 60 + hour * 60).await);

@@ -14,7 +14,7 @@ const CLIENTS: u128 = 64;
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn of_64_who_want_one_slot_exactly_one_gets_it(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
 
     for round in 0..20 {
         let wishes = (0..CLIENTS).map(|n| app.book(member(n), &shop, round * 60, 60).send());
@@ -32,7 +32,7 @@ async fn of_64_who_want_one_slot_exactly_one_gets_it(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn clients_that_contend_for_overlapping_slots_neither_overlap_nor_deadlock(db: PgPool) {
     let app = Arc::new(App::new(db));
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
 
     // Every client wants, in an order of its own, a piece of each of 40 hours. The pieces overlap in
     // many ways, also across the hour.
@@ -44,7 +44,7 @@ async fn clients_that_contend_for_overlapping_slots_neither_overlap_nor_deadlock
                 let n = i64::try_from(client).unwrap();
                 let hour = (step * 7 + n) % 40;
                 let (offset, minutes) =
-                    (n * 5 % 45, [15, 30, 60, 75][usize::try_from(n % 4).unwrap()]);
+                    (n * 15 % 45, [15, 30, 60, 75][usize::try_from(n % 4).unwrap()]);
                 let call = app.book(member(client), &shop, hour * 60 + offset, minutes);
                 let started = Instant::now();
                 let reply = answer(call).await;
@@ -71,7 +71,7 @@ async fn clients_that_contend_for_overlapping_slots_neither_overlap_nor_deadlock
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn back_to_back_bookings_are_no_overlap(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
 
     app.book(member(2), &shop, 60, 30).send().await.expect(201);
     app.book(member(3), &shop, 90, 30).send().await.expect(201);
@@ -83,8 +83,9 @@ async fn back_to_back_bookings_are_no_overlap(db: PgPool) {
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn two_people_of_one_merchant_are_booked_at_the_same_time(db: PgPool) {
     let app = App::new(db);
-    let shop = app.shop().await;
+    let shop = app.open_shop().await;
     let other = crate::app::Shop { staff: app.staff(shop.owner, shop.merchant).await, ..shop };
+    app.anytime(&other).await;
 
     app.book(member(2), &shop, 60, 30).send().await.expect(201);
     app.book(member(2), &other, 60, 30).send().await.expect(201);

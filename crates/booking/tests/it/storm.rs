@@ -19,8 +19,8 @@ const SLOTS: usize = if cfg!(debug_assertions) { 50 } else { 1_000 };
 /// Each of 64 clients wants each slot, all in the same order, so that they meet everywhere.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn of_64_who_want_each_of_many_slots_one_gets_each_and_the_rest_a_clean_no(db: PgPool) {
-    let app = Arc::new(App::new(db));
-    let shop = app.shop().await;
+    let app = Arc::new(App::new(db).allowing(u32::MAX));
+    let shop = app.open_shop().await;
     let clients = (0..64).map(|client| {
         let app = app.clone();
         tokio::spawn(async move {

@@ -49,12 +49,12 @@ fn told(salon: Salon) -> AbortOnDropHandle<()> {
 
 const VISIT: TimeDelta = TimeDelta::minutes(5);
 
-/// A merchant who tells members by LINE, and a member who wants to be told.
+/// A merchant who tells by LINE, and wants to be told too: of time that they take for themselves.
 #[derive(Clone)]
 struct Salon {
     client: Client,
     booking: String,
-    member: String,
+    owner: String,
     merchant_id: String,
     staff_id: String,
 }
@@ -64,12 +64,12 @@ impl Salon {
         let mut salon = Self {
             client: watch.client.clone(),
             booking: format!("http://127.0.0.1:{}", watch.ports.service("booking").http),
-            member: watch.member.clone(),
+            owner: watch.merchant.clone(),
             merchant_id: String::new(),
             staff_id: String::new(),
         };
         // With the same keys the next drill finds the same merchant.
-        let (owner, member) = (&watch.merchant, &watch.member);
+        let owner = &watch.merchant;
         let body = json!({ "name": "A drill's salon", "time_zone": "Asia/Tokyo" });
         let made = salon.post("/v1/merchants", owner, "chaos-line-merchant", &body).await?;
         salon.merchant_id = id(&made, "merchant_id")?;
@@ -80,7 +80,7 @@ impl Salon {
         let channel = json!({ "channel_token": "a-drill" });
         salon.put(&format!("{path}/line"), owner, &channel).await?;
         let contact = json!({ "line_user_id": format!("U{}", "0".repeat(32)) });
-        salon.put(&format!("{path}/line/contact"), member, &contact).await?;
+        salon.put(&format!("{path}/line/contact"), owner, &contact).await?;
         Ok(salon)
     }
 
@@ -93,9 +93,9 @@ impl Salon {
             "ends_at": starts_at + VISIT,
         });
         let key = || format!("{:032x}", rand::random::<u128>());
-        let booked = self.post("/v1/bookings", &self.member, &key(), &body).await?;
+        let booked = self.post("/v1/bookings", &self.owner, &key(), &body).await?;
         let path = format!("/v1/bookings/{}/cancel", id(&booked, "booking_id")?);
-        self.post(&path, &self.member, &key(), &json!({})).await?;
+        self.post(&path, &self.owner, &key(), &json!({})).await?;
         Ok(())
     }
 

@@ -27,6 +27,7 @@ async fn whoever_is_killed_no_snapshot_overlaps_and_booking_and_points_agree_in_
     let mut bench = Bench::new("campaign").await;
     bench.set("STACK_RESTART_DELAY_MS", 50);
     bench.set("HOLDS_PER_MEMBER", 1000); // all of them are one member
+    bench.set("BOOKINGS_PER_MEMBER", 1_000_000);
     bench.up().await;
     let salon = Arc::new(salon(&bench).await);
 

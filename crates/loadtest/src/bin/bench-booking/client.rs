@@ -1,6 +1,7 @@
 //! What the clients of booking ask.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
@@ -11,7 +12,7 @@ use crate::server::Server;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Work {
-    /// A time is booked.
+    /// A time is booked, by the merchant.
     Book,
     /// A service is held, with everything that is looked at for it.
     Hold,
@@ -25,21 +26,24 @@ pub(crate) async fn run(
     clients: usize,
     each: Duration,
 ) -> anyhow::Result<Figures> {
+    let owners: Arc<[String]> = (0..MERCHANTS).map(|n| server.token(id(1, n))).collect();
     let requests = || {
-        let (mut dice, token) = (Dice::new(), server.member());
-        move || request(&token, work, &mut dice)
+        let (mut dice, token, owners) = (Dice::new(), server.member(), owners.clone());
+        move || request(&token, &owners, work, &mut dice)
     };
     // `slot_taken` is an answer too.
     closed_loop::run(server.http, clients, each, requests, |s| [200, 201, 409].contains(&s)).await
 }
 
-fn request(token: &str, work: Work, dice: &mut Dice) -> String {
+fn request(token: &str, owners: &[String], work: Work, dice: &mut Dice) -> String {
     let staff = dice.roll(MERCHANTS * STAFF);
     let merchant = staff / STAFF;
     let (merchant_id, staff_id, service_id) = (id(1, merchant), id(3, staff), id(2, merchant));
+    let owner = usize::try_from(merchant).ok().and_then(|n| owners.get(n)).map_or(token, |t| t);
     let head = format!(
         "Host: bench\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n",
-        token
+        // Only the merchant books a time for no service.
+        if matches!(work, Work::Book) { owner } else { token }
     );
     let today = DateTime::<Utc>::from(SystemTime::now()).date_naive();
     match work {

@@ -14,6 +14,7 @@ use kit::{Clock, postgres};
 use testkit::tokens::Issuer;
 use tokio_util::sync::CancellationToken;
 use tonic::async_trait;
+use uuid::Uuid;
 
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -28,7 +29,7 @@ impl Server {
         let issuer = Issuer::new();
         let bookings = Bookings::new(db.clone(), Clock::system(), Arc::new(Nobody));
         // One member asks for all of them.
-        let bookings = bookings.allowing(u32::MAX);
+        let bookings = bookings.allowing(u32::MAX, u32::MAX);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listen = Listen {
             http_listen: any,
@@ -52,6 +53,11 @@ impl Server {
     /// A member of their own.
     pub(crate) fn member(&self) -> String {
         self.issuer.member(Clock::system().id())
+    }
+
+    /// Whoever has this id.
+    pub(crate) fn token(&self, who: Uuid) -> String {
+        self.issuer.member(who)
     }
 }
 
