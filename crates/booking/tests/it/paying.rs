@@ -86,11 +86,17 @@ async fn a_busy_database_did_nothing_unless_a_payment_was_begun_before(db: PgPoo
                 CREATE TRIGGER busy BEFORE INSERT ON idempotency_key EXECUTE FUNCTION busy()";
     sqlx::raw_sql(busy).execute(&world.app.db).await.unwrap();
     let refused = world.app.act(member(2), plain, "confirm").send().await.expect(503);
-    assert_eq!((refused.code(), &refused.json()["outcome"]), ("database_busy".into(), &json!("none")));
+    assert_eq!(
+        (refused.code(), &refused.json()["outcome"]),
+        ("database_busy".into(), &json!("none"))
+    );
     assert_eq!(world.app.status(&world.shop, plain).await, "held");
     let pay = world.pay(member(2), paid, 300);
     let unsure = pay.clone().send().await.expect(503);
-    assert_eq!((unsure.code(), &unsure.json()["outcome"]), ("database_busy".into(), &json!("unknown")));
+    assert_eq!(
+        (unsure.code(), &unsure.json()["outcome"]),
+        ("database_busy".into(), &json!("unknown"))
+    );
     assert_eq!(world.balance(member(2)).await, 700, "it was paid");
 
     sqlx::raw_sql("DROP TRIGGER busy ON idempotency_key").execute(&world.app.db).await.unwrap();
