@@ -25,7 +25,10 @@ async fn a_change_that_waited_too_long_says_that_it_did_nothing(db: PgPool) {
                 CREATE TRIGGER busy BEFORE UPDATE ON member EXECUTE FUNCTION busy()";
     sqlx::raw_sql(busy).execute(&db).await.unwrap();
     let refused = rename(&app, &token, "\"1\"", "Eve").await.expect(503);
-    assert_eq!((refused.code(), &refused.json()["outcome"]), ("database_busy".into(), &json!("none")));
+    assert_eq!(
+        (refused.code(), &refused.json()["outcome"]),
+        ("database_busy".into(), &json!("none"))
+    );
     assert_eq!(me(&app, &token).await.json()["display_name"], "Ada");
 }
 
