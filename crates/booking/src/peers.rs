@@ -7,6 +7,7 @@ mod points;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use chrono::{DateTime, Utc};
 use kit::outbox::{self, Deliver, Event};
 use kit::redis::Redis;
 use sqlx::PgPool;
@@ -65,6 +66,10 @@ pub struct Purchase {
     /// In minor units, without what points paid; at least 1.
     pub minor: i64,
     pub reference: String,
+    /// Of `minor`; the ledger's own when absent.
+    pub currency: Option<String>,
+    /// When it was paid; when the ledger hears of it when absent.
+    pub occurred_at: Option<DateTime<Utc>>,
 }
 
 /// Delivers our events until `stop`, and survives a panic.
@@ -117,6 +122,8 @@ impl Purchase {
             merchant_id: booking.merchant_id,
             minor: booking.price_minor - booking.points_paid,
             reference: format!("booking:{}", booking.booking_id),
+            currency: booking.currency.clone(),
+            occurred_at: booking.occurred_at,
         }
     }
 }

@@ -13,8 +13,8 @@ mod slots;
 
 pub(crate) use belonging::{link_staff, lock_merchant, mark_untold, member_of_staff};
 pub(crate) use bookings::{
-    find_any_booking, find_booking, lock_booking, lock_booking_of_owner, lock_staff,
-    staff_of_booking, terms, update_status, update_time,
+    currency_of_merchant, find_any_booking, find_booking, lock_booking, lock_booking_of_owner,
+    lock_staff, staff_of_booking, terms, update_status, update_time,
 };
 pub(crate) use holds::{
     archive_bookings, expire_holds, expire_overdue, held_by, insert_booking, insert_hold,

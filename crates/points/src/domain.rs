@@ -91,6 +91,8 @@ pub enum Refused {
     RuleOverlaps,
     #[error("a rule begins now or later, and ends after it begins")]
     RulePeriod,
+    #[error("points are earned now, or were within the last 90 days")]
+    Time,
     #[error("the rule has ended")]
     RuleEnded,
     #[error("a reference is at most {} characters", Reference::MAX_CHARS)]

@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::app::{AccountView, Asked, Earn, Error, Points, Receipt, Which};
-use crate::domain::{MemberId, Recipient, Seller};
+use crate::domain::{MemberId, Recipient, Refused, Seller};
 
 const EARN: &str = "/points.v1.Points/Earn";
 const ALLOW: Allowlist = &[
@@ -91,7 +91,11 @@ fn command(message: EarnRequest) -> Result<Earn, ApiError> {
     let currency = Some(message.currency).filter(|currency| !currency.is_empty());
     let reference = message.reference;
     let asked = Asked { purchase_minor, points, currency, merchant, reference };
-    Earn::try_new(Seller::Any, Recipient::Member(member), asked)
+    let at = match &*message.occurred_at {
+        "" => None,
+        text => Some(text.parse().map_err(|_| Error::from(Refused::Time))?),
+    };
+    Ok(Earn { at, ..Earn::try_new(Seller::Any, Recipient::Member(member), asked)? })
 }
 
 impl From<Receipt> for EarnResponse {

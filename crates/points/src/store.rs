@@ -16,7 +16,7 @@ pub(crate) use books::{
 };
 pub(crate) use history::history;
 pub(crate) use merchants::{joined, left, role_in, sellers};
-pub(crate) use rules::{add_rule, current_rules, end_rule, list_rules, lock_rule, withdraw_rule};
+pub(crate) use rules::{add_rule, end_rule, list_rules, lock_rule, rules_since, withdraw_rule};
 pub(crate) use statement::statement;
 
 use chrono::{DateTime, Utc};

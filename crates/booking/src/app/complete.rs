@@ -1,4 +1,5 @@
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use kit::idempotency::{self, Answer, Key};
 use kit::outbox::{self, Event};
 use kit::{command, postgres};
@@ -24,6 +25,12 @@ pub struct BookingCompleted {
     /// Of the price; what points paid earns none.
     #[serde(default)]
     pub points_paid: i64,
+    /// Of the price, the merchant's. Versions from before do not say it, and neither the time.
+    #[serde(default)]
+    pub currency: Option<String>,
+    /// When it was completed: what the price is worth in points is what it was worth then.
+    #[serde(default)]
+    pub occurred_at: Option<DateTime<Utc>>,
 }
 
 impl Bookings {
@@ -61,19 +68,23 @@ impl Bookings {
         tx: &mut PgConnection,
         booking: &Booking,
     ) -> Result<(), Error> {
+        let now = self.clock.now();
+        let currency = store::currency_of_merchant(tx, booking.merchant_id).await?;
         let payload = BookingCompleted {
             booking_id: booking.booking_id,
             merchant_id: booking.merchant_id,
             member_id: booking.member_id,
             price_minor: booking.price_minor,
             points_paid: booking.points_paid,
+            currency: Some(currency),
+            occurred_at: Some(now),
         };
         let event = Event {
             id: self.clock.id(),
             aggregate: format!("booking:{}", booking.booking_id),
             kind: BOOKING_COMPLETED.to_owned(),
             payload: serde_json::json!(payload),
-            occurred_at: self.clock.now(),
+            occurred_at: now,
         };
         Ok(outbox::publish(tx, &event).await?)
     }

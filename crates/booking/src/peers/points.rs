@@ -106,7 +106,9 @@ impl Points for PointsOverGrpc {
             merchant_id: purchase.merchant_id.to_string(),
             basis: Some(Basis::PurchaseMinor(purchase.minor)),
             reference: purchase.reference,
-            currency: String::new(), // booking tells no other yet
+            currency: purchase.currency.unwrap_or_default(),
+            // The text is a part of what the key stands for: the same each time.
+            occurred_at: purchase.occurred_at.map(|at| at.to_rfc3339()).unwrap_or_default(),
         };
         let Err(status) = self.points.clone().earn(request).await else { return Ok(()) };
         match kit::error::reason(&status).as_deref() {

@@ -216,6 +216,16 @@ pub(crate) async fn staff_of_booking(
     Ok(row.map(|row| (row.merchant_id, row.staff_id)))
 }
 
+/// What a merchant's prices are in.
+pub(crate) async fn currency_of_merchant(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+) -> sqlx::Result<String> {
+    let select =
+        sqlx::query_scalar!("SELECT currency FROM merchant WHERE merchant_id = $1", merchant);
+    query("currency_of_merchant", select.fetch_one(conn)).await
+}
+
 /// What a merchant agrees to.
 pub(crate) struct Terms {
     pub(crate) owner_id: Uuid,

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use booking::domain::{Heard, Saga, Step};
 use booking::peers::{self, News, Points, PointsOverGrpc, Purchase};
+use chrono::TimeDelta;
+use kit::Clock;
+use kit::caller::Role;
 use proto::points::v1::earn_request::Basis;
 use proto::points::v1::points_server::{Points as Rpc, PointsServer};
 use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::auth::FakeAuth;
 use testkit::eventually;
@@ -19,7 +23,8 @@ use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status, async_trait};
 use uuid::Uuid;
 
-use crate::app::{App, Shop, id, member, service_pool};
+use crate::app::{App, Shop, id, member, now, service_pool};
+use crate::saga_world::World;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -118,6 +123,8 @@ async fn a_completed_booking_earns_once(db: PgPool) {
         merchant_id: shop.merchant,
         minor: 5000,
         reference: format!("booking:{booking}"),
+        currency: Some("JPY".to_owned()),
+        occurred_at: Some(now()),
     };
     assert_eq!(points.asked(), [expected]);
 }
@@ -149,6 +156,65 @@ async fn what_was_free_earns_nothing(db: PgPool) {
     all_delivered(&app).await;
 
     assert_eq!(points.asked(), []);
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn an_event_of_a_version_from_before_still_earns(db: PgPool) {
+    let app = App::new(db);
+    let shop = app.shop().await;
+    completed(&app, &shop, 5000).await;
+    sqlx::query("UPDATE outbox_event SET payload = payload - 'currency' - 'occurred_at'")
+        .execute(&app.db)
+        .await
+        .unwrap();
+
+    let points = FakePoints::default();
+    let _relay = relay(&app, points.clone());
+    all_delivered(&app).await;
+
+    let asked = points.asked();
+    assert_eq!((asked[0].minor, &asked[0].currency, asked[0].occurred_at), (5000, &None, None));
+}
+
+/// With the real points. Between the visit and its delivery the merchant changes their rule; and their prices
+/// are in dollars.
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_visit_is_worth_what_the_merchants_rule_said_when_it_was_over(db: PgPool) {
+    let world = World::new(db.clone()).await;
+    let clock = Clock::system();
+    let app = App::with(db.clone(), clock.now(), world.wire.clone());
+    let owner = member(7);
+    let body = json!({ "name": "Shears", "time_zone": "Asia/Tokyo", "currency": "USD" });
+    let made = app.post_keyed(owner, "/v1/merchants", body, "usd").send().await.expect(201);
+    let merchant = id(&made, "merchant_id");
+    let staff = app.staff(owner, merchant).await;
+    let shop = Shop { owner, merchant, staff };
+    let service = app.priced(&shop, 60, 0, 1_000).await;
+    app.working(&shop, service).await;
+    let start = (clock.now() + TimeDelta::days(2)).format("%FT09:00").to_string();
+    let held = app.hold(member(2), &shop, service, &start).send().await.expect(201);
+    let booking = id(&held, "booking_id");
+    app.act(member(2), booking, "confirm").send().await.expect(200);
+
+    let rules = format!("/v1/merchants/{merchant}/conversion-rules");
+    let operator = world.issuer.with_roles(member(99), &[Role::Operator]);
+    let tell = async |path: &str, key: &str, body: Value| {
+        world.till.post(path).bearer(&operator).key(key).json(body).send().await.json()
+    };
+    let rate = |points: i64| json!({ "currency": "USD", "points": points, "per_minor": 100 });
+    let rule = tell(&rules, "first", rate(7)).await;
+    let later = App::with(db, clock.now(), world.wire.clone());
+    let done = format!("/v1/bookings/{booking}/complete");
+    later.post_keyed(owner, &done, json!({}), "done").send().await.expect(200);
+    let end = format!("/v1/conversion-rules/{}/end", rule["rule_id"].as_str().unwrap());
+    tell(&end, "end", json!({})).await;
+    tell(&rules, "second", rate(500)).await;
+
+    let stop = CancellationToken::new();
+    tokio::spawn(peers::deliver(service_pool(&app.db), world.wire.clone(), stop.clone()));
+    let _stop = stop.drop_guard();
+    all_delivered(&app).await;
+    assert_eq!(world.balance(member(2)).await, 70);
 }
 
 /// Points as it is on the wire; answers by the price.
@@ -207,6 +273,8 @@ async fn over_grpc_the_event_is_the_key_of_the_earning() {
         merchant_id: Uuid::from_u128(3),
         minor: 5000,
         reference: "booking:4".to_owned(),
+        currency: Some("USD".to_owned()),
+        occurred_at: Some(now()),
     };
 
     client.earn(purchase.clone()).await.unwrap();
@@ -217,9 +285,16 @@ async fn over_grpc_the_event_is_the_key_of_the_earning() {
         merchant_id: purchase.merchant_id.to_string(),
         basis: Some(Basis::PurchaseMinor(5000)),
         reference: "booking:4".to_owned(),
-        currency: String::new(),
+        currency: "USD".to_owned(),
+        occurred_at: "2030-01-01T08:00:00+00:00".to_owned(),
     };
-    assert_eq!(*wire.0.lock().unwrap(), [expected]);
+    assert_eq!(wire.0.lock().unwrap()[0], expected);
+
+    // An event of a version from before stands, with its key, for the request of that version.
+    let before = Purchase { currency: None, occurred_at: None, ..purchase.clone() };
+    client.earn(before).await.unwrap();
+    let before = EarnRequest { currency: String::new(), occurred_at: String::new(), ..expected };
+    assert_eq!(wire.0.lock().unwrap()[1], before);
 
     // Less than a point is worth is an answer; a refusal is a failure that names nobody.
     client.earn(Purchase { minor: TOO_SMALL, ..purchase.clone() }).await.unwrap();

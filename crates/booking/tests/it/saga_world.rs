@@ -77,6 +77,7 @@ impl World {
             basis: Some(Basis::Points(points)),
             reference: "test".to_owned(),
             currency: String::new(),
+            occurred_at: String::new(),
         };
         let request = testkit::grpc::request(request, &self.issuer.service("booking"));
         PointsClient::new(self.points.clone()).earn(request).await.unwrap();

@@ -128,10 +128,9 @@ async fn watch(app: Arc<App>, done: Arc<AtomicBool>) -> usize {
         tick.tick().await;
         assert_eq!(app.overlaps().await, 0, "snapshot {snapshots}");
         snapshots += 1;
-        // The job competes with everybody else.
-        if let Err(error) = app.bookings.expire_overdue().await {
-            assert!(cfg!(debug_assertions), "{error}"); // no connection in time, as above
-        }
+        // The job competes with everybody else. In a debug build it may get no connection in time, as above.
+        let expired = app.bookings.expire_overdue().await;
+        assert!(expired.is_ok() || cfg!(debug_assertions), "{expired:?}");
     }
     snapshots
 }

@@ -18,6 +18,8 @@ pub struct Earn {
     pub merchant: MerchantId,
     pub reference: Reference,
     pub by: Seller,
+    /// When it was earned; now when absent. The rule of that time decides.
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// What a caller asks for, as it was sent. `Some(None)`: given, and not a whole number.
@@ -56,7 +58,7 @@ impl Earn {
         let merchant = MerchantId(asked.merchant);
         fields.done(|| {
             let (basis, reference) = (basis?, reference?);
-            Some(Self { to, basis, merchant, reference, by })
+            Some(Self { to, basis, merchant, reference, by, at: None })
         })
     }
 }
@@ -64,8 +66,10 @@ impl Earn {
 impl Points {
     /// Runs the command once for each key. The answer's body is a [`super::Receipt`].
     pub async fn earn(&self, principal: String, key: Key, earn: Earn) -> Result<Answer, Error> {
-        let Earn { to, basis, merchant, reference, by } = earn;
-        let rate = self.rate(merchant, &basis, self.clock.now()).await?;
+        let Earn { to, basis, merchant, reference, by, at } = earn;
+        let now = self.clock.now();
+        let at = at.map_or(Ok(now), |at| Rule::moment(at, now))?;
+        let rate = self.rate(merchant, &basis, at).await?;
         self.run(principal, key, Command::Earn { to, basis, rate, merchant, reference, by }).await
     }
 
@@ -80,7 +84,7 @@ impl Points {
             Basis::Points(_) => Ok(Rate::STANDARD),
             Basis::Purchase(_, currency) => {
                 // On the heap: a lookup in the cache is a future of many kilobytes.
-                let rules = Box::pin(self.guarded(self.rules_of(merchant, currency)));
+                let rules = Box::pin(self.guarded(self.rules_of(merchant, currency, at)));
                 Ok(Rule::rate(&rules.await?, at))
             }
         }

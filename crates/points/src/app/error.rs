@@ -186,6 +186,7 @@ fn kind(refused: Refused) -> Kind {
         | Refused::Currency
         | Refused::Rate
         | Refused::RulePeriod
+        | Refused::Time
         | Refused::Adjustment
         | Refused::HoldTime
         | Refused::ReferenceMissing
@@ -215,6 +216,7 @@ pub(super) fn code(refused: Refused) -> &'static str {
         Refused::Currency => "invalid_currency",
         Refused::Rate => "invalid_rate",
         Refused::RulePeriod => "invalid_period",
+        Refused::Time => "invalid_time",
         Refused::RuleOverlaps => "rule_overlaps",
         Refused::RuleEnded => "rule_ended",
         Refused::ReferenceTooLong | Refused::ReferenceMissing => "invalid_reference",
@@ -245,6 +247,7 @@ fn field(refused: Refused) -> Option<&'static str> {
         Refused::Currency => Some("currency"),
         Refused::Rate => Some("points"),
         Refused::RulePeriod => Some("valid_until"),
+        Refused::Time => Some("occurred_at"),
         Refused::HoldTime => Some("expires_in_seconds"),
         Refused::ReferenceTooLong | Refused::ReferenceCharacter | Refused::ReferenceMissing => {
             Some("reference")

@@ -133,7 +133,7 @@ impl Points {
     }
 
     async fn apply_now(&self, queued: &Queued, claim: Claim) -> Result<Answer, Error> {
-        let Earn { to, basis, merchant, reference, by } = queued.earn()?;
+        let Earn { to, basis, merchant, reference, by, .. } = queued.earn()?;
         let rate = self.rate(merchant, &basis, queued.at).await?;
         let command = Command::Earn { to, basis, rate, merchant, reference, by };
         let kind = command.kind();

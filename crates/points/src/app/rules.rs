@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use chrono::{DateTime, Datelike as _, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use kit::cache::Versioned;
 use kit::error::Fields;
 use kit::idempotency::{self, Answer, Key};
@@ -23,6 +23,9 @@ use crate::store;
 
 /// How long a merchant's rules may be answered from the cache. Forgotten after every change.
 pub(super) const TTL: Duration = Duration::from_hours(1);
+
+/// For how long after its end a rule is still found in the cache.
+const RECENT: TimeDelta = TimeDelta::days(1);
 
 /// A rule to be.
 #[derive(Clone, Debug)]
@@ -206,16 +209,24 @@ impl Points {
         Ok(RulePage { items: rules.into_iter().map(RuleView::from).collect(), next_cursor })
     }
 
-    /// A merchant's rules that are not over, as they were at most an hour ago, or at the last change.
+    /// A merchant's rules that were not over then, as they were at most an hour ago, or at the last change.
     pub(super) async fn rules_of(
         &self,
         merchant: MerchantId,
         currency: &Currency,
+        at: DateTime<Utc>,
     ) -> Result<Vec<Rule>, Error> {
+        let recent = self.clock.now() - RECENT;
+        if at < recent {
+            // Rare: whoever tells us was away for long.
+            let mut conn = postgres::query("acquire", self.db.acquire()).await?;
+            return Ok(store::rules_since(&mut conn, merchant, currency, at).await?.1);
+        }
         let load = async {
             let mut conn = postgres::query("acquire", self.db.acquire()).await.map_err(Arc::new)?;
-            let (version, rules) =
-                store::current_rules(&mut conn, merchant, currency).await.map_err(Arc::new)?;
+            let (version, rules) = store::rules_since(&mut conn, merchant, currency, recent)
+                .await
+                .map_err(Arc::new)?;
             // None of its own is an answer too, and worth keeping.
             Ok::<_, Arc<sqlx::Error>>(Some(Versioned { version, value: rules }))
         };

@@ -1,6 +1,6 @@
 //! What points are earned by.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -155,6 +155,21 @@ impl Rate {
 }
 
 impl Rule {
+    /// How long ago something may have been earned.
+    const LATEST: TimeDelta = TimeDelta::days(90);
+    /// How far another machine's clock may be ahead of ours.
+    const SKEW: TimeDelta = TimeDelta::minutes(1);
+
+    /// The moment whose rule decides, of what is said to have been earned at `at`.
+    pub fn moment(at: DateTime<Utc>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Refused> {
+        let ago = now.signed_duration_since(at);
+        if (-Self::SKEW..=Self::LATEST).contains(&ago) {
+            Ok(at.min(now))
+        } else {
+            Err(Refused::Time)
+        }
+    }
+
     /// Whether it applies at that moment: from its start, up to and without its end.
     pub fn applies(&self, at: DateTime<Utc>) -> bool {
         self.from <= at && self.until.is_none_or(|until| at < until)

@@ -88,23 +88,25 @@ pub(crate) async fn withdraw_rule(conn: &mut PgConnection, id: RuleId) -> sqlx::
     Ok(())
 }
 
-/// The rules that are not over, the first to apply first, and the time of their last change in
-/// microseconds. A rule that ended within the day still counts: an earning may be applied late.
-pub(crate) async fn current_rules(
+/// The rules that were not over then, the first to apply first, and the time of their last change in
+/// microseconds.
+pub(crate) async fn rules_since(
     conn: &mut PgConnection,
     merchant: MerchantId,
     currency: &Currency,
+    since: DateTime<Utc>,
 ) -> sqlx::Result<(i64, Vec<Rule>)> {
     let select = sqlx::query!(
         r#"SELECT rule_id, merchant_id, currency, points, per_minor, min_minor,
                   lower(valid) AS "valid_from!", upper(valid) AS valid_until,
                   (extract(epoch FROM changed_at) * 1000000)::bigint AS "changed!"
            FROM conversion_rule
-           WHERE merchant_id = $1 AND currency = $2 AND valid && tstzrange(now() - interval '1 day', NULL)
+           WHERE merchant_id = $1 AND currency = $2 AND valid && tstzrange($4, NULL)
            ORDER BY lower(valid) LIMIT $3"#,
         merchant.0,
         currency.as_str(),
         CURRENT,
+        since,
     );
     let rows = postgres::query("rule_current", select.fetch_all(conn)).await?;
     let version = rows.iter().map(|row| row.changed).max().unwrap_or(0);

@@ -210,6 +210,7 @@ pub fn message(member: Uuid, basis: Basis) -> EarnRequest {
         basis: Some(basis),
         reference: "test".to_owned(),
         currency: String::new(),
+        occurred_at: String::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures::future::join_all;
 use kit::Clock;
 use kit::caller::Role;
+use proto::points::v1::EarnRequest;
 use proto::points::v1::earn_request::Basis;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -196,4 +197,44 @@ async fn a_booking_earns_by_the_same_rule(db: PgPool) {
     wrong.currency = "bitcoin".to_owned();
     let refused = app.earn_by_booking(wrong).await.unwrap_err();
     assert_eq!(kit::error::reason(&refused).as_deref(), Some("invalid_currency"));
+}
+
+/// What a booking tells late is worth what it was worth then; nobody writes into the future, or far back.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn a_booking_earns_by_the_rule_of_its_own_moment_and_currency(db: PgPool) {
+    let app = TestApp::new(db);
+    let in_dollars = |points: i64| json!({ "points": points, "per_minor": 100, "currency": "USD" });
+    let told = |at: String, currency: &str| EarnRequest {
+        currency: currency.to_owned(),
+        occurred_at: at,
+        ..message(id(), Basis::PurchaseMinor(1_000))
+    };
+    let ago = |days: i64| (Clock::system().now() - TimeDelta::days(days)).to_rfc3339();
+    let worth = async |at: String, currency: &str| {
+        app.earn_by_booking(told(at, currency)).await.unwrap().points
+    };
+    // Two rules that are over: one since a moment, one since ten days, which no cache keeps.
+    let old = create(&app, Uuid::nil(), in_dollars(3)).await.expect(201).json();
+    end(&app, &old, json!({})).await.expect(200);
+    sqlx::query("UPDATE conversion_rule SET valid = tstzrange(now() - '20 days'::interval, now() - '10 days'::interval)")
+        .execute(&app.db)
+        .await
+        .unwrap();
+    let first = create(&app, Uuid::nil(), in_dollars(7)).await.expect(201).json();
+    let then = ago(0);
+    end(&app, &first, json!({})).await.expect(200);
+    create(&app, Uuid::nil(), in_dollars(9)).await.expect(201);
+
+    assert_eq!(worth(then.clone(), "USD").await, 70);
+    assert_eq!(worth(String::new(), "USD").await, 90, "now");
+    assert_eq!(worth(ago(15), "USD").await, 30);
+    assert_eq!(worth(ago(5), "USD").await, 10, "between the rules: the standard rate");
+    assert_eq!(worth(then, "").await, 10, "no rule for yen");
+    let ahead = (Clock::system().now() + TimeDelta::seconds(30)).to_rfc3339();
+    assert_eq!(worth(ahead, "USD").await, 90, "another machine's clock");
+
+    for at in [ago(-1), ago(91), "yesterday".to_owned()] {
+        let refused = app.earn_by_booking(told(at, "USD")).await.unwrap_err();
+        assert_eq!(kit::error::reason(&refused).as_deref(), Some("invalid_time"));
+    }
 }

@@ -210,7 +210,7 @@ impl Queue {
 impl Queued {
     pub(super) fn new(claim: Claim, earn: Earn, at: DateTime<Utc>) -> Self {
         let Claim { principal, key } = claim;
-        let Earn { to, basis, merchant, reference, by } = earn;
+        let Earn { to, basis, merchant, reference, by, .. } = earn;
         let reference = reference.as_str().to_owned();
         let fingerprint = hex(&key.fingerprint);
         let (id, key, route) = (id(&principal, &key), key.value, key.route);
@@ -229,7 +229,7 @@ impl Queued {
     pub(super) fn earn(&self) -> Result<Earn, Error> {
         let reference = Reference::new(self.reference.clone())?;
         let (to, basis, merchant) = (self.to, self.basis.clone(), self.merchant);
-        Ok(Earn { to, basis, merchant, reference, by: self.by })
+        Ok(Earn { to, basis, merchant, reference, by: self.by, at: Some(self.at) })
     }
 }
 
