@@ -5,10 +5,14 @@ const ROW: &str = r"INSERT INTO booking (booking_id, merchant_id, staff_id, memb
 
 const DRAW: &str = "\\set s random(0, 999)\n\\set k random(0, 32000)\n";
 
-/// Our own statement: with the lock of its key, the message that nobody gets and the answer that is kept.
+/// Our own statement: with the lock of its key, whose merchant it is, the message that nobody gets and the answer
+/// that is kept.
 /// What we could reach if HTTP and the service cost nothing.
 pub(crate) fn statement() -> String {
-    let row = ROW.replace(" x ON CONFLICT", " x, claimed WHERE mine ON CONFLICT");
+    let owned = "EXISTS (SELECT FROM merchant WHERE owner_id = merchant_id AND merchant_id = \
+         ('00000000-0000-7000-8000-0001' || lpad(to_hex((:s)::int / 20), 8, '0'))::uuid)";
+    let row =
+        ROW.replace(" x ON CONFLICT", &format!(" x, claimed WHERE mine AND {owned} ON CONFLICT"));
     let row = row.trim_end().trim_end_matches(';');
     format!(
         "{DRAW}WITH claimed AS MATERIALIZED (SELECT pg_try_advisory_xact_lock((random() * 1e18)::bigint) \
