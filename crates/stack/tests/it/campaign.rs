@@ -64,7 +64,8 @@ async fn salon(bench: &Bench) -> Salon {
     let account = salon.post_as(&salon.member, &own, &json!({})).await;
     let account = account["account_id"].as_str().unwrap().to_owned();
     let body = json!({"points": START, "merchant_id": account, "reference": "campaign"});
-    salon.post_as(&salon.merchant, &format!("{own}/{account}/earnings"), &body).await;
+    let operator = login(bench, &client, "operator@example.com").await;
+    salon.post_as(&operator, &format!("{own}/{account}/earnings"), &body).await;
     salon.open().await;
     salon
 }

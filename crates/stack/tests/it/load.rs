@@ -27,7 +27,7 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged() {
     bench.up().await;
     let client = Client::new();
     let member = login(&bench, &client, "member@example.com").await;
-    let merchant = login(&bench, &client, "merchant@example.com").await;
+    let operator = login(&bench, &client, "operator@example.com").await;
 
     let opened = client.post(bench.url("points", "/v1/accounts"));
     let opened = opened.bearer_auth(&member).header("idempotency-key", "open").json(&json!({}));
@@ -38,8 +38,8 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged() {
     let tally = Arc::new(Tally::default());
     let callers: Vec<_> = (0..16)
         .map(|n| {
-            let (url, merchant, tally) = (url.clone(), merchant.clone(), Arc::clone(&tally));
-            tokio::spawn(earn_until_told(n, url, merchant, tally))
+            let (url, operator, tally) = (url.clone(), operator.clone(), Arc::clone(&tally));
+            tokio::spawn(earn_until_told(n, url, operator, tally))
         })
         .collect();
     for restart in 1..=3 {
