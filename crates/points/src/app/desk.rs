@@ -47,8 +47,12 @@ impl<'a> Desk<'a> {
         self.works.push(work);
         let name = work.key();
         if let (Some(name), Some(claim)) = (&name, &work.claim)
-            && let Some(verdict) = self.replay(name, claim)
+            && let Some(mut verdict) = self.replay(name, claim)
         {
+            if let Ok(posted) = &mut verdict {
+                // Whoever did it may have ended before readers were told.
+                posted.accounts = books.accounts(work.command.accounts());
+            }
             return self.verdicts.push(verdict);
         }
         let verdict = match books.decide(&work.command, now, ids) {

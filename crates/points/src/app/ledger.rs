@@ -52,7 +52,7 @@ pub(crate) struct Claim {
 #[derive(Debug)]
 pub(crate) struct Posted {
     pub(crate) answer: Answer,
-    /// The accounts it changed.
+    /// The accounts it changed; of a command that was done before, those it names, as they are now.
     pub(crate) accounts: Vec<Account>,
     /// The one of them that was not there before.
     pub(crate) opened: Option<AccountId>,

@@ -130,6 +130,11 @@ impl Books {
         })
     }
 
+    /// Those of these accounts that are here, as the commands so far have left them.
+    pub fn accounts(&self, ids: impl Iterator<Item = AccountId>) -> Vec<Account> {
+        ids.filter_map(|id| self.accounts.get(&id).cloned()).collect()
+    }
+
     /// Whether the account of every hold is here. One may have come after the accounts were locked.
     pub fn is_complete(&self) -> bool {
         let mut held = self.holds.values().filter_map(|hold| hold.of.as_ref());

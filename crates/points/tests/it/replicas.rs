@@ -43,6 +43,29 @@ async fn the_writers_of_one_process_do_not_overtake_each_other(db: PgPool) {
     assert_eq!(app.standing(account).await, (1_001, 0, 0, 1_002));
 }
 
+/// The first answer may be lost together with the process that would have told readers.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn who_repeats_a_command_reads_what_it_did(db: PgPool) {
+    let app = TestApp::new(db);
+    let (account, owner) = app.rich(100).await;
+    let path = format!("/v1/accounts/{account}");
+    let earned = async || app.get(&path, &owner).send().await.expect(200).json()["earned"].clone();
+    assert_eq!(earned().await, 100, "and kept for readers");
+
+    let pool = postgres::app_pool(&app.db, "points_app");
+    let untold = Redis::new(&redis::none(), "points").unwrap();
+    let other = Points::new(pool, untold, Clock::system());
+    let other = Api::new(points::http::router(other, app.issuer.verifier()));
+    let (key, operator, path) = (key(), app.operator(), format!("{path}/earnings"));
+    let call = |api: &Api| api.post(&path).bearer(&operator).key(&key).json(points(5));
+    call(&other).send().await.expect(201);
+    assert_eq!(earned().await, 100, "nobody told the readers");
+
+    let replayed = call(&app.api).send().await.expect(201);
+    assert_eq!(replayed.header("idempotency-replayed"), "true");
+    assert_eq!(earned().await, 105);
+}
+
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn a_connection_that_a_writer_gives_back_plans_as_any_other(db: PgPool) {
     let app = TestApp::new(db);
