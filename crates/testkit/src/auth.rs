@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kit::caller::token::GRANT_LIFE;
 use kit::config;
 use proto::auth::v1::auth_server::{Auth, AuthServer};
 use proto::auth::v1::{
-    GetKeysRequest, GetKeysResponse, GetMemberRequest, GetMemberResponse, IssueServiceTokenRequest,
-    IssueServiceTokenResponse, Key, ValidateTokenRequest, ValidateTokenResponse,
+    GetKeysRequest, GetKeysResponse, GetMemberRequest, GetMemberResponse, IssueGrantRequest,
+    IssueGrantResponse, IssueServiceTokenRequest, IssueServiceTokenResponse, Key,
+    ValidateTokenRequest, ValidateTokenResponse, issue_grant_request,
 };
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -106,6 +108,28 @@ impl Auth for FakeAuth {
         _: Request<GetMemberRequest>,
     ) -> Result<Response<GetMemberResponse>, Status> {
         Err(Status::unimplemented("not what this stands in for"))
+    }
+
+    async fn issue_grant(
+        &self,
+        request: Request<IssueGrantRequest>,
+    ) -> Result<Response<IssueGrantResponse>, Status> {
+        let issuer = self.issuer();
+        let verifier = issuer.verifier();
+        let refused = |_| Status::unauthenticated("this needs valid tokens");
+        let header = request.metadata().get("authorization").and_then(|text| text.to_str().ok());
+        let token = header.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
+        let service = verifier.service(token).await.map_err(refused)?;
+        let asked = request.into_inner();
+        let member = verifier.member(&asked.access_token).await.map_err(refused)?;
+        let Some(issue_grant_request::Purpose::HoldPoints(hold)) = asked.purpose else {
+            return Err(Status::invalid_argument("a grant has a purpose"));
+        };
+        let id = |text: &str| text.parse().map_err(|_| Status::invalid_argument("no UUID"));
+        let (hold_id, merchant) = (id(&hold.hold_id)?, id(&hold.merchant_id)?);
+        let grant = issuer.grant(member.sub, &service.name, hold_id, hold.points, merchant);
+        let expires_in = GRANT_LIFE.as_secs().try_into().unwrap_or(i64::MAX);
+        Ok(Response::new(IssueGrantResponse { grant, expires_in }))
     }
 
     async fn issue_service_token(

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kit::Clock;
-use kit::caller::token::{Member, Service, SigningKey};
+use kit::caller::token::{Grant, Member, Service, SigningKey};
 use kit::caller::{Role, Verifier};
 use uuid::Uuid;
 
@@ -74,6 +74,24 @@ impl Issuer {
         let expires = now + TimeDelta::minutes(5);
         let claims = Service::new(name.to_owned(), self.clock.id(), now, expires);
         self.key.sign(&claims).expect("sign a service token")
+    }
+
+    /// The grant of a member to `service`: it may hold `points` for `merchant` under the id `hold`.
+    ///
+    /// # Panics
+    /// When the grant cannot be signed.
+    pub fn grant(
+        &self,
+        member: Uuid,
+        service: &str,
+        hold: Uuid,
+        points: i64,
+        merchant: Uuid,
+    ) -> String {
+        let terms = (hold, points, merchant);
+        let claims =
+            Grant::new(member, service.to_owned(), terms, self.clock.id(), self.clock.now());
+        self.key.sign(&claims).expect("sign a grant")
     }
 
     fn member_until(&self, id: Uuid, roles: &[Role], expires: DateTime<Utc>) -> String {

@@ -65,6 +65,7 @@ impl PointsOverGrpc {
             merchant_id: saga.merchant_id.to_string(),
             reference: reference(saga),
             expires_in_seconds: HOLD_SECONDS,
+            ..HoldRequest::default()
         };
         self.call(self.holds.clone().hold(request)).await
     }
@@ -109,6 +110,7 @@ impl Points for PointsOverGrpc {
             currency: purchase.currency.unwrap_or_default(),
             // The text is a part of what the key stands for: the same each time.
             occurred_at: purchase.occurred_at.map(|at| at.to_rfc3339()).unwrap_or_default(),
+            event_id: purchase.key.to_string(),
         };
         let Err(status) = self.points.clone().earn(request).await else { return Ok(()) };
         match kit::error::reason(&status).as_deref() {

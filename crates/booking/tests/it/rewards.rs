@@ -287,6 +287,7 @@ async fn over_grpc_the_event_is_the_key_of_the_earning() {
         reference: "booking:4".to_owned(),
         currency: "USD".to_owned(),
         occurred_at: "2030-01-01T08:00:00+00:00".to_owned(),
+        event_id: purchase.key.to_string(),
     };
     assert_eq!(wire.0.lock().unwrap()[0], expected);
 

@@ -78,6 +78,7 @@ impl World {
             reference: "test".to_owned(),
             currency: String::new(),
             occurred_at: String::new(),
+            event_id: Clock::system().id().to_string(),
         };
         let request = testkit::grpc::request(request, &self.issuer.service("booking"));
         PointsClient::new(self.points.clone()).earn(request).await.unwrap();

@@ -1,7 +1,9 @@
 //! What a token says, how it is signed, and what makes one valid.
 //!
-//! Both kinds are EdDSA JWTs with RFC 9068's claims. A member's token is no service's: the `typ`
-//! header *and* the audience differ, so neither passes as the other.
+//! All kinds are EdDSA JWTs with RFC 9068's claims. A member's token is no service's, and neither is a
+//! grant: the `typ` header *and* the audience differ, so none passes as another.
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -19,9 +21,12 @@ pub const ISSUER: &str = "auth";
 /// How far two clocks may differ, in seconds.
 const LEEWAY: i64 = 30;
 
-/// The longest life of a token, in seconds: one that lived longer would outlive the memory of its
-/// session's end, and come back to life.
+/// The longest life of a member's or a service's token, in seconds: one that lived longer would outlive the
+/// memory of its session's end, and come back to life.
 const LONGEST_LIFE: i64 = REMEMBERED.as_secs().cast_signed() - 2 * LEEWAY;
+
+/// The life of a [`Grant`]: longer than any outage that a payment survives without a person.
+pub const GRANT_LIFE: Duration = Duration::from_hours(24);
 
 /// No token of ours comes near it; a longer one is not worth decoding.
 const MAX_BYTES: usize = 4096;
@@ -32,6 +37,8 @@ pub trait Claims: Serialize + DeserializeOwned {
     const TYPE: &'static str;
     /// The one audience it is for.
     const AUDIENCE: &'static str;
+    /// The longest life of a token of this kind, in seconds.
+    const LONGEST_LIFE: i64 = LONGEST_LIFE;
 
     /// The claims that every kind has.
     fn registered(&self) -> &Registered;
@@ -71,6 +78,22 @@ pub struct Service {
     pub sub: String,
 }
 
+/// A member's consent that one service holds points of theirs: signed by auth when the member confirms, good
+/// for that service, hold, amount and merchant alone. It outlives the access token, so that a payment goes on
+/// when points was away.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Grant {
+    #[serde(flatten)]
+    registered: Registered,
+    /// The member's id.
+    pub sub: Uuid,
+    /// The client id of the service that acts for the member.
+    pub act: String,
+    pub hold_id: Uuid,
+    pub points: i64,
+    pub merchant_id: Uuid,
+}
+
 impl Registered {
     /// Claims for a token of kind `C` that is valid from `now` until `expires`.
     fn new<C: Claims>(now: DateTime<Utc>, expires: DateTime<Utc>, jti: Uuid) -> Self {
@@ -79,12 +102,12 @@ impl Registered {
         Self { iss, aud, exp: expires.timestamp(), iat: now, nbf: now, jti }
     }
 
-    fn check_time(&self, now: DateTime<Utc>) -> Result<(), Refused> {
+    fn check_time(&self, now: DateTime<Utc>, longest_life: i64) -> Result<(), Refused> {
         let now = now.timestamp();
         if self.nbf.saturating_sub(LEEWAY) > now || self.iat.saturating_sub(LEEWAY) > now {
             return Err(Refused::Invalid);
         }
-        if self.exp.saturating_sub(self.iat) > LONGEST_LIFE {
+        if self.exp.saturating_sub(self.iat) > longest_life {
             return Err(Refused::Invalid);
         }
         if self.exp.saturating_add(LEEWAY) <= now {
@@ -118,6 +141,31 @@ impl Service {
     /// The claims of a service's token. `id` becomes the token's own id, `jti`.
     pub fn new(client: String, id: Uuid, now: DateTime<Utc>, expires: DateTime<Utc>) -> Self {
         Self { registered: Registered::new::<Self>(now, expires, id), sub: client }
+    }
+}
+
+impl Grant {
+    /// The claims of a grant, valid from `now` for [`GRANT_LIFE`]. `id` becomes the token's own id, `jti`.
+    pub fn new(
+        member: Uuid,
+        service: String,
+        hold: (Uuid, i64, Uuid),
+        id: Uuid,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let (hold_id, points, merchant_id) = hold;
+        let registered = Registered::new::<Self>(now, now + GRANT_LIFE, id);
+        Self { registered, sub: member, act: service, hold_id, points, merchant_id }
+    }
+}
+
+impl Claims for Grant {
+    const TYPE: &'static str = "grant+jwt";
+    const AUDIENCE: &'static str = "points";
+    const LONGEST_LIFE: i64 = GRANT_LIFE.as_secs().cast_signed();
+
+    fn registered(&self) -> &Registered {
+        &self.registered
     }
 }
 
@@ -226,6 +274,6 @@ pub(super) fn verify<C: Claims>(
 
 /// The claims of a token that was verified before, if it is still valid at `now`.
 pub(super) fn in_time<C: Claims>(claims: C, now: DateTime<Utc>) -> Result<C, Refused> {
-    claims.registered().check_time(now)?;
+    claims.registered().check_time(now, C::LONGEST_LIFE)?;
     Ok(claims)
 }

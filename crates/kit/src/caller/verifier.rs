@@ -96,6 +96,11 @@ impl Verifier {
         Ok(ServiceCaller { name: claims.sub })
     }
 
+    /// The claims of a valid grant. What it permits is for the caller to compare with what is asked.
+    pub async fn grant(&self, token: &str) -> Result<token::Grant, Refused> {
+        self.verify(token).await
+    }
+
     async fn verify<C: Claims>(&self, token: &str) -> Result<C, Refused> {
         let kid = token::key_id::<C>(token)?;
         let key = match (self.key(&kid), &self.0.source) {

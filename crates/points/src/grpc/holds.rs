@@ -111,6 +111,7 @@ impl From<HoldView> for HoldResponse {
             points: hold.points.unwrap_or_default(),
             captured: hold.captured.unwrap_or_default(),
             transfer_id: text(hold.transfer_id),
+            value_minor: 0,
         }
     }
 }

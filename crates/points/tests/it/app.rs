@@ -211,6 +211,7 @@ pub fn message(member: Uuid, basis: Basis) -> EarnRequest {
         reference: "test".to_owned(),
         currency: String::new(),
         occurred_at: String::new(),
+        event_id: id().to_string(),
     }
 }
 

@@ -232,6 +232,7 @@ fn wanted(member: Uuid, hold: Uuid, points: i64) -> HoldRequest {
         merchant_id: String::new(),
         reference: "booking:7".to_owned(),
         expires_in_seconds: 0,
+        ..HoldRequest::default()
     }
 }
 

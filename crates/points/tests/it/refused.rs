@@ -126,6 +126,7 @@ async fn over_grpc(db: PgPool) {
         merchant_id: String::new(),
         reference: String::new(),
         expires_in_seconds: 0,
+        ..HoldRequest::default()
     };
     let before = stored(&app).await;
     for (bad, code, word) in [
