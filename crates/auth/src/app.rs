@@ -77,7 +77,7 @@ impl Auth {
         verifier.set_keys(held.public.iter().map(PublicKey::to_pair).collect());
         let keys = Keys::new(held);
         Ok(Self {
-            profiles: Cache::new("auth:profile", me::PROFILE_TTL, redis.clone()),
+            profiles: Cache::new("auth:profile", me::PROFILE_TTL, redis.clone(), &db),
             db,
             redis,
             clock,

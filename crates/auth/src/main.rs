@@ -15,7 +15,7 @@ fn main() -> ExitCode {
 
 async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let db = postgres::connect(&config.postgres, "auth", &MIGRATOR).await?;
-    let redis = Redis::new(&config.redis, "auth")?;
+    let redis = Redis::new(&config.redis, "auth", &config.auth_key_encryption_key)?;
     let keyring = Keyring::new(&config.auth_key_encryption_key)?;
     let hasher = Hasher::new().peppered(config.password_peppers.unwrap_or_default());
     let auth = Auth::open(db.clone(), redis.clone(), Clock::system(), hasher, keyring).await?;

@@ -20,7 +20,7 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     if let Some(Command::Seed { owner }) = config.command {
         return bookings.seed(owner).await.map(drop);
     }
-    let redis = redis::Redis::new(&config.redis, "booking")?;
+    let redis = redis::Redis::new(&config.redis, "booking", &config.auth.service_client_secret)?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
     bookings.keep_house(&stop);
     peers::tell(&bookings, &config.line, &redis, &stop)?;

@@ -19,7 +19,7 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     if let Some(Command::Report { month }) = config.command {
         return report::print(&app, month).await;
     }
-    let redis = Redis::new(&config.redis, "incidents")?;
+    let redis = Redis::new(&config.redis, "incidents", &config.auth.service_client_secret)?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
     jobs::start(&app, Channels::new(app.clone(), &config.notify.addresses())?, &db, &stop);
     let site = (Credential::new(&config.webhook_token), Login::new(&config.auth_http_url)?);

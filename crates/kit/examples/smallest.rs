@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         }
         let database_url = config.postgres.database_url.expose_secret();
         let database = PgPoolOptions::new().connect_lazy(database_url)?;
-        let redis = Redis::new(&config.redis, "smallest")?;
+        let redis = Redis::new(&config.redis, "smallest", &"kept in a secret store".into())?;
         let routes = Router::new().route("/hello", get(|| async { "hello" }));
         let openapi = utoipa::openapi::OpenApiBuilder::new().build();
         let servers = Servers {

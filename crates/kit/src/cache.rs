@@ -1,6 +1,10 @@
 //! Cache-aside with single flight, typed negative entries, jitter and versions. When Redis is away
 //! the loader is asked, behind a limit.
 //!
+//! Redis is a stranger: every value is signed for its key, and whatever is not is a miss. The key names the
+//! incarnation of the database that the value was read from, so that nothing is found after a restore or a
+//! failover that was read before.
+//!
 //! A process that has written a key does not read an older value of it: [`Cache::put`] and [`Cache::forget`]
 //! end every load that began before them, and a write that Redis did not take keeps that process from asking
 //! Redis about the key until the stale value is gone. Other replicas, and this one after a restart, do not know
@@ -17,9 +21,12 @@ use std::time::Duration;
 use observability::metrics::{self, IntCounterVec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use shared::{Found, Shared};
+use shared::{Found, Place, Shared};
+
+use crate::postgres::Incarnation;
 
 /// How long absence is believed, and of how many keys. It stays in this process, so that a million
 /// made-up ids cannot fill Redis.
@@ -67,8 +74,9 @@ struct Inner<V> {
 }
 
 impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
-    /// A cache whose values live for `ttl`, jittered by ±20 %; absence is remembered for at most 5 s.
-    pub fn new(name: &'static str, ttl: Duration, redis: crate::redis::Redis) -> Self {
+    /// A cache of what is in `db`, whose values live for `ttl`, jittered by ±20 %; absence is remembered for at
+    /// most 5 s.
+    pub fn new(name: &'static str, ttl: Duration, redis: crate::redis::Redis, db: &PgPool) -> Self {
         for result in ["hit", "miss", "negative", "bypass"] {
             REQUESTS.with_label_values(&[name, result]);
         }
@@ -80,7 +88,7 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         Self {
             inner: Arc::new(Inner {
                 name,
-                shared: Shared::new(name, ttl, redis),
+                shared: Shared::new(name, ttl, redis, Incarnation::of(db)),
                 flights: flights.build(),
                 absent: absent.build(),
                 loads: Semaphore::new(LOADS),
@@ -99,14 +107,16 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         let inner = &*self.inner;
         // Before anything is read: what a write makes stale from here on is not joined.
         let flight = (key.to_owned(), inner.epoch(key).load(Ordering::Acquire));
+        let place = inner.shared.place(key);
         // Redis first: another replica may have created what we believe absent.
-        let result = match inner.shared.get(key).await {
-            Found::Value(value) => {
+        let (result, place) = match inner.ask(key, place).await {
+            (Found::Value(value), _) => {
                 inner.count("hit");
                 return Ok(Some(value));
             }
-            Found::Nothing => "miss",
-            Found::Unknown => "bypass",
+            (Found::Nothing, place) => ("miss", place),
+            // It is not spoken to again: one that is away costs a lookup one timeout, not three.
+            (Found::Unknown, _) => ("bypass", None),
         };
         if inner.absent.contains_key(&flight) {
             inner.count("negative");
@@ -114,7 +124,7 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         }
         inner.count(result);
         // Boxed, because it is large, and most lookups need none of it.
-        let load = inner.load(&flight, result == "miss", load);
+        let load = inner.load(&flight, place, load);
         let loaded = Box::pin(inner.flights.try_get_with(flight.clone(), load)).await;
         inner.flights.invalidate(&flight).await;
         loaded.map_err(|error| E::clone(&error))
@@ -143,24 +153,32 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
 }
 
 impl<V: Clone + Serialize + DeserializeOwned> Inner<V> {
-    /// Redis is spoken to only if it `answers`: one that is away costs a lookup one timeout, not three.
+    async fn ask(&self, key: &str, place: Option<Place>) -> (Found<V>, Option<Place>) {
+        match place {
+            Some(place) => (self.shared.get(key, &place).await, Some(place)),
+            None => (Found::Unknown, None),
+        }
+    }
+
+    /// Loads, and keeps what was loaded at `place`.
     async fn load<E>(
         &self,
         flight: &(String, u64),
-        answers: bool,
+        place: Option<Place>,
         load: impl Future<Output = Result<Option<Versioned<V>>, E>>,
     ) -> Result<Option<Versioned<V>>, E> {
         let (key, _) = flight;
         let _permit = self.loads.acquire().await; // never closed, so never refused
         // The load before this one may just have ended.
-        if answers && let Found::Value(value) = self.shared.get(key).await {
+        let (found, place) = self.ask(key, place).await;
+        if let Found::Value(value) = found {
             return Ok(Some(value));
         }
         let loaded = load.await?;
-        match &loaded {
-            Some(value) if answers => self.shared.fill(key, value).await,
-            Some(_) => {}
-            None => self.absent.insert(flight.clone(), ()).await,
+        match (&loaded, place) {
+            (Some(value), Some(place)) => self.shared.fill(&place, value).await,
+            (Some(_), None) => {}
+            (None, _) => self.absent.insert(flight.clone(), ()).await,
         }
         Ok(loaded)
     }

@@ -1,6 +1,7 @@
 //! The connection pool: timeouts, metrics, the slow-query log, and what a database error means.
 
 mod failure;
+mod incarnation;
 mod leader;
 mod pool;
 mod schema;
@@ -13,6 +14,7 @@ use observability::metrics::db;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
 
 pub use failure::{code, constraint, during_commit, kind, outcome};
+pub(crate) use incarnation::Incarnation;
 pub(crate) use leader::Leader;
 pub use pool::{connect, options, replica};
 pub use schema::check as check_schema;

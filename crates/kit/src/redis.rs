@@ -1,6 +1,10 @@
 //! Redis with 50 ms timeouts and a breaker in front. An optimization: what it may cost when it is away is in
 //! `docs/architecture.md`. The one thing it alone holds is the queue of earnings while PostgreSQL is away,
 //! through a client of its own ([`Redis::patient`]) and only if it syncs to disk.
+//!
+//! Others may write there too. What decides anything is signed: see [`Signer`].
+
+mod signer;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -10,9 +14,10 @@ use anyhow::Context as _;
 use observability::metrics::{self, IntCounterVec};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
+pub use self::signer::{SIGNATURE, Signer, SigningKey};
 use crate::breaker::{self, Breaker};
 
 /// How long health waits for an answer.
@@ -38,6 +43,7 @@ pub struct Redis {
     remote: Option<Remote>,
     /// Before every key, so that services share a server and an ACL can tell them apart.
     service: &'static str,
+    signer: Signer,
 }
 
 #[derive(Clone)]
@@ -55,9 +61,14 @@ struct Remote {
 pub struct Unavailable;
 
 impl Redis {
-    /// A client of the configured server. It does not connect yet, so that a service starts without Redis.
-    pub fn new(config: &crate::config::Redis, service: &'static str) -> anyhow::Result<Self> {
-        Self::connect(config, service, "redis")
+    /// A client of the configured server, and a signer with the service's `secret`. It does not connect yet, so
+    /// that a service starts without Redis.
+    pub fn new(
+        config: &crate::config::Redis,
+        service: &'static str,
+        secret: &SecretString,
+    ) -> anyhow::Result<Self> {
+        Self::connect(config, service, Signer::new(secret), "redis")
     }
 
     /// A client of the same server for what must be kept rather than quick: a connection and a breaker of its own,
@@ -66,25 +77,24 @@ impl Redis {
         config: &crate::config::Redis,
         service: &'static str,
         dependency: &'static str,
+        secret: &SecretString,
     ) -> anyhow::Result<Self> {
         let redis_timeout = config.redis_timeout.max(PATIENCE);
-        Self::connect(
-            &crate::config::Redis { redis_timeout, ..config.clone() },
-            service,
-            dependency,
-        )
+        let config = crate::config::Redis { redis_timeout, ..config.clone() };
+        Self::connect(&config, service, Signer::new(secret), dependency)
     }
 
     fn connect(
         config: &crate::config::Redis,
         service: &'static str,
+        signer: Signer,
         dependency: &'static str,
     ) -> anyhow::Result<Self> {
         for operation in ["get", "set", "del", "eval"] {
             FAILURES.with_label_values(&[operation]);
         }
         let Some(url) = &config.redis_url else {
-            return Ok(Self::disabled());
+            return Ok(Self { remote: None, service, signer });
         };
         let client = Client::open(url.expose_secret())
             .ok() // its error may quote the URL, password and all
@@ -106,12 +116,17 @@ impl Redis {
             },
         );
         let timeout = config.redis_timeout;
-        Ok(Self { remote: Some(Remote { connection, breaker, timeout }), service })
+        Ok(Self { remote: Some(Remote { connection, breaker, timeout }), service, signer })
     }
 
     /// A client of no Redis at all: every call says `Unavailable` at once.
     pub fn disabled() -> Self {
-        Self { remote: None, service: "" }
+        Self { remote: None, service: "", signer: Signer::random() }
+    }
+
+    /// The key that this service signs with for a purpose.
+    pub fn signing_key(&self, purpose: &str) -> SigningKey {
+        self.signer.key(purpose)
     }
 
     /// A client of the same server, with the keys of another service: for what services share.
@@ -253,7 +268,7 @@ impl Redis {
         }
     }
 
-    fn key(&self, key: &str) -> String {
+    pub(crate) fn key(&self, key: &str) -> String {
         format!("{}:{key}", self.service)
     }
 }

@@ -80,7 +80,7 @@ async fn points(issuer: &Issuer, stores: Stores) -> anyhow::Result<Servers> {
 
     let database = Postgres::new(stores.app_url);
     let db = postgres::connect(&database, "points", &::points::MIGRATOR).await?;
-    let redis = Redis::new(&stores.redis, "points")?;
+    let redis = Redis::new(&stores.redis, "points", &testkit::redis::secret())?;
     let points = Points::new(db.clone(), redis.clone(), Clock::system());
     tokio::spawn(points.clone().publish_events(CancellationToken::new()));
     Ok(Servers {

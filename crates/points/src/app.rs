@@ -58,6 +58,7 @@ use self::error::code;
 use self::fallback::Queue;
 use self::ledger::{Claim, Ledger, Work};
 use self::writer::Writer;
+use crate::config::Config;
 use crate::domain::{AccountId, Amount, Command, MemberId, Reference, Refused, Rule};
 use crate::metrics;
 
@@ -89,8 +90,8 @@ pub enum Which {
 
 impl Points {
     pub fn new(db: PgPool, redis: Redis, clock: Clock) -> Self {
-        let balances = Balances::new(&redis);
-        let rules = Cache::new("points:rules", rules::TTL, redis.clone());
+        let balances = Balances::new(&redis, &db);
+        let rules = Cache::new("points:rules", rules::TTL, redis.clone(), &db);
         metrics::declare();
         let writer = Writer::start(&Ledger { db: db.clone(), clock: clock.clone() }, &balances);
         let breaker = Breaker::new("postgres", breaker::Config::default());
@@ -109,11 +110,12 @@ impl Points {
     pub fn start(
         db: PgPool,
         redis: Redis,
-        config: &kit::config::Redis,
+        config: &Config,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let queue = Redis::patient(config, "points", "fallback-queue")?;
-        let points = Self::new(db, redis, Clock::system()).degrading(config.breaker(), queue);
+        let secret = &config.auth.service_client_secret;
+        let queue = Redis::patient(&config.redis, "points", "fallback-queue", secret)?;
+        let points = Self::new(db, redis, Clock::system()).degrading(config.redis.breaker(), queue);
         tokio::spawn(jobs::housekeeping(points.db.clone(), stop.clone()));
         tokio::spawn(points.clone().expire_holds(stop.clone()));
         tokio::spawn(points.clone().publish_events(stop.clone()));

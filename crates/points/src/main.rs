@@ -20,9 +20,9 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     if config.task == Some(Task::Reconcile) {
         return points::app::audit(&db).await;
     }
-    let redis = Redis::new(&config.redis, "points")?;
+    let redis = Redis::new(&config.redis, "points", &config.auth.service_client_secret)?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
-    let app = Points::start(db, redis, &config.redis, &stop)?;
+    let app = Points::start(db, redis, &config, &stop)?;
     let health = app.health();
     let http = points::http::router(app.clone(), verifier.clone());
     let grpc = points::grpc::routes(app, verifier);

@@ -16,6 +16,15 @@ pub fn app_pool(db: &PgPool, role: &str) -> PgPool {
         .connect_lazy_with(options)
 }
 
+/// The server that tests may use, from `DATABASE_URL`, with a database that nobody changes.
+///
+/// # Panics
+/// When that is not set: `make test` sets it.
+#[expect(clippy::disallowed_methods, reason = "the environment is all a test is configured by")]
+pub fn server() -> String {
+    std::env::var("DATABASE_URL").expect("DATABASE_URL says where the tests' PostgreSQL is")
+}
+
 /// The same as a URL, for `kit::postgres::connect`.
 ///
 /// # Panics

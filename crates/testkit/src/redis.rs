@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use kit::config;
+use secrecy::SecretString;
 
 /// Its URL, from `REDIS_URL`.
 ///
@@ -18,6 +19,11 @@ pub fn url() -> String {
 /// For `kit::redis::Redis::new`.
 pub fn config() -> config::Redis {
     config::Redis::new(Some(url().into()))
+}
+
+/// What a service under test signs with, the same in each of its replicas.
+pub fn secret() -> SecretString {
+    "the secret of a service under test".into()
 }
 
 /// For a service that runs without Redis.

@@ -55,7 +55,9 @@ async fn auth_with_passwords(db: PgPool) -> TestApp {
     let own = dsn(&db, db.connect_options().get_database().unwrap());
     let pool = kit::postgres::connect(&own, "auth", &auth::MIGRATOR).await.unwrap();
     let url = format!("redis://:{CANARY}-redis@127.0.0.1:1");
-    let redis = Redis::new(&config::Redis::new(Some(url.into())), "auth").unwrap();
+    let redis =
+        Redis::new(&config::Redis::new(Some(url.into())), "auth", &testkit::redis::secret())
+            .unwrap();
     let keyring = Keyring::new(&"01".repeat(32).into()).unwrap();
     let clock = Clock::system();
     let auth = Auth::open(pool, redis, clock, Hasher::with(1, 4), keyring).await.unwrap();
@@ -82,7 +84,9 @@ async fn failed_starts(db: &PgPool) -> Vec<String> {
         errors.push(format!("{error:#} {error:?} {config:?}"));
     }
     let redis = config::Redis::new(Some(format!("http://:{CANARY}-redis@127.0.0.1:x").into()));
-    let error = Redis::new(&redis, "auth").err().map(|error| format!("{error:#} {error:?}"));
+    let error = Redis::new(&redis, "auth", &testkit::redis::secret())
+        .err()
+        .map(|error| format!("{error:#} {error:?}"));
     errors.push(format!("{} {redis:?}", error.unwrap()));
     let mail = Mail {
         smtp_url: Some(format!("smtps://auth:{CANARY}-smtp@:x").into()),

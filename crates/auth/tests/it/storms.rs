@@ -160,7 +160,11 @@ async fn ten_thousand_refreshes_on_a_bad_line_sign_nobody_out(db: PgPool) {
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn a_copied_family_is_dead_everywhere_in_a_second_and_stays_dead(db: PgPool) {
     let server = Server::start().await;
-    let app = TestApp::beside(db.clone(), Redis::new(&server.config(), "auth").unwrap()).await;
+    let app = TestApp::beside(
+        db.clone(),
+        Redis::new(&server.config(), "auth", &testkit::redis::secret()).unwrap(),
+    )
+    .await;
     let stop = CancellationToken::new();
     app.auth.keep_house(&stop);
     app.register("ada@example.org").await.expect(202);
@@ -202,7 +206,11 @@ async fn a_copied_family_is_dead_everywhere_in_a_second_and_stays_dead(db: PgPoo
     let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();
-    let auth = TestApp::beside(db, Redis::new(&server.config(), "auth").unwrap()).await;
+    let auth = TestApp::beside(
+        db,
+        Redis::new(&server.config(), "auth", &testkit::redis::secret()).unwrap(),
+    )
+    .await;
     auth.auth.keep_house(&stop);
     dead(&elsewhere(&auth, &server), Duration::from_secs(5)).await;
     for member in &family {
@@ -236,7 +244,7 @@ fn elsewhere(app: &TestApp, server: &Server) -> Verifier {
     let verifier = Verifier::empty(Clock::system());
     let keys = app.auth.public_keys();
     verifier.set_keys(keys.iter().map(|key| (key.kid.clone(), key.bytes.clone())).collect());
-    verifier.following(&Redis::new(&server.config(), "points").unwrap())
+    verifier.following(&Redis::new(&server.config(), "points", &testkit::redis::secret()).unwrap())
 }
 
 fn token(session: &Value) -> String {

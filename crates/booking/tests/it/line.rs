@@ -266,7 +266,10 @@ async fn a_token_lies_sealed_and_bad_ones_and_strangers_are_refused(db: PgPool) 
 async fn two_replicas_together_keep_the_pace() {
     const RATE: u32 = 200;
     for (redis, at_least) in [
-        (Redis::new(&redis::config(), "pace-test").unwrap(), 100.0 / f64::from(RATE)),
+        (
+            Redis::new(&redis::config(), "pace-test", &testkit::redis::secret()).unwrap(),
+            100.0 / f64::from(RATE),
+        ),
         (Redis::disabled(), 50.0 / f64::from(RATE / 4)),
     ] {
         let replicas = [Pace::new(redis.clone(), RATE), Pace::new(redis, RATE)];

@@ -1,16 +1,19 @@
-//! The part of the cache that all replicas share: entries in Redis, and what to do when it is away.
+//! The part of the cache that all replicas share: signed entries in Redis, and what to do when it is away.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use observability::metrics::{self, IntCounterVec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::Versioned;
-use super::entry::{self, Entry, TOMBSTONE};
+use super::entry::{Entry, Envelope, REASONS, TOMBSTONE};
+use crate::clock::Clock;
+use crate::postgres::Incarnation;
 use crate::redis::{MAX_VALUE, Redis};
 
 /// Longer than any load that was on its way when a key was forgotten.
@@ -20,6 +23,15 @@ const TOMBSTONE_TTL: Duration = Duration::from_secs(5);
 const MAX_OWED: usize = 10_000;
 
 const REPAIR_PERIOD: Duration = Duration::from_millis(250);
+
+static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    metrics::counter_vec(
+        "cache_refused_total",
+        "Values in Redis that were not believed: malformed, forged (not signed for their key by this service) or \
+         expired.",
+        &["cache", "reason"],
+    )
+});
 
 /// Writes unless something newer, or a tombstone, is there.
 const PUT: &str = "
@@ -37,11 +49,17 @@ pub(super) enum Found<V> {
     Unknown,
 }
 
+/// A key in Redis, but for the service's name.
+pub(super) struct Place(String);
+
 #[derive(Clone)]
 pub(super) struct Shared {
     name: &'static str,
     ttl: Duration,
     redis: Redis,
+    envelope: Envelope,
+    /// Part of every key, so that nothing read before a restore is found after it.
+    incarnation: Incarnation,
     owed: Arc<Mutex<Owed>>,
     repairing: Arc<AtomicBool>,
 }
@@ -57,24 +75,41 @@ struct Owed {
 }
 
 impl Shared {
-    pub(super) fn new(name: &'static str, ttl: Duration, redis: Redis) -> Self {
-        Self { name, ttl, redis, owed: Arc::default(), repairing: Arc::default() }
+    pub(super) fn new(
+        name: &'static str,
+        ttl: Duration,
+        redis: Redis,
+        incarnation: Incarnation,
+    ) -> Self {
+        for reason in REASONS {
+            REFUSED.with_label_values(&[name, reason]);
+        }
+        let envelope = Envelope::new(redis.signing_key("cache"), Clock::system());
+        let (owed, repairing) = Default::default();
+        Self { name, ttl, redis, envelope, incarnation, owed, repairing }
     }
 
-    pub(super) async fn get<V: DeserializeOwned>(&self, key: &str) -> Found<V> {
-        if !self.redis.is_enabled() || self.is_owed(key) {
+    /// Where a key is kept in Redis now; nothing while there is no Redis, or no connection to the database has said
+    /// which one it is. What is read before and kept after a load has one place.
+    pub(super) fn place(&self, key: &str) -> Option<Place> {
+        let incarnation = self.redis.is_enabled().then(|| self.incarnation.current())??;
+        Some(Place(format!("{}:{incarnation}:{key}", self.name)))
+    }
+
+    pub(super) async fn get<V: DeserializeOwned>(&self, key: &str, place: &Place) -> Found<V> {
+        if self.is_owed(key) {
             return Found::Unknown;
         }
-        let key = self.key(key);
-        match self.redis.get(&key).await {
+        match self.redis.get(&place.0).await {
             Err(_) => Found::Unknown,
             Ok(None) => Found::Nothing,
-            Ok(Some(bytes)) => match entry::decode(&bytes) {
+            Ok(Some(bytes)) => match self.envelope.open(&self.redis.key(&place.0), &bytes) {
                 Entry::Value(value) => Found::Value(value),
                 Entry::Tombstone => Found::Nothing,
-                Entry::Corrupt => {
+                Entry::Refused(reason) => {
+                    REFUSED.with_label_values(&[self.name, reason]).inc();
                     // Its version may look newer than anything we would write over it.
-                    let _ = self.redis.del(&key).await;
+                    let _ = self.redis.del(&place.0).await;
                     Found::Nothing
                 }
             },
@@ -82,56 +117,57 @@ impl Shared {
     }
 
     /// Keeps what was read. Nothing is owed when it fails: the next reader reads it again.
-    pub(super) async fn fill<V: Serialize>(&self, key: &str, value: &Versioned<V>) {
-        self.write(key, value).await;
+    pub(super) async fn fill<V: Serialize>(&self, place: &Place, value: &Versioned<V>) {
+        self.write(place, value).await;
     }
 
     /// Keeps what was written.
     pub(super) async fn put<V: Serialize>(&self, key: &str, value: &Versioned<V>) {
-        if self.redis.is_enabled() && !self.write(key, value).await {
+        if let Some(place) = self.place(key)
+            && !self.write(&place, value).await
+        {
             self.owe(key);
         }
     }
 
     /// [`Self::put`] for many keys, in one round trip.
     pub(super) async fn put_all<V: Serialize>(&self, entries: &[(String, Versioned<V>)]) {
-        let encoded = |(key, value): &(String, Versioned<V>)| {
-            Some((self.key(key), self.arguments(value)?.to_vec()))
+        let call = |(key, value): &(String, Versioned<V>)| {
+            let place = self.place(key)?;
+            let arguments = self.arguments(&place, value).map(Vec::from);
+            Some(arguments.map(|arguments| (place.0, arguments)))
         };
-        let calls: Option<Vec<_>> = entries.iter().map(encoded).collect();
-        let written = match calls {
+        let Some(calls) = entries.iter().map(call).collect::<Option<Vec<_>>>() else { return };
+        let written = match calls.into_iter().collect::<Option<Vec<_>>>() {
             Some(calls) => self.redis.eval_each(PUT, &calls).await.is_ok(),
             None => false,
         };
-        if self.redis.is_enabled() && !written {
+        if !written {
             entries.iter().for_each(|(key, _)| self.owe(key));
         }
     }
 
     pub(super) async fn forget(&self, key: &str) {
-        if self.redis.is_enabled()
-            && self.redis.set(&self.key(key), TOMBSTONE, TOMBSTONE_TTL).await.is_err()
+        if let Some(Place(place)) = self.place(key)
+            && self.redis.set(&place, TOMBSTONE, TOMBSTONE_TTL).await.is_err()
         {
             self.owe(key);
         }
     }
 
-    async fn write<V: Serialize>(&self, key: &str, value: &Versioned<V>) -> bool {
-        let Some(arguments) = self.arguments(value) else { return false };
+    async fn write<V: Serialize>(&self, place: &Place, value: &Versioned<V>) -> bool {
+        let Some(arguments) = self.arguments(place, value) else { return false };
         let arguments = arguments.each_ref().map(Vec::as_slice);
-        self.redis.eval::<i64>(PUT, &self.key(key), &arguments).await.is_ok()
+        self.redis.eval::<i64>(PUT, &place.0, &arguments).await.is_ok()
     }
 
     /// What [`PUT`] takes; nothing when the value is too large to keep.
-    fn arguments<V: Serialize>(&self, value: &Versioned<V>) -> Option<[Vec<u8>; 3]> {
-        let (version, json) = entry::encode(value)?;
-        let ttl = self.ttl.mul_f64(rand::random_range(0.8..=1.2)).as_millis().max(1).to_string();
-        let fits = version.len() + 1 + json.len() <= MAX_VALUE;
-        fits.then(|| [version.into_bytes(), json, ttl.into_bytes()])
-    }
-
-    fn key(&self, key: &str) -> String {
-        format!("{}:{key}", self.name)
+    fn arguments<V: Serialize>(&self, place: &Place, value: &Versioned<V>) -> Option<[Vec<u8>; 3]> {
+        let ttl = self.ttl.mul_f64(rand::random_range(0.8..=1.2));
+        let (version, rest) = self.envelope.seal(&self.redis.key(&place.0), value, ttl)?;
+        let fits = version.len() + 1 + rest.len() <= MAX_VALUE;
+        let ttl = ttl.as_millis().max(1).to_string();
+        fits.then(|| [version.into_bytes(), rest, ttl.into_bytes()])
     }
 
     fn is_owed(&self, key: &str) -> bool {
@@ -157,7 +193,9 @@ impl Shared {
         loop {
             let debts = self.owed().keys.clone();
             for (key, debt) in debts {
-                if self.redis.del(&self.key(&key)).await.is_err() {
+                if let Some(Place(place)) = self.place(&key)
+                    && self.redis.del(&place).await.is_err()
+                {
                     break;
                 }
                 let mut owed = self.owed();

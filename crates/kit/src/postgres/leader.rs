@@ -3,7 +3,7 @@
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::time::timeout;
 
-use super::{client_timeout, lock_id, query};
+use super::{client_timeout, incarnation, lock_id, query};
 
 /// Leadership among the replicas of a service, held by a session lock on a connection of its own.
 /// Nobody else leads while that connection lives; PostgreSQL ends it when this process dies.
@@ -20,6 +20,7 @@ impl Leader {
                 Ok(connection) => connection?,
                 Err(_) => return Err(sqlx::Error::PoolTimedOut),
             };
+        incarnation::read(&mut connection).await?;
         let lock = lock_id(office);
         let elected = query(
             "leader_elect",

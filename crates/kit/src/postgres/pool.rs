@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{PROCESS, Process, schema};
+use super::{PROCESS, Process, incarnation, schema};
 use crate::config;
 
 /// How long a service waits at its start for a database that is still starting.
@@ -67,7 +67,11 @@ pub fn replica(
 ) -> anyhow::Result<PgPool> {
     let connect =
         promises(config, url, service).context("DATABASE_REPLICA_URL is not a PostgreSQL URL")?;
-    Ok(options(config).acquire_timeout(REPLICA_PATIENCE).connect_lazy_with(connect))
+    let options = options(config)
+        .acquire_timeout(REPLICA_PATIENCE)
+        // Nothing that it says is cached, so its incarnation is nobody's business.
+        .after_connect(|_, _| Box::pin(async { Ok(()) }));
+    Ok(options.connect_lazy_with(connect))
 }
 
 /// What every connection promises.
@@ -108,6 +112,7 @@ pub fn options(config: &config::Postgres) -> PgPoolOptions {
         .idle_timeout(config.database_idle_timeout)
         // A round trip before every request is a price; a connection that answered a second ago has paid it.
         .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(incarnation::read(connection)))
         .before_acquire(|connection, idle| Box::pin(test(connection, idle.idle_for)))
         .after_release(|connection, _| Box::pin(clean(connection)))
 }

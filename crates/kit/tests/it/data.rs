@@ -11,6 +11,7 @@ mod pool;
 pub mod redis_server;
 mod schema;
 mod stop;
+mod stranger;
 
 use std::path::Path;
 use std::sync::LazyLock;

@@ -7,6 +7,7 @@ use kit::cache::{Cache, Versioned};
 use kit::postgres;
 use kit::redis::Redis;
 use serde::Serialize;
+use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -82,10 +83,10 @@ pub(super) struct Balances {
 }
 
 impl Balances {
-    pub(super) fn new(redis: &Redis) -> Self {
+    pub(super) fn new(redis: &Redis, db: &PgPool) -> Self {
         Self {
-            accounts: Cache::new("points:account", BALANCE_TTL, redis.clone()),
-            ids: Cache::new("points:member", BALANCE_TTL, redis.clone()),
+            accounts: Cache::new("points:account", BALANCE_TTL, redis.clone(), db),
+            ids: Cache::new("points:member", BALANCE_TTL, redis.clone(), db),
         }
     }
 

@@ -106,7 +106,7 @@ async fn events_reach_the_stream_in_order_also_past_an_outage(db: PgPool) {
 
 /// What is in the stream, once it holds that much.
 async fn stream(server: &Server, count: usize) -> Vec<Value> {
-    let redis = Redis::new(&server.config(), "points").unwrap();
+    let redis = Redis::new(&server.config(), "points", &testkit::redis::secret()).unwrap();
     let script = "local all = redis.call('XRANGE', KEYS[1], '-', '+')
                   local found = {}
                   for i, entry in ipairs(all) do found[i] = entry[2][2] end

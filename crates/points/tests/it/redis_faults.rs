@@ -41,7 +41,13 @@ async fn client(
 }
 
 async fn spoil(server: &Server, lie: &'static str) {
-    let redis = kit::redis::Redis::patient(&server.config(), "points", "spoiler").unwrap();
+    let redis = kit::redis::Redis::patient(
+        &server.config(),
+        "points",
+        "spoiler",
+        &testkit::redis::secret(),
+    )
+    .unwrap();
     testkit::eventually(Duration::from_secs(5), || redis_eval(&redis, lie)).await;
 }
 

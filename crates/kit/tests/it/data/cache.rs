@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kit::cache::{Cache, Versioned};
 use kit::redis::Redis;
+use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -13,24 +14,24 @@ use super::metric;
 use super::redis_server::raw;
 use testkit::redis::Server;
 
-const TTL: Duration = Duration::from_secs(300);
+pub(super) const TTL: Duration = Duration::from_secs(300);
 
 /// A row in the database, which counts how often it is read.
 #[derive(Clone, Default)]
-struct Row {
+pub(super) struct Row {
     /// 0: there is none.
     version: Arc<AtomicI64>,
     reads: Arc<AtomicU32>,
 }
 
 impl Row {
-    fn at(version: i64) -> Self {
+    pub(super) fn at(version: i64) -> Self {
         let row = Self::default();
         row.set(version);
         row
     }
 
-    fn set(&self, version: i64) {
+    pub(super) fn set(&self, version: i64) {
         self.version.store(version, Ordering::SeqCst);
     }
 
@@ -44,34 +45,59 @@ impl Row {
         Ok(self.now())
     }
 
-    fn reads(&self) -> u32 {
+    pub(super) fn reads(&self) -> u32 {
         self.reads.load(Ordering::SeqCst)
     }
 }
 
-fn at(version: i64) -> Versioned<String> {
+pub(super) fn at(version: i64) -> Versioned<String> {
     Versioned { version, value: format!("value {version}") }
 }
 
-/// As a replica of a service has it, after its first connection is made.
-async fn replica(server: &Server) -> (Redis, Cache<String>) {
-    let redis = Redis::new(&server.config(), "test").unwrap();
+/// As a replica of a service has it, after its first connections are made.
+pub(super) async fn replica(server: &Server) -> (Redis, Cache<String>) {
+    replica_on(server, &database().await).await
+}
+
+pub(super) async fn replica_on(server: &Server, db: &PgPool) -> (Redis, Cache<String>) {
+    let redis = Redis::new(&server.config(), "test", &testkit::redis::secret()).unwrap();
     connected(&redis).await;
-    let cache = Cache::new("things", TTL, redis.clone());
+    let cache = Cache::new("things", TTL, redis.clone(), db);
     (redis, cache)
 }
 
-async fn connected(redis: &Redis) {
+/// The database that is cached, after a connection has said which one it is.
+pub(super) async fn database() -> PgPool {
+    let options = kit::postgres::options(&kit::config::Postgres::new(String::new()));
+    let pool = options.connect_lazy(&testkit::postgres::server()).unwrap();
+    drop(pool.acquire().await.unwrap());
+    pool
+}
+
+/// The one key that the cache has in Redis.
+pub(super) async fn place(server: &Server) -> String {
+    let keys = redis::cmd("KEYS").arg("test:things:*").to_owned();
+    let keys: Vec<String> = keys.query_async(&mut raw(server).await).await.unwrap();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    keys.into_iter().next().unwrap()
+}
+
+pub(super) async fn set(server: &Server, key: &str, value: &[u8]) {
+    let set = redis::cmd("SET").arg(key).arg(value).to_owned();
+    let () = set.query_async(&mut raw(server).await).await.unwrap();
+}
+
+pub(super) async fn connected(redis: &Redis) {
     testkit::eventually(Duration::from_secs(10), || async { redis.get("nothing").await.ok() })
         .await;
 }
 
-async fn read(cache: &Cache<String>, row: &Row) -> Option<Versioned<String>> {
+pub(super) async fn read(cache: &Cache<String>, row: &Row) -> Option<Versioned<String>> {
     cache.get_or_load("k", row.load()).await.unwrap()
 }
 
 /// Reads until the answer comes from Redis.
-async fn cached(cache: &Cache<String>, row: &Row) {
+pub(super) async fn cached(cache: &Cache<String>, row: &Row) {
     testkit::eventually(Duration::from_secs(5), || async {
         let before = row.reads();
         read(cache, row).await;
@@ -84,8 +110,11 @@ async fn cached(cache: &Cache<String>, row: &Row) {
 #[tokio::test]
 async fn five_hundred_misses_of_one_key_load_once() {
     let server = Server::start().await;
-    for redis in [Redis::new(&server.config(), "test").unwrap(), Redis::disabled()] {
-        let cache: Cache<String> = Cache::new("crowd", TTL, redis);
+    for redis in [
+        Redis::new(&server.config(), "test", &testkit::redis::secret()).unwrap(),
+        Redis::disabled(),
+    ] {
+        let cache: Cache<String> = Cache::new("crowd", TTL, redis, &database().await);
         let (loads, go) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
         let mut readers = JoinSet::new();
         for _ in 0..500 {
@@ -117,16 +146,16 @@ async fn a_value_is_read_from_redis_with_a_jittered_time_to_live() {
     let server = Server::start().await;
     let (_, cache) = replica(&server).await;
     let mut ttls = Vec::new();
-    for n in 0..50 {
-        let key = n.to_string();
-        cache.put(&key, at(1)).await;
-        let ttl: i64 = redis::cmd("PTTL")
-            .arg(format!("test:things:{key}"))
-            .query_async(&mut raw(&server).await)
-            .await
-            .unwrap();
+    for _ in 0..50 {
+        cache.put("k", at(1)).await;
+        let place = place(&server).await;
+        let mut raw = raw(&server).await;
+        let ttl: i64 = redis::cmd("PTTL").arg(&place).query_async(&mut raw).await.unwrap();
         ttls.push(ttl);
     }
+    cache.forget("k").await;
+    let forgotten = redis::cmd("DEL").arg(place(&server).await).to_owned();
+    let () = forgotten.query_async(&mut raw(&server).await).await.unwrap();
     assert!(ttls.iter().all(|ttl| (235_000..=360_000).contains(ttl)), "{ttls:?}");
     let (min, max) = (ttls.iter().min().unwrap(), ttls.iter().max().unwrap());
     assert!(max - min > 30_000, "{ttls:?}");
@@ -161,7 +190,7 @@ async fn absence_is_remembered_in_this_process_and_ended_by_a_create() {
 
 #[tokio::test]
 async fn a_create_during_a_load_that_finds_nothing_is_seen() {
-    let cache: Cache<String> = Cache::new("things", TTL, Redis::disabled());
+    let cache: Cache<String> = Cache::new("things", TTL, Redis::disabled(), &database().await);
     let row = Row::default();
     let load = async {
         let nothing = row.now();
@@ -212,7 +241,7 @@ async fn what_was_read_before_a_forget_is_not_brought_back() {
 
 #[tokio::test]
 async fn who_has_written_does_not_join_a_load_that_began_before() {
-    let cache: Cache<String> = Cache::new("things", TTL, Redis::disabled());
+    let cache: Cache<String> = Cache::new("things", TTL, Redis::disabled(), &database().await);
     let row = Row::at(1);
     let (loading, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let slow = tokio::spawn({
@@ -238,7 +267,7 @@ async fn who_has_written_does_not_join_a_load_that_began_before() {
 
 #[tokio::test]
 async fn an_error_is_for_those_who_waited_and_is_not_cached() {
-    let cache: Cache<String> = Cache::new("things", TTL, Redis::disabled());
+    let cache: Cache<String> = Cache::new("things", TTL, Redis::disabled(), &database().await);
     let failed =
         cache.get_or_load("k", async { Err::<Option<Versioned<String>>, _>("down") }).await;
     assert_eq!(failed, Err("down"));
@@ -250,19 +279,20 @@ async fn what_is_not_ours_in_redis_is_a_miss_and_is_replaced() {
     let server = Server::start().await;
     let (redis, cache) = replica(&server).await;
     let row = Row::at(7);
+    cached(&cache, &row).await;
+    let place = place(&server).await;
     let big = vec![b'x'; 200_000];
     let junk: [&[u8]; 8] =
-        [b"junk", b"9:{", b":", b"9:\xff", b"99999999999999999999:\"x\"", b"7:5", b"[]", &big];
+        [b"junk", b"9:{", b":", b"9:\xff", b"99999999999999999999:1:AA:\"x\"", b"7:5", b"[]", &big];
     for junk in junk {
-        let set = redis::cmd("SET").arg("test:things:k").arg(junk).to_owned();
-        let () = set.query_async(&mut raw(&server).await).await.unwrap();
+        set(&server, &place, junk).await;
         assert_eq!(read(&cache, &row).await, Some(at(7)));
         cached(&cache, &row).await;
     }
     // A key of another type: every command on it fails, and nothing else does.
     let mut raw = raw(&server).await;
-    let () = redis::cmd("DEL").arg("test:things:k").query_async(&mut raw).await.unwrap();
-    let () = redis::cmd("LPUSH").arg("test:things:k").arg(1).query_async(&mut raw).await.unwrap();
+    let () = redis::cmd("DEL").arg(&place).query_async(&mut raw).await.unwrap();
+    let () = redis::cmd("LPUSH").arg(&place).arg(1).query_async(&mut raw).await.unwrap();
     for _ in 0..50 {
         assert_eq!(read(&cache, &row).await, Some(at(7)));
     }
@@ -351,14 +381,14 @@ async fn a_redis_that_takes_no_writes_does_not_serve_what_it_has() {
 async fn a_service_starts_without_redis_and_uses_it_when_it_comes() {
     let mut server = Server::start().await;
     server.kill();
-    let redis = Redis::new(&server.config(), "test").unwrap();
-    let cache: Cache<String> = Cache::new("things", TTL, redis.clone());
+    let redis = Redis::new(&server.config(), "test", &testkit::redis::secret()).unwrap();
+    let cache: Cache<String> = Cache::new("things", TTL, redis.clone(), &database().await);
     let row = Row::at(1);
     assert_eq!(read(&cache, &row).await, Some(at(1)));
     server.restart().await;
     connected(&redis).await;
     cached(&cache, &row).await;
 
-    let none = Redis::new(&testkit::redis::none(), "test").unwrap();
+    let none = Redis::new(&testkit::redis::none(), "test", &testkit::redis::secret()).unwrap();
     assert!(!none.is_enabled() && none.get("k").await.is_err());
 }

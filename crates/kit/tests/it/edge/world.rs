@@ -96,7 +96,11 @@ impl World {
         let servers = Servers {
             http: router(seen.clone()),
             grpc: Routes::default(),
-            health: Health::new("points", database, Redis::new(redis, "points").unwrap()),
+            health: Health::new(
+                "points",
+                database,
+                Redis::new(redis, "points", &testkit::redis::secret()).unwrap(),
+            ),
         };
         let stop = CancellationToken::new();
         let served = tokio::spawn(listeners.serve(servers, stop.clone()));

@@ -92,7 +92,11 @@ fn serve(tls: Tls) -> (Addresses, DropGuard) {
     let servers = Servers {
         http: axum::Router::new(),
         grpc: mirror_for_booking(Issuer::new().verifier()),
-        health: Health::new("points", nowhere, Redis::new(&none(), "points").unwrap()),
+        health: Health::new(
+            "points",
+            nowhere,
+            Redis::new(&none(), "points", &testkit::redis::secret()).unwrap(),
+        ),
     };
     let stop = CancellationToken::new();
     tokio::spawn(listeners.serve(servers, stop.clone()));

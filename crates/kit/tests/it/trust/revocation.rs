@@ -23,7 +23,7 @@ async fn token(issuer: &Issuer) -> Token {
 }
 
 fn redis(server: &Server, service: &'static str) -> Redis {
-    Redis::new(&server.config(), service).unwrap()
+    Redis::new(&server.config(), service, &testkit::redis::secret()).unwrap()
 }
 
 fn publisher(server: &Server) -> Publisher {
@@ -159,7 +159,8 @@ async fn the_feed_needs_no_more_than_what_is_deployed_allows_and_only_auth_may_w
     }
     let as_user = |user: &'static str| {
         let url = server.url().replace("//", &format!("//{user}:secret@"));
-        Redis::new(&kit::config::Redis::new(Some(url.into())), user).unwrap()
+        Redis::new(&kit::config::Redis::new(Some(url.into())), user, &testkit::redis::secret())
+            .unwrap()
     };
     let ended = token(&issuer).await;
     let mut auth = Publisher::new(&as_user("auth"), Clock::system().id());

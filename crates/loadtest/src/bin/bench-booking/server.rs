@@ -25,7 +25,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(url: &str, redis: &kit::config::Redis) -> anyhow::Result<Self> {
         let db = postgres::connect(&Postgres::new(url), "booking", &booking::MIGRATOR).await?;
-        let redis = Redis::new(redis, "booking")?;
+        let redis = Redis::new(redis, "booking", &testkit::redis::secret())?;
         let issuer = Issuer::new();
         let bookings = Bookings::new(db.clone(), Clock::system(), Arc::new(Nobody));
         // One member asks for all of them.
