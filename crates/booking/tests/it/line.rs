@@ -267,7 +267,7 @@ async fn two_replicas_together_keep_the_pace() {
     const RATE: u32 = 200;
     for (redis, at_least) in [
         (
-            Redis::new(&redis::config(), "pace-test", &testkit::redis::secret()).unwrap(),
+            Redis::new(&redis::config(), "pace-test", &redis::secret()).unwrap(),
             100.0 / f64::from(RATE),
         ),
         (Redis::disabled(), 50.0 / f64::from(RATE / 4)),

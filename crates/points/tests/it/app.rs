@@ -55,9 +55,8 @@ impl TestApp {
 
     fn on(pool: PgPool, config: &kit::config::Redis, db: PgPool) -> Self {
         let issuer = Issuer::new();
-        let redis = Redis::new(config, "points", &testkit::redis::secret()).unwrap();
-        let queue =
-            Redis::patient(config, "points", "fallback-queue", &testkit::redis::secret()).unwrap();
+        let redis = Redis::new(config, "points", &redis::secret()).unwrap();
+        let queue = Redis::patient(config, "points", "fallback-queue", &redis::secret()).unwrap();
         let points = Points::new(pool, redis, Clock::system()).degrading(config.breaker(), queue);
         let routes = points::grpc::routes(points.clone(), issuer.verifier());
         let api = Api::new(points::http::router(points.clone(), issuer.verifier()));

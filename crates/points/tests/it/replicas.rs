@@ -24,7 +24,7 @@ fn replica(app: &TestApp) -> Api {
 fn replica_on(pool: PgPool, app: &TestApp) -> Api {
     let connect = (*pool.connect_options()).clone().options([("lock_timeout", "500ms")]);
     pool.set_connect_options(connect);
-    let redis = Redis::new(&redis::config(), "points", &testkit::redis::secret()).unwrap();
+    let redis = Redis::new(&redis::config(), "points", &redis::secret()).unwrap();
     let points = Points::new(pool, redis, Clock::system());
     Api::new(points::http::router(points, app.issuer.verifier()))
 }
@@ -53,7 +53,7 @@ async fn who_repeats_a_command_reads_what_it_did(db: PgPool) {
     assert_eq!(earned().await, 100, "and kept for readers");
 
     let pool = postgres::app_pool(&app.db, "points_app");
-    let untold = Redis::new(&redis::none(), "points", &testkit::redis::secret()).unwrap();
+    let untold = Redis::new(&redis::none(), "points", &redis::secret()).unwrap();
     let other = Points::new(pool, untold, Clock::system());
     let other = Api::new(points::http::router(other, app.issuer.verifier()));
     let (key, operator, path) = (key(), app.operator(), format!("{path}/earnings"));

@@ -88,7 +88,7 @@ impl Service {
     async fn start(db: &PgPool) -> Self {
         let config = config::Postgres::new(postgres::url(db, "points_app"));
         let pool = kit::postgres::connect(&config, "points", &points::MIGRATOR).await.unwrap();
-        let redis = Redis::new(&redis::none(), "points", &testkit::redis::secret()).unwrap();
+        let redis = Redis::new(&redis::none(), "points", &redis::secret()).unwrap();
         let issuer = Issuer::new();
         let app = Points::new(pool.clone(), redis.clone(), Clock::system());
         let listen = Listen {
