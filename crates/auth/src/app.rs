@@ -1,8 +1,10 @@
 //! What may be asked of auth: one file per use case.
 
 mod addressee;
+mod devices;
 mod disable;
 mod gate;
+mod grants;
 mod housekeeping;
 mod introspect;
 mod keys;
@@ -13,6 +15,7 @@ mod notices;
 mod operate;
 mod password;
 mod post;
+mod proof;
 mod refresh;
 mod register;
 mod revocations;
@@ -24,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::cache::Cache;
-use kit::caller::Verifier;
+use kit::caller::{Refused, Verifier};
 use kit::error::Outcome;
 use kit::redis::Redis;
 use kit::{Classify, Clock, Kind, idempotency, postgres};
@@ -32,12 +35,13 @@ use sqlx::PgPool;
 use thiserror::Error;
 
 pub use addressee::Addressee;
+pub use grants::{HoldPoints, IssuedGrant};
 pub use introspect::Introspection;
 pub use keys::PublicKey;
 pub use login::{Login, Session};
-pub use mail::Proof;
 pub use me::{Profile, Rename};
 pub use password::ChangePassword;
+pub use proof::{Proof, Proven};
 pub use register::Register;
 pub use service_token::{ClientSecret, ServiceToken, WeakSecret};
 pub use sessions::SessionView;
@@ -141,8 +145,9 @@ pub enum Error {
     Random(anyhow::Error),
     #[error("a token could not be signed: {0:#}")]
     Sign(anyhow::Error),
-    #[error("keys to verify tokens with are missing")]
-    NoKeys,
+    /// An access token that a service brings on behalf of a member.
+    #[error(transparent)]
+    Refused(Refused),
     #[error(transparent)]
     Idempotency(#[from] idempotency::Error),
     #[error("database failure")]
@@ -167,7 +172,8 @@ impl Classify for Error {
             Self::MemberNotFound | Self::SessionNotFound => Kind::NotFound,
             Self::VersionConflict => Kind::Precondition,
             Self::OwnAccount | Self::ObviousPassword => Kind::Refused,
-            Self::Hash | Self::Random(_) | Self::Sign(_) | Self::NoKeys => Kind::Internal,
+            Self::Refused(refused) => refused.kind(),
+            Self::Hash | Self::Random(_) | Self::Sign(_) => Kind::Internal,
             Self::Idempotency(error) => error.kind(),
             Self::Database(error) => postgres::kind(error),
             Self::Shared(error) => postgres::kind(error),
@@ -189,7 +195,8 @@ impl Classify for Error {
             Self::ObviousPassword => "password_obvious",
             Self::InvalidClient => "invalid_client",
             Self::InvalidCode => "code_invalid",
-            Self::Hash | Self::Random(_) | Self::Sign(_) | Self::NoKeys => "internal_error",
+            Self::Hash | Self::Random(_) | Self::Sign(_) => "internal_error",
+            Self::Refused(refused) => return refused.code(),
             Self::Idempotency(error) => return error.code(),
             Self::Database(error) => return postgres::code(error),
             Self::Shared(error) => return postgres::code(error),

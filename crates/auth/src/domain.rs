@@ -30,6 +30,12 @@ pub const STRANGERS_ATTEMPTS: i32 = 20;
 /// not prolong it, or anybody could lock out the owner for ever.
 pub const WINDOW: Duration = Duration::from_mins(15);
 
+/// How long a device is known after the last time somebody signed in on it.
+pub const DEVICE_LIFE: Duration = Duration::from_hours(90 * 24);
+
+/// How many devices of one member are known: those that were used last.
+pub const DEVICES: i64 = 10;
+
 /// How long an access token is valid: what a stolen one is worth.
 pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_mins(5);
 

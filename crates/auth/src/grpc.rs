@@ -1,8 +1,10 @@
 //! What the other services need, over gRPC.
 
+use kit::caller::{Refused, ServiceCaller};
 use kit::grpc::Allowlist;
 use kit::{ApiError, Kind};
 use proto::auth::v1::auth_server::{Auth as Rpc, AuthServer};
+use proto::auth::v1::issue_grant_request::Purpose;
 use proto::auth::v1::{
     GetKeysRequest, GetKeysResponse, GetMemberRequest, GetMemberResponse, IssueGrantRequest,
     IssueGrantResponse, IssueServiceTokenRequest, IssueServiceTokenResponse, Key,
@@ -12,7 +14,7 @@ use secrecy::ExposeSecret as _;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::app::{Addressee, Auth, Introspection};
+use crate::app::{Addressee, Auth, HoldPoints, Introspection};
 
 /// The first two are how a service gets to have a token at all.
 const ALLOW: Allowlist = &[
@@ -22,6 +24,7 @@ const ALLOW: Allowlist = &[
     // makes it for a program of their own (docs/security.md).
     ("/auth.v1.Auth/ValidateToken", &["inspector"]),
     ("/auth.v1.Auth/GetMember", &["inspector"]),
+    // For what members confirm there.
     ("/auth.v1.Auth/IssueGrant", &["booking"]),
 ];
 
@@ -67,23 +70,54 @@ impl Rpc for Server {
 
     async fn issue_grant(
         &self,
-        _: Request<IssueGrantRequest>,
+        request: Request<IssueGrantRequest>,
     ) -> Result<Response<IssueGrantResponse>, Status> {
-        Err(Status::unimplemented("grants are not issued yet"))
+        let caller = request.extensions().get::<ServiceCaller>().cloned();
+        let service = caller.ok_or(Refused::Invalid).map_err(ApiError::from)?.name;
+        let IssueGrantRequest { access_token, purpose } = request.into_inner();
+        let terms = purpose.ok_or_else(|| refused("purpose_missing", "a grant has a purpose"))?;
+        let Purpose::HoldPoints(terms) = terms;
+        let issued = self.0.issue_grant(&service, &access_token, terms.try_into()?).await;
+        let issued = issued.map_err(ApiError::from)?;
+        Ok(Response::new(IssueGrantResponse {
+            grant: issued.grant.expose_secret().to_owned(),
+            expires_in: issued.expires_in.as_secs().try_into().unwrap_or(i64::MAX),
+        }))
     }
 
     async fn get_member(
         &self,
         request: Request<GetMemberRequest>,
     ) -> Result<Response<GetMemberResponse>, Status> {
-        let id =
-            request.into_inner().member_id.parse().map_err(|_| {
-                ApiError::new(Kind::Malformed, "invalid_id", "member_id is no UUID")
-            })?;
+        let id = request.into_inner().member_id.parse();
+        let id = id.map_err(|_| refused("invalid_id", "member_id is no UUID"))?;
         let member = self.0.addressee(id).await.map_err(ApiError::from)?;
         let Addressee { display_name, email } = member;
         Ok(Response::new(GetMemberResponse { display_name, email: email.unwrap_or_default() }))
     }
+}
+
+impl TryFrom<proto::auth::v1::HoldPoints> for HoldPoints {
+    type Error = Status;
+
+    fn try_from(message: proto::auth::v1::HoldPoints) -> Result<Self, Status> {
+        let id = |text: &str, wrong| text.parse().map_err(|_| refused("invalid_id", wrong));
+        if !(1..=MOST_POINTS).contains(&message.points) {
+            return Err(refused("invalid_amount", "points are 1 to 1,000,000,000"));
+        }
+        Ok(Self {
+            hold_id: id(&message.hold_id, "hold_id is no UUID")?,
+            points: message.points,
+            merchant_id: id(&message.merchant_id, "merchant_id is no UUID")?,
+        })
+    }
+}
+
+/// What points takes in one command.
+const MOST_POINTS: i64 = 1_000_000_000;
+
+fn refused(code: &'static str, detail: &'static str) -> Status {
+    ApiError::new(Kind::Malformed, code, detail).into()
 }
 
 impl From<Introspection> for ValidateTokenResponse {

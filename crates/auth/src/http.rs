@@ -131,9 +131,10 @@ struct Jwk {
 )]
 async fn register(
     State(auth): State<Auth>,
+    client::From(client): client::From,
     Command { key, body }: Command<RegisterBody>,
 ) -> Result<Answer, ApiError> {
-    Ok(auth.register(body.try_into()?, key).await?)
+    Ok(auth.register(body.by(client)?, key).await?)
 }
 
 /// Exchanges an address and its password for an access token. Needs no `Idempotency-Key`.
@@ -169,19 +170,17 @@ async fn jwks(State(auth): State<Auth>) -> Response {
     ([(CACHE_CONTROL, "public, max-age=60")], Json(KeySet { keys })).into_response()
 }
 
-impl TryFrom<RegisterBody> for Register {
-    type Error = ApiError;
-
-    fn try_from(body: RegisterBody) -> Result<Self, ApiError> {
+impl RegisterBody {
+    fn by(self, client: Client) -> Result<Register, ApiError> {
         let mut fields = Fields::new();
-        let email = fields.check("email", "invalid_email", Email::parse(&body.email));
-        let password = Password::new(body.password)
+        let email = fields.check("email", "invalid_email", Email::parse(&self.email));
+        let password = Password::new(self.password)
             .map_err(|error| fields.add("password", error.code(), error));
-        let display_name = DisplayName::new(&body.display_name)
+        let display_name = DisplayName::new(&self.display_name)
             .map_err(|error| fields.add("display_name", error.code(), error));
         fields.done(|| {
             let (password, display_name) = (password.ok()?, display_name.ok()?);
-            Some(Self { email: email?, password, display_name })
+            Some(Register { email: email?, password, display_name, client })
         })
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod attempts;
 pub(crate) mod clients;
 pub(crate) mod codes;
+pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod members;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::notices::Notice;
 use super::{Auth, Error};
-use crate::domain::{ATTEMPTS, Client, DeviceToken, Email, STRANGERS_ATTEMPTS, WINDOW};
+use crate::domain::{ATTEMPTS, Client, DeviceToken, Email, Network, STRANGERS_ATTEMPTS, WINDOW};
 use crate::metrics;
 use crate::store::attempts::{self, Attempt, Count, Reservation};
 
@@ -26,10 +26,23 @@ const LANES: usize = 1024;
 #[derive(Clone)]
 pub(super) struct Gate(Arc<[Arc<Semaphore>]>);
 
+/// A secret that somebody may guess at. Each has counts of its own: wrong passwords must not keep the owner from
+/// choosing a new one with a mailed code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secret {
+    Password,
+    /// Nobody finds 50 bits within a code's life, however many networks they have. So each network and each device
+    /// has its own count and the account has none, which strangers could use up.
+    Code,
+}
+
 /// A guess that may be checked: counted everywhere it has to be. Whatever comes of it is to be said, by
 /// [`Auth::wrong`], [`Auth::right`] or [`Auth::unchecked`].
 pub(super) struct Reserved {
     email: Email,
+    secret: Secret,
+    /// The device it comes from, if the member has signed in on it before.
+    pub(super) device: Option<DeviceToken>,
     attempts: Vec<Attempt>,
     _lane: OwnedSemaphorePermit,
 }
@@ -52,6 +65,7 @@ impl Auth {
     /// gives the connection, for what is to be looked up next.
     pub(super) async fn reserve(
         &self,
+        secret: Secret,
         email: &Email,
         client: &Client,
     ) -> Result<(Reserved, PoolConnection<Postgres>), Error> {
@@ -59,7 +73,8 @@ impl Auth {
             return Err(Error::Overloaded);
         }
         let by = Instant::now() + PATIENCE;
-        let counts = self.counts(email, client);
+        let device = self.known_device(email, client).await?;
+        let counts = self.counts(secret, email, client.network.as_ref(), device.as_ref());
         let narrowest = counts.last().copied().ok_or(Error::Overloaded)?;
         let lane = timeout_at(by, self.gate.lane(narrowest).acquire_owned()).await;
         let lane = lane.ok().and_then(Result::ok).ok_or(Error::Overloaded)?;
@@ -67,7 +82,9 @@ impl Auth {
             let mut conn = self.db.acquire().await?;
             match attempts::reserve(&mut conn, &counts, WINDOW).await? {
                 Reservation::Made(attempts) => {
-                    return Ok((Reserved { email: email.clone(), attempts, _lane: lane }, conn));
+                    let email = email.clone();
+                    let guess = Reserved { email, secret, device, attempts, _lane: lane };
+                    return Ok((guess, conn));
                 }
                 Reservation::Locked(wait) => return Err(locked(wait)),
                 Reservation::Busy if Instant::now() >= by => {
@@ -81,19 +98,56 @@ impl Auth {
     }
 
     /// A device that has signed in before has a count of its own, so that nobody else can use it up.
-    fn counts(&self, email: &Email, client: &Client) -> Vec<Count> {
-        let account = email.as_str().as_bytes();
-        if let Some(device) = client.known.as_ref().filter(|device| self.knows(email, device)) {
-            let key = [account, &[0], &device.id.as_bytes()[..]].concat();
-            let account = self.keyring.blind("guess_device", &key);
-            return vec![Count { account, limit: ATTEMPTS }];
+    fn counts(
+        &self,
+        secret: Secret,
+        email: &Email,
+        network: Option<&Network>,
+        device: Option<&DeviceToken>,
+    ) -> Vec<Count> {
+        let of_all = Count {
+            account: self.keyring.blind("login", email.as_str().as_bytes()),
+            limit: STRANGERS_ATTEMPTS,
+        };
+        let own = |purpose, bytes: &[u8]| Count {
+            account: self.keyring.blind(purpose, &at(email, bytes)),
+            limit: ATTEMPTS,
+        };
+        let network = network.map_or(&[][..], |network| network.as_bytes());
+        match (secret, device) {
+            (Secret::Password, Some(device)) => vec![own("guess_device", device.id.as_bytes())],
+            (Secret::Password, None) => vec![of_all, own("guess_network", network)],
+            (Secret::Code, Some(device)) => vec![own("code_device", device.id.as_bytes())],
+            (Secret::Code, None) => vec![own("code_network", network)],
         }
+    }
+
+    /// Names whoever asks for a mail to this address, to share the mails out between them: their device, or else
+    /// their network.
+    pub(super) async fn requester(
+        &self,
+        email: &Email,
+        client: &Client,
+    ) -> Result<[u8; 32], Error> {
+        let device = self.known_device(email, client).await?;
         let network = client.network.as_ref().map_or(&[][..], |network| network.as_bytes());
-        let network = [account, &[0], network].concat();
-        vec![
-            Count { account: self.keyring.blind("login", account), limit: STRANGERS_ATTEMPTS },
-            Count { account: self.keyring.blind("guess_network", &network), limit: ATTEMPTS },
-        ]
+        Ok(match &device {
+            Some(device) => self.keyring.blind("mail_device", &at(email, device.id.as_bytes())),
+            None => self.keyring.blind("mail_network", &at(email, network)),
+        })
+    }
+
+    /// Forgets the wrong guesses at a password that is no longer the password.
+    pub(super) async fn forgive(
+        &self,
+        tx: &mut PgConnection,
+        email: &Email,
+        client: &Client,
+    ) -> Result<(), Error> {
+        for count in self.counts(Secret::Password, email, client.network.as_ref(), None) {
+            attempts::clear(tx, &count).await?;
+        }
+        Ok(())
     }
 
     /// The guess was wrong. If it was the last one allowed, the owner is told, if there is one.
@@ -104,8 +158,11 @@ impl Auth {
             locks |= attempts::failed(&mut tx, attempt).await?;
         }
         if locks {
-            self.note_lock(&mut tx, &guess.email).await?;
-            self.tell_owner(&mut tx, &guess.email, Notice::SignInLocked).await?;
+            self.note_lock(&mut tx, &guess.email, guess.secret).await?;
+            // Codes are only refused to whoever guessed; the owner is not concerned.
+            if guess.secret == Secret::Password {
+                self.tell_owner(&mut tx, &guess.email, Notice::SignInLocked).await?;
+            }
         }
         postgres::commit(tx).await?;
         Ok(())
@@ -127,25 +184,11 @@ impl Auth {
         }
         Ok(())
     }
-
-    /// What a device is to bring back the next time.
-    pub(super) fn remember(&self, email: &Email, client: &Client) -> DeviceToken {
-        let known = client.known.clone().filter(|device| self.knows(email, device));
-        known.unwrap_or_else(|| {
-            let id = self.clock.id();
-            DeviceToken { id, proof: self.keyring.blind(PURPOSE, &signed_in(email, id)) }
-        })
-    }
-
-    fn knows(&self, email: &Email, device: &DeviceToken) -> bool {
-        self.keyring.has_blinded(PURPOSE, &signed_in(email, device.id), &device.proof)
-    }
 }
 
-const PURPOSE: &str = "device";
-
-fn signed_in(email: &Email, device: uuid::Uuid) -> Vec<u8> {
-    [device.as_bytes(), email.as_str().as_bytes()].concat()
+/// Something of one address's.
+fn at(email: &Email, bytes: &[u8]) -> Vec<u8> {
+    [email.as_str().as_bytes(), &[0], bytes].concat()
 }
 
 fn locked(retry_after: Duration) -> Error {

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Auth;
 use crate::metrics;
-use crate::store::{attempts, codes, notices, sessions};
+use crate::store::{attempts, codes, devices, notices, sessions};
 
 /// How old the gauge of active sessions may be.
 const COUNT_PERIOD: Duration = Duration::from_secs(15);
@@ -68,7 +68,8 @@ impl Auth {
         let sessions = sessions::forget(&mut conn).await?;
         let codes = codes::forget(&mut conn).await?;
         let notices = notices::forget(&mut conn).await?;
-        tracing::debug!(attempts, sessions, codes, notices, "forgot what is over");
+        let devices = devices::forget(&mut conn).await?;
+        tracing::debug!(attempts, sessions, codes, notices, devices, "forgot what is over");
         Ok(())
     }
 }

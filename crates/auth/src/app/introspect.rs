@@ -27,7 +27,7 @@ impl Auth {
                 metrics::validation("invalid");
                 return Ok(None);
             }
-            Err(Refused::KeysUnavailable | Refused::NoVerifier) => return Err(Error::NoKeys),
+            Err(refused) => return Err(Error::Refused(refused)),
         };
         let mut conn = self.db.acquire().await?;
         if !sessions::is_active(&mut conn, claims.sid, claims.sub).await? {

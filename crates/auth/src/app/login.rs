@@ -4,7 +4,7 @@ use kit::{command, postgres};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::gate::Reserved;
+use super::gate::{Reserved, Secret};
 use super::refresh::Signed;
 use super::sessions::log as audit;
 use super::{Auth, Error};
@@ -51,7 +51,7 @@ impl Auth {
 
     /// An unknown address takes the same steps as a known one, at the same cost.
     async fn sign_in(&self, login: Login) -> Result<Session, Error> {
-        let (guess, mut conn) = self.reserve(&login.email, &login.client).await?;
+        let (guess, mut conn) = self.reserve(Secret::Password, &login.email, &login.client).await?;
         let known = members::credentials(&mut conn, &login.email).await?;
         drop(conn); // others need it while we hash
 
@@ -87,21 +87,26 @@ impl Auth {
         login: &Login,
         guess: &Reserved,
     ) -> Result<Session, Error> {
-        let Credentials { member_id, changed_at, ref roles, .. } = *member;
+        let Credentials { member_id, changed_at, .. } = *member;
         let (session, salt) = (self.clock.id(), random::<32>().map_err(Error::Random)?);
-        let device = &login.client.device;
 
         let mut tx = postgres::begin(&self.db).await?;
         self.right(&mut tx, guess).await?;
-        let begun = sessions::begin(&mut tx, session, member_id, changed_at, &salt, device).await?;
+        let agent = &login.client.device;
+        let begun = sessions::begin(&mut tx, session, member_id, changed_at, &salt, agent).await?;
         let ends = begun.ok_or(Error::InvalidCredentials)?; // changed or disabled while we hashed
+        // Now, and not before we hashed: whoever takes a role back waits for us and ends this session, or did so
+        // before it began.
+        let roles = members::roles(&mut tx, member_id).await?;
+        let known = guess.device.as_ref();
+        let device =
+            self.remember_device(&mut tx, known, &login.email, member_id, changed_at).await?;
         let event = Event { kind: "signed_in", member: Some(member_id), session: Some(session) };
         self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;
 
         let signed = Signed { member_id, session, generation: 0, ends };
-        let device = self.remember(&login.email, &login.client);
-        Ok(Session { device: Some(device), ..self.issue(signed, roles, &salt)? })
+        Ok(Session { device: Some(device), ..self.issue(signed, &roles, &salt)? })
     }
 
     /// Now is when we know the password. A login does not fail for want of a better hash.

@@ -97,7 +97,9 @@ impl Auth {
         notice: Notice,
     ) -> Result<(), Error> {
         let id = self.clock.id();
-        notices::create_for(tx, id, email, notice.as_str()).await?;
+        let lock = self.keyring.blind("notice", email.as_str().as_bytes());
+        let lock = lock.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+        notices::create_for(tx, id, email, notice.as_str(), lock).await?;
         self.post(tx, id).await
     }
 

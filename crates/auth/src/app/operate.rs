@@ -1,4 +1,4 @@
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use kit::caller::Role;
 use kit::postgres;
 use tokio::fs;
@@ -26,15 +26,19 @@ impl Auth {
         }
     }
 
-    /// A role is in a member's tokens from the next login or refresh on.
+    /// A role is in a member's tokens from the next login or refresh on. Only for a verified address: anybody may
+    /// register any address, and the role would be theirs.
     pub async fn grant(&self, command: &Grant) -> anyhow::Result<()> {
         let email = Email::parse(&command.email)?;
         ensure!(command.role != Role::Member, "everybody is a member already");
         let role = command.role.as_str();
 
         let mut tx = postgres::begin(&self.db).await?;
-        let known = members::grant(&mut tx, &email, role, self.clock.now()).await?;
-        let member = known.context(NOBODY)?;
+        let granted = members::grant(&mut tx, &email, role, self.clock.now()).await?;
+        let Some(member) = granted else {
+            members::by_email(&mut tx, &email).await?.context(NOBODY)?;
+            bail!("nobody has verified this address; a role is for whoever reads its mail");
+        };
         let event = Event { kind: "role_granted", member: Some(member), session: None };
         self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;

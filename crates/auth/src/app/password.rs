@@ -4,13 +4,14 @@ use kit::{command, postgres};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::gate::Secret;
 use super::notices::Notice;
 use super::{Auth, Error};
 use crate::domain::{Client, Email, Guess, Password};
 use crate::metrics;
 use crate::store::events::Event;
-use crate::store::members;
 use crate::store::sessions::Which;
+use crate::store::{devices, members};
 
 /// Replaces a password by whoever knows it and is signed in.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ impl Auth {
             return Err(Error::ObviousPassword);
         }
 
-        let (guess, _) = self.reserve(&email, &client).await?;
+        let (guess, _) = self.reserve(Secret::Password, &email, &client).await?;
         match self.hasher.verify(current, Some(known.hash.clone())).await {
             Ok(true) => {}
             Ok(false) => {
@@ -80,6 +81,7 @@ impl Auth {
         if !members::replace_hash(&mut tx, member, &known.hash, &hash, self.clock.now()).await? {
             return Err(Error::InvalidCredentials); // somebody changed it meanwhile
         }
+        devices::forget_all(&mut tx, member).await?;
         let which = Which::AllBut(session);
         let ended = self.end_within(&mut tx, member, which, "password_changed").await?;
         let event =

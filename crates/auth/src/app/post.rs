@@ -1,5 +1,8 @@
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kit::outbox::{self, Deliver, Event};
+use kit::postgres;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -49,9 +52,15 @@ impl Postman {
         let purpose = word(event, "purpose")?;
         let purpose = purposes.into_iter().find(|known| known.as_str() == purpose);
         let purpose = purpose.context("a code of an unknown purpose")?;
-        let mut conn = self.auth.db.acquire().await?;
-        codes::create(&mut conn, code, &to, purpose.as_str(), purpose.life()).await?;
-        let Some(email) = codes::addressee(&mut conn, code).await? else { return Ok(None) };
+        // An event that an older version wrote has none.
+        let requester = event.payload["requester"].as_str().unwrap_or_default();
+        let requester = STANDARD.decode(requester).context("a requester that is none")?;
+        let mut tx = postgres::begin(&self.auth.db).await?;
+        let life = purpose.life();
+        codes::create(&mut tx, code, &to, purpose.as_str(), life, &requester).await?;
+        let email = codes::addressee(&mut tx, code).await?;
+        postgres::commit(tx).await?;
+        let Some(email) = email else { return Ok(None) };
         let text = self.auth.derived(code).spaced();
         let (subject, life, unless) = match purpose {
             Purpose::Reset => ("Choose a new password", "ten minutes", "ask for it"),

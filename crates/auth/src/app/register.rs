@@ -4,7 +4,7 @@ use kit::{command, postgres};
 use serde_json::json;
 
 use super::{Auth, Error};
-use crate::domain::{DisplayName, Email, Password};
+use crate::domain::{Client, DisplayName, Email, Password};
 use crate::{metrics, store};
 
 /// Opens an account.
@@ -13,6 +13,7 @@ pub struct Register {
     pub email: Email,
     pub password: Password,
     pub display_name: DisplayName,
+    pub client: Client,
 }
 
 /// Nobody is signed in yet, so all share one; keys are the clients' UUIDs and do not meet.
@@ -31,7 +32,7 @@ impl Auth {
     }
 
     async fn open_account(&self, command: Register, mut key: Key) -> Result<Answer, Error> {
-        let Register { email, password, display_name } = command;
+        let Register { email, password, display_name, client } = command;
         if password.is_obvious(&email) {
             return Err(Error::ObviousPassword);
         }
@@ -39,6 +40,7 @@ impl Auth {
         key.fingerprint = self.keyring.blind("register", &key.fingerprint);
         // Before the transaction: a hash takes too long to keep a connection waiting.
         let hash = self.hasher.hash(password).await?;
+        let requester = self.requester(&email, &client).await?;
 
         let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, PRINCIPAL, &key).await? {
@@ -47,7 +49,7 @@ impl Auth {
         let (id, now) = (self.clock.id(), self.clock.now());
         let created =
             store::members::create(&mut tx, id, &email, &display_name, &hash, now).await?;
-        self.welcome(&mut tx, &email).await?;
+        self.welcome(&mut tx, &email, requester).await?;
         let answer = Answer::json(StatusCode::ACCEPTED, &json!({ "status": "accepted" }));
         idempotency::record(&mut tx, PRINCIPAL, &key, &answer).await?;
         postgres::commit(tx).await?;

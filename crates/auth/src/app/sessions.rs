@@ -5,8 +5,10 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::gate::Secret;
 use super::{Auth, Error};
 use crate::domain::Email;
+use crate::store::devices;
 use crate::store::events::{self, Event};
 use crate::store::sessions::{self, Which};
 
@@ -72,7 +74,8 @@ impl Auth {
         command::run(end).await
     }
 
-    /// The same in the caller's transaction, who has to [`Auth::announce`] it after the commit.
+    /// The same in the caller's transaction, who has to [`Auth::announce`] it after the commit. Who is signed out
+    /// everywhere is known on no device any more.
     pub(super) async fn end_within(
         &self,
         tx: &mut PgConnection,
@@ -81,6 +84,9 @@ impl Auth {
         reason: &'static str,
     ) -> Result<Vec<Uuid>, Error> {
         let ended = sessions::end(tx, member, which, reason).await?;
+        if let Which::All = which {
+            devices::forget_all(tx, member).await?;
+        }
         for session in &ended {
             let event = Event { kind: reason, member: Some(member), session: Some(*session) };
             self.note(tx, event).await?;
@@ -96,13 +102,17 @@ impl Auth {
         Ok(())
     }
 
-    /// That guesses at this address are refused for a while. That nobody has it costs the same.
+    /// That guesses at a secret of this address are refused for a while. That nobody has it costs the same.
     pub(super) async fn note_lock(
         &self,
         tx: &mut PgConnection,
         email: &Email,
+        secret: Secret,
     ) -> Result<(), Error> {
-        let kind = "sign_in_locked";
+        let kind = match secret {
+            Secret::Password => "sign_in_locked",
+            Secret::Code => "codes_locked",
+        };
         let member = events::record_for(tx, self.clock.id(), kind, email).await?;
         log(Event { kind, member, session: None });
         Ok(())

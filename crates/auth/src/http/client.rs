@@ -8,7 +8,7 @@ use axum::http::header::{COOKIE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 
-use crate::domain::{Client, Device, DeviceToken, Network};
+use crate::domain::{Client, DEVICE_LIFE, Device, DeviceToken, Network};
 
 /// `__Host-`: only we can set it, for this host alone, over TLS.
 const NAME: &str = "__Host-device";
@@ -36,11 +36,11 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| name.trim() == NAME).map(|(_, value)| value.trim())
 }
 
-/// For a year; no script sees it, and no other site makes a browser send it.
+/// For as long as we know the device; no script sees it, and no other site makes a browser send it.
 pub(super) fn remember(device: &DeviceToken) -> Option<HeaderValue> {
     let value = device.encode();
-    let year = 365 * 24 * 3600;
+    let life = DEVICE_LIFE.as_secs();
     let cookie =
-        format!("{NAME}={value}; Path=/; Max-Age={year}; Secure; HttpOnly; SameSite=Strict");
+        format!("{NAME}={value}; Path=/; Max-Age={life}; Secure; HttpOnly; SameSite=Strict");
     HeaderValue::try_from(cookie).ok()
 }

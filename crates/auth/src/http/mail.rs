@@ -1,6 +1,8 @@
 //! What is proved by a code from a mail.
 
 use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::response::{IntoResponse as _, Response};
 use kit::ApiError;
 use kit::error::Fields;
 use kit::http::{Command, IdempotencyKey};
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Accepted, client};
-use crate::app::{Auth, Proof};
+use crate::app::{Auth, Proof, Proven};
 use crate::domain::{Client, Code, Email, Password};
 
 #[derive(Deserialize, ToSchema)]
@@ -28,6 +30,9 @@ pub(super) struct VerifyBody {
     /// As it came by mail.
     #[schema(value_type = String, max_length = 11)]
     code: SecretString,
+    /// To sign in with from now on, whatever the account was registered with. 8 to 1024 bytes of any Unicode.
+    #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
+    password: SecretString,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -57,12 +62,14 @@ struct Done {
 )]
 pub(super) async fn resend(
     State(auth): State<Auth>,
+    client::From(client): client::From,
     Command { key, body }: Command<AddressBody>,
 ) -> Result<Answer, ApiError> {
-    Ok(auth.resend_verification(body.email()?, key).await?)
+    Ok(auth.resend_verification(body.email()?, client, key).await?)
 }
 
-/// Verifies an address with a code from a mail.
+/// Verifies an address with a code from a mail, sets the password that comes along, and ends all sessions: the
+/// account belongs to whoever reads the mail, and may have been registered by somebody else.
 #[utoipa::path(
     post, path = "/v1/verification", request_body = VerifyBody,
     responses((status = 200, body = Done)),
@@ -72,11 +79,10 @@ pub(super) async fn verify(
     State(auth): State<Auth>,
     client::From(client): client::From,
     Command { key, body }: Command<VerifyBody>,
-) -> Result<Answer, ApiError> {
-    let mut fields = Fields::new();
-    let email = fields.check("email", "invalid_email", Email::parse(&body.email));
-    let proof = fields.done(|| Some(proof(email?, &body.code, client)))?;
-    Ok(auth.verify_email(proof, key).await?)
+) -> Result<Response, ApiError> {
+    let VerifyBody { email, code, password } = body;
+    let proof = proof(&email, &code, ("password", password), client)?;
+    Ok(answered(auth.verify_email(proof, key).await?))
 }
 
 /// Sends a code to choose a new password with. The answer does not say whether anybody has the address.
@@ -87,9 +93,10 @@ pub(super) async fn verify(
 )]
 pub(super) async fn forgot(
     State(auth): State<Auth>,
+    client::From(client): client::From,
     Command { key, body }: Command<AddressBody>,
 ) -> Result<Answer, ApiError> {
-    Ok(auth.forgot_password(body.email()?, key).await?)
+    Ok(auth.forgot_password(body.email()?, client, key).await?)
 }
 
 /// Chooses a new password with a code from a mail, and ends all sessions.
@@ -102,13 +109,10 @@ pub(super) async fn reset(
     State(auth): State<Auth>,
     client::From(client): client::From,
     Command { key, body }: Command<ResetBody>,
-) -> Result<Answer, ApiError> {
-    let mut fields = Fields::new();
-    let email = fields.check("email", "invalid_email", Email::parse(&body.email));
-    let new = Password::new(body.new_password)
-        .map_err(|error| fields.add("new_password", error.code(), error));
-    let (proof, new) = fields.done(|| Some((proof(email?, &body.code, client), new.ok()?)))?;
-    Ok(auth.reset_password(proof, new, key).await?)
+) -> Result<Response, ApiError> {
+    let ResetBody { email, code, new_password } = body;
+    let proof = proof(&email, &code, ("new_password", new_password), client)?;
+    Ok(answered(auth.reset_password(proof, key).await?))
 }
 
 impl AddressBody {
@@ -119,6 +123,22 @@ impl AddressBody {
     }
 }
 
-fn proof(email: Email, code: &SecretString, client: Client) -> Proof {
-    Proof { email, code: Code::typed(code.expose_secret()), client }
+fn proof(
+    email: &str,
+    code: &SecretString,
+    (field, password): (&'static str, SecretString),
+    client: Client,
+) -> Result<Proof, ApiError> {
+    let mut fields = Fields::new();
+    let email = fields.check("email", "invalid_email", Email::parse(email));
+    let password = Password::new(password).map_err(|error| fields.add(field, error.code(), error));
+    let code = Code::typed(code.expose_secret());
+    fields.done(|| Some(Proof { email: email?, code, password: password.ok()?, client }))
+}
+
+fn answered(proven: Proven) -> Response {
+    let cookie = proven.device.as_ref().and_then(client::remember);
+    let mut response = proven.answer.into_response();
+    response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
+    response
 }

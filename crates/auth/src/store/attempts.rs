@@ -136,6 +136,13 @@ pub(crate) async fn returned(conn: &mut PgConnection, attempt: &Attempt) -> sqlx
     query("attempt_returned", statement.execute(conn)).await.map(drop)
 }
 
+/// What was guessed at is no longer a secret.
+pub(crate) async fn clear(conn: &mut PgConnection, count: &Count) -> sqlx::Result<()> {
+    let statement =
+        sqlx::query!("DELETE FROM login_attempt WHERE account = $1", &count.account[..]);
+    query("attempt_clear", statement.execute(conn)).await.map(drop)
+}
+
 /// Windows that were over a day ago count for nothing; until then they make the next one longer.
 pub(crate) async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
     let statement =

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use kit::caller::token::GRANT_LIFE;
 use kit::postgres::query;
 use sqlx::PgConnection;
 
@@ -25,9 +26,9 @@ pub(crate) async fn lock(tx: &mut PgConnection) -> sqlx::Result<()> {
         .map(drop)
 }
 
-/// How long a key verifies after its successor began to sign: an access token's life and leeway, and a
-/// little more.
-const OVERLAP_SECONDS: f64 = 360.0;
+/// How long a key verifies after its successor began to sign: the life of a grant, which is the longest of what
+/// we sign, its leeway, and a little more.
+const OVERLAP_SECONDS: f64 = GRANT_LIFE.as_secs_f64() + 360.0;
 
 /// Those that still verify something, newest first.
 pub(crate) async fn live(conn: &mut PgConnection) -> sqlx::Result<Vec<SealedKey>> {

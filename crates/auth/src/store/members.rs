@@ -14,7 +14,6 @@ pub(crate) struct Credentials {
     /// When the password was chosen, which a new hash of the same one does not change.
     pub(crate) changed_at: DateTime<Utc>,
     pub(crate) disabled: bool,
-    pub(crate) roles: Vec<String>,
 }
 
 /// What a member sees of themselves.
@@ -61,13 +60,18 @@ pub(crate) async fn credentials(
 ) -> sqlx::Result<Option<Credentials>> {
     let statement = sqlx::query_as!(
         Credentials,
-        r#"SELECT m.member_id, p.hash, p.changed_at, m.disabled_at IS NOT NULL AS "disabled!",
-               ARRAY(SELECT role FROM member_role r WHERE r.member_id = m.member_id) AS "roles!"
+        r#"SELECT m.member_id, p.hash, p.changed_at, m.disabled_at IS NOT NULL AS "disabled!"
            FROM member m JOIN member_password p USING (member_id)
            WHERE m.email = $1"#,
         email.as_str(),
     );
     query("member_credentials", statement.fetch_optional(conn)).await
+}
+
+/// Beyond `member`, which everybody is.
+pub(crate) async fn roles(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<String>> {
+    let statement = sqlx::query_scalar!("SELECT role FROM member_role WHERE member_id = $1", id);
+    query("member_roles", statement.fetch_all(conn)).await
 }
 
 /// What proves a member who is signed in already, and the address their guesses are counted at.
@@ -147,7 +151,8 @@ pub(crate) async fn profile(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<O
     query("member_profile", statement.fetch_optional(conn)).await
 }
 
-/// Gives the member with this address a role; `None` when there is no such member.
+/// Gives the member with this address a role; `None` when there is no such member, or nobody has proven that they
+/// read the mail that goes there.
 pub(crate) async fn grant(
     conn: &mut PgConnection,
     email: &Email,
@@ -156,7 +161,9 @@ pub(crate) async fn grant(
 ) -> sqlx::Result<Option<Uuid>> {
     let statement = sqlx::query_scalar!(
         "WITH known AS (
-             UPDATE member SET version = version + 1 WHERE email = $1 RETURNING member_id
+             UPDATE member SET version = version + 1
+             WHERE email = $1 AND verified_at IS NOT NULL
+             RETURNING member_id
          ), granted AS (
              INSERT INTO member_role (member_id, role, granted_at)
              SELECT member_id, $2, $3 FROM known

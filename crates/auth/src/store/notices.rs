@@ -28,13 +28,17 @@ pub(crate) async fn create(
 }
 
 /// The same for whoever has this address, if anybody, and at most once a day: nobody's mailbox is to be
-/// filled by strangers. One statement, whatever the address.
+/// filled by strangers. Two at the same time come one after the other; `lock` names the address. The same
+/// statements, whatever the address.
 pub(crate) async fn create_for(
     tx: &mut PgConnection,
     id: Uuid,
     email: &Email,
     kind: &str,
+    lock: i64,
 ) -> sqlx::Result<()> {
+    let statement = sqlx::query!("SELECT pg_advisory_xact_lock($1)", lock);
+    query("notice_lock", statement.execute(&mut *tx)).await?;
     let statement = sqlx::query!(
         "INSERT INTO mail_notice (notice_id, member_id, kind)
          SELECT $1, m.member_id, $3 FROM member m

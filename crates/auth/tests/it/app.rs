@@ -47,6 +47,29 @@ impl TestApp {
         login(&self.api, email, password).await
     }
 
+    /// As if the owner of this address had brought the code that was mailed to it.
+    pub async fn verified(&self, email: &str) {
+        let sql = "UPDATE member SET verified_at = now() WHERE email = $1";
+        let verified = sqlx::query(sql).bind(email).execute(&self.db).await.unwrap();
+        assert_eq!(verified.rows_affected(), 1, "{email}");
+    }
+
+    /// The same API as a client at this address uses it, with this cookie.
+    pub fn from(&self, ip: &str, cookie: &str) -> Api {
+        use axum::extract::{ConnectInfo, Request};
+        let peer: std::net::SocketAddr = format!("{ip}:4711").parse().unwrap();
+        let cookie = axum::http::HeaderValue::from_str(cookie).unwrap();
+        let router = auth::http::router(self.auth.clone());
+        let router = router.layer(axum::middleware::map_request(move |mut request: Request| {
+            let cookie = cookie.clone();
+            async move {
+                request.headers_mut().insert("cookie", cookie);
+                request
+            }
+        }));
+        Api::new(router.layer(axum::Extension(ConnectInfo(peer))))
+    }
+
     /// A registered member's access token.
     pub async fn member(&self, email: &str) -> String {
         self.register(email).await.expect(202);

@@ -129,7 +129,7 @@ fn fields(api: &Api, token: &str) -> Vec<Case> {
         call.header("if-match", "\"1\"")
     };
     let forgot = api.post("/v1/password/forgot").key("k").json(json!({ "email": "ada" }));
-    let verify = json!({ "email": ADA, "code": 1 });
+    let verify = json!({ "email": ADA, "code": 1, "password": NEW });
     let verify = api.post("/v1/verification").key("k").json(verify);
     let refresh = api.post("/v1/refresh").json(json!({ "refresh_token": null }));
     let others = [
@@ -165,10 +165,8 @@ fn callers(api: &Api, Tokens { ada, expired, ended, refresh }: &Tokens) -> Vec<C
     let guess =
         |email: &str| api.post("/v1/login").json(json!({ "email": email, "password": "wrong" }));
     let code = |path: &str| {
-        let mut body = json!({ "email": ADA, "code": "00000-00000" });
-        if path == "/v1/password/reset" {
-            body["new_password"] = json!(NEW);
-        }
+        let password = if path == "/v1/password/reset" { "new_password" } else { "password" };
+        let body = json!({ "email": ADA, "code": "00000-00000", password: NEW });
         api.post(path).key("k").json(body)
     };
     let body = json!({ "current_password": "wrong", "new_password": NEW });

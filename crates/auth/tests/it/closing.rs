@@ -24,6 +24,7 @@ async fn id(app: &TestApp, email: &str) -> Uuid {
 
 async fn operator(app: &TestApp) -> String {
     app.register("op@example.org").await.expect(202);
+    app.verified("op@example.org").await;
     let role = Role::Operator;
     let grant = auth::config::Grant { email: "op@example.org".to_owned(), role };
     app.auth.grant(&grant).await.unwrap();

@@ -183,12 +183,7 @@ async fn of_8_right_logins_at_two_replicas_none_is_refused(db: PgPool) {
 
 /// A login from this address, with this cookie.
 async fn from(app: &TestApp, ip: &str, cookie: &str, password: &str) -> Reply {
-    use axum::extract::ConnectInfo;
-    let router = auth::http::router(app.auth.clone());
-    let peer: std::net::SocketAddr = format!("{ip}:4711").parse().unwrap();
-    let api = testkit::http::Api::new(router.layer(axum::Extension(ConnectInfo(peer))));
-    let body = serde_json::json!({ "email": "ada@example.org", "password": password });
-    api.post("/v1/login").header("cookie", cookie).json(body).send().await
+    login(&app.from(ip, cookie), "ada@example.org", password).await
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]

@@ -116,7 +116,14 @@ async fn a_new_key_is_published_first_signs_later_and_the_old_one_verifies_to_it
         signing.api.get("/v1/me").bearer(token).send().await.expect(200);
     }
 
-    later(&app, 6).await;
+    later(&app, 24 * 60).await;
+    let grants = TestApp::new(db.clone()).await;
+    assert_eq!(
+        grants.auth.public_keys().len(),
+        2,
+        "a grant that the old one signed is good for a day"
+    );
+    later(&app, 7).await;
     let over = TestApp::new(db).await;
     assert_eq!(over.auth.public_keys().len(), 1);
     over.api.get("/v1/me").bearer(&new).send().await.expect(200);

@@ -18,6 +18,7 @@ fn grant(email: &str, role: Role) -> Grant {
 async fn a_granted_role_is_in_the_next_token(db: PgPool) {
     let app = TestApp::new(db).await;
     let before = app.member("ada@example.org").await;
+    app.verified("ada@example.org").await;
     app.auth.grant(&grant("Ada@Example.org", Role::MerchantAdmin)).await.unwrap();
     app.auth.grant(&grant("ada@example.org", Role::MerchantAdmin)).await.unwrap();
 
@@ -64,6 +65,7 @@ async fn a_client_is_made_from_a_file_with_a_long_secret(db: PgPool) {
 async fn a_role_that_is_taken_back_is_in_no_token_any_more(db: PgPool) {
     let app = TestApp::new(db).await;
     app.register("ada@example.org").await.expect(202);
+    app.verified("ada@example.org").await;
     for role in [Role::Operator, Role::Staff] {
         app.auth.grant(&grant("ada@example.org", role)).await.unwrap();
     }
@@ -88,6 +90,7 @@ async fn a_role_that_is_taken_back_is_in_no_token_any_more(db: PgPool) {
 async fn what_operators_and_strangers_do_is_written_down(db: PgPool) {
     let app = TestApp::new(db).await;
     app.register("ada@example.org").await.expect(202);
+    app.verified("ada@example.org").await;
     app.auth.grant(&grant("ada@example.org", Role::Staff)).await.unwrap();
     app.auth.revoke(&grant("ada@example.org", Role::Staff)).await.unwrap();
     let secret = "0123456789abcdef0123456789abcdef".to_owned();

@@ -147,7 +147,7 @@ async fn a_code_arrives_by_smtp_and_opens_what_it_is_for(db: PgPool) {
     assert_eq!(server.heard("MAIL FROM:<auth@example.org>"), 1);
 
     let code = &mail.split("Your code is ").nth(1).unwrap()[..11];
-    let body = json!({ "email": ADA, "code": code });
+    let body = json!({ "email": ADA, "code": code, "password": "whatever Ada wants now" });
     app.api.post("/v1/verification").key("k").json(body).send().await.expect(200);
 }
 

@@ -1,10 +1,16 @@
 //! The demo logins.
 
-use anyhow::ensure;
-use serde_json::json;
+use std::collections::HashSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
 
 use crate::parts::service;
 use crate::place::Place;
+use crate::process::POLL;
 use crate::settings::Settings;
 
 /// Somebody who can log in.
@@ -50,41 +56,118 @@ pub enum Auth {
     Compose,
 }
 
-/// Registers them and grants their roles. May be repeated.
+/// Registers them, verifies their addresses as they would, and grants their roles. May be repeated.
 pub async fn make(settings: &Settings, auth: Auth) -> anyhow::Result<()> {
     let Settings { place, ports, .. } = settings;
-    let url = format!("http://127.0.0.1:{}/v1/register", ports.service("auth").http);
-    let password = password(place)?;
+    let api = Api {
+        client: reqwest::Client::new(),
+        url: format!("http://127.0.0.1:{}", ports.service("auth").http),
+        password: password(place)?,
+    };
     for person in &ALL {
         let body = json!({
-            "email": person.email, "password": password, "display_name": person.display_name,
+            "email": person.email, "password": api.password, "display_name": person.display_name,
         });
-        let answer = reqwest::Client::new()
-            .post(&url)
-            .header("idempotency-key", format!("stack-{}", person.title))
-            .json(&body)
-            .send()
-            .await?;
-        ensure!(answer.status().is_success(), "register {}: {}", person.title, answer.status());
+        let answer = api.post("/v1/register", &format!("stack-{}", person.title), &body).await?;
+        ensure!(answer.is_success(), "register {}: {answer}", person.title);
+        if !api.is_verified(person).await? {
+            verify(&api, person, place, auth).await?;
+        }
         if let Some(role) = person.role {
             let grant = ["grant", "--email", person.email, "--role", role];
             match auth {
                 Auth::Native => service::auth(settings, &grant).await?,
-                Auth::Compose => in_container(place, &grant).await?,
+                Auth::Compose => {
+                    let asked = [&["exec", "--no-TTY", "auth", "/usr/local/bin/app"], &grant[..]];
+                    compose(place, &asked.concat()).await?;
+                }
             }
         }
     }
     Ok(())
 }
 
-async fn in_container(place: &Place, arguments: &[&str]) -> anyhow::Result<()> {
+/// Brings the code that was mailed to somebody. Asks for another one when the first is too old.
+async fn verify(api: &Api, person: &Person, place: &Place, auth: Auth) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut tried = HashSet::new();
+    let mut asked = false;
+    while Instant::now() < deadline {
+        let Some(code) = newest_code(person, place, auth).await? else {
+            tokio::time::sleep(POLL).await;
+            continue;
+        };
+        let key = format!("stack-{:016x}", rand::random::<u64>());
+        if tried.insert(code.clone()) {
+            let body = json!({ "email": person.email, "code": code, "password": api.password });
+            if api.post("/v1/verification", &key, &body).await?.is_success() {
+                return Ok(());
+            }
+        } else if !asked {
+            let body = json!({ "email": person.email });
+            api.post("/v1/verification/resend", &key, &body).await?;
+            asked = true;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    bail!("{} got no mail with a code that verifies the address", person.email)
+}
+
+/// The code in the newest mail to somebody, from the directory where auth leaves mail.
+async fn newest_code(person: &Person, place: &Place, auth: Auth) -> anyhow::Result<Option<String>> {
+    let mail = place.dir.join("mail");
+    if auth == Auth::Compose {
+        let copy = mail.display().to_string();
+        // Nothing is there before the first mail.
+        let _ = compose(place, &["cp", "auth:/home/nonroot/mail/.", &copy]).await;
+    }
+    let Ok(files) = fs::read_dir(&mail) else { return Ok(None) };
+    let mut files: Vec<_> = files.map(|file| Ok(file?.path())).collect::<anyhow::Result<_>>()?;
+    files.sort(); // named by the time they were written
+    let to = format!("To: {}", person.email);
+    Ok(files.iter().rev().find_map(|file| {
+        let mail = fs::read_to_string(file).ok()?;
+        let is_theirs = mail.lines().any(|line| line.trim_end() == to);
+        let code = mail.split_once("Your code is ")?.1.get(..11)?;
+        is_theirs.then(|| code.to_owned())
+    }))
+}
+
+async fn compose(place: &Place, arguments: &[&str]) -> anyhow::Result<()> {
     let output = tokio::process::Command::new("docker")
-        .args(["compose", "exec", "--no-TTY", "auth", "/usr/local/bin/app"])
+        .arg("compose")
         .args(arguments)
         .current_dir(&place.workspace)
         .output()
         .await?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "auth in its container refused: {}", said.trim());
+    ensure!(output.status.success(), "docker compose {}: {}", arguments[0], said.trim());
     Ok(())
+}
+
+/// auth's public API, with everybody's password.
+struct Api {
+    client: reqwest::Client,
+    url: String,
+    password: String,
+}
+
+impl Api {
+    async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<StatusCode> {
+        let call = self.client.post(format!("{}{path}", self.url)).header("idempotency-key", key);
+        Ok(call.json(body).send().await?.status())
+    }
+
+    async fn is_verified(&self, person: &Person) -> anyhow::Result<bool> {
+        let body = json!({ "email": person.email, "password": self.password });
+        let login = self.client.post(format!("{}/v1/login", self.url)).json(&body).send().await?;
+        // Somebody else registered the address: verifying it makes it theirs.
+        if !login.status().is_success() {
+            return Ok(false);
+        }
+        let session: Value = login.json().await?;
+        let token = session["access_token"].as_str().unwrap_or_default();
+        let me = self.client.get(format!("{}/v1/me", self.url)).bearer_auth(token).send().await?;
+        Ok(me.json::<Value>().await?["email_verified"] == true)
+    }
 }

@@ -1,0 +1,48 @@
+use std::time::Duration;
+
+use kit::caller::Refused;
+use kit::caller::token::{GRANT_LIFE, Grant};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{Auth, Error};
+use crate::store::sessions;
+
+/// Points that a member lets a service hold, once.
+#[derive(Clone, Copy, Debug)]
+pub struct HoldPoints {
+    pub hold_id: Uuid,
+    pub points: i64,
+    pub merchant_id: Uuid,
+}
+
+/// A grant, signed.
+#[derive(Debug)]
+pub struct IssuedGrant {
+    pub grant: SecretString,
+    pub expires_in: Duration,
+}
+
+impl Auth {
+    /// Signs what a member confirms, for the service that they confirmed it to. The member's access token has to be
+    /// good right now: the database is asked whether its session goes on, and not the feed. The grant outlives it.
+    pub async fn issue_grant(
+        &self,
+        service: &str,
+        access_token: &str,
+        terms: HoldPoints,
+    ) -> Result<IssuedGrant, Error> {
+        let member = self.verifier.member(access_token).await.map_err(Error::Refused)?;
+        let mut conn = self.db.acquire().await?;
+        if !sessions::is_active(&mut conn, member.sid, member.sub).await? {
+            return Err(Error::Refused(Refused::Revoked));
+        }
+        drop(conn);
+        let HoldPoints { hold_id, points, merchant_id } = terms;
+        let (id, now) = (self.clock.id(), self.clock.now());
+        let terms = (hold_id, points, merchant_id);
+        let claims = Grant::new(member.sub, service.to_owned(), terms, id, now);
+        let grant = self.keys.held().signer.sign(&claims).map_err(Error::Sign)?;
+        Ok(IssuedGrant { grant: grant.into(), expires_in: GRANT_LIFE })
+    }
+}

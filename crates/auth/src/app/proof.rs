@@ -1,0 +1,109 @@
+use axum::http::StatusCode;
+use kit::idempotency::{self, Answer, Key};
+use kit::{command, postgres};
+use serde_json::json;
+
+use super::gate::Secret;
+use super::mail::{PRINCIPAL, Purpose};
+use super::notices::Notice;
+use super::{Auth, Error};
+use crate::domain::{Client, Code, DeviceToken, Email, Password};
+use crate::store::events::Event;
+use crate::store::sessions::Which;
+use crate::store::{codes, members};
+
+/// A code from a mail, and the password that whoever brings it wants to sign in with from now on.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    pub email: Email,
+    pub code: Code,
+    pub password: Password,
+    pub client: Client,
+}
+
+/// The answer to a code. The first time, also what the device is to bring back at its next login.
+#[derive(Debug)]
+pub struct Proven {
+    pub answer: Answer,
+    pub device: Option<DeviceToken>,
+}
+
+impl Auth {
+    /// Verifies the address of an account with a code that was mailed to it. Whoever reads that mailbox owns the
+    /// account, and may be somebody else than who registered it: so the password that comes with the code replaces
+    /// the one of the registration, and the sessions that began before end.
+    pub async fn verify_email(&self, proof: Proof, key: Key) -> Result<Proven, Error> {
+        self.prove(proof, key, Purpose::Verify).await
+    }
+
+    /// Replaces the password of whoever brings the code, and ends all sessions.
+    pub async fn reset_password(&self, proof: Proof, key: Key) -> Result<Proven, Error> {
+        self.prove(proof, key, Purpose::Reset).await
+    }
+
+    async fn prove(&self, proof: Proof, mut key: Key, purpose: Purpose) -> Result<Proven, Error> {
+        if proof.password.is_obvious(&proof.email) {
+            return Err(Error::ObviousPassword);
+        }
+        // It is a fast hash of a request with a password in it.
+        key.fingerprint = self.keyring.blind("prove", &key.fingerprint);
+        let auth = self.clone();
+        command::run(async move { auth.with_code(proof, key, purpose).await }).await
+    }
+
+    async fn with_code(&self, proof: Proof, key: Key, purpose: Purpose) -> Result<Proven, Error> {
+        let Proof { email, code, password, client } = proof;
+        let mut tx = postgres::begin(&self.db).await?;
+        if let Some(answer) = idempotency::claim(&mut tx, PRINCIPAL, &key).await? {
+            return Ok(Proven { answer, device: None });
+        }
+        tx.rollback().await?;
+        let (guess, mut conn) = self.reserve(Secret::Code, &email, &client).await?;
+        let live = codes::live(&mut conn, &email, purpose.as_str()).await?;
+        drop(conn);
+        let Some((id, member)) = live.into_iter().find(|(id, _)| self.derived(*id) == code) else {
+            self.wrong(&guess).await?;
+            return Err(Error::InvalidCode);
+        };
+        let hash = match self.hasher.hash(password).await {
+            Ok(hash) => hash,
+            Err(failure) => {
+                self.unchecked(&guess).await?;
+                return Err(failure.into());
+            }
+        };
+
+        let mut tx = postgres::begin(&self.db).await?;
+        if let Some(answer) = idempotency::claim(&mut tx, PRINCIPAL, &key).await? {
+            return Ok(Proven { answer, device: None });
+        }
+        if !codes::use_up(&mut tx, id, member).await? {
+            return Err(Error::InvalidCode); // somebody was faster
+        }
+        let first = codes::verify(&mut tx, member).await?;
+        if purpose == Purpose::Verify && !first {
+            return Err(Error::InvalidCode); // verified by a reset meanwhile
+        }
+        self.right(&mut tx, &guess).await?;
+        self.forgive(&mut tx, &email, &client).await?;
+        let now = self.clock.now();
+        members::set_hash(&mut tx, member, &hash, now).await?;
+        let kind = match purpose {
+            Purpose::Verify => "email_verified",
+            Purpose::Reset => "password_reset",
+        };
+        let ended = self.end_within(&mut tx, member, Which::All, kind).await?;
+        let known = guess.device.as_ref();
+        let device = self.remember_device(&mut tx, known, &email, member, now).await?;
+        if purpose == Purpose::Reset {
+            self.tell(&mut tx, member, Notice::PasswordChanged).await?;
+        }
+        self.note(&mut tx, Event { kind, member: Some(member), session: None }).await?;
+        let answer = Answer::json(StatusCode::OK, &json!({ "status": "done" }));
+        idempotency::record(&mut tx, PRINCIPAL, &key, &answer).await?;
+        postgres::commit(tx).await?;
+        self.announce(&ended);
+        self.forget_profile(member).await;
+        Ok(Proven { answer, device: Some(device) })
+    }
+}

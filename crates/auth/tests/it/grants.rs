@@ -1,0 +1,140 @@
+//! What a member confirms, signed for the service that they confirmed it to.
+
+use auth::app::ClientSecret;
+use kit::caller::Refused;
+use kit::caller::token::GRANT_LIFE;
+use proto::auth::v1::auth_client::AuthClient;
+use proto::auth::v1::issue_grant_request::Purpose;
+use proto::auth::v1::{HoldPoints, IssueGrantRequest, IssueGrantResponse};
+use sqlx::PgPool;
+use testkit::grpc::{code, request};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::app::TestApp;
+
+const ADA: &str = "ada@example.org";
+
+fn terms() -> HoldPoints {
+    HoldPoints {
+        hold_id: Uuid::from_u128(1).to_string(),
+        points: 50,
+        merchant_id: Uuid::from_u128(2).to_string(),
+    }
+}
+
+async fn service(app: &TestApp, id: &str) -> String {
+    let text = "a secret of a service, of 32 bytes at least";
+    let secret = ClientSecret::new(text.to_owned().into()).unwrap();
+    app.auth.put_client(id, &secret).await.unwrap();
+    let issued = app.auth.service_token(id, &text.to_owned().into()).await.unwrap();
+    secrecy::ExposeSecret::expose_secret(&issued.token).to_owned()
+}
+
+async fn ask(
+    app: &TestApp,
+    service_token: &str,
+    access_token: &str,
+    terms: Option<HoldPoints>,
+) -> Result<IssueGrantResponse, Status> {
+    let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));
+    let purpose = terms.map(Purpose::HoldPoints);
+    let message = IssueGrantRequest { access_token: access_token.to_owned(), purpose };
+    client.issue_grant(request(message, service_token)).await.map(tonic::Response::into_inner)
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_grant_says_what_the_member_confirmed_and_for_whom(db: PgPool) {
+    let app = TestApp::new(db).await;
+    let (booking, token) = (service(&app, "booking").await, app.member(ADA).await);
+    let issued = ask(&app, &booking, &token, Some(terms())).await.unwrap();
+    assert_eq!(issued.expires_in, 24 * 3600);
+    let verifier = app.auth.verifier();
+    let grant = verifier.grant(&issued.grant).await.unwrap();
+    assert_eq!(grant.sub, verifier.member(&token).await.unwrap().sub);
+    assert_eq!((grant.act.as_str(), grant.points), ("booking", 50));
+    assert_eq!(grant.hold_id, Uuid::from_u128(1));
+    assert_eq!(grant.merchant_id, Uuid::from_u128(2));
+    // It is nothing but a grant.
+    assert_eq!(verifier.member(&issued.grant).await.err(), Some(Refused::Invalid));
+    assert_eq!(verifier.service(&issued.grant).await.err(), Some(Refused::Invalid));
+    assert_eq!(verifier.grant(&token).await.err(), Some(Refused::Invalid));
+    let nested = ask(&app, &booking, &issued.grant, Some(terms())).await.unwrap_err();
+    assert_eq!(code(&nested), "invalid_token");
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn only_booking_is_given_grants(db: PgPool) {
+    let app = TestApp::new(db).await;
+    let token = app.member(ADA).await;
+    for other in ["points", "incidents", "inspector"] {
+        let other = service(&app, other).await;
+        let refused = ask(&app, &other, &token, Some(terms())).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+    }
+    let refused = ask(&app, &token, &token, Some(terms())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated, "a member is no service");
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn whoever_is_not_signed_in_any_more_confirms_nothing(db: PgPool) {
+    let (app, elsewhere) = (TestApp::new(db.clone()).await, TestApp::new(db).await);
+    let booking = service(&app, "booking").await;
+    app.register(ADA).await.expect(202);
+    // Ended by another replica a moment ago: the feed has not said so yet.
+    let (ended, closed) = (app.token(ADA).await, app.token(ADA).await);
+    elsewhere.api.delete("/v1/sessions/current").bearer(&ended).send().await.expect(204);
+    let refused = ask(&app, &booking, &ended, Some(terms())).await.unwrap_err();
+    assert_eq!((refused.code(), code(&refused)), (Code::Unauthenticated, "session_revoked".into()));
+    let member = app.auth.verifier().member(&closed).await.unwrap().sub;
+    elsewhere.auth.disable(member).await.unwrap();
+    let refused = ask(&app, &booking, &closed, Some(terms())).await.unwrap_err();
+    assert_eq!((refused.code(), code(&refused)), (Code::Unauthenticated, "session_revoked".into()));
+    for nobody in ["", "nonsense", &booking] {
+        let refused = ask(&app, &booking, nobody, Some(terms())).await.unwrap_err();
+        assert_eq!(code(&refused), "invalid_token", "{nobody}");
+    }
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_grant_without_sense_is_refused(db: PgPool) {
+    let app = TestApp::new(db).await;
+    let (booking, token) = (service(&app, "booking").await, app.member(ADA).await);
+    let no_id = |text: &str| text.to_owned();
+    for (wrong, expected) in [
+        (None, "purpose_missing"),
+        (Some(HoldPoints { points: 0, ..terms() }), "invalid_amount"),
+        (Some(HoldPoints { points: -5, ..terms() }), "invalid_amount"),
+        (Some(HoldPoints { points: 1_000_000_001, ..terms() }), "invalid_amount"),
+        (Some(HoldPoints { hold_id: no_id("1"), ..terms() }), "invalid_id"),
+        (Some(HoldPoints { merchant_id: no_id(""), ..terms() }), "invalid_id"),
+    ] {
+        let refused = ask(&app, &booking, &token, wrong).await.unwrap_err();
+        let seen = (refused.code(), code(&refused));
+        assert_eq!(seen, (Code::InvalidArgument, expected.to_owned()));
+    }
+}
+
+/// As if so much time had passed since the keys were made.
+async fn later(db: &PgPool, hours: f64) {
+    let sql = "UPDATE signing_key SET signs_from = signs_from - make_interval(secs => $1 * 3600)";
+    sqlx::query(sql).bind(hours).execute(db).await.unwrap();
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_grant_outlives_a_rotation_and_not_a_leak(db: PgPool) {
+    let app = TestApp::new(db.clone()).await;
+    let (booking, token) = (service(&app, "booking").await, app.member(ADA).await);
+    let grant = ask(&app, &booking, &token, Some(terms())).await.unwrap().grant;
+    app.auth.rotate_keys(false).await.unwrap();
+    // To the last moment of its life, whichever replica is asked.
+    later(&db, GRANT_LIFE.as_secs_f64() / 3600.0 + 0.02).await;
+    let other = TestApp::new(db.clone()).await;
+    assert_eq!(other.auth.public_keys().len(), 2);
+    other.auth.verifier().grant(&grant).await.unwrap();
+
+    other.auth.rotate_keys(true).await.unwrap();
+    let after = TestApp::new(db).await;
+    assert_eq!(after.auth.public_keys().len(), 1);
+    assert_eq!(after.auth.verifier().grant(&grant).await.err(), Some(Refused::Invalid));
+}

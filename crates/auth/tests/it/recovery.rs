@@ -1,0 +1,206 @@
+//! Strangers guess and ask, and the owner gets in all the same.
+
+use serde_json::json;
+use sqlx::PgPool;
+use testkit::http::{Api, Reply};
+
+use crate::app::{PASSWORD, TestApp, login};
+use crate::mailing::Post;
+
+const ADA: &str = "ada@example.org";
+const NEW: &str = "a new and different password";
+const WRONG: &str = "tr0ub4dor&3";
+
+async fn forgot(api: &Api, key: &str) {
+    let call = api.post("/v1/password/forgot").key(key).json(json!({ "email": ADA }));
+    call.send().await.expect(202);
+}
+
+async fn reset(api: &Api, key: &str, code: &str, new: &str) -> Reply {
+    let body = json!({ "email": ADA, "code": code, "new_password": new });
+    api.post("/v1/password/reset").key(key).json(body).send().await
+}
+
+fn resets(post: &Post) -> Vec<String> {
+    post.mails().into_iter().filter(|mail| mail.contains("Choose a new password")).collect()
+}
+
+/// The code in the newest of so many mails.
+async fn reset_code(post: &Post, mails: usize) -> String {
+    post.quiet().await;
+    let resets = resets(post);
+    assert_eq!(resets.len(), mails);
+    resets[mails - 1].split("Your code is ").nth(1).unwrap()[..11].to_owned()
+}
+
+fn cookie(reply: &Reply) -> String {
+    reply.header("set-cookie").split(';').next().unwrap().to_owned()
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_locked_account_is_recovered_with_a_mailed_code(db: PgPool) {
+    let post = Post::new(db).await;
+    let app = &post.app;
+    app.register(ADA).await.expect(202);
+    let strangers: Vec<_> = (0..8).map(|n| app.from(&format!("203.0.{n}.1"), "")).collect();
+    for (n, stranger) in strangers.iter().enumerate() {
+        for turn in 0..5 {
+            login(stranger, ADA, WRONG).await;
+            reset(stranger, &format!("{n} {turn}"), "00000-00000", NEW).await;
+        }
+    }
+    let owner = app.from("192.0.2.1", "");
+    login(&owner, ADA, PASSWORD).await.expect(429);
+    // The strangers have used up no code of the owner's either.
+    forgot(&owner, "f").await;
+    let code = reset_code(&post, 1).await;
+    let done = reset(&owner, "r", &code, NEW).await.expect(200);
+    login(&owner, ADA, NEW).await.expect(200);
+    // And what the strangers do next does not concern the device that was there.
+    for stranger in &strangers {
+        for _ in 0..5 {
+            login(stranger, ADA, WRONG).await;
+        }
+    }
+    login(&owner, ADA, NEW).await.expect(429);
+    login(&app.from("192.0.2.1", &cookie(&done)), ADA, NEW).await.expect(200);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_strangers_requests_do_not_use_up_the_owners_mails(db: PgPool) {
+    let post = Post::new(db).await;
+    let app = &post.app;
+    app.register(ADA).await.expect(202);
+    post.quiet().await;
+    let stranger = app.from("203.0.113.1", "");
+    for n in 0..10 {
+        forgot(&stranger, &format!("s{n}")).await;
+    }
+    post.quiet().await;
+    assert_eq!(resets(&post).len(), 3, "three for the stranger");
+    forgot(&app.from("192.0.2.1", ""), "owner").await;
+    let code = reset_code(&post, 4).await;
+
+    // Whoever has many networks fills no mailbox, and still cannot keep the owner without a code.
+    for n in 0..40 {
+        forgot(&app.from(&format!("198.51.{n}.1"), ""), &format!("n{n}")).await;
+    }
+    post.quiet().await;
+    assert_eq!(resets(&post).len(), 20);
+    reset(&app.from("192.0.2.1", ""), "r", &code, NEW).await.expect(200);
+    forgot(&app.from("192.0.3.1", ""), "once more").await;
+    let code = reset_code(&post, 21).await;
+    reset(&app.from("192.0.3.1", ""), "r2", &code, PASSWORD).await.expect(200);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn however_many_are_delivered_at_once_a_member_gets_three_mails_an_hour(db: PgPool) {
+    const MEMBERS: usize = 12;
+    let app = TestApp::new(db).await;
+    let email = |n: usize| format!("m{n}@example.org");
+    for n in 0..MEMBERS {
+        app.register(&email(n)).await.expect(202);
+    }
+    for turn in 0..10 {
+        for n in 0..MEMBERS {
+            let call = app.api.post("/v1/password/forgot").key(&format!("{n} {turn}"));
+            call.json(json!({ "email": email(n) })).send().await.expect(202);
+        }
+    }
+    // All of them wait, and the postman takes as many at a time as it can.
+    let post = Post::of(app);
+    post.quiet().await;
+    let sql = "SELECT count(*) FROM mail_code GROUP BY member_id, purpose";
+    let codes: Vec<i64> = sqlx::query_scalar(sql).fetch_all(&post.app.db).await.unwrap();
+    let mut expected = vec![1; MEMBERS];
+    expected.extend(vec![3; MEMBERS]);
+    let mut codes = codes;
+    codes.sort_unstable();
+    assert_eq!(codes, expected);
+    assert_eq!(post.mails().len(), MEMBERS * 4);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn locks_at_the_same_moment_are_told_once(db: PgPool) {
+    const TURNS: usize = 3;
+    let app = TestApp::new(db).await;
+    for turn in 0..TURNS {
+        let email = format!("m{turn}@example.org");
+        app.register(&email).await.expect(202);
+        let mut devices = Vec::new();
+        for _ in 0..4 {
+            let reply = login(&app.from("192.0.2.1", ""), &email, PASSWORD).await.expect(200);
+            devices.push(app.from("192.0.2.1", &cookie(&reply)));
+        }
+        for device in &devices {
+            for _ in 0..4 {
+                login(device, &email, WRONG).await.expect(401);
+            }
+        }
+        // Each device has a count of its own, and all are used up at once.
+        let last = devices.iter().map(|device| login(device, &email, WRONG));
+        futures::future::join_all(last).await;
+    }
+    let told = app.count("mail_notice").await;
+    assert_eq!(told, i64::try_from(TURNS).unwrap());
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_device_is_known_until_the_password_changes_or_nobody_uses_it(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register(ADA).await.expect(202);
+    let device = async || {
+        sqlx::query("DELETE FROM login_attempt").execute(&app.db).await.unwrap();
+        let reply = login(&app.from("192.0.2.1", ""), ADA, PASSWORD).await.expect(200);
+        (cookie(&reply), reply.json()["access_token"].as_str().unwrap().to_owned())
+    };
+    let lock = async || {
+        for _ in 0..5 {
+            login(&app.from("192.0.2.1", ""), ADA, WRONG).await;
+        }
+    };
+    let knows = async |cookie: &str, password: &str| {
+        login(&app.from("192.0.2.1", cookie), ADA, password).await.status == 200
+    };
+    let (cookie, token) = device().await;
+    lock().await;
+    assert!(knows(&cookie, PASSWORD).await);
+    let body = json!({ "current_password": PASSWORD, "new_password": NEW });
+    let change = app.from("192.0.9.1", &cookie);
+    change.post("/v1/password").key("c").bearer(&token).json(body).send().await.expect(200);
+    assert!(!knows(&cookie, NEW).await, "the password has changed");
+    let back = json!({ "current_password": NEW, "new_password": PASSWORD });
+    change.post("/v1/password").key("d").bearer(&token).json(back).send().await.expect(200);
+    assert!(!knows(&cookie, PASSWORD).await, "that it is the same again does not bring it back");
+
+    let (cookie, _) = device().await;
+    lock().await;
+    let old = "UPDATE known_device SET used_at = used_at - interval '91 days'";
+    sqlx::query(old).execute(&app.db).await.unwrap();
+    assert!(!knows(&cookie, PASSWORD).await, "nobody has used it for too long");
+
+    let (cookie, token) = device().await;
+    lock().await;
+    app.api.delete("/v1/sessions").bearer(&token).send().await.expect(204);
+    assert!(!knows(&cookie, PASSWORD).await, "the member signed out everywhere");
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn of_a_members_devices_the_last_ten_are_known(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register(ADA).await.expect(202);
+    let first = cookie(&login(&app.from("192.0.2.1", ""), ADA, PASSWORD).await.expect(200));
+    for _ in 0..3 {
+        let logins = (0..5).map(|_| login(&app.api, ADA, PASSWORD));
+        for reply in futures::future::join_all(logins).await {
+            reply.expect(200);
+        }
+    }
+    let last = cookie(&login(&app.from("192.0.2.1", ""), ADA, PASSWORD).await.expect(200));
+    assert_eq!(app.count("known_device").await, 10);
+    for _ in 0..5 {
+        login(&app.from("192.0.2.1", ""), ADA, WRONG).await.expect(401);
+    }
+    login(&app.from("192.0.2.1", &first), ADA, PASSWORD).await.expect(429);
+    login(&app.from("192.0.2.1", &last), ADA, PASSWORD).await.expect(200);
+}

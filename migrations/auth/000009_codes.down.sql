@@ -1,0 +1,2 @@
+DROP TABLE known_device;
+ALTER TABLE mail_code DROP COLUMN requester;
