@@ -113,7 +113,8 @@ locals {
       priority    = 10
       memory      = 1024
       paths       = ["/v1/*", "/.well-known/*"]
-      environment = {}
+      environment = { MAIL_FROM = "Accounts <accounts@${var.domain}>" }
+      channels    = { SMTP_URL = "smtp_url" } # codes for members; in production it does not start without
       secrets = {
         DATABASE_URL            = "database_url"
         REDIS_URL               = "redis_url"
@@ -208,7 +209,7 @@ module "service" {
   secrets             = each.value.secrets
   secret_arn          = module.secrets.arns[each.key]
   channels            = try(each.value.channels, {})
-  channels_arn        = each.key == "incidents" ? module.secrets.channels_arn : null
+  channels_arn        = contains(["auth", "incidents"], each.key) ? module.secrets.channels_arn : null
   kms_key_arn         = module.secrets.kms_key_arn
   min_tasks           = var.min_tasks
   max_tasks           = var.max_tasks
