@@ -22,6 +22,7 @@ mod redeem;
 mod reverse;
 mod rules;
 mod statement;
+mod stuck;
 mod transfer;
 mod view;
 mod writer;
@@ -32,7 +33,7 @@ pub use earn::{Asked, Earn};
 pub use error::Error;
 pub use fallback::{Earned, QueuedView};
 pub use history::{Entry, HistoryFilter, Page};
-pub use hold::{AskedHold, PlaceHold, scope, seller};
+pub use hold::{AskedHold, PlaceHold, actor};
 pub use merchants::Membership;
 pub use reconcile::{Audit, audit, reconcile};
 pub use redeem::Redeem;
@@ -93,7 +94,7 @@ impl Points {
         let balances = Balances::new(&redis, &db);
         let rules = Cache::new("points:rules", rules::TTL, redis.clone(), &db);
         metrics::declare();
-        let writer = Writer::start(&Ledger { db: db.clone(), clock: clock.clone() }, &balances);
+        let writer = Writer::start(&Ledger::new(db.clone(), clock.clone()), &balances);
         let breaker = Breaker::new("postgres", breaker::Config::default());
         let queue = Queue::new(Redis::disabled(), clock.clone());
         Self { db, redis, clock, balances, rules, breaker, queue, writer }

@@ -1,25 +1,25 @@
 //! The rules of the ledger, as plain functions over plain values.
 
 mod account;
+mod actor;
 mod audit;
 mod books;
 mod command;
 mod conversion;
 mod draft;
 mod hold;
-mod seller;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
 pub use account::{Account, Balance};
+pub use actor::{Actor, MerchantRole, ServiceName};
 pub use audit::{Broken, Standing, Step, Trail};
-pub use books::{Books, Decision, Done, Entry, Moved, Recorded, Side, Transfer};
-pub use command::{Adjustment, Command, Payer, Recipient, Scope};
+pub use books::{Books, Decision, Done, Earned, Entry, Moved, Recorded, Side, Transfer};
+pub use command::{Adjustment, Command, Payer, Recipient};
 pub use conversion::{Basis, Currency, Purchase, Rate, Rule, RuleId};
 pub use hold::{Held, Hold, HoldState, HoldTime};
-pub use seller::{MerchantRole, Seller};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountId(pub Uuid);
@@ -30,12 +30,17 @@ pub struct MemberId(pub Uuid);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TransferId(pub Uuid);
 
-/// Chosen by whoever holds, so that a release can name a hold whose answer was lost.
+/// Drawn by the ledger for a member. A service chooses its own, so that a release can name a hold whose answer
+/// was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HoldId(pub Uuid);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MerchantId(pub Uuid);
+
+/// An event of another service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EventId(pub Uuid);
 
 /// A number of points to move: 1 to 1,000,000,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +94,7 @@ pub enum Refused {
     Rate,
     #[error("another rule of this merchant applies in that time")]
     RuleOverlaps,
-    #[error("a rule begins now or later, and ends after it begins")]
+    #[error("a rule begins now or later, ends after it begins, and is never prolonged")]
     RulePeriod,
     #[error("points are earned now, or were within the last 90 days")]
     Time,
@@ -119,8 +124,12 @@ pub enum Refused {
     NotReversible,
     #[error("a hold lasts {} to {} seconds", HoldTime::MIN_SECONDS, HoldTime::MAX_SECONDS)]
     HoldTime,
-    #[error("this hold is there already")]
+    #[error("another hold has this id")]
     HoldExists,
+    #[error(
+        "this event has earned points already, of another member or merchant or for another reason"
+    )]
+    EventExists,
     #[error("another service placed this hold, and settles it")]
     HoldOfService,
     #[error("the hold was captured")]

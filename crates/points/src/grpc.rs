@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::app::{AccountView, Asked, Earn, Error, Points, Receipt, Which};
-use crate::domain::{MemberId, Recipient, Refused, Seller};
+use crate::domain::{Actor, EventId, MemberId, Recipient, Refused, ServiceName};
 
 const EARN: &str = "/points.v1.Points/Earn";
 const ALLOW: Allowlist = &[
@@ -35,7 +35,7 @@ const ALLOW: Allowlist = &[
 ];
 
 pub fn routes(points: Points, verifier: Verifier) -> Routes {
-    let holds = HoldsServer::new(Server(points.clone()));
+    let holds = HoldsServer::new(holds::Server::new(points.clone(), verifier.clone()));
     let merchants = MerchantsServer::new(Server(points.clone()));
     let routes = Routes::new(PointsServer::new(Server(points)));
     let routes = routes.add_service(holds).add_service(merchants);
@@ -47,11 +47,12 @@ struct Server(Points);
 #[tonic::async_trait]
 impl Rpc for Server {
     async fn earn(&self, request: Request<EarnRequest>) -> Result<Response<EarnResponse>, Status> {
-        let principal = principal(&request)?;
+        let service = service(&request)?;
+        let principal = principal(&service);
         let message = request.into_inner();
         let key = Key::grpc(&message.idempotency_key, EARN, &message.encode_to_vec())
             .map_err(ApiError::from)?;
-        let command = command(message)?;
+        let command = command(service, message)?;
 
         let answer = self.0.earn(principal, key, command).await.map_err(ApiError::from)?;
         let receipt: Receipt = serde_json::from_slice(&answer.body)
@@ -69,18 +70,23 @@ impl Rpc for Server {
     }
 }
 
-/// Whose idempotency key it is: the calling service's, which the guard has let in by name.
-fn principal<T>(request: &Request<T>) -> Result<String, Status> {
+/// The calling service, which the guard has let in by name.
+fn service<T>(request: &Request<T>) -> Result<ServiceName, Status> {
     let caller = request.extensions().get::<ServiceCaller>();
     let caller = caller.ok_or_else(|| Status::unauthenticated("this needs a service token"))?;
-    Ok(format!("service:{}", caller.name))
+    Ok(ServiceName(caller.name.clone()))
+}
+
+/// The owner of a service's idempotency keys.
+fn principal(service: &ServiceName) -> String {
+    format!("service:{}", service.0)
 }
 
 fn id(field: &'static str, text: &str) -> Result<Uuid, Error> {
     text.parse().map_err(|_| Error::InvalidId(field))
 }
 
-fn command(message: EarnRequest) -> Result<Earn, ApiError> {
+fn command(service: ServiceName, message: EarnRequest) -> Result<Earn, ApiError> {
     let (purchase_minor, points) = match message.basis {
         Some(Basis::PurchaseMinor(minor)) => (Some(Some(minor)), None),
         Some(Basis::Points(points)) => (None, Some(Some(points))),
@@ -88,6 +94,7 @@ fn command(message: EarnRequest) -> Result<Earn, ApiError> {
     };
     let member = MemberId(id("member_id", &message.member_id)?);
     let merchant = id("merchant_id", &message.merchant_id)?;
+    let event = EventId(id("event_id", &message.event_id)?);
     let currency = Some(message.currency).filter(|currency| !currency.is_empty());
     let reference = message.reference;
     let asked = Asked { purchase_minor, points, currency, merchant, reference };
@@ -95,7 +102,8 @@ fn command(message: EarnRequest) -> Result<Earn, ApiError> {
         "" => None,
         text => Some(text.parse().map_err(|_| Error::from(Refused::Time))?),
     };
-    Ok(Earn { at, ..Earn::try_new(Seller::Any, Recipient::Member(member), asked)? })
+    let earn = Earn::try_new(Actor::Service(service), Recipient::Member(member), asked)?;
+    Ok(Earn { at, event: Some(event), ..earn })
 }
 
 impl From<Receipt> for EarnResponse {

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::app::{
     AccountView, Asked, Earn, Earned, HistoryFilter, Page, Points, QueuedView, Receipt, Which,
-    seller,
+    actor,
 };
 use crate::domain::{AccountId, MemberId, Recipient, TransferKind};
 
@@ -128,7 +128,7 @@ async fn earn(
     Command { key, body }: Command<EarnBody>,
 ) -> Result<Response, ApiError> {
     caller.require(&[Role::Staff, Role::MerchantAdmin, Role::Operator])?;
-    let command = Earn::try_new(seller(&caller), Recipient::Account(AccountId(id)), body.into())?;
+    let command = Earn::try_new(actor(&caller), Recipient::Account(AccountId(id)), body.into())?;
     Ok(match points.earn_or_queue(caller.id.to_string(), key, command).await? {
         Earned::Now(answer) => answer.into_response(),
         Earned::Later(queued) => {

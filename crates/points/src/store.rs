@@ -11,8 +11,8 @@ mod statement;
 pub(crate) use audit::{broken_transfers, lone_events, standings, steps};
 pub(crate) use batch::{Answered, Published, write};
 pub(crate) use books::{
-    Kept, KeyName, accounts_behind, any_plan, begin, holds, index_only, kept, lock, lock_free,
-    look, name, now, overdue, recorded,
+    Kept, KeyName, accounts_behind, any_plan, begin, earned, holds, index_only, kept, lock,
+    lock_free, look, name, now, overdue, owners, recorded,
 };
 pub(crate) use history::history;
 pub(crate) use merchants::{joined, left, role_in, sellers};

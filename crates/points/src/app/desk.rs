@@ -1,6 +1,6 @@
 //! What becomes of the commands of a batch, one by one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use axum::http::StatusCode;
 use kit::idempotency::{self, Answer};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::ledger::{Claim, Posted, Verdict, Work};
 use super::{Error, event, view};
-use crate::domain::{Account, AccountId, Books, Decision, Refused};
+use crate::domain::{Account, AccountId, Books, Decision};
 use crate::store::{self, Answered, Kept};
 
 /// Takes the commands of a batch one by one, and remembers what to write.
@@ -42,7 +42,6 @@ impl<'a> Desk<'a> {
         books: &mut Books,
         now: chrono::DateTime<chrono::Utc>,
         ids: &dyn Fn() -> Uuid,
-        busy: &HashSet<Uuid>,
     ) {
         self.works.push(work);
         let name = work.key();
@@ -51,9 +50,12 @@ impl<'a> Desk<'a> {
         {
             if let Ok(posted) = &mut verdict {
                 // Whoever did it may have ended before readers were told.
-                posted.accounts = books.accounts(work.command.accounts());
+                posted.accounts = books.accounts_of(&work.command);
             }
             return self.verdicts.push(verdict);
+        }
+        if books.is_busy(&work.command) {
+            return self.verdicts.push(Err(Error::Busy));
         }
         let verdict = match books.decide(&work.command, now, ids) {
             Ok(decision) => {
@@ -61,12 +63,15 @@ impl<'a> Desk<'a> {
                     self.used.insert(name, self.verdicts.len());
                 }
                 self.made.push(self.verdicts.len());
-                let answer = answer(&decision);
-                let (accounts, opened) = (decision.accounts.clone(), decision.opened);
+                let (answer, opened) = (answer(&decision), decision.opened);
+                // What was done before, too: whoever did it may have ended before readers were told.
+                let accounts = match decision.transfer {
+                    Some(_) => decision.accounts.clone(),
+                    None => books.accounts_of(&work.command),
+                };
                 self.decisions.push(decision);
                 Ok(Posted { answer, accounts, opened })
             }
-            Err(Refused::NotFound) if !busy.is_empty() => Err(Error::Busy),
             Err(refused) => Err(refused.into()),
         };
         self.verdicts.push(verdict);
@@ -129,5 +134,5 @@ fn answer(decision: &Decision) -> Answer {
         Some(hold) if hold.settled_at.is_some() => StatusCode::OK,
         _ => StatusCode::CREATED,
     };
-    view::answer(status, &decision.done, decision.transfer.as_ref().map(|transfer| transfer.id.0))
+    view::answer(status, &decision.done)
 }

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{Error, Points, checked_reference};
 use crate::domain::{
-    Amount, Basis, Command, Currency, MerchantId, Purchase, Rate, Recipient, Reference, Refused,
-    Rule, Seller,
+    Actor, Amount, Basis, Command, Currency, EventId, MerchantId, Purchase, Rate, Recipient,
+    Reference, Refused, Rule,
 };
 
 /// Credits an account.
@@ -17,7 +17,9 @@ pub struct Earn {
     pub basis: Basis,
     pub merchant: MerchantId,
     pub reference: Reference,
-    pub by: Seller,
+    pub by: Actor,
+    /// The event that says so: it earns once, for ever.
+    pub event: Option<EventId>,
     /// When it was earned; now when absent. The rule of that time decides.
     pub at: Option<DateTime<Utc>>,
 }
@@ -35,7 +37,7 @@ pub struct Asked {
 
 impl Earn {
     /// The command, or an error that names every wrong field.
-    pub fn try_new(by: Seller, to: Recipient, asked: Asked) -> Result<Self, ApiError> {
+    pub fn try_new(by: Actor, to: Recipient, asked: Asked) -> Result<Self, ApiError> {
         let mut fields = Fields::new();
         let currency = asked.currency.map_or_else(|| Ok(Currency::default()), Currency::new);
         let currency = fields.check("currency", "invalid_currency", currency);
@@ -58,7 +60,7 @@ impl Earn {
         let merchant = MerchantId(asked.merchant);
         fields.done(|| {
             let (basis, reference) = (basis?, reference?);
-            Some(Self { to, basis, merchant, reference, by, at: None })
+            Some(Self { to, basis, merchant, reference, by, event: None, at: None })
         })
     }
 }
@@ -66,11 +68,12 @@ impl Earn {
 impl Points {
     /// Runs the command once for each key. The answer's body is a [`super::Receipt`].
     pub async fn earn(&self, principal: String, key: Key, earn: Earn) -> Result<Answer, Error> {
-        let Earn { to, basis, merchant, reference, by, at } = earn;
+        let Earn { to, basis, merchant, reference, by, event, at } = earn;
         let now = self.clock.now();
         let at = at.map_or(Ok(now), |at| Rule::moment(at, now))?;
         let rate = self.rate(merchant, &basis, at).await?;
-        self.run(principal, key, Command::Earn { to, basis, rate, merchant, reference, by }).await
+        let command = Command::Earn { to, basis, rate, merchant, reference, event, by };
+        self.run(principal, key, command).await
     }
 
     /// The rate that applies at that moment. Plain points need none.

@@ -19,6 +19,14 @@ pub enum Error {
     Refused(Refused),
     #[error("a malformed id: {0}")]
     InvalidId(&'static str),
+    /// None, forged, or for another service, hold, member, merchant or number of points.
+    #[error("the member has not granted this hold")]
+    GrantInvalid,
+    #[error("the member's grant has expired")]
+    GrantExpired,
+    /// Not the grant's fault.
+    #[error("grants cannot be verified right now")]
+    Unverifiable,
     #[error("a period ends after it starts, within the years 0 to 9999")]
     InvalidPeriod,
     #[error(transparent)]
@@ -107,7 +115,9 @@ impl Classify for Error {
             Self::Refused(refused) => kind(*refused),
             Self::InvalidPeriod => Kind::Invalid,
             Self::Busy | Self::Overloaded | Self::Away(_) | Self::NotQueued => Kind::Unavailable,
+            Self::Unverifiable => Kind::Unavailable,
             Self::Panicked => Kind::Internal,
+            Self::GrantInvalid | Self::GrantExpired => Kind::Forbidden,
             Self::InvalidId(_) => Kind::Malformed,
             Self::Page(error) => error.kind(),
             Self::Idempotency(error) => error.kind(),
@@ -122,6 +132,9 @@ impl Classify for Error {
             Self::Refused(refused) => code(*refused).into(),
             Self::InvalidPeriod => "invalid_period".into(),
             Self::InvalidId(_) => "invalid_id".into(),
+            Self::GrantInvalid => "grant_invalid".into(),
+            Self::GrantExpired => "grant_expired".into(),
+            Self::Unverifiable => "keys_unavailable".into(),
             Self::Page(error) => error.code(),
             Self::Idempotency(error) => error.code(),
             Self::KeptAnswer(_) | Self::Panicked => "internal_error".into(),
@@ -143,6 +156,9 @@ impl Classify for Error {
             Self::Page(error) => return error.fields(),
             Self::Idempotency(error) => return error.fields(),
             Self::NotFound
+            | Self::GrantInvalid
+            | Self::GrantExpired
+            | Self::Unverifiable
             | Self::KeptAnswer(_)
             | Self::Database(_)
             | Self::Busy
@@ -165,7 +181,7 @@ impl Classify for Error {
     fn outcome(&self) -> Outcome {
         match self {
             // None was begun.
-            Self::Busy | Self::Overloaded | Self::Away(_) => Outcome::None,
+            Self::Busy | Self::Overloaded | Self::Away(_) | Self::Unverifiable => Outcome::None,
             // A use case is one transaction.
             Self::Idempotency(error) => error.outcome(),
             Self::Database(error) => postgres::outcome(error),
@@ -199,6 +215,7 @@ fn kind(refused: Refused) -> Kind {
         | Refused::AlreadyReversed
         | Refused::NotReversible
         | Refused::HoldExists
+        | Refused::EventExists
         | Refused::HoldOfService
         | Refused::HoldCaptured
         | Refused::HoldReleased
@@ -230,6 +247,7 @@ pub(super) fn code(refused: Refused) -> &'static str {
         Refused::NotReversible => "not_reversible",
         Refused::HoldTime => "invalid_hold_time",
         Refused::HoldExists => "hold_exists",
+        Refused::EventExists => "event_exists",
         Refused::HoldOfService => "hold_of_service",
         Refused::HoldCaptured => "hold_captured",
         Refused::HoldReleased => "hold_released",

@@ -133,9 +133,9 @@ impl Points {
     }
 
     async fn apply_now(&self, queued: &Queued, claim: Claim) -> Result<Answer, Error> {
-        let Earn { to, basis, merchant, reference, by, .. } = queued.earn()?;
+        let Earn { to, basis, merchant, reference, event, by, .. } = queued.earn()?;
         let rate = self.rate(merchant, &basis, queued.at).await?;
-        let command = Command::Earn { to, basis, rate, merchant, reference, by };
+        let command = Command::Earn { to, basis, rate, merchant, reference, event, by };
         let kind = command.kind();
         let work = Work { claim: Some(claim), command, carrier: Carrier::current() };
         let answer = self.post(work).await;

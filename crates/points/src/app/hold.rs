@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use futures::future::join_all;
 use kit::error::Fields;
 use kit::idempotency::{Answer, Key};
 use kit::{ApiError, Caller, jobs, postgres};
@@ -11,7 +13,7 @@ use super::ledger::Work;
 use super::view::HoldView;
 use super::{Error, Points, checked_amount, checked_reference};
 use crate::domain::{
-    Amount, Command, HoldId, HoldTime, MemberId, MerchantId, Payer, Reference, Scope, Seller,
+    Actor, Amount, Command, HoldId, HoldTime, MemberId, MerchantId, Payer, Reference, ServiceName,
 };
 use crate::store;
 
@@ -21,18 +23,19 @@ const EXPIRY_PERIOD: Duration = Duration::from_secs(1);
 /// Promises points, to be captured or released later.
 #[derive(Clone, Debug)]
 pub struct PlaceHold {
-    pub id: HoldId,
+    /// Drawn by the ledger when `None`.
+    pub id: Option<HoldId>,
     pub from: Payer,
     pub amount: Amount,
     pub merchant: Option<MerchantId>,
     pub reference: Reference,
     pub lasts: HoldTime,
+    pub placed_by: Option<ServiceName>,
 }
 
 /// What a caller asks for, as it was sent. `None` points: not a whole number.
 #[derive(Clone, Debug)]
 pub struct AskedHold {
-    pub id: Uuid,
     pub points: Option<i64>,
     pub merchant: Option<Uuid>,
     pub reference: String,
@@ -48,10 +51,10 @@ impl PlaceHold {
         let reference = checked_reference(&mut fields, Reference::new(asked.reference));
         let lasts = asked.seconds.map_or(Ok(HoldTime::DEFAULT), HoldTime::new);
         let lasts = fields.check("expires_in_seconds", "invalid_hold_time", lasts);
-        let (id, merchant) = (HoldId(asked.id), asked.merchant.map(MerchantId));
+        let merchant = asked.merchant.map(MerchantId);
         fields.done(|| {
             let (amount, reference, lasts) = (amount?, reference?, lasts?);
-            Some(Self { id, from, amount, merchant, reference, lasts })
+            Some(Self { id: None, from, amount, merchant, reference, lasts, placed_by: None })
         })
     }
 }
@@ -64,8 +67,9 @@ impl Points {
         key: Key,
         hold: PlaceHold,
     ) -> Result<Answer, Error> {
-        let PlaceHold { id, from, amount, merchant, reference, lasts } = hold;
-        let command = Command::Hold { id, from, amount, merchant, reference, lasts };
+        let PlaceHold { id, from, amount, merchant, reference, lasts, placed_by } = hold;
+        let id = id.unwrap_or_else(|| HoldId(self.clock.id()));
+        let command = Command::Hold { id, from, amount, merchant, reference, lasts, placed_by };
         self.run(principal, key, command).await
     }
 
@@ -77,7 +81,7 @@ impl Points {
         key: Key,
         id: HoldId,
         amount: Option<Amount>,
-        by: Seller,
+        by: Actor,
     ) -> Result<Answer, Error> {
         self.run(principal, key, Command::Capture { id, amount, by }).await
     }
@@ -88,17 +92,17 @@ impl Points {
         principal: String,
         key: Key,
         id: HoldId,
-        scope: Scope,
+        by: Actor,
     ) -> Result<Answer, Error> {
-        self.run(principal, key, Command::Release { id, scope }).await
+        self.run(principal, key, Command::Release { id, by }).await
     }
 
-    /// A hold, for its owner and for those whom `scope` covers.
-    pub async fn find_hold(&self, id: HoldId, scope: Scope) -> Result<HoldView, Error> {
+    /// A hold, for its owner and for operators.
+    pub async fn find_hold(&self, id: HoldId, by: &Actor) -> Result<HoldView, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
         let found = store::find_hold(&mut conn, id).await?;
-        let (hold, _) = found.filter(|(_, owner)| scope.covers(*owner)).ok_or(Error::NotFound)?;
-        Ok(HoldView::new(&hold, None))
+        let (hold, _) = found.filter(|(_, owner)| by.covers(*owner)).ok_or(Error::NotFound)?;
+        Ok(HoldView::from(&hold))
     }
 
     /// Frees what nobody settled in time, for ever, until `stop`.
@@ -111,43 +115,42 @@ impl Points {
         .await;
     }
 
+    /// Expires what is overdue, each page at once: it shares its transactions. A hold that cannot be expired now
+    /// holds up none behind it, and is tried again in the next period.
     async fn expire_overdue(&self) -> Result<(), Error> {
+        let mut after = (DateTime::<Utc>::UNIX_EPOCH, Uuid::nil());
         loop {
             let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-            let overdue = store::overdue(&mut conn).await?;
+            let (overdue, next) = store::overdue(&mut conn, after).await?;
             drop(conn);
-            let mut expired = 0;
-            for id in overdue {
-                let (command, carrier) = (Command::Expire { id }, Carrier::current());
-                match self.post(Work { claim: None, command, carrier }).await {
-                    Ok(_) => expired += 1,
-                    // Settled since we looked, or its account contradicts itself, which was reported.
-                    Err(Error::Refused(_) | Error::NotFound) => {}
-                    Err(error) => return Err(error),
-                }
+            let Some(next) = next else { return Ok(()) };
+            after = next;
+            for outcome in join_all(overdue.into_iter().map(|id| self.expire(id))).await {
+                outcome?;
             }
-            // What cannot be expired would be found again at once.
-            if expired == 0 {
-                return Ok(());
+        }
+    }
+
+    /// An error: the database is away, for all others too.
+    async fn expire(&self, id: HoldId) -> Result<(), Error> {
+        let (command, carrier) = (Command::Expire { id }, Carrier::current());
+        match self.post(Work { claim: None, command, carrier }).await {
+            Err(error) if error.is_outage() => Err(error),
+            // Settled since we looked.
+            Ok(_) | Err(Error::NotFound | Error::Refused(_)) => Ok(()),
+            Err(error) => {
+                tracing::warn!(hold.id = %id.0, %error, "an overdue hold waits");
+                Ok(())
             }
         }
     }
 }
 
-/// For whom a person may act: for the merchants they belong to, or as an operator for all.
-pub fn seller(caller: &Caller) -> Seller {
+/// The person who calls, as the ledger knows them.
+pub fn actor(caller: &Caller) -> Actor {
     if caller.has(kit::caller::Role::Operator) {
-        Seller::Any
+        Actor::Operator
     } else {
-        Seller::Member(MemberId(caller.id))
-    }
-}
-
-/// What a person may touch: their own, or as an operator anything.
-pub fn scope(caller: &Caller) -> Scope {
-    if caller.has(kit::caller::Role::Operator) {
-        Scope::Any
-    } else {
-        Scope::Own(MemberId(caller.id))
+        Actor::Member(MemberId(caller.id))
     }
 }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::Error;
 use super::desk::Desk;
 use super::held::Held;
+use super::stuck::Stuck;
 use crate::domain::{Account, AccountId, Books, Command};
 use crate::store::{self, Kept, KeyName};
 
@@ -52,7 +53,7 @@ pub(crate) struct Claim {
 #[derive(Debug)]
 pub(crate) struct Posted {
     pub(crate) answer: Answer,
-    /// The accounts it changed; of a command that was done before, those it names, as they are now.
+    /// The accounts it changed; of a command that was done before, those it is about, as they are now.
     pub(crate) accounts: Vec<Account>,
     /// The one of them that was not there before.
     pub(crate) opened: Option<AccountId>,
@@ -63,8 +64,9 @@ pub(crate) type Verdict = Result<Posted, Error>;
 /// The ledger's way into the database.
 #[derive(Clone)]
 pub(crate) struct Ledger {
-    pub(crate) db: PgPool,
-    pub(crate) clock: Clock,
+    db: PgPool,
+    clock: Clock,
+    stuck: Stuck,
 }
 
 /// How accounts are kept from others between reading and writing.
@@ -73,7 +75,7 @@ enum Locking {
     /// Not at all.
     None,
     Wait,
-    /// Those that somebody else has locked are refused, so that the others need not wait as well.
+    /// Commands about those that somebody else has locked are refused, so that the others need not wait as well.
     Refuse,
 }
 
@@ -84,6 +86,10 @@ impl Locking {
 }
 
 impl Ledger {
+    pub(super) fn new(db: PgPool, clock: Clock) -> Self {
+        Self { db, clock, stuck: Stuck::default() }
+    }
+
     /// Does these commands, in order, in one transaction. A refused one is answered and does nothing; one
     /// that the database chokes on is tried apart from its neighbors.
     pub(crate) async fn post(&self, held: &mut Held, batch: &[Work]) -> Vec<Verdict> {
@@ -110,7 +116,9 @@ impl Ledger {
     }
 
     async fn attempts(&self, held: &mut Held, batch: &[Work]) -> Result<Vec<Verdict>, Error> {
-        let plain = batch.iter().all(|work| work.command.names_accounts_only());
+        let commands = || batch.iter().map(|work| &work.command);
+        let plain = commands().all(Command::names_accounts_only)
+            && !self.stuck.contains_any(commands().flat_map(Command::accounts));
         let mut locking = if plain && !held.is_contested() { Locking::None } else { Locking::Wait };
         for _ in 0..ATTEMPTS {
             let attempt = self.attempt(held, batch, locking);
@@ -120,7 +128,7 @@ impl Ledger {
             }
             locking = match outcome? {
                 Ok(Some(verdicts)) => return Ok(verdicts),
-                Ok(None) => Locking::Wait,
+                Ok(None) => locking.at_least_wait(),
                 Err(error) if is_twin(&error) => locking.at_least_wait(),
                 Err(error) if locking == Locking::None && is_overtaken(&error) => {
                     held.contested();
@@ -173,7 +181,7 @@ impl Ledger {
         batch: &'a [Work],
         locking: Locking,
     ) -> sqlx::Result<Option<Desk<'a>>> {
-        let Loaded { mut books, mut now, busy, kept } = self.load(conn, batch, locking).await?;
+        let Loaded { mut books, mut now, kept } = self.load(conn, batch, locking).await?;
         if !books.is_complete() {
             return Ok(None);
         }
@@ -181,7 +189,7 @@ impl Ledger {
         let ids = || self.clock.id();
         for work in batch {
             let now = *now.get_or_insert_with(|| self.clock.now());
-            desk.decide(work, &mut books, now, &ids, &busy);
+            desk.decide(work, &mut books, now, &ids);
         }
         Ok(Some(desk))
     }
@@ -198,6 +206,7 @@ impl Ledger {
         let holds: Vec<_> = commands().filter_map(Command::hold).map(|id| id.0).collect();
         let transfers: Vec<_> = commands().filter_map(Command::reverses).map(|id| id.0).collect();
         let mut accounts: Vec<_> = commands().flat_map(Command::accounts).map(|id| id.0).collect();
+        let events: Vec<_> = commands().filter_map(Command::event).map(|id| id.0).collect();
         if !(members.is_empty() && holds.is_empty() && transfers.is_empty()) {
             accounts.extend(store::accounts_behind(tx, &members, &holds, &transfers).await?);
         }
@@ -210,13 +219,15 @@ impl Ledger {
                 loaded.kept = kept;
                 found
             }
-            Locking::Wait => store::lock(tx, &accounts).await?,
-            Locking::Refuse => {
-                let found = store::lock_free(tx, &accounts).await?;
-                let free: HashSet<_> = found.iter().map(|account| account.id.0).collect();
-                loaded.busy = accounts.into_iter().filter(|id| !free.contains(id)).collect();
+            Locking::Wait => {
+                let (others, stuck) = self.stuck.split(accounts);
+                let mut found = store::lock(tx, &others).await?;
+                if !stuck.is_empty() {
+                    found.extend(self.lock_free(tx, stuck, &mut loaded.books).await?);
+                }
                 found
             }
+            Locking::Refuse => self.lock_free(tx, accounts, &mut loaded.books).await?,
         };
         if locking != Locking::None {
             loaded.kept = store::kept(tx, &names).await?;
@@ -233,12 +244,37 @@ impl Ledger {
                 loaded.books.add_seller(merchant, member);
             }
         }
+        if !events.is_empty() {
+            for (event, earned) in store::earned(tx, &events).await? {
+                loaded.books.add_earned(event, earned);
+            }
+        }
         if !transfers.is_empty() {
             for (id, recorded) in store::recorded(tx, &transfers).await? {
                 loaded.books.add_transfer(id, recorded);
             }
         }
         Ok(loaded)
+    }
+
+    /// Locks those of these accounts that nobody else has locked; the others are busy.
+    async fn lock_free(
+        &self,
+        tx: &mut PgConnection,
+        mut accounts: Vec<Uuid>,
+        books: &mut Books,
+    ) -> sqlx::Result<Vec<Account>> {
+        let found = store::lock_free(tx, &accounts).await?;
+        let free: HashSet<_> = found.iter().map(|account| account.id.0).collect();
+        self.stuck.remove(free.iter());
+        accounts.retain(|id| !free.contains(id));
+        if !accounts.is_empty() {
+            for (id, member) in store::owners(tx, &accounts).await? {
+                self.stuck.add(id);
+                books.add_busy(id, member);
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -249,8 +285,6 @@ struct Loaded {
     kept: HashMap<KeyName, Kept>,
     /// Read from the database where it decides something.
     now: Option<chrono::DateTime<chrono::Utc>>,
-    /// Accounts that are locked elsewhere, or not there at all.
-    busy: HashSet<Uuid>,
 }
 
 /// Somebody else used the key, opened the account, made the hold or reversed the transfer since we
@@ -263,6 +297,8 @@ fn is_twin(error: &sqlx::Error) -> bool {
                 "idempotency_key_pk"
                     | "account_one_per_member"
                     | "hold_pk"
+                    | "transfer_captures_once"
+                    | "transfer_event_once"
                     | "transfer_reversed_once"
             )
         )

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Error, Points};
-use crate::domain::{MemberId, MerchantId, MerchantRole, Seller};
+use crate::domain::{Actor, MemberId, MerchantId, MerchantRole};
 use crate::store;
 
 /// Whose events are heard once.
@@ -57,30 +57,30 @@ impl Points {
 /// Refuses whoever is not the merchant's owner.
 pub(super) async fn owned(
     conn: &mut PgConnection,
-    seller: Seller,
+    by: &Actor,
     merchant: MerchantId,
 ) -> Result<(), Error> {
-    permit(conn, seller, merchant, &[MerchantRole::Owner]).await
+    permit(conn, by, merchant, &[MerchantRole::Owner]).await
 }
 
 /// Refuses whoever does not belong to the merchant.
 pub(super) async fn sold(
     conn: &mut PgConnection,
-    seller: Seller,
+    by: &Actor,
     merchant: MerchantId,
 ) -> Result<(), Error> {
-    permit(conn, seller, merchant, &[MerchantRole::Owner, MerchantRole::Staff]).await
+    permit(conn, by, merchant, &[MerchantRole::Owner, MerchantRole::Staff]).await
 }
 
 async fn permit(
     conn: &mut PgConnection,
-    seller: Seller,
+    by: &Actor,
     merchant: MerchantId,
     roles: &[MerchantRole],
 ) -> Result<(), Error> {
-    let permitted = match seller {
-        Seller::Any => true,
-        Seller::Member(member) => store::role_in(conn, merchant, member, roles).await?,
+    let permitted = match by.member() {
+        None => true,
+        Some(member) => store::role_in(conn, merchant, member, roles).await?,
     };
     if permitted { Ok(()) } else { Err(Error::NotFound) }
 }

@@ -4,7 +4,7 @@ use kit::idempotency::{Answer, Key};
 use uuid::Uuid;
 
 use super::{Error, Points, checked_reference};
-use crate::domain::{Command, Reference, TransferId};
+use crate::domain::{Actor, Command, Reference, TransferId};
 
 /// Undoes a transfer, once.
 #[derive(Clone, Debug)]
@@ -23,14 +23,15 @@ impl Reverse {
 }
 
 impl Points {
-    /// Moves the points of a transfer back. What was credited and spent meanwhile cannot be taken back.
+    /// Moves the points of a transfer back; a service, those of its own captures. What was credited and spent meanwhile cannot be taken back.
     pub async fn reverse(
         &self,
         principal: String,
         key: Key,
         reverse: Reverse,
+        by: Actor,
     ) -> Result<Answer, Error> {
         let Reverse { transfer, reference } = reverse;
-        self.run(principal, key, Command::Reverse { transfer, reference }).await
+        self.run(principal, key, Command::Reverse { transfer, reference, by }).await
     }
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::merchants::{owned, sold};
 use super::{Error, Points};
-use crate::domain::{Currency, MemberId, MerchantId, Rate, Refused, Rule, RuleId, Seller};
+use crate::domain::{Actor, Currency, MemberId, MerchantId, Rate, Refused, Rule, RuleId};
 use crate::store;
 
 /// How long a merchant's rules may be answered from the cache. Forgotten after every change.
@@ -114,12 +114,7 @@ impl NewRule {
 impl Points {
     /// Sets a rate from now on, or from later on, as a merchant's owner. 409 when another rule applies in
     /// that time.
-    pub async fn create_rule(
-        &self,
-        seller: Seller,
-        key: Key,
-        new: NewRule,
-    ) -> Result<Answer, Error> {
+    pub async fn create_rule(&self, actor: Actor, key: Key, new: NewRule) -> Result<Answer, Error> {
         let points = self.clone();
         command::run(async move {
             let principal = new.by.0.to_string();
@@ -130,7 +125,7 @@ impl Points {
             let rule = Rule { id, merchant, currency, rate, from, until };
 
             let mut tx = postgres::begin(&points.db).await?;
-            owned(&mut tx, seller, merchant).await?;
+            owned(&mut tx, &actor, merchant).await?;
             if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
                 return Ok(answer);
             }
@@ -153,7 +148,7 @@ impl Points {
     /// Ends a rule, now or later; one that has not begun is withdrawn.
     pub async fn end_rule(
         &self,
-        seller: Seller,
+        actor: Actor,
         by: MemberId,
         key: Key,
         id: RuleId,
@@ -168,7 +163,7 @@ impl Points {
             }
             let now = points.clock.now();
             let rule = store::lock_rule(&mut tx, id).await?.ok_or(Error::NotFound)?;
-            owned(&mut tx, seller, rule.merchant).await?;
+            owned(&mut tx, &actor, rule.merchant).await?;
             let ended = rule.ended(at, now)?;
             if ended.until == Some(ended.from) {
                 store::withdraw_rule(&mut tx, id).await?;
@@ -188,7 +183,7 @@ impl Points {
     /// A page of a merchant's rules, those that are over included, for whoever belongs to it.
     pub async fn rules(
         &self,
-        seller: Seller,
+        actor: Actor,
         merchant: MerchantId,
         filter: RuleFilter,
     ) -> Result<RulePage, Error> {
@@ -202,7 +197,7 @@ impl Points {
             },
         };
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        sold(&mut conn, seller, merchant).await?;
+        sold(&mut conn, &actor, merchant).await?;
         let rules =
             store::list_rules(&mut conn, merchant, currency.as_ref(), before, limit + 1).await?;
         let (rules, next_cursor) = page::split(rules, limit, |rule| (merchant.0, rule.id.0));

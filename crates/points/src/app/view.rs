@@ -45,10 +45,10 @@ pub struct HoldView {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-pub(crate) fn answer(status: StatusCode, done: &Done, transfer: Option<Uuid>) -> Answer {
+pub(crate) fn answer(status: StatusCode, done: &Done) -> Answer {
     match done {
         Done::Moved(moved) => Answer::json(status, &Receipt::from(moved)),
-        Done::Hold(hold) => Answer::json(status, &HoldView::new(hold, transfer)),
+        Done::Hold(hold) => Answer::json(status, &HoldView::from(hold)),
     }
 }
 
@@ -59,18 +59,18 @@ impl From<&Moved> for Receipt {
             entry_id: moved.entry,
             account_id: moved.account.0,
             points: moved.points,
-            balance: moved.balance.available(),
-            version: moved.balance.version(),
+            balance: moved.available,
+            version: moved.version,
         }
     }
 }
 
-impl HoldView {
-    pub(crate) fn new(hold: &Hold, transfer: Option<Uuid>) -> Self {
+impl From<&Hold> for HoldView {
+    fn from(hold: &Hold) -> Self {
         let of = hold.of.as_ref();
-        let captured = match hold.state {
-            HoldState::Captured { captured } => Some(captured),
-            HoldState::Active | HoldState::Released | HoldState::Expired => None,
+        let (captured, transfer) = match hold.state {
+            HoldState::Captured { captured, transfer } => (Some(captured), Some(transfer)),
+            HoldState::Active | HoldState::Released | HoldState::Expired => (None, None),
         };
         Self {
             hold_id: hold.id.0,
@@ -78,7 +78,7 @@ impl HoldView {
             account_id: of.map(|held| held.account.0),
             points: of.map(|held| held.amount.get()),
             captured,
-            transfer_id: captured.and(transfer),
+            transfer_id: transfer.map(|id| id.0),
             reference: of.map(|held| held.reference.as_str().to_owned()),
             expires_at: of.map(|held| held.expires_at),
         }

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::draft::Draft;
 use super::{
-    Account, AccountId, Balance, Command, Hold, HoldId, MemberId, MerchantId, Reference, Refused,
-    TransferId, TransferKind,
+    Account, AccountId, Balance, Command, EventId, Hold, HoldId, MemberId, MerchantId, Reference,
+    Refused, ServiceName, TransferId, TransferKind,
 };
 
 /// What the commands of a batch need to know, as it is after those already decided. Everything in it
@@ -17,6 +17,9 @@ pub struct Books {
     pub(super) by_member: HashMap<MemberId, AccountId>,
     pub(super) holds: HashMap<HoldId, Hold>,
     pub(super) transfers: HashMap<TransferId, Recorded>,
+    pub(super) events: HashMap<EventId, Earned>,
+    /// Accounts that somebody else has locked, and their members: nothing is decided about them.
+    busy: HashMap<AccountId, MemberId>,
     /// Which member belongs to which merchant.
     sellers: HashSet<(MerchantId, MemberId)>,
 }
@@ -26,9 +29,20 @@ pub struct Books {
 pub struct Recorded {
     pub kind: TransferKind,
     pub merchant: Option<MerchantId>,
-    pub reversed: bool,
+    /// The service whose hold it captured.
+    pub placed_by: Option<ServiceName>,
+    /// What undid it.
+    pub reversed: Option<Moved>,
     /// The members' entries, payers first.
     pub lines: Vec<(AccountId, i64)>,
+}
+
+/// What an event has earned.
+#[derive(Clone, Debug)]
+pub struct Earned {
+    pub moved: Moved,
+    pub merchant: Option<MerchantId>,
+    pub reference: Reference,
 }
 
 /// What a command does, if it is allowed to.
@@ -57,7 +71,9 @@ pub struct Moved {
     pub entry: Uuid,
     pub account: AccountId,
     pub points: i64,
-    pub balance: Balance,
+    /// What the account could spend after it, and its version.
+    pub available: i64,
+    pub version: i64,
 }
 
 /// One movement of points, as it is recorded.
@@ -69,6 +85,7 @@ pub struct Transfer {
     pub merchant: Option<MerchantId>,
     pub reverses: Option<TransferId>,
     pub hold: Option<HoldId>,
+    pub event: Option<EventId>,
     pub occurred_at: DateTime<Utc>,
     /// They sum to zero.
     pub entries: Vec<Entry>,
@@ -94,12 +111,20 @@ impl Books {
         self.accounts.insert(account.id, account);
     }
 
+    pub fn add_busy(&mut self, id: AccountId, member: MemberId) {
+        self.busy.insert(id, member);
+    }
+
     pub fn add_hold(&mut self, hold: Hold) {
         self.holds.insert(hold.id, hold);
     }
 
     pub fn add_transfer(&mut self, id: TransferId, transfer: Recorded) {
         self.transfers.insert(id, transfer);
+    }
+
+    pub fn add_earned(&mut self, event: EventId, earned: Earned) {
+        self.events.insert(event, earned);
     }
 
     pub fn add_seller(&mut self, merchant: MerchantId, member: MemberId) {
@@ -130,15 +155,39 @@ impl Books {
         })
     }
 
-    /// Those of these accounts that are here, as the commands so far have left them.
-    pub fn accounts(&self, ids: impl Iterator<Item = AccountId>) -> Vec<Account> {
+    /// The accounts that a command is about, as the commands so far have left them.
+    pub fn accounts_of(&self, command: &Command) -> Vec<Account> {
+        let hold = command.hold().and_then(|id| self.holds.get(&id)?.of.as_ref());
+        let transfer = command.reverses().and_then(|id| self.transfers.get(&id));
+        let ids = command
+            .accounts()
+            .chain(command.member().and_then(|member| self.by_member.get(&member).copied()))
+            .chain(hold.map(|held| held.account))
+            .chain(transfer.iter().flat_map(|transfer| transfer.lines.iter().map(|(id, _)| *id)));
         ids.filter_map(|id| self.accounts.get(&id).cloned()).collect()
     }
 
-    /// Whether the account of every hold is here. One may have come after the accounts were locked.
+    /// True when the account of every hold is here, or known to be busy. One may have come after the accounts
+    /// were locked.
     pub fn is_complete(&self) -> bool {
         let mut held = self.holds.values().filter_map(|hold| hold.of.as_ref());
-        held.all(|held| self.accounts.contains_key(&held.account))
+        held.all(|held| {
+            self.accounts.contains_key(&held.account) || self.busy.contains_key(&held.account)
+        })
+    }
+
+    /// True when a command is about an account that somebody else has locked.
+    pub fn is_busy(&self, command: &Command) -> bool {
+        let hold = command.hold().and_then(|id| self.holds.get(&id)?.of.as_ref());
+        let transfer = command.reverses().and_then(|id| self.transfers.get(&id));
+        let mut ids = command
+            .accounts()
+            .chain(hold.map(|held| held.account))
+            .chain(transfer.iter().flat_map(|transfer| transfer.lines.iter().map(|(id, _)| *id)));
+        let member = command.member();
+        !self.busy.is_empty()
+            && (ids.any(|id| self.busy.contains_key(&id))
+                || member.is_some_and(|member| self.busy.values().any(|busy| *busy == member)))
     }
 
     /// Decides one command, and applies it if it is allowed. A command that is refused leaves no trace.
@@ -164,8 +213,15 @@ impl Books {
             self.add_hold(hold.clone());
         }
         let reversed = decision.transfer.as_ref().and_then(|transfer| transfer.reverses);
+        let Done::Moved(moved) = &decision.done else { return };
         if let Some(recorded) = reversed.and_then(|id| self.transfers.get_mut(&id)) {
-            recorded.reversed = true;
+            recorded.reversed = Some(moved.clone());
+        }
+        if let Some(transfer) = &decision.transfer
+            && let Some(event) = transfer.event
+        {
+            let (merchant, reference) = (transfer.merchant, transfer.reference.clone());
+            self.add_earned(event, Earned { moved: moved.clone(), merchant, reference });
         }
     }
 }

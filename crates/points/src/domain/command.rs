@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountId, Amount, Basis, HoldId, HoldTime, MemberId, MerchantId, Rate, Reference, Refused,
-    Seller, TransferId, TransferKind,
+    AccountId, Actor, Amount, Basis, EventId, HoldId, HoldTime, MemberId, MerchantId, Rate,
+    Reference, Refused, ServiceName, TransferId, TransferKind,
 };
 
 /// What may be asked of the ledger.
@@ -14,7 +14,9 @@ pub enum Command {
         rate: Rate,
         merchant: MerchantId,
         reference: Reference,
-        by: Seller,
+        /// The event that says it was earned: it earns once, for ever.
+        event: Option<EventId>,
+        by: Actor,
     },
     Redeem {
         from: Payer,
@@ -31,6 +33,7 @@ pub enum Command {
     Reverse {
         transfer: TransferId,
         reference: Reference,
+        by: Actor,
     },
     Adjust {
         account: AccountId,
@@ -46,16 +49,18 @@ pub enum Command {
         merchant: Option<MerchantId>,
         reference: Reference,
         lasts: HoldTime,
+        /// The service that placed it for the member.
+        placed_by: Option<ServiceName>,
     },
     Capture {
         id: HoldId,
         /// All of it when `None`.
         amount: Option<Amount>,
-        by: Seller,
+        by: Actor,
     },
     Release {
         id: HoldId,
-        scope: Scope,
+        by: Actor,
     },
     /// Releases a hold whose time is over.
     Expire {
@@ -71,19 +76,11 @@ pub enum Recipient {
 }
 
 /// Whose points are spent. What is not theirs looks like what is not there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Payer {
-    Account(AccountId, Scope),
+    Account(AccountId, Actor),
+    /// A member whose grant was checked.
     Member(MemberId),
-}
-
-/// What a caller may touch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    Own(MemberId),
-    Any,
-    /// Another service: it may release what it has not held yet.
-    Service,
 }
 
 /// How an operator corrects a balance: up or down, by 1 to 1,000,000,000.
@@ -98,16 +95,6 @@ impl Adjustment {
         let size = points.checked_abs().ok_or(Refused::Adjustment)?;
         let amount = Amount::new(size).map_err(|_| Refused::Adjustment)?;
         Ok(if points > 0 { Self::Up(amount) } else { Self::Down(amount) })
-    }
-}
-
-impl Scope {
-    /// Whether a thing of this member's is among it.
-    pub fn covers(self, owner: MemberId) -> bool {
-        match self {
-            Self::Own(member) => member == owner,
-            Self::Any | Self::Service => true,
-        }
     }
 }
 
@@ -148,7 +135,10 @@ impl Command {
 
     /// Whether the accounts it names are all that it is about.
     pub fn names_accounts_only(&self) -> bool {
-        self.member().is_none() && self.hold().is_none() && self.reverses().is_none()
+        self.member().is_none()
+            && self.hold().is_none()
+            && self.reverses().is_none()
+            && self.event().is_none()
     }
 
     /// The member whose account it is about, when it does not name the account.
@@ -176,8 +166,15 @@ impl Command {
     /// The member who asks for it as one who sells.
     pub fn seller(&self) -> Option<MemberId> {
         match self {
-            Self::Earn { by: Seller::Member(member), .. }
-            | Self::Capture { by: Seller::Member(member), .. } => Some(*member),
+            Self::Earn { by, .. } | Self::Capture { by, .. } => by.member(),
+            _ => None,
+        }
+    }
+
+    /// The event that it is the effect of.
+    pub fn event(&self) -> Option<EventId> {
+        match self {
+            Self::Earn { event, .. } => *event,
             _ => None,
         }
     }

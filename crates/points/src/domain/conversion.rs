@@ -175,13 +175,13 @@ impl Rule {
         self.from <= at && self.until.is_none_or(|until| at < until)
     }
 
-    /// The rule with another end: `at`, or now. One that has not begun ends when it begins.
+    /// The rule with an earlier end: `at`, or now. One that has not begun ends when it begins.
     pub fn ended(self, at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Self, Refused> {
         let end = at.unwrap_or(now);
         if self.until.is_some_and(|until| until <= now) {
             return Err(Refused::RuleEnded);
         }
-        if end < now {
+        if end < now || self.until.is_some_and(|until| until < end) {
             return Err(Refused::RulePeriod);
         }
         Ok(Self { until: Some(end.max(self.from)), ..self })

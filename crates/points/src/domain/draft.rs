@@ -1,12 +1,13 @@
+mod holds;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::books::{Books, Decision, Done, Entry, Moved, Side, Transfer};
+use super::books::{Books, Decision, Done, Earned, Entry, Moved, Side, Transfer};
 use super::hold::Held;
 use super::{
-    Account, AccountId, Adjustment, Amount, Balance, Command, Hold, HoldId, HoldState, HoldTime,
-    MemberId, MerchantId, Payer, Recipient, Reference, Refused, Scope, Seller, TransferId,
-    TransferKind,
+    Account, AccountId, Actor, Adjustment, Amount, Balance, Command, EventId, Hold, MemberId,
+    MerchantId, Payer, Recipient, Reference, Refused, TransferId, TransferKind,
 };
 
 const ISSUANCE: &str = "issuance";
@@ -31,11 +32,12 @@ struct Cause {
     reference: Reference,
     merchant: Option<MerchantId>,
     reverses: Option<TransferId>,
+    event: Option<EventId>,
 }
 
 impl Cause {
     fn new(kind: TransferKind, merchant: Option<MerchantId>, reference: Reference) -> Self {
-        Self { kind, reference, merchant, reverses: None }
+        Self { kind, reference, merchant, reverses: None, event: None }
     }
 }
 
@@ -47,8 +49,12 @@ impl<'a> Draft<'a> {
 
     pub(super) fn decide(self, command: Command) -> Result<Decision, Refused> {
         match command {
-            Command::Earn { to, basis, rate, merchant, reference, by: _ } => {
-                self.earn(to, rate.worth(&basis)?, merchant, reference)
+            Command::Earn { to, basis, rate, merchant, reference, event, by: _ } => {
+                if let Some(earned) = event.and_then(|event| self.books.events.get(&event)) {
+                    return self.earned_before(earned, to, merchant, &reference);
+                }
+                let cause = Cause::new(TransferKind::Earn, Some(merchant), reference);
+                self.earn(to, rate.worth(&basis)?, Cause { event, ..cause })
             }
             Command::Redeem { from, amount, merchant, reference } => {
                 self.redeem(from, amount, merchant, reference)
@@ -56,26 +62,45 @@ impl<'a> Draft<'a> {
             Command::Transfer { from, to, amount, reference } => {
                 self.transfer(from, to, amount, reference)
             }
-            Command::Reverse { transfer, reference } => self.reverse(transfer, reference),
+            Command::Reverse { transfer, reference, by } => self.reverse(transfer, reference, &by),
             Command::Adjust { account, by, seen, reference } => {
                 self.adjust(account, by, seen, reference)
             }
-            Command::Hold { id, from, amount, merchant, reference, lasts } => {
-                self.hold(id, from, lasts, (amount, merchant, reference))
+            Command::Hold { id, from, amount, merchant, reference, lasts, placed_by } => {
+                let held = |account, now| Held {
+                    account,
+                    amount,
+                    merchant,
+                    reference,
+                    expires_at: lasts.from(now),
+                };
+                self.hold(id, from, held, placed_by)
             }
-            Command::Capture { id, amount, by } => self.capture(id, amount, by),
-            Command::Release { id, scope } => self.release(id, scope),
+            Command::Capture { id, amount, by } => self.capture(id, amount, &by),
+            Command::Release { id, by } => self.release(id, &by),
             Command::Expire { id } => self.expire(id),
         }
     }
 
-    fn earn(
-        mut self,
+    /// The first answer to an event that has earned, when it is told again.
+    fn earned_before(
+        &self,
+        earned: &Earned,
         to: Recipient,
-        amount: Amount,
         merchant: MerchantId,
-        reference: Reference,
+        reference: &Reference,
     ) -> Result<Decision, Refused> {
+        let account = match to {
+            Recipient::Account(id) => Some(id),
+            Recipient::Member(member) => self.books.by_member.get(&member).copied(),
+        };
+        let same = account == Some(earned.moved.account)
+            && earned.merchant == Some(merchant)
+            && earned.reference == *reference;
+        if same { Ok(Self::repeated(&earned.moved)) } else { Err(Refused::EventExists) }
+    }
+
+    fn earn(mut self, to: Recipient, amount: Amount, cause: Cause) -> Result<Decision, Refused> {
         let account = match to {
             Recipient::Account(id) => self.account(id)?,
             Recipient::Member(member) => match self.of_member(member) {
@@ -85,7 +110,7 @@ impl<'a> Draft<'a> {
         };
         self.member(account, amount.get(), |balance| balance.earn(amount))?;
         self.system(ISSUANCE, -amount.get());
-        self.moved(amount.get(), Cause::new(TransferKind::Earn, Some(merchant), reference))
+        self.moved(amount.get(), cause)
     }
 
     fn redeem(
@@ -140,9 +165,23 @@ impl<'a> Draft<'a> {
         self.moved(points, Cause::new(TransferKind::Adjust, None, reference))
     }
 
-    /// Gives every member their points back, and takes back what they were given for them.
-    fn reverse(mut self, id: TransferId, reference: Reference) -> Result<Decision, Refused> {
+    /// Gives every member their points back, and takes back what they were given for them. A service takes
+    /// back what it captured.
+    fn reverse(
+        mut self,
+        id: TransferId,
+        reference: Reference,
+        by: &Actor,
+    ) -> Result<Decision, Refused> {
         let original = self.books.transfers.get(&id).ok_or(Refused::NotFound)?;
+        if let Actor::Service(service) = by {
+            if original.placed_by.as_ref() != Some(service) {
+                return Err(Refused::NotFound);
+            }
+            if let Some(moved) = &original.reversed {
+                return Ok(Self::repeated(moved));
+            }
+        }
         let system = match original.kind {
             TransferKind::Earn => Some(ISSUANCE),
             TransferKind::Redeem | TransferKind::Capture => Some(REDEMPTION),
@@ -153,7 +192,7 @@ impl<'a> Draft<'a> {
             | TransferKind::Release
             | TransferKind::Expire => return Err(Refused::NotReversible),
         };
-        if original.reversed {
+        if original.reversed.is_some() {
             return Err(Refused::AlreadyReversed);
         }
         // The part of a capture that freed what was held stays done.
@@ -172,108 +211,6 @@ impl<'a> Draft<'a> {
         }
         let cause = Cause::new(TransferKind::Reverse, original.merchant, reference);
         self.moved(points, Cause { reverses: Some(id), ..cause })
-    }
-
-    fn hold(
-        mut self,
-        id: HoldId,
-        from: Payer,
-        lasts: HoldTime,
-        (amount, merchant, reference): (Amount, Option<MerchantId>, Reference),
-    ) -> Result<Decision, Refused> {
-        let account = self.payer(from)?;
-        if let Some(hold) = self.books.holds.get(&id) {
-            // A tombstone, or somebody's hold: either way this one comes too late.
-            return Err(if hold.of.is_none() {
-                Refused::HoldReleased
-            } else {
-                Refused::HoldExists
-            });
-        }
-        let held = Held {
-            account: account.id,
-            amount,
-            merchant,
-            reference: reference.clone(),
-            expires_at: lasts.from(self.now),
-            by_service: matches!(from, Payer::Member(_)),
-        };
-        let (state, created_at) = (HoldState::Active, self.now);
-        self.hold = Some(Hold { id, state, of: Some(held), created_at, settled_at: None });
-        self.member(account, -amount.get(), |balance| balance.hold(amount))?;
-        self.system(HELD, amount.get());
-        self.settled(Cause::new(TransferKind::Hold, merchant, reference))
-    }
-
-    /// Frees the whole hold, then spends from it: two entries, so that each of the account's versions
-    /// has one.
-    fn capture(
-        mut self,
-        id: HoldId,
-        amount: Option<Amount>,
-        by: Seller,
-    ) -> Result<Decision, Refused> {
-        let hold = self.books.holds.get(&id).ok_or(Refused::NotFound)?;
-        let held = hold.active()?;
-        if held.by_service && matches!(by, Seller::Member(_)) {
-            return Err(Refused::HoldOfService);
-        }
-        if held.expires_at <= self.now {
-            return Err(Refused::HoldExpired);
-        }
-        let amount = amount.unwrap_or(held.amount);
-        if amount.get() > held.amount.get() {
-            return Err(Refused::CaptureExceedsHold);
-        }
-        let captured = HoldState::Captured { captured: amount.get() };
-        self.hold = Some(hold.settled(captured, self.now));
-        self.free(held)?;
-        let account = self.account(held.account)?;
-        self.member(account, -amount.get(), |balance| balance.spend(amount))?;
-        self.system(REDEMPTION, amount.get());
-        self.settled(Cause::new(TransferKind::Capture, held.merchant, held.reference.clone()))
-    }
-
-    /// Releasing what is released already changes nothing, and is no error.
-    fn release(mut self, id: HoldId, scope: Scope) -> Result<Decision, Refused> {
-        let Some(hold) = self.books.holds.get(&id) else {
-            let tombstone = Hold::tombstone(id, self.now);
-            return self.tombstone(tombstone, scope);
-        };
-        let Some(held) = &hold.of else {
-            return self.unchanged(hold.clone(), scope == Scope::Service);
-        };
-        if !scope.covers(self.account(held.account)?.member) {
-            return Err(Refused::NotFound);
-        }
-        if matches!(hold.state, HoldState::Released | HoldState::Expired) {
-            return self.unchanged(hold.clone(), true);
-        }
-        let held = hold.active()?;
-        if held.by_service && matches!(scope, Scope::Own(_)) {
-            return Err(Refused::HoldOfService);
-        }
-        self.hold = Some(hold.settled(HoldState::Released, self.now));
-        self.free(held)?;
-        self.settled(Cause::new(TransferKind::Release, held.merchant, held.reference.clone()))
-    }
-
-    fn expire(mut self, id: HoldId) -> Result<Decision, Refused> {
-        let hold = self.books.holds.get(&id).ok_or(Refused::NotFound)?;
-        let held = hold.active()?;
-        if held.expires_at > self.now {
-            return Err(Refused::NotFound);
-        }
-        self.hold = Some(hold.settled(HoldState::Expired, self.now));
-        self.free(held)?;
-        self.settled(Cause::new(TransferKind::Expire, held.merchant, held.reference.clone()))
-    }
-
-    fn free(&mut self, held: &Held) -> Result<(), Refused> {
-        let account = self.account(held.account)?;
-        self.member(account, held.amount.get(), |balance| balance.free(held.amount))?;
-        self.system(HELD, -held.amount.get());
-        Ok(())
     }
 }
 
@@ -298,9 +235,9 @@ impl Draft<'_> {
     fn payer(&self, payer: Payer) -> Result<Account, Refused> {
         match payer {
             Payer::Member(member) => self.of_member(member),
-            Payer::Account(id, scope) => {
+            Payer::Account(id, actor) => {
                 let account = self.account(id)?;
-                if scope.covers(account.member) { Ok(account) } else { Err(Refused::NotFound) }
+                if actor.covers(account.member) { Ok(account) } else { Err(Refused::NotFound) }
             }
         }
     }
@@ -334,18 +271,18 @@ impl Draft<'_> {
             Side::System(_) => None,
         });
         let (entry, account, balance) = first.ok_or(Refused::Books)?;
-        let moved = Moved { transfer, entry, account, points, balance };
+        let (available, version) = (balance.available(), balance.version());
+        let moved = Moved { transfer, entry, account, points, available, version };
         Ok(self.finish(Done::Moved(moved), transfer, cause))
     }
 
-    fn settled(self, cause: Cause) -> Result<Decision, Refused> {
+    fn settled(self, transfer: TransferId, cause: Cause) -> Result<Decision, Refused> {
         let hold = self.hold.clone().ok_or(Refused::Books)?;
-        let transfer = TransferId((self.ids)());
         Ok(self.finish(Done::Hold(hold), transfer, cause))
     }
 
     fn finish(self, done: Done, id: TransferId, cause: Cause) -> Decision {
-        let Cause { kind, reference, merchant, reverses } = cause;
+        let Cause { kind, reference, merchant, reverses, event } = cause;
         let transfer = Transfer {
             id,
             kind,
@@ -353,6 +290,7 @@ impl Draft<'_> {
             merchant,
             reverses,
             hold: self.hold.as_ref().map(|hold| hold.id),
+            event,
             occurred_at: self.now,
             entries: self.entries,
         };
@@ -360,17 +298,15 @@ impl Draft<'_> {
         Decision { done, transfer: Some(transfer), hold: self.hold, accounts, opened }
     }
 
-    fn tombstone(mut self, hold: Hold, scope: Scope) -> Result<Decision, Refused> {
-        self.hold = Some(hold.clone());
-        self.unchanged(hold, scope == Scope::Service)
+    /// An answer without a transfer: what was asked for is there.
+    fn unchanged(self, hold: &Hold) -> Decision {
+        let done = Done::Hold(hold.clone());
+        Decision { done, transfer: None, hold: self.hold, accounts: Vec::new(), opened: None }
     }
 
-    /// An answer without a transfer, for whoever may know that there is such a hold.
-    fn unchanged(self, hold: Hold, may_know: bool) -> Result<Decision, Refused> {
-        if !may_know {
-            return Err(Refused::NotFound);
-        }
-        let done = Done::Hold(hold);
-        Ok(Decision { done, transfer: None, hold: self.hold, accounts: Vec::new(), opened: None })
+    /// The first answer, without a transfer: it was done before.
+    fn repeated(moved: &Moved) -> Decision {
+        let done = Done::Moved(moved.clone());
+        Decision { done, transfer: None, hold: None, accounts: Vec::new(), opened: None }
     }
 }

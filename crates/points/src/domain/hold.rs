@@ -1,6 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{AccountId, Amount, HoldId, MerchantId, Reference, Refused};
+use super::{
+    AccountId, Actor, Amount, HoldId, MerchantId, Reference, Refused, ServiceName, TransferId,
+};
 
 /// Points promised to somebody, until they are captured, released or expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +11,8 @@ pub struct Hold {
     pub state: HoldState,
     /// `None` in a tombstone: a hold that was released before it came.
     pub of: Option<Held>,
+    /// The service that placed it, which alone settles it: it counts on the points.
+    pub placed_by: Option<ServiceName>,
     pub created_at: DateTime<Utc>,
     pub settled_at: Option<DateTime<Utc>>,
 }
@@ -21,8 +25,6 @@ pub struct Held {
     pub merchant: Option<MerchantId>,
     pub reference: Reference,
     pub expires_at: DateTime<Utc>,
-    /// Placed by another service, which alone settles it: it counts on the points.
-    pub by_service: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,7 @@ pub enum HoldState {
     /// This many points were spent; the rest is free again.
     Captured {
         captured: i64,
+        transfer: TransferId,
     },
     Released,
     Expired,
@@ -72,13 +75,34 @@ impl Hold {
         }
     }
 
+    /// Hides what another service holds, or a member, from a service.
+    pub(super) fn settled_by(&self, by: &Actor) -> Result<(), Refused> {
+        match by {
+            Actor::Service(service) if self.placed_by.as_ref() != Some(service) => {
+                Err(Refused::NotFound)
+            }
+            Actor::Service(_) | Actor::Member(_) | Actor::Operator => Ok(()),
+        }
+    }
+
     pub(super) fn settled(&self, state: HoldState, now: DateTime<Utc>) -> Self {
         Self { state, settled_at: Some(now), ..self.clone() }
     }
 
     /// Remembers a release whose hold has not come yet, so that it will be refused when it does.
-    pub(super) fn tombstone(id: HoldId, now: DateTime<Utc>) -> Self {
-        Self { id, state: HoldState::Released, of: None, created_at: now, settled_at: Some(now) }
+    pub(super) fn tombstone(id: HoldId, by: ServiceName, now: DateTime<Utc>) -> Self {
+        let (state, placed_by) = (HoldState::Released, Some(by));
+        Self { id, state, of: None, placed_by, created_at: now, settled_at: Some(now) }
+    }
+}
+
+impl Held {
+    /// True when it holds what was asked for, however long.
+    pub(super) fn is_what_was(&self, asked: &Self) -> bool {
+        self.account == asked.account
+            && self.amount == asked.amount
+            && self.merchant == asked.merchant
+            && self.reference == asked.reference
     }
 }
 

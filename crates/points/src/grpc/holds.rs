@@ -1,6 +1,7 @@
 //! Paying with points in two steps, for booking's saga.
 
 use kit::ApiError;
+use kit::caller::{self, Verifier};
 use kit::idempotency::{Answer, Key};
 use prost::Message;
 use proto::points::v1::holds_server::Holds as Rpc;
@@ -11,22 +12,29 @@ use proto::points::v1::{
 use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status};
 
-use super::{Server, id, principal};
-use crate::app::{AskedHold, Error, HoldView, PlaceHold, Receipt, Reverse};
-use crate::domain::{Amount, HoldId, MemberId, Payer, Scope, Seller};
+use super::{id, principal, service};
+use crate::app::{AskedHold, Error, HoldView, PlaceHold, Points, Receipt, Reverse};
+use crate::domain::{Actor, Amount, HoldId, MemberId, Payer, ServiceName};
 
 pub(super) const HOLD: &str = "/points.v1.Holds/Hold";
 pub(super) const CAPTURE: &str = "/points.v1.Holds/Capture";
 pub(super) const RELEASE: &str = "/points.v1.Holds/Release";
 pub(super) const REVERSE: &str = "/points.v1.Holds/Reverse";
 
+pub(super) struct Server {
+    points: Points,
+    /// Verifies the members' grants.
+    verifier: Verifier,
+}
+
 #[tonic::async_trait]
 impl Rpc for Server {
     async fn hold(&self, request: Request<HoldRequest>) -> Result<Response<HoldResponse>, Status> {
-        let (principal, message) = (principal(&request)?, request.into_inner());
+        let (service, message) = (service(&request)?, request.into_inner());
         let key = key(&message.idempotency_key, HOLD, &message)?;
-        let hold = place(message)?;
-        let answer = self.0.hold(principal, key, hold).await.map_err(ApiError::from)?;
+        self.granted(&service, &message).await.map_err(ApiError::from)?;
+        let (principal, hold) = (principal(&service), place(service, message)?);
+        let answer = self.points.hold(principal, key, hold).await.map_err(ApiError::from)?;
         Ok(Response::new(body::<HoldView>(&answer)?.into()))
     }
 
@@ -34,12 +42,15 @@ impl Rpc for Server {
         &self,
         request: Request<CaptureRequest>,
     ) -> Result<Response<HoldResponse>, Status> {
-        let (principal, message) = (principal(&request)?, request.into_inner());
+        let (service, message) = (service(&request)?, request.into_inner());
         let key = key(&message.idempotency_key, CAPTURE, &message)?;
         let hold = HoldId(id("hold_id", &message.hold_id).map_err(ApiError::from)?);
         let amount = (message.points != 0).then(|| Amount::new(message.points)).transpose();
         let amount = amount.map_err(Error::from).map_err(ApiError::from)?;
-        let answer = self.0.capture(principal, key, hold, amount, Seller::Any).await;
+        let answer = self
+            .points
+            .capture(principal(&service), key, hold, amount, Actor::Service(service))
+            .await;
         let answer = answer.map_err(ApiError::from)?;
         Ok(Response::new(body::<HoldView>(&answer)?.into()))
     }
@@ -48,10 +59,11 @@ impl Rpc for Server {
         &self,
         request: Request<ReleaseRequest>,
     ) -> Result<Response<HoldResponse>, Status> {
-        let (principal, message) = (principal(&request)?, request.into_inner());
+        let (service, message) = (service(&request)?, request.into_inner());
         let key = key(&message.idempotency_key, RELEASE, &message)?;
         let hold = HoldId(id("hold_id", &message.hold_id).map_err(ApiError::from)?);
-        let released = self.0.release(principal, key, hold, Scope::Service).await;
+        let released =
+            self.points.release(principal(&service), key, hold, Actor::Service(service)).await;
         let answer = released.map_err(ApiError::from)?;
         Ok(Response::new(body::<HoldView>(&answer)?.into()))
     }
@@ -60,12 +72,36 @@ impl Rpc for Server {
         &self,
         request: Request<ReverseRequest>,
     ) -> Result<Response<ReverseResponse>, Status> {
-        let (principal, message) = (principal(&request)?, request.into_inner());
+        let (service, message) = (service(&request)?, request.into_inner());
         let key = key(&message.idempotency_key, REVERSE, &message)?;
         let transfer = id("transfer_id", &message.transfer_id).map_err(ApiError::from)?;
         let reverse = Reverse::try_new(transfer, message.reference)?;
-        let answer = self.0.reverse(principal, key, reverse).await.map_err(ApiError::from)?;
+        let (principal, by) = (principal(&service), Actor::Service(service));
+        let answer =
+            self.points.reverse(principal, key, reverse, by).await.map_err(ApiError::from)?;
         Ok(Response::new(body::<Receipt>(&answer)?.into()))
+    }
+}
+
+impl Server {
+    pub(super) fn new(points: Points, verifier: Verifier) -> Self {
+        Self { points, verifier }
+    }
+
+    /// Refuses a hold that its member has not confirmed: to this service, for these points, this merchant and this
+    /// id. Whoever has only the service's own token holds nobody's points.
+    async fn granted(&self, service: &ServiceName, asked: &HoldRequest) -> Result<(), Error> {
+        let grant = self.verifier.grant(&asked.grant).await.map_err(|refused| match refused {
+            caller::Refused::Expired => Error::GrantExpired,
+            caller::Refused::KeysUnavailable => Error::Unverifiable,
+            _ => Error::GrantInvalid,
+        })?;
+        let granted = grant.act == service.0
+            && id("member_id", &asked.member_id)? == grant.sub
+            && id("hold_id", &asked.hold_id)? == grant.hold_id
+            && id("merchant_id", &asked.merchant_id)? == grant.merchant_id
+            && asked.points == grant.points;
+        if granted { Ok(()) } else { Err(Error::GrantInvalid) }
     }
 }
 
@@ -78,20 +114,18 @@ fn body<T: DeserializeOwned>(answer: &Answer) -> Result<T, ApiError> {
     Ok(serde_json::from_slice(&answer.body).map_err(Error::from)?)
 }
 
-fn place(message: HoldRequest) -> Result<PlaceHold, ApiError> {
+fn place(service: ServiceName, message: HoldRequest) -> Result<PlaceHold, ApiError> {
     let member = MemberId(id("member_id", &message.member_id)?);
-    let merchant = match message.merchant_id.as_str() {
-        "" => None,
-        merchant => Some(id("merchant_id", merchant)?),
-    };
+    let merchant = Some(id("merchant_id", &message.merchant_id)?);
+    let hold = HoldId(id("hold_id", &message.hold_id)?);
     let asked = AskedHold {
-        id: id("hold_id", &message.hold_id)?,
         points: Some(message.points),
         merchant,
         reference: message.reference,
         seconds: (message.expires_in_seconds != 0).then_some(message.expires_in_seconds),
     };
-    PlaceHold::try_new(Payer::Member(member), asked)
+    let placed = PlaceHold::try_new(Payer::Member(member), asked)?;
+    Ok(PlaceHold { id: Some(hold), placed_by: Some(service), ..placed })
 }
 
 impl From<HoldView> for HoldResponse {

@@ -12,14 +12,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{given, whole};
-use crate::app::{AskedHold, Error, HoldView, PlaceHold, Points, scope, seller};
+use crate::app::{AskedHold, Error, HoldView, PlaceHold, Points, actor};
 use crate::domain::{AccountId, Amount, HoldId, Payer, Refused};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HoldBody {
-    /// Chosen by the caller.
-    hold_id: Uuid,
     #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000)]
     points: Value,
     #[serde(default)]
@@ -59,13 +57,12 @@ pub(super) async fn hold(
     Command { key, body }: Command<HoldBody>,
 ) -> Result<Answer, ApiError> {
     let asked = AskedHold {
-        id: body.hold_id,
         points: whole(&body.points),
         merchant: body.merchant_id,
         reference: body.reference,
         seconds: body.expires_in_seconds,
     };
-    let hold = PlaceHold::try_new(Payer::Account(AccountId(id), scope(&caller)), asked)?;
+    let hold = PlaceHold::try_new(Payer::Account(AccountId(id), actor(&caller)), asked)?;
     Ok(points.hold(caller.id.to_string(), key, hold).await?)
 }
 
@@ -79,7 +76,7 @@ pub(super) async fn find(
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Json<HoldView>, ApiError> {
-    Ok(Json(points.find_hold(HoldId(id), scope(&caller)).await?))
+    Ok(Json(points.find_hold(HoldId(id), &actor(&caller)).await?))
 }
 
 /// Spends what is held for a merchant of the caller's, or a part of it; the rest is free again.
@@ -98,7 +95,7 @@ pub(super) async fn capture(
         whole(&value).ok_or(Refused::Amount).and_then(Amount::new).map_err(Error::from)
     });
     let amount = amount.transpose()?;
-    let by = seller(&caller);
+    let by = actor(&caller);
     Ok(points.capture(caller.id.to_string(), key, HoldId(id), amount, by).await?)
 }
 
@@ -113,5 +110,5 @@ pub(super) async fn release(
     Path(id): Path<Uuid>,
     Command { key, body: ReleaseBody {} }: Command<ReleaseBody>,
 ) -> Result<Answer, ApiError> {
-    Ok(points.release(caller.id.to_string(), key, HoldId(id), scope(&caller)).await?)
+    Ok(points.release(caller.id.to_string(), key, HoldId(id), actor(&caller)).await?)
 }

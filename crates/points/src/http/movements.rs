@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::whole;
-use crate::app::{Adjust, Points, Receipt, Redeem, Reverse, Transfer, scope};
+use crate::app::{Adjust, Points, Receipt, Redeem, Reverse, Transfer, actor};
 use crate::domain::{AccountId, Payer};
 
 #[derive(Deserialize, ToSchema)]
@@ -71,7 +71,7 @@ pub(super) async fn redeem(
     Path(id): Path<Uuid>,
     Command { key, body }: Command<RedeemBody>,
 ) -> Result<Answer, ApiError> {
-    let from = Payer::Account(AccountId(id), scope(&caller));
+    let from = Payer::Account(AccountId(id), actor(&caller));
     let command = Redeem::try_new(from, whole(&body.points), body.merchant_id, body.reference)?;
     Ok(points.redeem(caller.id.to_string(), key, command).await?)
 }
@@ -87,7 +87,7 @@ pub(super) async fn transfer(
     Path(id): Path<Uuid>,
     Command { key, body }: Command<TransferBody>,
 ) -> Result<Answer, ApiError> {
-    let from = Payer::Account(AccountId(id), scope(&caller));
+    let from = Payer::Account(AccountId(id), actor(&caller));
     let amount = whole(&body.points);
     let command = Transfer::try_new(from, body.to_account_id, amount, body.reference)?;
     Ok(points.transfer(caller.id.to_string(), key, command).await?)
@@ -106,7 +106,7 @@ pub(super) async fn reverse(
 ) -> Result<Answer, ApiError> {
     caller.require(&[Role::Operator])?;
     let command = Reverse::try_new(id, body.reference)?;
-    Ok(points.reverse(caller.id.to_string(), key, command).await?)
+    Ok(points.reverse(caller.id.to_string(), key, command, actor(&caller)).await?)
 }
 
 /// Corrects an account as it was read: `If-Match` carries its ETag. For operators.

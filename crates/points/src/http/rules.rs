@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{given, whole};
-use crate::app::{AskedRule, NewRule, Points, RuleFilter, RulePage, RuleView, seller};
+use crate::app::{AskedRule, NewRule, Points, RuleFilter, RulePage, RuleView, actor};
 use crate::domain::{MemberId, MerchantId, RuleId};
 
 #[derive(Deserialize, ToSchema)]
@@ -72,7 +72,7 @@ pub(super) async fn create(
 ) -> Result<Answer, ApiError> {
     caller.require(&[Role::MerchantAdmin, Role::Operator])?;
     let rule = NewRule::try_new(id, caller.id, body.into())?;
-    Ok(points.create_rule(seller(&caller), key, rule).await?)
+    Ok(points.create_rule(actor(&caller), key, rule).await?)
 }
 
 /// A merchant's rules, newest first, those that are over included.
@@ -88,7 +88,7 @@ pub(super) async fn list(
 ) -> Result<Json<RulePage>, ApiError> {
     caller.require(&[Role::Staff, Role::MerchantAdmin, Role::Operator])?;
     let filter = RuleFilter { currency, limit, cursor };
-    Ok(Json(points.rules(seller(&caller), MerchantId(id), filter).await?))
+    Ok(Json(points.rules(actor(&caller), MerchantId(id), filter).await?))
 }
 
 /// Ends a rule, now or later. One that has not begun is withdrawn. For the merchant's owner.
@@ -103,7 +103,7 @@ pub(super) async fn end(
     Command { key, body: EndBody { at } }: Command<EndBody>,
 ) -> Result<Answer, ApiError> {
     caller.require(&[Role::MerchantAdmin, Role::Operator])?;
-    Ok(points.end_rule(seller(&caller), MemberId(caller.id), key, RuleId(id), at).await?)
+    Ok(points.end_rule(actor(&caller), MemberId(caller.id), key, RuleId(id), at).await?)
 }
 
 impl From<RuleBody> for AskedRule {

@@ -59,13 +59,13 @@ async fn open(
 
 async fn save_hold(conn: &mut PgConnection, hold: &Hold) -> sqlx::Result<()> {
     let captured = match hold.state {
-        crate::domain::HoldState::Captured { captured } => Some(captured),
+        crate::domain::HoldState::Captured { captured, .. } => Some(captured),
         _ => None,
     };
     let of = hold.of.as_ref();
     let insert = sqlx::query!(
         "INSERT INTO hold AS old (hold_id, account_id, amount, merchant_id, reference, state, captured,
-                                  expires_at, by_service, created_at, settled_at)
+                                  expires_at, placed_by, created_at, settled_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT ON CONSTRAINT hold_pk DO UPDATE
          SET state = excluded.state, captured = excluded.captured, settled_at = excluded.settled_at
@@ -78,7 +78,7 @@ async fn save_hold(conn: &mut PgConnection, hold: &Hold) -> sqlx::Result<()> {
         hold.state.as_str(),
         captured,
         of.map(|held| held.expires_at),
-        of.is_some_and(|held| held.by_service),
+        hold.placed_by.as_ref().map(|service| service.0.as_str()),
         hold.created_at,
         hold.settled_at,
     );
@@ -106,6 +106,7 @@ async fn append(
     let times: Vec<_> = transfers.iter().map(|t| t.occurred_at).collect();
     let reverses: Vec<_> = transfers.iter().map(|t| t.reverses.map(|id| id.0)).collect();
     let holds: Vec<_> = transfers.iter().map(|t| t.hold.map(|id| id.0)).collect();
+    let causes: Vec<_> = transfers.iter().map(|t| t.event.map(|id| id.0)).collect();
     let entries = Entries::of(&transfers);
     let statuses: Vec<_> = answered
         .iter()
@@ -115,9 +116,10 @@ async fn append(
 
     let statement = sqlx::query!(
         "WITH moved AS (
-             INSERT INTO transfer (transfer_id, kind, reference, merchant_id, occurred_at, reverses, hold_id)
+             INSERT INTO transfer (transfer_id, kind, reference, merchant_id, occurred_at, reverses, hold_id,
+                                   event_id)
              SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[],
-                                  $6::uuid[], $7::uuid[])
+                                  $6::uuid[], $7::uuid[], $32::uuid[])
          ), entered AS (
              INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount,
                                 account_version, balance)
@@ -172,6 +174,7 @@ async fn append(
         &text(|event| &event.carrier),
         &accounts.iter().map(|account| account.member.0).collect::<Vec<_>>(),
         &accounts.iter().map(|account| account.opened_at).collect::<Vec<_>>(),
+        &causes as _,
     );
     postgres::query("ledger_append", statement.execute(conn)).await?;
     Ok(())

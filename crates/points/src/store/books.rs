@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::AccountRow;
 use crate::domain::{
-    Account, AccountId, Amount, Held, Hold, HoldId, HoldState, MerchantId, Recorded, Reference,
-    TransferId, TransferKind,
+    Account, AccountId, Amount, Earned, EventId, Held, Hold, HoldId, HoldState, MemberId,
+    MerchantId, Moved, Recorded, Reference, ServiceName, TransferId, TransferKind,
 };
 
 /// Makes this connection plan once for all, and for indexes, until [`any_plan`].
@@ -155,6 +155,17 @@ pub(crate) async fn lock_free(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Re
     Ok(rows.into_iter().map(Account::from).collect())
 }
 
+/// Those of these accounts that there are, and whose they are. Waits for nobody.
+pub(crate) async fn owners(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+) -> sqlx::Result<Vec<(AccountId, MemberId)>> {
+    let select =
+        sqlx::query!("SELECT account_id, member_id FROM account WHERE account_id = ANY ($1)", ids,);
+    let rows = postgres::query("ledger_owners", select.fetch_all(conn)).await?;
+    Ok(rows.into_iter().map(|row| (AccountId(row.account_id), MemberId(row.member_id))).collect())
+}
+
 /// What was answered to these keys before.
 pub(crate) async fn kept(
     conn: &mut PgConnection,
@@ -191,9 +202,11 @@ pub(crate) async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> 
 /// Holds, whose accounts are locked.
 pub(crate) async fn holds(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
     let select = sqlx::query!(
-        "SELECT hold_id, account_id, amount, merchant_id, reference, state, captured, expires_at,
-                by_service, created_at, settled_at
-         FROM hold WHERE hold_id = ANY ($1)",
+        r#"SELECT hold_id, account_id, amount, merchant_id, reference, state, captured, expires_at,
+                  placed_by, created_at, settled_at,
+                  (SELECT transfer_id FROM transfer t
+                   WHERE t.hold_id = h.hold_id AND t.kind = 'capture') AS capture
+           FROM hold h WHERE hold_id = ANY ($1)"#,
         ids,
     );
     let rows = postgres::query("ledger_holds", select.fetch_all(conn)).await?;
@@ -206,47 +219,51 @@ pub(crate) async fn holds(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result
                     merchant: row.merchant_id.map(MerchantId),
                     reference: Reference::from_stored(row.reference),
                     expires_at,
-                    by_service: row.by_service,
                 }),
                 _ => None,
             };
-            let state = match (row.state.as_str(), row.captured) {
+            let state = match (row.state.as_str(), row.captured.zip(row.capture)) {
                 ("active", None) => HoldState::Active,
-                ("captured", Some(captured)) => HoldState::Captured { captured },
+                ("captured", Some((captured, transfer))) => {
+                    HoldState::Captured { captured, transfer: TransferId(transfer) }
+                }
                 ("released", None) => HoldState::Released,
                 ("expired", None) => HoldState::Expired,
                 _ => return Err(corrupt("a hold in no state")),
             };
             let (id, created_at, settled_at) =
                 (HoldId(row.hold_id), row.created_at, row.settled_at);
-            Ok(Hold { id, state, of, created_at, settled_at })
+            let placed_by = row.placed_by.map(ServiceName);
+            Ok(Hold { id, state, of, placed_by, created_at, settled_at })
         })
         .collect()
 }
 
-/// Transfers that may be reversed, and whether they were.
+/// Transfers that may be reversed, and what reversed them.
 pub(crate) async fn recorded(
     conn: &mut PgConnection,
     ids: &[Uuid],
 ) -> sqlx::Result<HashMap<TransferId, Recorded>> {
     let select = sqlx::query!(
-        r#"SELECT t.transfer_id, t.kind, t.merchant_id, e.account_id AS "account_id!", e.amount,
-                  EXISTS (SELECT FROM transfer r WHERE r.reverses = t.transfer_id) AS "reversed!"
-           FROM transfer t JOIN entry e USING (transfer_id)
+        r#"SELECT t.transfer_id, t.kind, t.merchant_id, h.placed_by AS "placed_by?",
+                  e.account_id AS "account_id!", e.amount
+           FROM transfer t JOIN entry e USING (transfer_id) LEFT JOIN hold h ON h.hold_id = t.hold_id
            WHERE t.transfer_id = ANY ($1) AND e.account_id IS NOT NULL
            ORDER BY e.amount"#,
         ids,
     );
-    let rows = postgres::query("ledger_recorded", select.fetch_all(conn)).await?;
+    let rows = postgres::query("ledger_recorded", select.fetch_all(&mut *conn)).await?;
+    let mut reversals = reversals(conn, ids).await?;
     let mut found: HashMap<TransferId, Recorded> = HashMap::new();
     for row in rows {
         let kind = TransferKind::ALL.into_iter().find(|kind| kind.as_str() == row.kind);
         let kind = kind.ok_or_else(|| corrupt("a transfer of no kind"))?;
-        let merchant = row.merchant_id.map(MerchantId);
-        let recorded = found.entry(TransferId(row.transfer_id)).or_insert_with(|| Recorded {
+        let id = TransferId(row.transfer_id);
+        let recorded = found.entry(id).or_insert_with(|| Recorded {
             kind,
-            merchant,
-            reversed: row.reversed,
+            merchant: row.merchant_id.map(MerchantId),
+            placed_by: row.placed_by.map(ServiceName),
+            reversed: reversals.remove(&id),
             lines: Vec::new(),
         });
         recorded.lines.push((AccountId(row.account_id), row.amount));
@@ -254,14 +271,80 @@ pub(crate) async fn recorded(
     Ok(found)
 }
 
-/// Holds whose time is over, a page of them.
-pub(crate) async fn overdue(conn: &mut PgConnection) -> sqlx::Result<Vec<HoldId>> {
-    let select = sqlx::query_scalar!(
-        "SELECT hold_id FROM hold WHERE state = 'active' AND expires_at <= now()
-         ORDER BY expires_at LIMIT 64"
+/// What the reversals of these transfers did to the first of their accounts.
+async fn reversals(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+) -> sqlx::Result<HashMap<TransferId, Moved>> {
+    let select = sqlx::query!(
+        r#"SELECT DISTINCT ON (t.transfer_id) t.transfer_id, t.reverses AS "reverses!", e.entry_id,
+                  e.account_id AS "account_id!", e.amount, e.balance AS "balance!",
+                  e.account_version AS "version!"
+           FROM transfer t JOIN entry e USING (transfer_id)
+           WHERE t.reverses = ANY ($1) AND e.account_id IS NOT NULL
+           ORDER BY t.transfer_id, e.entry_id"#,
+        ids,
+    );
+    let rows = postgres::query("ledger_reversals", select.fetch_all(conn)).await?;
+    let moved = rows.into_iter().map(|row| {
+        let moved = Moved {
+            transfer: TransferId(row.transfer_id),
+            entry: row.entry_id,
+            account: AccountId(row.account_id),
+            points: row.amount.abs(),
+            available: row.balance,
+            version: row.version,
+        };
+        (TransferId(row.reverses), moved)
+    });
+    Ok(moved.collect())
+}
+
+/// What these events have earned.
+pub(crate) async fn earned(
+    conn: &mut PgConnection,
+    events: &[Uuid],
+) -> sqlx::Result<Vec<(EventId, Earned)>> {
+    let select = sqlx::query!(
+        r#"SELECT t.event_id AS "event_id!", t.transfer_id, t.merchant_id, t.reference, e.entry_id,
+                  e.account_id AS "account_id!", e.amount, e.balance AS "balance!",
+                  e.account_version AS "version!"
+           FROM transfer t JOIN entry e USING (transfer_id)
+           WHERE t.event_id = ANY ($1) AND e.account_id IS NOT NULL"#,
+        events,
+    );
+    let rows = postgres::query("ledger_earned", select.fetch_all(conn)).await?;
+    let earned = rows.into_iter().map(|row| {
+        let moved = Moved {
+            transfer: TransferId(row.transfer_id),
+            entry: row.entry_id,
+            account: AccountId(row.account_id),
+            points: row.amount,
+            available: row.balance,
+            version: row.version,
+        };
+        let reference = Reference::from_stored(row.reference);
+        let merchant = row.merchant_id.map(MerchantId);
+        (EventId(row.event_id), Earned { moved, merchant, reference })
+    });
+    Ok(earned.collect())
+}
+
+/// Holds whose time is over, a page of them after this place, and where the next page begins.
+pub(crate) async fn overdue(
+    conn: &mut PgConnection,
+    after: (DateTime<Utc>, Uuid),
+) -> sqlx::Result<(Vec<HoldId>, Option<(DateTime<Utc>, Uuid)>)> {
+    let select = sqlx::query!(
+        r#"SELECT hold_id, expires_at AS "expires_at!" FROM hold
+           WHERE state = 'active' AND expires_at <= now() AND (expires_at, hold_id) > ($1, $2)
+           ORDER BY expires_at, hold_id LIMIT 64"#,
+        after.0,
+        after.1,
     );
     let rows = postgres::query("hold_overdue", select.fetch_all(conn)).await?;
-    Ok(rows.into_iter().map(HoldId).collect())
+    let next = rows.last().map(|row| (row.expires_at, row.hold_id));
+    Ok((rows.into_iter().map(|row| HoldId(row.hold_id)).collect(), next))
 }
 
 fn columns(names: &[KeyName]) -> (Vec<String>, Vec<String>, Vec<String>) {

@@ -7,8 +7,8 @@ use proto::points::v1::holds_client::HoldsClient;
 use proto::points::v1::merchants_client::MerchantsClient;
 use proto::points::v1::points_client::PointsClient;
 use proto::points::v1::{
-    EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse, JoinRequest, Membership,
-    MerchantRole,
+    EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse, HoldRequest, HoldResponse,
+    JoinRequest, Membership, MerchantRole,
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -138,6 +138,33 @@ impl TestApp {
         grpc::request(message, &self.issuer.service("booking"))
     }
 
+    /// The request with the grant that its member gave to booking.
+    pub fn granted(&self, asked: HoldRequest) -> HoldRequest {
+        let id = |text: &str| text.parse().unwrap_or_default();
+        let (member, hold, merchant) =
+            (id(&asked.member_id), id(&asked.hold_id), id(&asked.merchant_id));
+        let grant = self.issuer.grant(member, "booking", hold, asked.points, merchant);
+        HoldRequest { grant, ..asked }
+    }
+
+    /// Holds for booking what the member granted.
+    pub async fn hold_by_booking(&self, asked: HoldRequest) -> Result<HoldResponse, Status> {
+        let request = self.by_booking(self.granted(asked));
+        self.holds().hold(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// A member's own hold, whose id the ledger draws.
+    pub async fn place(&self, account: Uuid, owner: &str, body: Value) -> Uuid {
+        let path = format!("/v1/accounts/{account}/holds");
+        uuid(&self.post(&path, owner, body).await.expect(201).json()["hold_id"])
+    }
+
+    /// The member whose account this is.
+    pub async fn member_of(&self, account: Uuid) -> Uuid {
+        let select = sqlx::query_scalar("SELECT member_id FROM account WHERE account_id = $1");
+        select.bind(account).fetch_one(&self.db).await.unwrap()
+    }
+
     pub async fn earn_by_booking(&self, message: EarnRequest) -> Result<EarnResponse, Status> {
         let request = grpc::request(message, &self.issuer.service("booking"));
         PointsClient::new(self.routes.clone()).earn(request).await.map(tonic::Response::into_inner)
@@ -212,6 +239,22 @@ pub fn message(member: Uuid, basis: Basis) -> EarnRequest {
         currency: String::new(),
         occurred_at: String::new(),
         event_id: id().to_string(),
+    }
+}
+
+/// A hold as booking asks for it, with a key and an id of its own, and no grant.
+pub fn wanted(member: Uuid, points: i64) -> HoldRequest {
+    HoldRequest {
+        idempotency_key: key(),
+        hold_id: id().to_string(),
+        member_id: member.to_string(),
+        points,
+        merchant_id: Uuid::nil().to_string(),
+        reference: "booking:7".to_owned(),
+        expires_in_seconds: 0,
+        grant: String::new(),
+        currency: String::new(),
+        price_minor: 1_000_000_000,
     }
 }
 

@@ -83,7 +83,7 @@ async fn whoever_spends_is_told_at_once_and_nothing_of_it_is_queued(db: PgPool) 
     let (account, token) = app.rich(100).await;
     let (other, _) = app.member().await;
     gate.close();
-    let hold = json!({ "hold_id": id(), "points": 1 });
+    let hold = json!({ "points": 1 });
     let transfer = json!({ "to_account_id": other, "points": 1 });
     for (what, body) in
         [("redemptions", json!({ "points": 1 })), ("holds", hold), ("transfers", transfer)]

@@ -9,7 +9,7 @@ use testkit::redis::Server;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::app::{TestApp, id, key, points, uuid};
+use crate::app::{TestApp, key, points, uuid};
 
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn each_movement_has_its_event_and_a_refused_one_has_none(db: PgPool) {
@@ -21,11 +21,7 @@ async fn each_movement_has_its_event_and_a_refused_one_has_none(db: PgPool) {
     let post = async |path: String, token: &str, body: Value, status: u16| {
         app.post(&path, token, body).await.expect(status).json()
     };
-    let hold = async || {
-        let hold = id();
-        post(of("holds"), &token, json!({ "hold_id": hold, "points": 5 }), 201).await;
-        hold
-    };
+    let hold = async || app.place(account, &token, json!({ "points": 5 })).await;
 
     let redeemed = post(of("redemptions"), &token, json!({ "points": 10 }), 201).await;
     post(of("redemptions"), &token, json!({ "points": 1_000 }), 409).await;

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use proto::points::v1::{CaptureRequest, HoldRequest, HoldState, ReleaseRequest, ReverseRequest};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::PgPool;
 use testkit::{eventually, grpc};
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::app::{TestApp, id, key};
+use crate::app::{TestApp, id, key, wanted};
 
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn what_is_held_cannot_be_spent_and_is_captured_in_part(db: PgPool) {
@@ -51,10 +51,6 @@ async fn a_released_hold_is_free_and_stays_released(db: PgPool) {
     }
     let refused = app.post(&capture(hold), &app.operator(), json!({})).await.expect(409);
     assert_eq!(refused.code(), "hold_released");
-    let body = json!({ "hold_id": hold, "points": 1 });
-    let path = format!("/v1/accounts/{account}/holds");
-    assert_eq!(app.post(&path, &owner, body).await.expect(409).code(), "hold_exists");
-
     assert_eq!(app.standing(account).await, (100, 0, 0, 4));
     app.the_books_balance().await;
 }
@@ -92,9 +88,10 @@ async fn a_saga_holds_captures_and_takes_it_back(db: PgPool) {
     ))
     .await
     .unwrap();
-    let message = wanted(member, id(), 70);
-    let hold = app.holds().hold(app.by_booking(message.clone())).await.unwrap().into_inner();
-    let again = app.holds().hold(app.by_booking(message.clone())).await.unwrap().into_inner();
+    let message = wanted(member, 70);
+    let hold = app.hold_by_booking(message.clone()).await.unwrap();
+    let again =
+        app.hold_by_booking(HoldRequest { idempotency_key: key(), ..message }).await.unwrap();
     assert_eq!(hold, again);
     assert_eq!((hold.state(), hold.points), (HoldState::Active, 70));
 
@@ -112,7 +109,7 @@ async fn a_saga_holds_captures_and_takes_it_back(db: PgPool) {
     assert_eq!((reversed.points, reversed.balance), (70, 100));
     let account = reversed.account_id.parse().unwrap();
     assert_eq!(app.standing(account).await, (100, 0, 0, 6));
-    let poor = app.holds().hold(app.by_booking(wanted(member, id(), 101))).await.unwrap_err();
+    let poor = app.hold_by_booking(wanted(member, 101)).await.unwrap_err();
     assert_eq!((poor.code(), grpc::code(&poor).as_str()), (Code::Aborted, "insufficient_points"));
     app.the_books_balance().await;
 }
@@ -122,12 +119,11 @@ async fn a_saga_holds_captures_and_takes_it_back(db: PgPool) {
 async fn what_a_service_holds_only_the_service_settles(db: PgPool) {
     let app = TestApp::new(db);
     let (account, owner) = app.rich(100).await;
-    let member = app.get(&format!("/v1/accounts/{account}"), &owner).send().await.expect(200);
-    let member = crate::app::uuid(&member.json()["member_id"]);
+    let member = app.member_of(account).await;
     let (merchant, seller) = app.merchant().await;
-    let mut message = wanted(member, id(), 70);
-    message.merchant_id = merchant.to_string();
-    let hold = app.holds().hold(app.by_booking(message)).await.unwrap().into_inner();
+    let merchant_id = merchant.to_string();
+    let asked = HoldRequest { merchant_id, ..wanted(member, 70) };
+    let hold = app.hold_by_booking(asked).await.unwrap();
     let hold: Uuid = hold.hold_id.parse().unwrap();
 
     let freed = app.post(&release(hold), &owner, json!({})).await.expect(409);
@@ -144,11 +140,7 @@ async fn what_a_service_holds_only_the_service_settles(db: PgPool) {
 async fn a_hold_that_comes_after_its_release_is_refused(db: PgPool) {
     let app = TestApp::new(db);
     let (account, _) = app.rich(100).await;
-    let member: Uuid = sqlx::query_scalar("SELECT member_id FROM account WHERE account_id = $1")
-        .bind(account)
-        .fetch_one(&app.db)
-        .await
-        .unwrap();
+    let member = app.member_of(account).await;
     let hold = id();
     let release = || ReleaseRequest { idempotency_key: key(), hold_id: hold.to_string() };
 
@@ -156,7 +148,8 @@ async fn a_hold_that_comes_after_its_release_is_refused(db: PgPool) {
         let released = app.holds().release(app.by_booking(release())).await.unwrap().into_inner();
         assert_eq!((released.state(), released.account_id.as_str()), (HoldState::Released, ""));
     }
-    let late = app.holds().hold(app.by_booking(wanted(member, hold, 10))).await.unwrap_err();
+    let asked = HoldRequest { hold_id: hold.to_string(), ..wanted(member, 10) };
+    let late = app.hold_by_booking(asked).await.unwrap_err();
 
     assert_eq!(grpc::code(&late), "hold_released");
     assert_eq!(app.standing(account).await, (100, 0, 0, 2));
@@ -168,19 +161,14 @@ async fn a_hold_that_comes_after_its_release_is_refused(db: PgPool) {
 async fn a_hold_and_its_release_at_once_leave_nothing_held(db: PgPool) {
     let app = TestApp::new(db);
     let (account, _) = app.rich(100).await;
-    let member: Uuid = sqlx::query_scalar("SELECT member_id FROM account WHERE account_id = $1")
-        .bind(account)
-        .fetch_one(&app.db)
-        .await
-        .unwrap();
+    let member = app.member_of(account).await;
     for _ in 0..30 {
         let hold = id();
         let release = ReleaseRequest { idempotency_key: key(), hold_id: hold.to_string() };
-        let (mut holder, mut releaser) = (app.holds(), app.holds());
-        let (held, released) = tokio::join!(
-            holder.hold(app.by_booking(wanted(member, hold, 10))),
-            releaser.release(app.by_booking(release)),
-        );
+        let asked = HoldRequest { hold_id: hold.to_string(), ..wanted(member, 10) };
+        let mut releaser = app.holds();
+        let (held, released) =
+            tokio::join!(app.hold_by_booking(asked), releaser.release(app.by_booking(release)),);
         assert_eq!(released.unwrap().into_inner().state(), HoldState::Released);
         if let Err(refused) = held {
             assert_eq!(grpc::code(&refused), "hold_released");
@@ -207,7 +195,7 @@ async fn a_hold_lasts_a_second_to_a_month(db: PgPool) {
     let app = TestApp::new(db);
     let (account, owner) = app.rich(100).await;
     for wrong in [0, -1, 2_678_401, i64::MAX] {
-        let body = json!({ "hold_id": id(), "points": 1, "expires_in_seconds": wrong });
+        let body = json!({ "points": 1, "expires_in_seconds": wrong });
         let path = format!("/v1/accounts/{account}/holds");
         let refused = app.post(&path, &owner, body).await.expect(422);
         assert_eq!(refused.code(), "invalid_hold_time");
@@ -215,25 +203,7 @@ async fn a_hold_lasts_a_second_to_a_month(db: PgPool) {
 }
 
 async fn place(app: &TestApp, account: Uuid, owner: &str, points: i64) -> Uuid {
-    let hold = id();
-    let body = json!({ "hold_id": hold, "points": points, "reference": "booking:7" });
-    let path = format!("/v1/accounts/{account}/holds");
-    let placed: Value = app.post(&path, owner, body).await.expect(201).json();
-    assert_eq!((&placed["state"], &placed["points"]), (&json!("active"), &json!(points)));
-    hold
-}
-
-fn wanted(member: Uuid, hold: Uuid, points: i64) -> HoldRequest {
-    HoldRequest {
-        idempotency_key: key(),
-        hold_id: hold.to_string(),
-        member_id: member.to_string(),
-        points,
-        merchant_id: String::new(),
-        reference: "booking:7".to_owned(),
-        expires_in_seconds: 0,
-        ..HoldRequest::default()
-    }
+    app.place(account, owner, json!({ "points": points, "reference": "booking:7" })).await
 }
 
 fn capture(hold: Uuid) -> String {
@@ -242,4 +212,20 @@ fn capture(hold: Uuid) -> String {
 
 fn release(hold: Uuid) -> String {
     format!("/v1/holds/{hold}/release")
+}
+
+/// Members name no hold, so that none names a service's.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn the_ledger_draws_the_id_of_a_members_hold(db: PgPool) {
+    let app = TestApp::new(db);
+    let (account, owner) = app.rich(100).await;
+    let path = format!("/v1/accounts/{account}/holds");
+    app.post(&path, &owner, json!({ "hold_id": id(), "points": 1 })).await.expect(422);
+    let (key, body) = (key(), json!({ "points": 1 }));
+    let ask = || app.api.post(&path).bearer(&owner).key(&key).json(&body).send();
+    let (first, again) = (ask().await.expect(201), ask().await.expect(201));
+    assert_eq!(first.body, again.body);
+    let other = place(&app, account, &owner, 1).await;
+    assert_ne!(first.json()["hold_id"], other.to_string());
+    assert_eq!(app.standing(account).await.2, 2);
 }

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
+use proto::points::v1::earn_request::Basis;
 use serde_json::json;
 use sqlx::PgPool;
-use testkit::eventually;
+use testkit::{eventually, grpc};
+use tokio::time::Instant;
+use uuid::Uuid;
 
-use crate::app::{TestApp, id, key, points};
+use crate::app::{TestApp, id, key, message, points};
 use crate::movements::redeem;
 
 #[sqlx::test(migrator = "points::MIGRATOR")]
@@ -82,6 +85,82 @@ async fn an_account_that_is_locked_elsewhere_does_not_fail_its_neighbors(db: PgP
     assert_eq!(app.standing(free).await, (20, 0, 0, 21));
     app.earn(locked, points(1)).await.expect(201);
     app.the_books_balance().await;
+}
+
+/// A hold does not name its account, which is known only once the hold is read.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn captures_on_an_account_that_is_locked_elsewhere_do_not_stall_their_neighbors(db: PgPool) {
+    let app = TestApp::new(db);
+    let (locked, owner) = app.rich(100).await;
+    let mut holds = Vec::new();
+    for _ in 0..20 {
+        holds.push(app.place(locked, &owner, json!({ "points": 1 })).await);
+    }
+    let (free, _) = app.member().await;
+    let mut somebody = app.db.begin().await.unwrap();
+    sqlx::query("SELECT FROM account WHERE account_id = $1 FOR UPDATE")
+        .bind(locked)
+        .execute(&mut *somebody)
+        .await
+        .unwrap();
+    let operator = app.operator();
+    let capture = async |hold: &Uuid| {
+        app.post(&format!("/v1/holds/{hold}/capture"), &operator, json!({})).await
+    };
+    let earn = async |_| {
+        let began = Instant::now();
+        app.earn(free, points(1)).await.expect(201);
+        began.elapsed()
+    };
+
+    // A machine that builds meanwhile is no slower for the lock's sake.
+    let alone = 20 * earn(0).await;
+    let (captured, took) =
+        tokio::join!(join_all(holds.iter().map(capture)), join_all((0..20).map(earn)));
+
+    captured.into_iter().for_each(|reply| assert_eq!(reply.expect(503).code(), "database_busy"));
+    let most = Duration::from_millis(600) + alone.min(Duration::from_millis(800));
+    assert!(took.iter().all(|took| *took < most), "{most:?}: {took:?}");
+    let text = String::from_utf8(observability::metrics::render().1).unwrap();
+    let opened = r#"circuit_breaker_transitions_total{dependency="postgres",to="open"} 0"#;
+    assert!(text.contains(opened), "{text}");
+    somebody.rollback().await.unwrap();
+    // Those who waited for it are served again, at the latest when it is no longer remembered as locked.
+    for hold in holds {
+        eventually(Duration::from_secs(3), || async {
+            (capture(&hold).await.status == 200).then_some(())
+        })
+        .await;
+    }
+    app.the_books_balance().await;
+}
+
+/// An account that is locked is not one that is missing.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn an_earning_of_a_member_whose_account_is_locked_opens_no_second_one(db: PgPool) {
+    let app = TestApp::new(db);
+    let (locked, _) = app.rich(100).await;
+    let member = app.member_of(locked).await;
+    let mut somebody = app.db.begin().await.unwrap();
+    sqlx::query("SELECT FROM account WHERE account_id = $1 FOR UPDATE")
+        .bind(locked)
+        .execute(&mut *somebody)
+        .await
+        .unwrap();
+
+    let began = Instant::now();
+    let earning = message(member, Basis::Points(1));
+    let refused = app.earn_by_booking(earning.clone()).await.unwrap_err();
+    assert_eq!(grpc::code(&refused), "database_busy");
+    assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
+    // A stranger's earning is not held up, and opens what it is to open.
+    app.earn_by_booking(message(id(), Basis::Points(1))).await.unwrap();
+    somebody.rollback().await.unwrap();
+    eventually(Duration::from_secs(3), || async {
+        app.earn_by_booking(earning.clone()).await.is_ok().then_some(())
+    })
+    .await;
+    assert_eq!(app.standing(locked).await, (101, 0, 0, 3));
 }
 
 #[sqlx::test(migrator = "points::MIGRATOR")]

@@ -1,4 +1,5 @@
 use futures::future::join_all;
+use proto::points::v1::EarnRequest;
 use proto::points::v1::earn_request::Basis;
 use sqlx::PgPool;
 use testkit::grpc;
@@ -59,6 +60,42 @@ async fn an_event_delivered_again_credits_once_and_hears_the_same(db: PgPool) {
     other.basis = Some(Basis::PurchaseMinor(12_346));
     let refused = app.earn_by_booking(other).await.unwrap_err();
     assert_eq!(grpc::code(&refused), "idempotency_key_reused");
+}
+
+/// An event may be delivered again after a long weekend.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn an_event_earns_once_though_its_key_is_forgotten(db: PgPool) {
+    let app = TestApp::new(db);
+    let earning = message(id(), Basis::PurchaseMinor(12_345));
+    let first = app.earn_by_booking(earning.clone()).await.unwrap();
+    let other = message(earning.member_id.parse().unwrap(), Basis::Points(1));
+    app.earn_by_booking(other).await.unwrap();
+
+    for key in [earning.idempotency_key.clone(), key()] {
+        sqlx::query("DELETE FROM idempotency_key").execute(&app.db).await.unwrap();
+        let again = EarnRequest { idempotency_key: key, ..earning.clone() };
+        assert_eq!(app.earn_by_booking(again).await.unwrap(), first);
+    }
+    for change in [
+        EarnRequest { member_id: id().to_string(), ..earning.clone() },
+        EarnRequest { merchant_id: id().to_string(), ..earning.clone() },
+        EarnRequest { reference: "another".to_owned(), ..earning.clone() },
+    ] {
+        let refused = app.earn_by_booking(EarnRequest { idempotency_key: key(), ..change }).await;
+        assert_eq!(grpc::code(&refused.unwrap_err()), "event_exists");
+    }
+    let none = EarnRequest { idempotency_key: key(), event_id: String::new(), ..earning.clone() };
+    assert_eq!(grpc::code(&app.earn_by_booking(none).await.unwrap_err()), "invalid_id");
+    assert_eq!(app.entries().await, 2);
+
+    // Many at once, on keys of their own.
+    let event = message(id(), Basis::Points(5));
+    let calls = (0..16)
+        .map(|_| app.earn_by_booking(EarnRequest { idempotency_key: key(), ..event.clone() }));
+    let answers = join_all(calls).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == answers[0].as_ref().unwrap()));
+    assert_eq!(app.entries().await, 3);
+    app.the_books_balance().await;
 }
 
 #[sqlx::test(migrator = "points::MIGRATOR")]

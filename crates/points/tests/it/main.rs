@@ -26,6 +26,7 @@ mod refused;
 mod replicas;
 mod rude_clients;
 mod rules;
+mod service_holds;
 mod size;
 mod statements;
 mod transports;

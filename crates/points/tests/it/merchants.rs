@@ -89,9 +89,8 @@ async fn a_hold_is_captured_by_the_merchant_it_was_placed_for(db: PgPool) {
     let (account, member) = app.rich(100).await;
     let ((ours, owner), (_, stranger)) = (app.merchant().await, app.merchant().await);
     let hold = async |merchant: Option<Uuid>| {
-        let hold = id();
-        let body = json!({ "hold_id": hold, "points": 10, "merchant_id": merchant });
-        app.post(&format!("/v1/accounts/{account}/holds"), &member, body).await.expect(201);
+        let body = json!({ "points": 10, "merchant_id": merchant });
+        let hold = app.place(account, &member, body).await;
         format!("/v1/holds/{hold}/capture")
     };
     let (for_us, for_nobody) = (hold(Some(ours)).await, hold(None).await);

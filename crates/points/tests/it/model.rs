@@ -7,13 +7,13 @@ use futures::stream::{self, StreamExt as _};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use proto::points::v1::ReleaseRequest;
+use proto::points::v1::{CaptureRequest, HoldRequest, ReleaseRequest};
 use serde_json::json;
 use sqlx::PgPool;
 use testkit::grpc;
 use uuid::Uuid;
 
-use crate::app::{TestApp, id, key, points, uuid};
+use crate::app::{TestApp, id, key, points, uuid, wanted};
 
 const SEQUENCES: usize = 1_000;
 const AT_ONCE: usize = 64;
@@ -28,7 +28,8 @@ enum Step {
     Hold(usize, usize, i64),
     Capture(usize, Option<i64>),
     Release(usize),
-    /// By another service, which may be early.
+    /// By the service that holds: it may repeat itself, and release early.
+    CaptureAgain(usize, Option<i64>),
     ReleaseEarly(usize),
 }
 
@@ -41,7 +42,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(a, b, n)| Step::Transfer(a, b, n)),
         2 => (0..8_usize).prop_map(Step::Reverse),
         2 => (hold.clone(), account, amount.clone()).prop_map(|(h, a, n)| Step::Hold(h, a, n)),
-        2 => (hold.clone(), prop::option::of(amount)).prop_map(|(h, n)| Step::Capture(h, n)),
+        2 => (hold.clone(), prop::option::of(amount.clone()))
+            .prop_map(|(h, n)| Step::Capture(h, n)),
+        2 => (hold.clone(), prop::option::of(amount)).prop_map(|(h, n)| Step::CaptureAgain(h, n)),
         1 => hold.clone().prop_map(Step::Release),
         1 => hold.prop_map(Step::ReleaseEarly),
     ]
@@ -50,7 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     Active,
-    Captured,
+    Captured(i64),
     Released,
     Tombstone,
 }
@@ -98,6 +101,10 @@ impl Model {
             },
             Step::Hold(h, a, n) => match self.holds.get(&h) {
                 Some((State::Tombstone, ..)) => "hold_released",
+                Some((state, of, held)) if (*of, *held) == (a, n) => match state {
+                    State::Active | State::Captured(_) => "ok",
+                    State::Released | State::Tombstone => "hold_released",
+                },
                 Some(_) => "hold_exists",
                 None if self.available[a] < n => "insufficient_points",
                 None => {
@@ -106,17 +113,23 @@ impl Model {
                     "ok"
                 }
             },
-            Step::Capture(h, n) => match self.holds.get(&h).copied() {
+            Step::Capture(h, n) | Step::CaptureAgain(h, n) => match self.holds.get(&h).copied() {
                 None => "not_found",
-                Some((State::Captured, ..)) => "hold_captured",
+                Some((State::Captured(captured), _, held))
+                    if matches!(step, Step::CaptureAgain(..)) && n.unwrap_or(held) == captured =>
+                {
+                    "ok"
+                }
+                Some((State::Captured(_), ..)) => "hold_captured",
                 Some((State::Released | State::Tombstone, ..)) => "hold_released",
                 Some((State::Active, _, held)) if n.unwrap_or(held) > held => {
                     "capture_exceeds_hold"
                 }
                 Some((State::Active, a, held)) => {
                     self.available[a] += held;
-                    self.holds.insert(h, (State::Captured, a, held));
-                    self.go(vec![(a, -n.unwrap_or(held))], true)
+                    let captured = n.unwrap_or(held);
+                    self.holds.insert(h, (State::Captured(captured), a, held));
+                    self.go(vec![(a, -captured)], true)
                 }
             },
             Step::Release(h) | Step::ReleaseEarly(h) => match self.holds.get(&h).copied() {
@@ -127,7 +140,7 @@ impl Model {
                     self.holds.insert(h, (State::Tombstone, 0, 0));
                     "ok"
                 }
-                Some((State::Captured, ..)) => "hold_captured",
+                Some((State::Captured(_), ..)) => "hold_captured",
                 Some((State::Released, ..)) => "ok",
                 Some((State::Active, a, n)) => {
                     self.available[a] += n;
@@ -144,18 +157,21 @@ struct Real<'a> {
     app: &'a TestApp,
     operator: String,
     accounts: Vec<Uuid>,
+    members: Vec<Uuid>,
     holds: [Uuid; 3],
     transfers: Vec<Uuid>,
 }
 
 impl<'a> Real<'a> {
     async fn new(app: &'a TestApp) -> Self {
-        let mut accounts = Vec::new();
+        let (mut accounts, mut members) = (Vec::new(), Vec::new());
         for _ in 0..3 {
-            accounts.push(app.member().await.0);
+            let (account, _) = app.member().await;
+            accounts.push(account);
+            members.push(app.member_of(account).await);
         }
         let (operator, holds) = (app.operator(), [id(), id(), id()]);
-        Self { app, operator, accounts, holds, transfers: Vec::new() }
+        Self { app, operator, accounts, members, holds, transfers: Vec::new() }
     }
 
     async fn apply(&mut self, step: &Step) -> String {
@@ -172,8 +188,12 @@ impl<'a> Real<'a> {
                 (format!("/v1/transfers/{transfer}/reversal"), json!({}))
             }
             Step::Hold(h, a, n) => {
-                (account(a, "holds"), json!({ "hold_id": self.holds[h], "points": n }))
+                let hold_id = self.holds[h].to_string();
+                let asked = HoldRequest { hold_id, ..wanted(self.members[a], n) };
+                let held = self.app.hold_by_booking(asked).await;
+                return held.err().map_or("ok".to_owned(), |status| grpc::code(&status));
             }
+            Step::CaptureAgain(h, n) => return self.capture_again(h, n).await,
             Step::Capture(h, Some(n)) => (hold(h, "capture"), json!({ "points": n })),
             Step::Capture(h, None) => (hold(h, "capture"), json!({})),
             Step::Release(h) => (hold(h, "release"), json!({})),
@@ -192,6 +212,23 @@ impl<'a> Real<'a> {
             self.transfers.push(uuid(transfer));
         }
         "ok".to_owned()
+    }
+}
+
+impl Real<'_> {
+    async fn capture_again(&mut self, h: usize, n: Option<i64>) -> String {
+        let (hold_id, points) = (self.holds[h].to_string(), n.unwrap_or_default());
+        let message = CaptureRequest { idempotency_key: key(), hold_id, points };
+        match self.app.holds().capture(self.app.by_booking(message)).await {
+            Err(status) => grpc::code(&status),
+            Ok(captured) => {
+                let transfer = captured.into_inner().transfer_id.parse().unwrap();
+                if !self.transfers.contains(&transfer) {
+                    self.transfers.push(transfer);
+                }
+                "ok".to_owned()
+            }
+        }
     }
 }
 

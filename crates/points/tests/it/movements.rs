@@ -164,7 +164,7 @@ async fn a_foreign_account_cannot_be_spent_and_looks_missing(db: PgPool) {
     let app = TestApp::new(db);
     let (account, _) = app.rich(100).await;
     let (other, thief) = app.member().await;
-    let hold = json!({ "hold_id": id(), "points": 1 });
+    let hold = json!({ "points": 1 });
     for (path, body) in [
         ("redemptions", json!({ "points": 1 })),
         ("transfers", json!({ "to_account_id": other, "points": 1 })),
@@ -193,7 +193,7 @@ async fn what_is_not_an_amount_cannot_be_spent(db: PgPool) {
         for (path, body) in [
             ("redemptions", json!({ "points": wrong })),
             ("transfers", json!({ "to_account_id": other, "points": wrong })),
-            ("holds", json!({ "hold_id": id(), "points": wrong })),
+            ("holds", json!({ "points": wrong })),
         ] {
             let reply = app.post(&format!("/v1/accounts/{account}/{path}"), &owner, body).await;
             assert_eq!(reply.expect(422).code(), "invalid_amount", "{path} {wrong}");

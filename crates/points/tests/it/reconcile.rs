@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::app::{TestApp, id};
+use crate::app::TestApp;
 
 /// Books with everything in them, and the account that will be tampered with.
 async fn world(db: PgPool) -> (TestApp, Uuid) {
@@ -19,7 +19,7 @@ async fn world(db: PgPool) -> (TestApp, Uuid) {
     };
     post("redemptions", json!({ "points": 10 })).await;
     post("transfers", json!({ "to_account_id": other, "points": 5 })).await;
-    post("holds", json!({ "hold_id": id(), "points": 20 })).await;
+    post("holds", json!({ "points": 20 })).await;
     (app, account)
 }
 

@@ -7,7 +7,7 @@ use testkit::grpc;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::app::{TestApp, id, key, points};
+use crate::app::{TestApp, id, key, points, wanted};
 
 /// Everything that a command may leave behind.
 async fn stored(app: &TestApp) -> i64 {
@@ -24,7 +24,7 @@ async fn over_http(db: PgPool) {
     let (foreign, _) = app.rich(100).await;
     let (operator, stranger) = (app.operator(), app.issuer.member(id()));
     let at = |rest: &str| format!("/v1/accounts/{account}/{rest}");
-    let hold = |points: Value| json!({ "hold_id": id(), "points": points });
+    let hold = |points: Value| json!({ "points": points });
     let give = |to: Uuid, points: Value| json!({ "to_account_id": to, "points": points });
     let purchase = |change: Value| {
         let mut body = json!({ "purchase_minor": 1_000, "merchant_id": Uuid::nil() });
@@ -118,16 +118,7 @@ async fn over_grpc(db: PgPool) {
     let (_, _) = app.rich(100).await;
     let member: Uuid =
         sqlx::query_scalar("SELECT member_id FROM account").fetch_one(&app.db).await.unwrap();
-    let good = || HoldRequest {
-        idempotency_key: key(),
-        hold_id: id().to_string(),
-        member_id: member.to_string(),
-        points: 1,
-        merchant_id: String::new(),
-        reference: String::new(),
-        expires_in_seconds: 0,
-        ..HoldRequest::default()
-    };
+    let good = || wanted(member, 1);
     let before = stored(&app).await;
     for (bad, code, word) in [
         (HoldRequest { points: 0, ..good() }, Code::InvalidArgument, "invalid_amount"),
@@ -151,7 +142,7 @@ async fn over_grpc(db: PgPool) {
             "idempotency_key_required",
         ),
     ] {
-        let refused = app.holds().hold(app.by_booking(bad)).await.unwrap_err();
+        let refused = app.hold_by_booking(bad).await.unwrap_err();
         assert_eq!((refused.code(), grpc::code(&refused).as_str()), (code, word));
     }
     let capture = CaptureRequest { idempotency_key: key(), hold_id: id().to_string(), points: 0 };

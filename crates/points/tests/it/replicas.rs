@@ -64,6 +64,20 @@ async fn who_repeats_a_command_reads_what_it_did(db: PgPool) {
     let replayed = call(&app.api).send().await.expect(201);
     assert_eq!(replayed.header("idempotency-replayed"), "true");
     assert_eq!(earned().await, 105);
+
+    // Neither a hold nor its release names the account.
+    let held = async || {
+        let path = format!("/v1/accounts/{account}");
+        app.get(&path, &owner).send().await.expect(200).json()["held"].clone()
+    };
+    let hold = app.place(account, &owner, json!({ "points": 7 })).await;
+    assert_eq!(held().await, 7);
+    let (key, path) = (crate::app::key(), format!("/v1/holds/{hold}/release"));
+    let call = |api: &Api| api.post(&path).bearer(&owner).key(&key).json(json!({}));
+    call(&other).send().await.expect(200);
+    assert_eq!(held().await, 7, "nobody told the readers");
+    call(&app.api).send().await.expect(200);
+    assert_eq!(held().await, 0);
 }
 
 #[sqlx::test(migrator = "points::MIGRATOR")]

@@ -162,6 +162,28 @@ async fn nonsense_is_no_rule(db: PgPool) {
     assert_eq!(count, 1);
 }
 
+/// Where another rule begins at its end it was an error of ours; where none does, it was prolonged.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn an_end_never_prolongs_a_rule(db: PgPool) {
+    let app = TestApp::new(db);
+    for followed in [false, true] {
+        let merchant = id();
+        let mut body = rate(1, 100);
+        body["valid_until"] = seconds_from_now(1_000);
+        let rule = create(&app, merchant, body.clone()).await.expect(201).json();
+        if followed {
+            let mut next = rate(2, 100);
+            next["valid_from"] = body["valid_until"].clone();
+            create(&app, merchant, next).await.expect(201);
+        }
+        let later = json!({ "at": seconds_from_now(2_000) });
+        assert_eq!(end(&app, &rule, later).await.expect(422).code(), "invalid_period");
+        let sooner = json!({ "at": seconds_from_now(500) });
+        let ended = end(&app, &rule, sooner.clone()).await.expect(200).json();
+        assert_eq!(ended["valid_until"], sooner["at"]);
+    }
+}
+
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn who_sells_sets_rules_and_a_repeated_key_sets_one(db: PgPool) {
     let app = TestApp::new(db);

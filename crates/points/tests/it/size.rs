@@ -6,7 +6,7 @@ use kit::caller::Role;
 use kit::idempotency::Key;
 use kit::redis::Redis;
 use points::app::{Asked, Earn, Points, Which};
-use points::domain::{AccountId, Recipient, Seller};
+use points::domain::{AccountId, Actor, Recipient};
 use sqlx::PgPool;
 use testkit::tokens::Issuer;
 use uuid::Uuid;
@@ -25,7 +25,7 @@ async fn a_request_needs_little_room() {
         reference: String::new(),
     };
     let earn =
-        Earn::try_new(Seller::Any, Recipient::Account(AccountId(Uuid::nil())), asked).unwrap();
+        Earn::try_new(Actor::Operator, Recipient::Account(AccountId(Uuid::nil())), asked).unwrap();
     let key = Key::new("key", "route", b"").unwrap();
     let earn = points.earn_or_queue(String::new(), key, earn);
     let balance = points.balance(Which::Any(AccountId(Uuid::nil())));

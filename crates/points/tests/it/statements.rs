@@ -31,8 +31,8 @@ async fn world(app: &TestApp) -> (Uuid, String, String) {
     app.earn(account, points(7)).await.expect(201);
     app.earn(account, points(5)).await.expect(201);
     post("transfers", json!({ "to_account_id": other, "points": 2 })).await;
-    let hold = id();
-    post("holds", json!({ "hold_id": hold, "points": 20 })).await;
+    let hold = post("holds", json!({ "points": 20 })).await;
+    let hold = crate::app::uuid(&hold.json()["hold_id"]);
     let capture = json!({ "points": 15 });
     app.post(&format!("/v1/holds/{hold}/capture"), &app.operator(), capture).await.expect(200);
     (account, token, middle)

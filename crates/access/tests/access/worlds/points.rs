@@ -80,9 +80,8 @@ impl World for Points {
         let earn = json!({ "points": 100, "merchant_id": Uuid::nil() });
         self.post(&format!("{path}/earnings"), &operator, earn).await;
         let spend = self.post(&format!("{path}/redemptions"), &token, json!({ "points": 1 })).await;
-        let (hold, next) = (Clock::system().id(), Clock::system().id());
-        let body = json!({ "hold_id": hold, "points": 1, "merchant_id": merchant });
-        self.post(&format!("{path}/holds"), &token, body).await;
+        let body = json!({ "points": 1, "merchant_id": merchant });
+        let hold = id(&self.post(&format!("{path}/holds"), &token, body).await, "hold_id");
 
         let rules = format!("/v1/merchants/{merchant}/conversion-rules");
         let rule = json!({ "currency": "USD", "points": 1, "per_minor": 100 });
@@ -90,14 +89,13 @@ impl World for Points {
         let mut fields = Map::new();
         fields.insert("points".to_owned(), json!(1));
         fields.insert("to_account_id".to_owned(), json!(friend));
-        fields.insert("hold_id".to_owned(), json!(next));
         fields.insert("merchant_id".to_owned(), json!(merchant));
         Thing {
             owner,
             shop,
             ids: [
                 ("accounts", account),
-                ("holds", hold.to_string()),
+                ("holds", hold),
                 ("transfers", id(&spend, "transfer_id")),
                 ("merchants", merchant.to_string()),
                 ("conversion-rules", rule),

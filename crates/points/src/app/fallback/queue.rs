@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::app::ledger::Claim;
 use crate::app::{Earn, Error, Receipt};
-use crate::domain::{Basis, MerchantId, Recipient, Reference, Seller};
+use crate::domain::{Actor, Basis, MerchantId, Recipient, Reference};
 use crate::metrics;
 
 /// How often the queue is looked at.
@@ -80,8 +80,7 @@ pub(super) struct Queued {
     merchant: MerchantId,
     reference: String,
     /// Looked at when it is applied: who is a merchant's cannot be known while the database is away.
-    #[serde(default = "unasked")]
-    by: Seller,
+    by: Actor,
     /// When it was asked for: the moment whose conversion rule applies.
     pub(super) at: DateTime<Utc>,
 }
@@ -229,7 +228,8 @@ impl Queued {
     pub(super) fn earn(&self) -> Result<Earn, Error> {
         let reference = Reference::new(self.reference.clone())?;
         let (to, basis, merchant) = (self.to, self.basis.clone(), self.merchant);
-        Ok(Earn { to, basis, merchant, reference, by: self.by, at: Some(self.at) })
+        let by = self.by.clone();
+        Ok(Earn { to, basis, merchant, reference, by, event: None, at: Some(self.at) })
     }
 }
 
@@ -267,11 +267,6 @@ impl Outcome {
             Self::Refused(code) => Some(code.clone()),
         }
     }
-}
-
-/// Queued by a version that asked nobody for whom they sell.
-fn unasked() -> Seller {
-    Seller::Any
 }
 
 /// The same command has the same name, so that a second try finds the first.
