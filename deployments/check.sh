@@ -63,6 +63,7 @@ if [ -n "$tools" ]; then
     check "renovate: its schema" "$tools/bin/check-jsonschema" --builtin-schema vendor.renovate renovate.json
     check "workflows: the GitHub schema" "$tools/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
     check "compose: mounts, secrets, limits, ports, versions" "$tools/bin/python" deployments/check/compose.py
+    check "images: one list, one version, pinned everywhere or nowhere" "$tools/bin/python" deployments/check/images.py
     check "rules: labels, runbooks, a test each, metrics that exist" "$tools/bin/python" deployments/check/rules.py
     check "dashboards: classic, complete, PromQL that parses, metrics that exist" "$tools/bin/python" deployments/check/dashboards.py
     check "shell: shellcheck" "$tools/bin/shellcheck" "${shell[@]}"

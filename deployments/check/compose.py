@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 from known import ROOT, SERVICES, complain, finish, load, source
-from variables import ALLOCATOR, check_channels
+from variables import ALLOCATOR, check_channels, check_mail
 
 MEBIBYTE = 1 << 20
 LIMIT = 4096
@@ -70,6 +70,9 @@ def check_container(name, service):
     for port in raw["services"][name].get("ports", []):
         if not re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z_]+:-\d+\}:\d+", port):
             complain(where, f"the port {port} is not on loopback, or no variable moves it")
+    for flag in service.get("command") or []:
+        if flag.startswith(("--web.enable-lifecycle", "--web.enable-admin-api")):
+            complain(where, f"{flag}: any web page may end it, or worse")
     for variable, value in (service.get("environment") or {}).items():
         if SECRET.search(variable) and not variable.endswith("_FILE"):
             complain(where, f"{variable} holds a secret; name a file with {variable}_FILE")
@@ -194,14 +197,21 @@ def check_variables():
             if f'env = "{plain}"' not in text and plain not in ALLOCATOR:
                 complain(f"docker-compose.yml: {name}", f"nothing reads {variable}")
     check_channels("docker-compose.yml: incidents", services["incidents"]["environment"], complain)
+    check_mail("docker-compose.yml: auth", services["auth"]["environment"], complain)
+    for name in SERVICES:
+        if services[name]["environment"].get("REDIS_URL_FILE") != f"/run/secrets/redis_{name}_url":
+            complain(f"docker-compose.yml: {name}", "does not come to Redis as its own user")
 
 
 def check_versions():
     docker = (ROOT / "deployments/docker/Dockerfile").read_text()
-    image = re.search(r"^ARG RUST_VERSION=(.+)$", docker, re.M).group(1)
+    image, debian = re.search(r"^FROM rust:([\d.]+)-slim-(\w+)", docker, re.M).groups()
+    runtime = re.search(r"^FROM gcr\.io/distroless/cc-debian(\d+):", docker, re.M)[1]
     toolchain = re.search(r'^channel = "(.+)"$', (ROOT / "rust-toolchain.toml").read_text(), re.M).group(1)
     if image != toolchain:
-        complain("deployments/docker/Dockerfile", f"RUST_VERSION is {image}, rust-toolchain.toml says {toolchain}")
+        complain("deployments/docker/Dockerfile", f"the builder has Rust {image}, rust-toolchain.toml says {toolchain}")
+    if {"bookworm": "12", "trixie": "13"}.get(debian) != runtime:
+        complain("deployments/docker/Dockerfile", f"builds on Debian {debian} and runs on Debian {runtime}")
 
 
 def check_hosts():

@@ -14,7 +14,7 @@ import kubernetes_validate
 import yaml
 
 from known import ROOT, SERVICES, check_metrics, complain, finish, source
-from variables import check_channels, check_environment, variables
+from variables import check_channels, check_environment, check_mail, variables
 
 OVERLAYS = ["dev", "staging", "prod"]
 TERRAFORM = {"staging": "staging", "prod": "production"}
@@ -140,6 +140,8 @@ def check_service(overlay, name, found, configs):
     check_environment(where, name, given, complain)
     if name == "incidents" and overlay in TERRAFORM:
         check_channels(where, given, complain)
+    if name == "auth":
+        check_mail(where, given, complain, people=overlay in TERRAFORM)
     if name == "auth" and not given.get("TRUSTED_PROXIES"):
         complain(where, "TRUSTED_PROXIES is not set: to it everybody at the incident console is one address")
     for variable, port in [("HTTP_LISTEN", "http"), ("GRPC_LISTEN", "grpc"), ("ADMIN_LISTEN", "admin")]:
@@ -172,6 +174,29 @@ def check_calls(where, name, given, found):
                 for rule in p["spec"].get(rules, [])
             ):
                 complain(where, f"no network policy allows its calls to {callee} ({direction.lower()})")
+
+
+# Who speaks with the world outside, and to which ports: LINE, Slack, gateways, mail.
+OUTSIDE = {"auth": {465, 587}, "booking": {443}, "incidents": {443, 465, 587}}
+
+
+def check_outside(overlay, found):
+    """Only those who need the world reach it, and our own networks not by that."""
+    allowed = {}
+    for name, policy in of(found, "NetworkPolicy").items():
+        for rule in policy["spec"].get("egress", []):
+            blocks = [to["ipBlock"] for to in rule.get("to", []) if "ipBlock" in to]
+            if rule.get("to") and not any(block["cidr"].endswith("/0") for block in blocks):
+                continue
+            if not all({"10.0.0.0/8", "169.254.0.0/16"} <= set(block.get("except", [])) for block in blocks) or not blocks:
+                complain(f"{overlay}: NetworkPolicy {name}", "lets out to the world and to our own networks")
+            for service in [*SERVICES, "migrate", "clients"]:
+                if selects(policy["spec"]["podSelector"], service):
+                    allowed.setdefault(service, set()).update(port["port"] for port in rule.get("ports", [{"port": "all"}]))
+    for service in sorted(allowed.keys() | OUTSIDE.keys()):
+        if allowed.get(service, set()) != OUTSIDE.get(service, set()):
+            complain(f"{overlay}: {service}", f"may reach the world at {sorted(allowed.get(service, []), key=str)}, "
+                     f"and needs {sorted(OUTSIDE.get(service, []))}")
 
 
 def selects(selector, name):
@@ -277,7 +302,7 @@ def dev_secrets():
     """secret -> keys, as deploy.sh makes them: it runs here, with a kubectl that only remembers."""
     with tempfile.TemporaryDirectory() as place:
         copy = pathlib.Path(place) / "deployments"
-        for part in ("k8s", "postgres"):
+        for part in ("k8s", "postgres", "redis"):
             shutil.copytree(ROOT / "deployments" / part, copy / part)
         shutil.copy(ROOT / "deployments/secrets.sh", copy)
         stub = pathlib.Path(place) / "kubectl"
@@ -292,6 +317,10 @@ def dev_secrets():
     found = {}
     for name, files in re.findall(r"create secret generic (\w+) (.*?) --dry-run", calls):
         keys = re.findall(r"--from-file=(\S+)", files)
+        if name in SERVICES and not any(re.fullmatch(rf"redis_url=\S*/redis_{name}_url", key) for key in keys):
+            complain("deployments/k8s/deploy.sh", f"{name} does not come to Redis as its own user")
+        if name == "roles" and any("redis" in key or "postgres_" in key for key in keys):
+            complain("deployments/k8s/deploy.sh", "gives the Job roles more than its roles' passwords")
         found[name] = {k.split("=")[0] if "=" in k else k.rsplit("/", 1)[1] for k in keys}
     return found
 
@@ -317,7 +346,7 @@ def check_rollback(keys):
         if name not in variables("incidents"):
             complain("rollback: incidents", f"nothing reads {name}")
     for volume in template["spec"]["volumes"]:
-        if "image" in volume and not re.search(r":v[\d.]+$", volume["image"]["reference"]):
+        if "image" in volume and not re.search(r":v[\d.]+(@sha256:[0-9a-f]{64})?$", volume["image"]["reference"]):
             complain("rollback: incidents", f"the image {volume['image']['reference']} has no version")
     bindings = of(found, "RoleBinding")
     if not bindings or of(found, "ClusterRoleBinding"):
@@ -357,6 +386,7 @@ def main():
             complain(overlay, "not everything is denied by default")
         for service in SERVICES:
             check_service(overlay, service, found, of(found, "ConfigMap"))
+        check_outside(overlay, found)
         check_references(overlay, before + found)
         check_rollouts(overlay, found)
     check_rollback(made["prod"])

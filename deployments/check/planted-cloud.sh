@@ -81,6 +81,12 @@ expect k8s "a channel that has no place" "SMS_URL is not set, and incidents cann
     edit $components/channels/kustomization.yaml '/SMS_URL_FILE/d'
 expect k8s "a channel's key that nobody fills" "the secret channels has no key pager_url" \
     edit $components/channels/kustomization.yaml 's|channels/sms_url|channels/pager_url|'
+expect k8s "an auth whose mail goes nowhere" "no code or notice of auth reaches anybody" \
+    edit $components/channels/kustomization.yaml '0,/SMTP_URL_FILE/{/SMTP_URL_FILE/d}'
+expect k8s "everybody let out to the world" "may reach the world at" \
+    edit deployments/k8s/base/network-policies.yaml '/name: auth-sends-mail/,/policyTypes/s|app.kubernetes.io/name: auth|app.kubernetes.io/part-of: platform|'
+expect k8s "one Redis user for all" "does not come to Redis as its own user" \
+    edit deployments/k8s/deploy.sh 's|redis_url="$made/redis_${service}_url"|redis_url="$made/redis_points_url"|'
 expect k8s "a console behind which everybody is one address" "TRUSTED_PROXIES is not set" \
     edit $overlays/prod/kustomization.yaml '/TRUSTED_PROXIES/d'
 expect k8s "a rollback that may take back anything" "changes more than the services that may be taken back" \
@@ -143,6 +149,17 @@ expect terraform "a channel that has no place" "TICKET_SECRET is not set, and in
 expect terraform "a channel's key that nobody fills" "the secret channels has no key pager_url" \
     edit $modules/platform/main.tf 's/= "sms_url"/= "pager_url"/'
 
+expect terraform "one Redis user for two" "booking does not come to Redis as its own user" \
+    edit $modules/secrets/main.tf 's/local.redis_url\["booking"\]/local.redis_url["points"]/'
+expect terraform "a Redis without users" "it has no user group" \
+    edit $modules/cache/main.tf '/user_group_ids/d'
+expect terraform "an auth whose mail goes nowhere" "no code or notice of auth reaches anybody" \
+    edit $modules/platform/main.tf 's/channels    = { SMTP_URL = "smtp_url" }//'
+
+expect workflows "a signature that is looked up by tag" "is verified or copied by its tag" \
+    edit .github/workflows/deploy.yml 's|cosign verify "$image@$digest"|cosign verify "$image:$VERSION"|'
+expect workflows "a signer who only begins like ours" "no whole identity" \
+    edit .github/workflows/deploy.yml 's|--certificate-identity "|--certificate-identity-regexp "^|'
 expect workflows "an action by its tag" "is not pinned by its commit" \
     edit .github/workflows/ci.yml '0,/checkout@[0-9a-f]*/s//checkout@v5/'
 expect workflows "two commits of one action" "is pinned elsewhere to another commit" \

@@ -90,7 +90,23 @@ expect "a secret nobody makes" "differs from docker-compose.yml" \
 expect "a variable nobody reads" "nothing reads POINTS_URL" \
     edit docker-compose.yml 's/POINTS_GRPC_URL/POINTS_URL/'
 expect "two Rust versions" "rust-toolchain.toml says" \
-    edit deployments/docker/Dockerfile 's/RUST_VERSION=1/RUST_VERSION=2/'
+    edit deployments/docker/Dockerfile 's/FROM rust:1/FROM rust:2/'
+expect "a Debian to build on and another to run on" "runs on Debian 12" \
+    edit deployments/docker/Dockerfile 's/cc-debian13/cc-debian12/'
+expect "a Prometheus that any web page may end" "any web page may end it" \
+    edit docker-compose.yml 's/      - --rules.alert.resend-delay=15s/      - --web.enable-lifecycle\n&/'
+expect "an auth whose mail goes nowhere" "no code or notice of auth reaches anybody" \
+    edit docker-compose.yml '/MAIL_SINK_DIR:/d'
+expect "one Redis user for two services" "does not come to Redis as its own user" \
+    edit docker-compose.yml 's|REDIS_URL_FILE: /run/secrets/redis_booking_url|REDIS_URL_FILE: /run/secrets/redis_points_url|'
+expect "an image that the list does not name" "deployments/images.txt does not name postgres:18.7-trixie" \
+    edit .env 's/^POSTGRES_IMAGE=.*/POSTGRES_IMAGE=postgres:18.7-trixie/'
+expect "a pinned image that is used without its digest" "is used without the digest" \
+    edit deployments/images.txt "s/^grafana\/loki:\\S*/&@sha256:$(printf '%064d' 0)/; /^grafana\/loki/s/ *# not pinned yet//"
+expect "an image that is neither pinned nor said not to be" "has no digest, and does not say so" \
+    edit deployments/images.txt '/^grafana\/loki/s/ *# not pinned yet//'
+expect "two versions of one program" "runs elsewhere as" \
+    edit deployments/k8s/overlays/dev/before/data.yaml 's/redis:8.10.1-trixie/redis:8.10.0-trixie/'
 expect "an unpinned package in the Dockerfile" "FAIL  Dockerfile: hadolint" \
     edit deployments/docker/Dockerfile 's/^WORKDIR.*/RUN cd \/src/'
 expect "a shell mistake" "FAIL  shell: shellcheck" \
@@ -105,6 +121,8 @@ expect "LogQL that does not parse" "LogQL does not parse" \
     edit deployments/grafana/dashboards/logs.json 's/|= \\"$contains\\"/|= $contains/'
 expect "a Redis user who may read everything" "points reads a key of auth" \
     edit deployments/redis/users.acl 's/~points:\*/~*/'
+expect "a service that may end sessions" "points ends a session" \
+    edit deployments/redis/users.acl 's/^user points on resetkeys ~points:\*/& ~auth:{revocations}*/'
 expect "alerts that go nowhere" "FAIL  alertmanager" \
     edit deployments/alertmanager/alertmanager.yml 's/  receiver: incidents/  receiver: nobody/'
 exit $failed

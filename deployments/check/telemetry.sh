@@ -87,7 +87,8 @@ else
     missing+=(postgres)
 fi
 if exporter=$(command -v prometheus-redis-exporter || command -v redis_exporter); then
-    REDIS_ADDR="redis://127.0.0.1:$REDIS_PORT" REDIS_PASSWORD=$(secret redis_password) \
+    REDIS_ADDR="redis://127.0.0.1:$REDIS_PORT" REDIS_USER=exporter \
+        REDIS_PASSWORD=$(secret redis_exporter_password) \
         background redis-exporter "$exporter" --web.listen-address="127.0.0.1:$REDIS_EXPORTER_PORT"
 else
     missing+=(redis)

@@ -52,6 +52,15 @@ def check_channels(where, given, complain):
         complain(where, f"{name} is not set, and incidents cannot tell people by it")
 
 
+def check_mail(where, given, complain, people=False):
+    """Auth's mail leaves: by a server where `people` use it, and otherwise at least into files."""
+    plain = {name.removesuffix("_FILE") for name in given}
+    if "SMTP_URL" not in plain and (people or "MAIL_SINK_DIR" not in plain):
+        complain(where, "SMTP_URL is not set, and no code or notice of auth reaches anybody")
+    if people and "MAIL_FROM" not in plain:
+        complain(where, "MAIL_FROM is not set, and auth writes as example.org")
+
+
 def check_environment(where, service, given, complain):
     """`given` is exactly what the service can read, and all it must have. `X_FILE` gives X."""
     known = variables(service)

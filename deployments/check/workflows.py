@@ -40,6 +40,16 @@ for file in sorted((ROOT / ".github/workflows").glob("*.yml")):
             # a value of the event in a script is a script of the event
             if re.search(r"\$\{\{", script):
                 complain(inside, "puts an expression into a script; hand it over in `env`")
+            whole = re.sub(r"\\\n\s*", " ", script)
+            # `imagetools create --tag NAME:TAG SOURCE…` gives a tag to what the sources name
+            for line in re.findall(r"cosign (?:sign|verify)[^\n]*|imagetools create[^\n]*", whole):
+                for image in re.findall(r'"[^"]*(?:\$image|ghcr\.io/)[^"]*"', re.sub(r'--tag "[^"]*"', "", line)):
+                    if "@$digest" not in image and "@$(cat" not in image:
+                        complain(inside, f"{image} is verified or copied by its tag, which may be moved")
+                if "certificate-identity-regexp" in line or line.startswith("cosign verify") and not re.search(
+                    r'--certificate-identity "\$GITHUB_SERVER_URL/\$GITHUB_REPOSITORY/[\w./-]+@refs/tags/v\$VERSION"', line
+                ):
+                    complain(inside, "whoever signed is no whole identity: the workflow, and the tag of this version")
             for target in re.findall(r"^\s*make ([\w-]+)", script, re.M):
                 if makefile and target not in targets:
                     complain(inside, f"there is no make {target}")

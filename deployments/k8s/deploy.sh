@@ -24,18 +24,18 @@ kubectl apply --filename "$overlay/before/namespace.yaml"
 if [ "$environment" = dev ]; then
     ../secrets.sh
     made=../secrets
-    redis=$(mktemp)
-    trap 'rm -f "$redis"' EXIT
-    printf 'redis://redis:6379' >"$redis"
     from_files "secret generic" postgres --from-file="$made/postgres_password"
     set --
-    for file in "$made"/*_password; do set -- "$@" --from-file="$file"; done
+    for file in "$made"/*_owner_password "$made"/*_app_password; do set -- "$@" --from-file="$file"; done
     from_files "secret generic" roles "$@"
+    set --
+    for file in "$made"/redis_*_password; do set -- "$@" --from-file="$file"; done
+    from_files "secret generic" redis "$@"
     set --
     for file in "$made"/*_owner_url; do set -- "$@" --from-file="$file"; done
     from_files "secret generic" migrate "$@"
     for service in auth points booking incidents; do
-        set -- --from-file=redis_url="$redis" --from-file=database_url="$made/${service}_database_url"
+        set -- --from-file=redis_url="$made/redis_${service}_url" --from-file=database_url="$made/${service}_database_url"
         case $service in
             auth) set -- "$@" --from-file=key_encryption_key="$made/auth_key_encryption_key" ;;
             *) set -- "$@" --from-file=client_secret="$made/${service}_client_secret" ;;
@@ -45,6 +45,7 @@ if [ "$environment" = dev ]; then
         from_files "secret generic" $service "$@"
     done
     from_files configmap roles --from-file=../postgres/roles.sh --from-file=../postgres/roles.sql
+    from_files configmap redis --from-file=../redis/acl.sh --from-file=../redis/users.acl
 fi
 
 # A Job cannot be changed, only made anew.

@@ -95,9 +95,25 @@ subscribe c
 END
 done
 expect "points learns whether its queue is on disk" "appendfsync*" "$(as points config get appendfsync)"
-stream="return redis.call('XADD', KEYS[1], '*', 'event', ARGV[1])"
-expect "points appends to its stream" "*-0" "$(as points eval "$stream" 1 points:events e)"
-expect "booking reads that stream without being asked in" "NOPERM*" "$(as booking xrange points:events - +)"
+# what moves money or ends sessions, and who may say so
+queue="return redis.call('XADD', KEYS[1] .. ':queue', '*', 'job', ARGV[1])"
+expect "points queues an earning" "*-0" "$(as points eval "$queue" 1 "points:{fallback}" e)"
+feed="return redis.call('XADD', KEYS[1], 'MINID', '~', '1', '*', 's', ARGV[1])"
+read="return redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[1])"
+expect "auth ends a session" "*-0" "$(as auth eval "$feed" 1 "auth:{revocations}" s)"
+for user in auth points booking incidents; do
+    if [ "$user" != points ]; then
+        expect "$user queues an earning" "*NOPERM*" "$(as "$user" eval "$queue" 1 "points:{fallback}" e)"
+        expect "$user reads the queue" "NOPERM*" "$(as "$user" xrange "points:{fallback}:queue" - +)"
+        expect "$user reads an outcome" "NOPERM*" "$(as "$user" getrange "points:{fallback}:job:1" 0 9)"
+    fi
+    [ "$user" = auth ] && continue
+    expect "$user hears of it" "*-0*" "$(as "$user" eval_ro "$read" 1 "auth:{revocations}" 9)"
+    expect "$user ends a session" "*NOPERM*" "$(as "$user" eval "$feed" 1 "auth:{revocations}" s)"
+    expect "$user appends to the feed" "NOPERM*" "$(as "$user" xadd "auth:{revocations}" '*' s v)"
+    expect "$user ends the feed" "NOPERM*" "$(as "$user" del "auth:{revocations}")"
+    expect "$user changes the feed's epoch" "NOPERM*" "$(as "$user" set "auth:{revocations}:epoch" v)"
+done
 expect "the exporter reads numbers" "*redis_version*" "$(as exporter info server)"
 expect "the exporter reads a value" "NOPERM*" "$(as exporter get points:k)"
 expect "the exporter changes a setting" "NOPERM*" "$(as exporter config set maxmemory 1)"

@@ -58,6 +58,10 @@ pub struct Edge {
     /// The origins (https://app.example.org) whose pages may call us from a browser, with commas between.
     #[arg(long, env = "CORS_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub cors_allowed_origins: Vec<Origin>,
+    /// Debug builds only: whoever brings it as a bearer token switches faults on at the admin port.
+    #[cfg(debug_assertions)]
+    #[arg(long, env = "FAULT_TOKEN", hide_env_values = true)]
+    pub fault_token: Option<SecretString>,
 }
 
 impl Default for Edge {
@@ -67,6 +71,8 @@ impl Default for Edge {
             rate_limit_strict: Quota::per_minute(60_000),
             trusted_proxies: Vec::new(),
             cors_allowed_origins: Vec::new(),
+            #[cfg(debug_assertions)]
+            fault_token: None,
         }
     }
 }

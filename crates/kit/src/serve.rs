@@ -107,7 +107,11 @@ impl Listeners {
         work.spawn(public::serve(self.http, http, limits, front, stop.clone()));
         let grpc = internal::Grpc { server: self.grpc_server, routes: servers.grpc };
         work.spawn(internal::serve(self.grpc, grpc, health.clone(), limits, stop.clone()));
-        let admin = admin::router(&health);
+        let admin = admin::router(
+            &health,
+            #[cfg(debug_assertions)]
+            self.edge.fault_token,
+        );
         tokio::spawn(public::serve(self.admin, admin, limits, None, watchers.clone()));
 
         stop.cancelled().await;

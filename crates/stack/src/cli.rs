@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
 use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{self, Condition};
 use crate::chaos::Fault;
 use crate::parts::{jaeger, line, postgres, service};
+use crate::place::write_private;
 use crate::process::POLL;
 use crate::settings::Settings;
 use crate::versions::Step;
@@ -116,6 +118,10 @@ fn exit(result: anyhow::Result<ExitCode>) -> ExitCode {
 
 async fn dispatch(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
     let place = settings.place.clone();
+    // Whatever we and the parts write, mail and metrics included, is for this user alone. What others run by us is theirs.
+    if !matches!(command, Command::Exec { .. } | Command::Migrate { .. }) {
+        umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    }
     match command {
         Command::Up => up::run(&settings).await?,
         Command::Down => down::run(&place).await?,
@@ -183,7 +189,7 @@ async fn restart(settings: &Settings, name: &str) -> anyhow::Result<()> {
         anyhow::Ok((state.daemon, part))
     };
     let (daemon, before) = find()?;
-    fs::write(place.request(), format!("restart {name}\n"))?;
+    write_private(&place.request(), &format!("restart {name}\n"))?;
     daemon.signal(Signal::SIGHUP);
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {

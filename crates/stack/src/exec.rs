@@ -67,7 +67,7 @@ fn environment(place: &Place, ports: &Ports) -> anyhow::Result<Vec<(&'static str
     Ok(vec![
         ("DATABASE_URL", format!("postgres://postgres@{host}/postgres")),
         ("DATABASE_OWNER_URL", format!("postgres://{{service}}_owner@{host}/{{service}}")),
-        ("REDIS_URL", redis::url(place, ports.redis, Worth::Scratch)?),
+        ("REDIS_URL", redis::scratch_url(ports.redis)),
         ("MIGRATIONS_DIR", migrations),
     ])
 }

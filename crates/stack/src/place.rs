@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -19,12 +19,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// Makes the directories that are missing. What may hold a secret, only the owner may enter; the
-    /// user that runs PostgreSQL must be able to pass through the others.
+    /// Makes the directories that are missing, and closes all of them to others. Under root, the user that runs
+    /// PostgreSQL passes through two of them without seeing what is there.
     pub fn create(&self) -> anyhow::Result<()> {
+        let passage = if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 };
         for (dir, mode) in [
-            (self.dir.clone(), 0o755),
-            (self.data(), 0o711),
+            (self.dir.clone(), passage),
+            (self.data(), passage),
             (self.logs(), 0o700),
             (self.secrets(), 0o700),
             (self.config(), 0o700),
@@ -33,6 +34,8 @@ impl Place {
                 .recursive(true)
                 .mode(mode)
                 .create(&dir)
+                // also one that an older version of this program has made
+                .and_then(|()| fs::set_permissions(&dir, fs::Permissions::from_mode(mode)))
                 .with_context(|| dir.display().to_string())?;
         }
         Ok(())

@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::parts::redis;
 use crate::place::Place;
 use crate::process::POLL;
 
@@ -33,7 +34,7 @@ impl Probe {
         let ask = async {
             match self {
                 Self::Postgres(port) => postgres(place, *port).await,
-                Self::Redis(port) => redis(place, *port).await,
+                Self::Redis(port) => answers_ping(place, *port).await,
                 Self::Http(url) => {
                     let answer = reqwest::get(url).await?;
                     anyhow::ensure!(answer.status() == 200, "{}", answer.status());
@@ -75,10 +76,12 @@ async fn postgres(place: &Place, port: u16) -> anyhow::Result<()> {
     Ok(db.close().await?)
 }
 
-async fn redis(place: &Place, port: u16) -> anyhow::Result<()> {
-    let password = place.secret("redis_password")?;
+async fn answers_ping(place: &Place, port: u16) -> anyhow::Result<()> {
+    let password = redis::password(place, redis::OBSERVER)?;
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    socket.write_all(format!("AUTH {password}\r\nPING\r\nQUIT\r\n").as_bytes()).await?;
+    socket
+        .write_all(format!("AUTH {} {password}\r\nPING\r\nQUIT\r\n", redis::OBSERVER).as_bytes())
+        .await?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await?;
     anyhow::ensure!(answer.contains("+PONG"), "redis answered something else");

@@ -196,7 +196,7 @@ async fn replace(settings: &Settings, service: &str) -> anyhow::Result<Identity>
         state.parts.iter().find(|p| p.name == service).and_then(|part| part.process)
     };
     let before = process(&state);
-    fs::write(place.request(), format!("restart {service}\n"))?;
+    write_private(&place.request(), &format!("restart {service}\n"))?;
     state.daemon.signal(Signal::SIGHUP);
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -96,7 +96,8 @@ async fn what_is_wrong_with_a_profile_is_said_and_changes_nothing(db: PgPool) {
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn a_profile_is_cached_for_half_an_hour_and_a_change_is_read_at_once(db: PgPool) {
     let server = Server::start().await;
-    let redis = || Redis::new(&server.config(), "auth", &testkit::redis::secret()).unwrap();
+    let redis =
+        || Redis::new(&server.config_of("auth"), "auth", &testkit::redis::secret()).unwrap();
     let app = TestApp::beside(db.clone(), redis()).await;
     let other = TestApp::beside(db, redis()).await;
     let token = app.member(ADA).await;
@@ -131,7 +132,7 @@ async fn without_redis_a_profile_comes_from_the_database(db: PgPool) {
     let mut server = Server::start().await;
     let app = TestApp::beside(
         db,
-        Redis::new(&server.config(), "auth", &testkit::redis::secret()).unwrap(),
+        Redis::new(&server.config_of("auth"), "auth", &testkit::redis::secret()).unwrap(),
     )
     .await;
     let token = app.member(ADA).await;

@@ -16,7 +16,9 @@ fn elsewhere(app: &TestApp, server: &Server) -> Verifier {
     let verifier = Verifier::empty(kit::Clock::system());
     let keys = app.auth.public_keys();
     verifier.set_keys(keys.iter().map(|key| (key.kid.clone(), key.bytes.clone())).collect());
-    verifier.following(&Redis::new(&server.config(), "points", &testkit::redis::secret()).unwrap())
+    verifier.following(
+        &Redis::new(&server.config_of("points"), "points", &testkit::redis::secret()).unwrap(),
+    )
 }
 
 async fn is_refused(verifier: &Verifier, token: &str) -> Option<()> {
@@ -28,7 +30,7 @@ async fn a_logout_is_heard_everywhere_and_again_after_redis_lost_it(db: PgPool) 
     let mut server = Server::start().await;
     let app = TestApp::beside(
         db,
-        Redis::new(&server.config(), "auth", &testkit::redis::secret()).unwrap(),
+        Redis::new(&server.config_of("auth"), "auth", &testkit::redis::secret()).unwrap(),
     )
     .await;
     let stop = CancellationToken::new();

@@ -162,7 +162,7 @@ async fn a_copied_family_is_dead_everywhere_in_a_second_and_stays_dead(db: PgPoo
     let server = Server::start().await;
     let app = TestApp::beside(
         db.clone(),
-        Redis::new(&server.config(), "auth", &testkit::redis::secret()).unwrap(),
+        Redis::new(&server.config_of("auth"), "auth", &testkit::redis::secret()).unwrap(),
     )
     .await;
     let stop = CancellationToken::new();
@@ -208,7 +208,7 @@ async fn a_copied_family_is_dead_everywhere_in_a_second_and_stays_dead(db: PgPoo
     let _stop = stop.clone().drop_guard();
     let auth = TestApp::beside(
         db,
-        Redis::new(&server.config(), "auth", &testkit::redis::secret()).unwrap(),
+        Redis::new(&server.config_of("auth"), "auth", &testkit::redis::secret()).unwrap(),
     )
     .await;
     auth.auth.keep_house(&stop);
@@ -244,7 +244,9 @@ fn elsewhere(app: &TestApp, server: &Server) -> Verifier {
     let verifier = Verifier::empty(Clock::system());
     let keys = app.auth.public_keys();
     verifier.set_keys(keys.iter().map(|key| (key.kid.clone(), key.bytes.clone())).collect());
-    verifier.following(&Redis::new(&server.config(), "points", &testkit::redis::secret()).unwrap())
+    verifier.following(
+        &Redis::new(&server.config_of("points"), "points", &testkit::redis::secret()).unwrap(),
+    )
 }
 
 fn token(session: &Value) -> String {

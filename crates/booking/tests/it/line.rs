@@ -265,9 +265,10 @@ async fn a_token_lies_sealed_and_bad_ones_and_strangers_are_refused(db: PgPool) 
 #[tokio::test]
 async fn two_replicas_together_keep_the_pace() {
     const RATE: u32 = 200;
+    let server = redis::Server::start().await;
     for (redis, at_least) in [
         (
-            Redis::new(&redis::config(), "pace-test", &redis::secret()).unwrap(),
+            Redis::new(&server.config_of("booking"), "booking", &redis::secret()).unwrap(),
             100.0 / f64::from(RATE),
         ),
         (Redis::disabled(), 50.0 / f64::from(RATE / 4)),

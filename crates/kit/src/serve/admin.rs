@@ -5,18 +5,23 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
+#[cfg(debug_assertions)]
+use secrecy::SecretString;
 
 use crate::error::{ApiError, Kind};
 use crate::health::Health;
 use crate::http::secured;
 
-pub(super) fn router(health: &Health) -> Router {
+pub(super) fn router(
+    health: &Health,
+    #[cfg(debug_assertions)] fault_token: Option<SecretString>,
+) -> Router {
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/log-level", get(log_level).put(set_log_level))
         .merge(health.detailed());
     #[cfg(debug_assertions)]
-    let routes = routes.route("/fault", axum::routing::put(crate::fault::switch));
+    let routes = routes.merge(crate::fault::routes(fault_token));
     let routes = routes.fallback(|| async {
         ApiError::new(Kind::NotFound, "not_found", "there is no such route")
     });

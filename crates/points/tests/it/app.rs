@@ -33,7 +33,7 @@ pub struct TestApp {
 
 impl TestApp {
     pub fn new(db: PgPool) -> Self {
-        Self::with_redis(&redis::config(), db)
+        Self::with_redis(&redis::config_of("points"), db)
     }
 
     pub fn with_redis(redis: &kit::config::Redis, db: PgPool) -> Self {

@@ -24,7 +24,7 @@ struct World {
 /// The service with a durable Redis, and its queue being applied.
 async fn world(db: PgPool) -> World {
     let (gate, redis) = (Gate::before(&db).await, Server::durable().await);
-    let app = TestApp::behind(&gate, &redis.config(), db);
+    let app = TestApp::behind(&gate, &redis.config_of("points"), db);
     let stop = CancellationToken::new();
     tokio::spawn(app.points.clone().apply_queued(stop.clone()));
     World { app, gate, redis, _stop: stop.drop_guard() }
@@ -203,7 +203,7 @@ async fn under_load_every_earning_of_an_outage_counts_once_though_redis_dies_in_
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn a_redis_that_forgets_is_given_nothing_to_remember(db: PgPool) {
     let (gate, redis) = (Gate::before(&db).await, Server::start().await);
-    let app = TestApp::behind(&gate, &redis.config(), db);
+    let app = TestApp::behind(&gate, &redis.config_of("points"), db);
     let (account, _) = app.rich(1).await;
     gate.close();
     let reply = app.earn(account, points(1)).await.expect(503);

@@ -58,7 +58,7 @@ async fn redis_eval(redis: &kit::redis::Redis, script: &'static str) -> Option<i
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn no_error_no_stale_balance_and_hardly_a_delay(db: PgPool) {
     let mut server = Server::start().await;
-    let app = Arc::new(TestApp::with_redis(&server.config(), db));
+    let app = Arc::new(TestApp::with_redis(&server.config_of("points"), db));
     let members = join_all((0..CLIENTS).map(|_| app.rich(1))).await;
     let (phase, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let clients: Vec<_> = members

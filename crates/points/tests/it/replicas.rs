@@ -24,7 +24,7 @@ fn replica(app: &TestApp) -> Api {
 fn replica_on(pool: PgPool, app: &TestApp) -> Api {
     let connect = (*pool.connect_options()).clone().options([("lock_timeout", "500ms")]);
     pool.set_connect_options(connect);
-    let redis = Redis::new(&redis::config(), "points", &redis::secret()).unwrap();
+    let redis = Redis::new(&redis::config_of("points"), "points", &redis::secret()).unwrap();
     let points = Points::new(pool, redis, Clock::system());
     Api::new(points::http::router(points, app.issuer.verifier()))
 }

@@ -151,7 +151,8 @@ async fn switch(
 ) -> anyhow::Result<Injected> {
     let port = settings.ports.service(service).admin;
     let url = format!("http://127.0.0.1:{port}/fault");
-    let answer = reqwest::Client::new().put(url).body(to).send().await?;
+    let token = settings.place.secret("fault_token")?;
+    let answer = reqwest::Client::new().put(url).bearer_auth(token).body(to).send().await?;
     ensure!(
         answer.status() == 200,
         "{service} has no fault switch ({}): it is in debug builds only",

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::sys::signal::Signal;
 
-use super::postgres::Worth;
 use super::{postgres, redis};
 use crate::ports::SERVICES;
 use crate::process::Program;
@@ -94,12 +93,16 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
     };
     let database = postgres::url(place, ports.postgres, name, "app")?;
     secret("DATABASE_URL", place.keep(&format!("{name}_database_url"), &database)?);
-    secret("REDIS_URL", place.keep("redis_url", &redis::url(place, ports.redis, Worth::Kept)?)?);
+    let redis = redis::url(place, ports.redis, name)?;
+    secret("REDIS_URL", place.keep(&format!("{name}_redis_url"), &redis)?);
     let mut made = |variable: &str, name: &str| {
         place.secret(name)?;
         secret(variable, place.secrets().join(name));
         anyhow::Ok(())
     };
+    if cfg!(debug_assertions) {
+        made("FAULT_TOKEN", "fault_token")?;
+    }
     match name {
         "auth" => made("AUTH_KEY_ENCRYPTION_KEY", "auth_key_encryption_key")?,
         _ => made("SERVICE_CLIENT_SECRET", &format!("{name}_client_secret"))?,

@@ -8,6 +8,7 @@ mod bench;
 mod browser;
 mod campaign;
 mod chaos;
+mod closed;
 mod crash;
 mod exec;
 mod load;

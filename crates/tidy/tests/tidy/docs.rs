@@ -49,6 +49,46 @@ fn every_make_target_that_is_named_exists() {
     none("documents name real commands", &broken);
 }
 
+/// `file.rs::a_test`, with as much of the path as tells the file apart; `::another` is in the file named before.
+#[test]
+fn every_test_that_a_document_names_exists() {
+    let code: Vec<_> = files("crates", "rs").iter().map(|file| (name(file), read(file))).collect();
+    let mut documents = files("docs", "md");
+    documents.push(root().join("README.md"));
+    let mut broken = Vec::new();
+    for document in &documents {
+        let mut before = "";
+        let text = read(document);
+        for span in text.split('`').skip(1).step_by(2) {
+            let Some((file, test)) = span.split_once("::") else { continue };
+            if test.is_empty() || !(file.is_empty() || file.ends_with(".rs")) {
+                continue;
+            }
+            before = if file.is_empty() { before } else { file };
+            let wanted = [format!("fn {test}("), format!("fn {test}<")];
+            let found = code.iter().any(|(path, text)| {
+                path.ends_with(&format!("/{before}"))
+                    && wanted.iter().any(|function| text.contains(function))
+            });
+            if !found {
+                broken.push(format!("{}: {before}::{test}", name(document)));
+            }
+        }
+    }
+    none("documents name tests that exist", &broken);
+}
+
+/// A directory is no test: one cannot see in it what keeps the promise.
+#[test]
+fn every_promise_names_a_test() {
+    let readme = read(&root().join("README.md"));
+    let promises =
+        readme.split("## What it promises").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = promises.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let broken: Vec<_> = rows.filter(|row| !row.contains(".rs::")).map(str::to_owned).collect();
+    none("each promise of README.md names the test that keeps it", &broken);
+}
+
 /// A walkthrough of code that is gone sends people astray.
 #[test]
 fn every_line_of_the_walkthrough_is_in_the_code() {

@@ -1,5 +1,5 @@
 # Redis: caches, and the fallback queue, which may not be lost. So: a standby with failover, and eviction of
-# what expires only.
+# what expires only. Nobody comes in but the services' users, each for its own keys (modules/secrets/redis.tf).
 
 resource "aws_elasticache_subnet_group" "this" {
   name       = var.name
@@ -31,6 +31,12 @@ resource "aws_elasticache_parameter_group" "this" {
   }
 }
 
+resource "aws_elasticache_user_group" "this" {
+  user_group_id = var.name
+  engine        = "valkey"
+  user_ids      = var.users
+}
+
 resource "aws_elasticache_replication_group" "this" {
   replication_group_id       = var.name
   description                = "Caches and the fallback queue"
@@ -42,6 +48,7 @@ resource "aws_elasticache_replication_group" "this" {
   multi_az_enabled           = var.nodes > 1
   subnet_group_name          = aws_elasticache_subnet_group.this.name
   security_group_ids         = [aws_security_group.this.id]
+  user_group_ids             = [aws_elasticache_user_group.this.user_group_id]
   parameter_group_name       = aws_elasticache_parameter_group.this.name
   at_rest_encryption_enabled = true
   transit_encryption_enabled = true

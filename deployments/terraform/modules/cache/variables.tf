@@ -18,6 +18,11 @@ variable "client_security_group" {
   type        = string
 }
 
+variable "users" {
+  description = "Redis's users, by id."
+  type        = list(string)
+}
+
 variable "node_type" {
   description = "Size of a node."
   type        = string

@@ -102,11 +102,22 @@ resource "aws_vpc_security_group_ingress_rule" "login" {
   to_port                      = 8080
 }
 
-resource "aws_vpc_security_group_egress_rule" "services" {
+resource "aws_vpc_security_group_egress_rule" "inside" {
   security_group_id = aws_security_group.services.id
-  description       = "the stores, each other, AWS"
-  cidr_ipv4         = "0.0.0.0/0"
+  description       = "the stores, each other, a collector"
+  cidr_ipv4         = var.cidr
   ip_protocol       = "-1"
+}
+
+# A security group knows no names: which hosts is for a firewall or a proxy to say.
+resource "aws_vpc_security_group_egress_rule" "outside" {
+  for_each          = { https = 443, smtps = 465, submission = 587 }
+  security_group_id = aws_security_group.services.id
+  description       = "AWS, LINE, Slack, gateways, mail: ${each.key}"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = each.value
+  to_port           = each.value
 }
 
 resource "aws_lb" "this" {

@@ -8,6 +8,11 @@ variable "vpc_id" {
   type        = string
 }
 
+variable "cidr" {
+  description = "What is inside."
+  type        = string
+}
+
 variable "public_subnets" {
   description = "Where the load balancer is."
   type        = list(string)

@@ -23,6 +23,7 @@ module "cluster" {
   source          = "../cluster"
   name            = local.name
   vpc_id          = module.network.vpc_id
+  cidr            = var.cidr
   public_subnets  = module.network.public_subnets
   certificate_arn = var.certificate_arn
   protect         = var.protect
@@ -51,6 +52,7 @@ module "cache" {
   vpc_id                = module.network.vpc_id
   subnets               = module.network.data_subnets
   client_security_group = module.cluster.services_security_group
+  users                 = module.secrets.redis_users
   node_type             = var.cache.node_type
   nodes                 = var.cache.nodes
   snapshot_days         = var.database.backup_days
@@ -209,7 +211,7 @@ module "service" {
   secrets             = each.value.secrets
   secret_arn          = module.secrets.arns[each.key]
   channels            = try(each.value.channels, {})
-  channels_arn        = contains(["auth", "incidents"], each.key) ? module.secrets.channels_arn : null
+  channels_arn        = can(each.value.channels) ? module.secrets.channels_arn : null
   kms_key_arn         = module.secrets.kms_key_arn
   min_tasks           = var.min_tasks
   max_tasks           = var.max_tasks

@@ -56,29 +56,32 @@ locals {
     name => "postgres://${name}:${password.result}@${var.database_address}:5432/${split("_", name)[0]}?sslmode=require"
   }
   replica_url = var.replica_address == null ? "" : replace(local.url["booking_app"], var.database_address, var.replica_address)
-  redis_url   = "rediss://${var.cache_address}:6379"
+  redis_url = {
+    for service, password in ephemeral.random_password.redis :
+    service => "rediss://${service}:${password.result}@${var.cache_address}:6379"
+  }
 
   contents = {
     auth = {
       database_url       = local.url["auth_app"]
-      redis_url          = local.redis_url
+      redis_url          = local.redis_url["auth"]
       key_encryption_key = base64encode(ephemeral.random_password.sealing.result)
     }
     points = {
       database_url  = local.url["points_app"]
-      redis_url     = local.redis_url
+      redis_url     = local.redis_url["points"]
       client_secret = ephemeral.random_password.client["points"].result
     }
     booking = {
       database_url         = local.url["booking_app"]
-      redis_url            = local.redis_url
+      redis_url            = local.redis_url["booking"]
       client_secret        = ephemeral.random_password.client["booking"].result
       line_token_key       = ephemeral.random_password.line.result
       database_replica_url = local.replica_url # for lists only; empty is none
     }
     incidents = {
       database_url  = local.url["incidents_app"]
-      redis_url     = local.redis_url
+      redis_url     = local.redis_url["incidents"]
       client_secret = ephemeral.random_password.client["incidents"].result
       webhook_token = ephemeral.random_password.webhook.result
     }

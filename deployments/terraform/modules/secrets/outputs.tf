@@ -9,3 +9,7 @@ output "kms_key_arn" {
 output "channels_arn" {
   value = aws_secretsmanager_secret.channels.arn
 }
+
+output "redis_users" {
+  value = [for user in aws_elasticache_user.this : user.user_id]
+}

@@ -4,8 +4,9 @@ terraform {
 
   required_providers {
     aws = {
-      source  = "hashicorp/aws"
-      version = "~> 6.0"
+      source = "hashicorp/aws"
+      # passwords_wo of aws_elasticache_user
+      version = "~> 6.47"
     }
     random = {
       source  = "hashicorp/random"

@@ -28,7 +28,8 @@ impl Points {
         let pool = app_pool(&db, "points_app");
         // What waits for the database waits there.
         let redis =
-            Redis::new(&testkit::redis::config(), "points", &testkit::redis::secret()).unwrap();
+            Redis::new(&testkit::redis::config_of("points"), "points", &testkit::redis::secret())
+                .unwrap();
         let points = app::Points::new(pool, redis, Clock::system());
         let router = points::http::router(points.clone(), issuer.verifier());
         Self { issuer, clock: Clock::system(), points, router }
