@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::domain::Currency;
 use crate::seal::Seal;
 
 /// Appointments with a merchant's staff.
@@ -29,6 +30,9 @@ pub struct Config {
     /// http://host:port of points' gRPC.
     #[arg(long, env = "POINTS_GRPC_URL")]
     pub points_grpc_url: String,
+    /// In whose minor unit a point is worth one. The same as points'.
+    #[arg(long, env = "POINTS_CURRENCY", default_value_t)]
+    pub points_currency: Currency,
     /// How many slots a member may hold at the same time.
     #[arg(long, env = "HOLDS_PER_MEMBER", default_value = "10")]
     pub holds_per_member: u32,
@@ -49,6 +53,12 @@ pub enum Command {
         /// The member who owns it, by id.
         #[arg(long)]
         owner: Uuid,
+    },
+    /// List the bookings whose local time a change of a zone's rules has moved, and mend them.
+    Rezone {
+        /// Move them; without it nothing changes.
+        #[arg(long)]
+        apply: bool,
     },
 }
 

@@ -5,6 +5,7 @@ mod local;
 mod notification;
 mod offer;
 mod position;
+mod rezone;
 mod saga;
 mod slots;
 mod status;
@@ -14,13 +15,15 @@ pub use interval::{Interval, InvalidInterval, OutsideBookingWindow};
 pub use local::{
     InvalidMoment, InvalidWallTime, LocalTimeError, Moment, TimeZone, UnknownTimeZone, WallTime,
 };
-pub use notification::{InvalidLineUserId, LineUserId, Occasion, UnknownOccasion};
+pub use notification::{InvalidLineUserId, LineCode, LineUserId, Occasion, UnknownOccasion};
 pub use offer::{
     Currency, InvalidCurrency, InvalidLength, InvalidNotice, Length, Notice, Service, TooLate,
 };
 pub use position::{InvalidPosition, Position};
+pub use rezone::{Kept, Promise, Rules, in_order};
 pub use saga::{
-    CANCELLED, Change, EXPIRED, Heard, INSUFFICIENT, Saga, SagaState, Step, UnknownSagaState,
+    CANCELLED, Change, EXCEEDS_PRICE, EXPIRED, Heard, INSUFFICIENT, Saga, SagaState, Step,
+    TENDER_VALUE_MISSING, UnknownSagaState,
 };
 pub use slots::{Calendar, Days, InvalidDays, WallClock};
 pub use status::{InvalidTransition, Status, UnknownStatus};
@@ -55,9 +58,12 @@ pub struct Booking {
     pub expires_at: Option<DateTime<Utc>>,
     /// In the minor unit of the merchant's currency.
     pub price_minor: i64,
-    /// How much of the price points have paid: one minor unit each.
+    /// With how many points a part of the price was paid.
     #[serde(skip_serializing_if = "is_zero")]
     pub points_paid: i64,
+    /// How much of the price they have paid.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub points_value_minor: i64,
     pub created_at: DateTime<Utc>,
 }
 
@@ -75,6 +81,11 @@ impl Booking {
         TimeDelta::minutes(self.buffer_minutes.into())
     }
 }
+
+/// An operator has closed the merchant: it takes no booking, and earns and issues nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the merchant is closed")]
+pub struct MerchantClosed;
 
 /// What a booking costs, in the minor unit of the merchant's currency. Zero is allowed: it earns
 /// nothing.

@@ -9,6 +9,7 @@ mod offers;
 mod sagas;
 mod seen;
 mod slots;
+mod token;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -61,6 +62,9 @@ fn beside_the_calendar() -> OpenApiRouter<Bookings> {
         .routes(routes!(line::notifications))
         .routes(routes!(line::connect, line::disconnect))
         .routes(routes!(line::join, line::leave))
+        .routes(routes!(line::prove))
+        .routes(routes!(merchants::close_merchant))
+        .routes(routes!(merchants::hand_over))
         .routes(routes!(sagas::sagas))
         .routes(routes!(sagas::saga))
 }

@@ -10,6 +10,7 @@ use observability::metrics::{self, Histogram, IntCounter, IntCounterVec, IntGaug
 
 use crate::app::Error;
 use crate::domain::{Occasion, SagaState, Step};
+use crate::peers::Nothing;
 
 /// Booked; lost the slot to another; refused for the caller's reasons; failed for ours.
 const STATUSES: [&str; 4] = ["success", "overlap_error", "rejected", "error"];
@@ -96,6 +97,22 @@ pub(crate) fn saga_failed(step: Step) {
     SAGA_FAILURES.with_label_values(&[step.as_str()]).inc();
 }
 
+static EARNED_NOTHING: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let refused = metrics::counter_vec(
+        "booking_earnings_refused_total",
+        "Completed bookings that earn no points, by the reason that points gave.",
+        &["reason"],
+    );
+    for why in Nothing::ALL {
+        refused.with_label_values(&[why.as_str()]);
+    }
+    refused
+});
+
+pub(crate) fn earned_nothing(why: Nothing) {
+    EARNED_NOTHING.with_label_values(&[why.as_str()]).inc();
+}
+
 static ARCHIVED: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::counter(
         "booking_archived_total",
@@ -114,6 +131,8 @@ pub(crate) enum Told {
     Sent,
     /// It is given up.
     Failed,
+    /// It was not true any more, and was not sent.
+    Dropped,
     /// It is tried again.
     Retried,
 }
@@ -125,7 +144,7 @@ static TOLD: LazyLock<IntCounterVec> = LazyLock::new(|| {
         &["kind", "result"],
     );
     for kind in Occasion::ALL {
-        for result in ["sent", "failed", "retried"] {
+        for result in ["sent", "failed", "dropped", "retried"] {
             told.with_label_values(&[kind.as_str(), result]);
         }
     }
@@ -147,6 +166,7 @@ pub(crate) fn told(kind: &str, how: Told) {
     let result = match how {
         Told::Sent => "sent",
         Told::Failed => "failed",
+        Told::Dropped => "dropped",
         Told::Retried => "retried",
     };
     TOLD.with_label_values(&[kind, result]).inc();
@@ -217,6 +237,7 @@ pub(crate) fn register() {
     LazyLock::force(&ARCHIVED);
     LazyLock::force(&SAGA_ENDS);
     LazyLock::force(&SAGA_FAILURES);
+    LazyLock::force(&EARNED_NOTHING);
     metrics::declare_conflict("service");
     sagas((0, 0, 0));
     guarded(true);

@@ -1,5 +1,6 @@
 //! The services that booking calls, each behind a trait with what booking needs of it.
 
+mod auth;
 mod line;
 mod pace;
 mod points;
@@ -15,30 +16,66 @@ use tokio_util::sync::CancellationToken;
 use tonic::async_trait;
 use uuid::Uuid;
 
+pub use self::auth::{AuthOverGrpc, Grant, GrantHold, Grants, NoGrant, NoGrants};
 pub use self::line::Line;
 pub(crate) use self::line::{Push, Pushed};
 pub use self::pace::Pace;
 pub use self::points::PointsOverGrpc;
 pub(crate) use self::points::reason;
 use crate::app::{
-    BOOKING_COMPLETED, Belonging, BookingCompleted, Bookings, MERCHANT_REGISTERED, STAFF_LINKED,
-    STAFF_UNLINKED,
+    BOOKING_COMPLETED, Belonging, BookingCompleted, Bookings, MERCHANT_REGISTERED, OWNER_LEFT,
+    STAFF_LINKED, STAFF_UNLINKED,
 };
-use crate::config;
+use crate::config::{self, Config};
 use crate::domain::{Heard, Saga, Step};
+use crate::metrics;
 
 /// The points ledger.
 #[async_trait]
 pub trait Points: Send + Sync + 'static {
-    /// Credits a member for what they paid. The same key has one effect, however often it is used.
-    async fn earn(&self, purchase: Purchase) -> anyhow::Result<()>;
+    /// Credits a member for what they paid. The same event has one effect, however often it is told.
+    async fn earn(&self, purchase: Purchase) -> anyhow::Result<Earned>;
 
     /// Tells who may act for a merchant from now on, or no more. The same event has one effect.
     async fn belongs(&self, news: News) -> anyhow::Result<()>;
 
     /// One step of a payment. It has one effect, however often and in whatever order the steps of a saga
     /// are asked. An error says nothing about the effect: ask again.
-    async fn step(&self, saga: &Saga, step: Step) -> anyhow::Result<Heard>;
+    /// To hold points takes the grant of their member, until they are held.
+    async fn step(&self, saga: &Saga, step: Step, grant: Option<&Grant>) -> anyhow::Result<Heard>;
+}
+
+/// What came of a purchase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earned {
+    Points,
+    /// An answer, not a failure: asked again it would be the same.
+    Nothing(Nothing),
+}
+
+/// Why a purchase earns nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nothing {
+    /// Less was paid than a point is worth.
+    PurchaseTooSmall,
+    /// Nobody earns at their own merchant.
+    OwnMerchant,
+    /// The merchant's currency has no worth in points.
+    TenderValueMissing,
+}
+
+impl Nothing {
+    pub const ALL: [Self; 3] =
+        [Self::PurchaseTooSmall, Self::OwnMerchant, Self::TenderValueMissing];
+
+    /// The reason that points gives.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PurchaseTooSmall => "purchase_too_small",
+            Self::OwnMerchant => "own_merchant",
+            Self::TenderValueMissing => "tender_value_missing",
+        }
+    }
 }
 
 /// What a member is to a merchant.
@@ -53,6 +90,7 @@ pub struct News {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Is {
     Owner,
+    OwnerNoMore,
     Staff,
     StaffNoMore,
 }
@@ -60,7 +98,8 @@ pub enum Is {
 /// What a member paid for a booking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Purchase {
-    pub key: Uuid,
+    /// The event that reports it.
+    pub event: Uuid,
     pub member_id: Uuid,
     pub merchant_id: Uuid,
     /// In minor units, without what points paid; at least 1.
@@ -89,6 +128,7 @@ impl Deliver for ToPoints {
         match event.kind.as_str() {
             BOOKING_COMPLETED => self.completed(event).await,
             MERCHANT_REGISTERED => self.belongs(event, Is::Owner).await,
+            OWNER_LEFT => self.belongs(event, Is::OwnerNoMore).await,
             STAFF_LINKED => self.belongs(event, Is::Staff).await,
             STAFF_UNLINKED => self.belongs(event, Is::StaffNoMore).await,
             kind => bail!("nobody takes events of kind {kind}"),
@@ -101,10 +141,16 @@ impl ToPoints {
         let payload = event.payload.clone();
         let booking: BookingCompleted =
             serde_json::from_value(payload).context("the payload is not a completed booking")?;
-        if booking.price_minor == booking.points_paid {
+        let purchase = Purchase::of(event.id, &booking);
+        if purchase.minor == 0 {
             return Ok(()); // nothing was paid, so nothing is earned
         }
-        self.0.earn(Purchase::of(event.id, &booking)).await
+        let earned = self.0.earn(purchase).await?;
+        if let Earned::Nothing(why) = earned {
+            metrics::earned_nothing(why);
+            tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, reason = why.as_str(), "earned nothing");
+        }
+        Ok(())
     }
 
     async fn belongs(&self, event: &Event, is: Is) -> anyhow::Result<()> {
@@ -117,10 +163,10 @@ impl ToPoints {
 impl Purchase {
     fn of(event: Uuid, booking: &BookingCompleted) -> Self {
         Self {
-            key: event,
+            event,
             member_id: booking.member_id,
             merchant_id: booking.merchant_id,
-            minor: booking.price_minor - booking.points_paid,
+            minor: booking.price_minor - booking.points_value_minor.unwrap_or(booking.points_paid),
             reference: format!("booking:{}", booking.booking_id),
             currency: booking.currency.clone(),
             occurred_at: booking.occurred_at,
@@ -128,20 +174,24 @@ impl Purchase {
     }
 }
 
-/// Sends messages by LINE until `stop`, and survives a panic.
-pub fn tell(
-    bookings: &Bookings,
-    config: &config::Line,
-    redis: &Redis,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
+/// Points and auth, where an operator says that they are.
+pub fn over_grpc(config: &Config) -> anyhow::Result<(Arc<dyn Points>, Arc<dyn Grants>)> {
+    let points = PointsOverGrpc::shared(&config.points_grpc_url, &config.auth)?;
+    Ok((points, AuthOverGrpc::shared(&config.auth)?))
+}
+
+/// LINE, and how fast it may be asked.
+pub fn line(config: &config::Line, redis: &Redis) -> anyhow::Result<(Line, Pace)> {
     let line = Line::new(&config.line_api_url)?;
-    let pace = Pace::new(redis.clone(), config.line_messages_per_second);
-    let (bookings, stop) = (bookings.clone(), stop.clone());
+    Ok((line, Pace::new(redis.clone(), config.line_messages_per_second)))
+}
+
+/// Sends messages by LINE until `stop`, and survives a panic.
+pub(crate) fn tell(bookings: &Bookings, line: &(Line, Pace), stop: &CancellationToken) {
+    let (bookings, line, stop) = (bookings.clone(), line.clone(), stop.clone());
     tokio::spawn(async move {
         let send = || {
-            let (line, pace) = (line.clone(), pace.clone());
-            let send = bookings.clone().send_notifications(line, pace, stop.clone());
+            let send = bookings.clone().send_notifications(line.clone(), stop.clone());
             async {
                 send.await;
                 Ok(())
@@ -149,5 +199,4 @@ pub fn tell(
         };
         observability::task::supervise("notifications", stop.clone(), send).await;
     });
-    Ok(())
 }

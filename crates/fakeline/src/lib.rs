@@ -79,7 +79,7 @@ impl FakeLine {
             .route(
                 "/taken",
                 get(|State(line): State<Self>| async move {
-                    Json(json!({ "taken": line.taken().len() }))
+                    Json(json!({ "taken": line.taken().len(), "last_code": line.last_code() }))
                 }),
             )
             .with_state(self.clone())
@@ -97,6 +97,22 @@ impl FakeLine {
 
     pub fn taken(&self) -> Vec<Taken> {
         self.lock().taken.clone()
+    }
+
+    /// The six digits in the last message that has some.
+    pub fn last_code(&self) -> Option<String> {
+        let digits = |text: &str| {
+            let words = text.split(|c: char| !c.is_ascii_digit());
+            words.filter(|word| word.len() == 6).next_back().map(str::to_owned)
+        };
+        self.lock().taken.iter().rev().find_map(|taken| digits(&taken.text))
+    }
+
+    /// As if nothing had been brought so far.
+    pub fn forget(&self) {
+        let mut inner = self.lock();
+        inner.taken.clear();
+        inner.brought.clear();
     }
 
     /// How many messages were brought, the same one again included.

@@ -3,13 +3,13 @@ use kit::idempotency::{self, Answer, Key};
 use kit::{command, postgres};
 use uuid::Uuid;
 
-use super::{Bookings, Error};
+use super::{Bookings, Error, Owner};
 use crate::domain::{Length, Name, Price, Service};
 use crate::store;
 
 /// Adds something that can be booked. Only the merchant's owner may.
 pub struct AddService {
-    pub owner_id: Uuid,
+    pub owner: Owner,
     pub merchant_id: Uuid,
     pub name: Name,
     pub length: Length,
@@ -24,7 +24,7 @@ impl Bookings {
     }
 
     async fn offer(&self, key: &Key, wanted: &AddService) -> Result<Answer, Error> {
-        let principal = wanted.owner_id.to_string();
+        let principal = wanted.owner.id().to_string();
         let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
@@ -39,7 +39,7 @@ impl Bookings {
             price_minor: wanted.price.minor(),
             version: 1,
         };
-        if !store::insert_service(&mut tx, wanted.owner_id, &service, self.clock.now()).await? {
+        if !store::insert_service(&mut tx, wanted.owner.id(), &service, self.clock.now()).await? {
             return Err(Error::UnknownMerchant);
         }
 

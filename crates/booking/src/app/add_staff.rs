@@ -5,13 +5,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Bookings, Error};
+use super::{Bookings, Error, Owner};
 use crate::domain::Name;
 use crate::store;
 
 /// Adds a person who can be booked. Only the merchant's owner may.
 pub struct AddStaff {
-    pub owner_id: Uuid,
+    pub owner: Owner,
     pub merchant_id: Uuid,
     pub name: Name,
 }
@@ -31,7 +31,7 @@ impl Bookings {
     }
 
     async fn employ(&self, key: &Key, wanted: &AddStaff) -> Result<Answer, Error> {
-        let principal = wanted.owner_id.to_string();
+        let principal = wanted.owner.id().to_string();
         let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
@@ -42,7 +42,7 @@ impl Bookings {
             merchant_id: wanted.merchant_id,
             name: wanted.name.as_str().to_owned(),
         };
-        if !store::insert_staff(&mut tx, wanted.owner_id, &staff, self.clock.now()).await? {
+        if !store::insert_staff(&mut tx, wanted.owner.id(), &staff, self.clock.now()).await? {
             return Err(Error::UnknownMerchant);
         }
 

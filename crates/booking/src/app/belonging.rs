@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Bookings, Error};
+use super::{Bookings, Error, Owner};
 use crate::store;
 
 /// The kinds of events that tell of it.
 pub const MERCHANT_REGISTERED: &str = "merchant.registered";
+pub const OWNER_LEFT: &str = "owner.left";
 pub const STAFF_LINKED: &str = "staff.linked";
 pub const STAFF_UNLINKED: &str = "staff.unlinked";
 
@@ -30,7 +31,7 @@ pub struct Belonging {
 /// Says which member a person signs in as, or that they do no longer. Only the merchant's owner may.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkStaff {
-    pub owner_id: Uuid,
+    pub owner: Owner,
     pub merchant_id: Uuid,
     pub staff_id: Uuid,
     pub member_id: Option<Uuid>,
@@ -44,10 +45,10 @@ impl Bookings {
     }
 
     async fn link(&self, wanted: LinkStaff) -> Result<(), Error> {
-        let LinkStaff { owner_id, merchant_id, staff_id, member_id } = wanted;
+        let LinkStaff { owner, merchant_id, staff_id, member_id } = wanted;
         let mut tx = postgres::begin(&self.db).await?;
         // What is told of a merchant is told in the order in which it happened.
-        if !store::lock_merchant(&mut tx, owner_id, merchant_id).await? {
+        if !store::lock_merchant(&mut tx, owner.id(), merchant_id).await? {
             return Err(Error::UnknownStaff);
         }
         let staff = store::member_of_staff(&mut tx, merchant_id, staff_id).await?;

@@ -7,20 +7,29 @@ use uuid::Uuid;
 
 use super::hold::free;
 use super::slots::qualified;
-use super::{Bookable, Bookings, Error};
-use crate::domain::{Booking, Interval, InvalidInterval, Status};
+use super::{Bookable, Bookings, By, Error};
+use crate::domain::{Booking, Interval, InvalidInterval, Status, TimeZone};
 use crate::metrics::{self, Attempt};
 use crate::store;
 
 /// Takes a slot of one of a merchant's staff.
 #[derive(Clone, Debug)]
 pub struct Book {
-    pub member_id: Uuid,
+    pub by: By,
     pub merchant_id: Uuid,
     pub staff_id: Uuid,
     /// What is given; only the time is booked when absent, which only the merchant's owner may.
     pub service_id: Option<Uuid>,
     pub interval: Interval,
+}
+
+/// A booking as it would be written.
+pub(crate) struct Wish {
+    pub(crate) booking: Booking,
+    /// Of the merchant, as far as somebody has looked; else a job records the wall time.
+    pub(crate) zone: Option<TimeZone>,
+    /// With so many bookings ahead of them its member may not. `None` at the merchant's own.
+    pub(crate) most: Option<i64>,
 }
 
 impl Bookings {
@@ -57,8 +66,8 @@ impl Bookings {
         key: &Key,
         wanted: &Book,
     ) -> Result<Option<Answer>, Error> {
-        let (booking, most) = self.bookable(conn, wanted).await?;
-        self.write(conn, key, &booking, most).await.map_err(|error| match error {
+        let wish = self.bookable(conn, wanted).await?;
+        self.write(conn, key, &wish).await.map_err(|error| match error {
             Error::Database(error) => postgres::during_commit(error).into(),
             other => other,
         })
@@ -71,21 +80,22 @@ impl Bookings {
         wanted: &Book,
     ) -> Result<Answer, Error> {
         let mut tx = postgres::begin_with(conn, "BEGIN").await?;
-        let principal = wanted.member_id.to_string();
+        let principal = wanted.by.id().to_string();
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
         }
 
-        let (booking, most) = self.bookable(&mut tx, wanted).await?;
-        self.admitted(&mut tx, &booking, most).await?;
-        let mut answer = self.write(&mut tx, key, &booking, most).await?;
+        let wish = self.bookable(&mut tx, wanted).await?;
+        self.admitted(&mut tx, wanted, &wish).await?;
+        let mut answer = self.write(&mut tx, key, &wish).await?;
         let mut over = 0;
         if answer.is_none() {
             // What takes the slot may be holds whose time is over.
-            let Booking { merchant_id, staff_id, .. } = booking;
-            over = store::expire_holds(&mut tx, merchant_id, staff_id, booking.occupied()).await?;
+            let Booking { merchant_id, staff_id, .. } = wish.booking;
+            let occupied = wish.booking.occupied();
+            over = store::expire_holds(&mut tx, merchant_id, staff_id, occupied).await?;
             if over > 0 {
-                answer = self.write(&mut tx, key, &booking, most).await?;
+                answer = self.write(&mut tx, key, &wish).await?;
             }
         }
         let answer = answer.ok_or(Error::SlotTaken)?;
@@ -94,48 +104,47 @@ impl Bookings {
         Ok(answer)
     }
 
-    /// What would be booked, if it may be, and with how many bookings ahead its member may not.
-    async fn bookable(
-        &self,
-        conn: &mut PgConnection,
-        wanted: &Book,
-    ) -> Result<(Booking, Option<i64>), Error> {
+    /// What would be booked, if it may be.
+    async fn bookable(&self, conn: &mut PgConnection, wanted: &Book) -> Result<Wish, Error> {
         self.guard.stands()?;
         let now = self.clock.now();
         wanted.interval.bookable_at(now)?;
         let booking = wanted.confirmed(self.clock.id(), now);
         let Some(service_id) = wanted.service_id else {
-            return Ok((booking, None)); // the insert looks whose merchant it is
+            // A walk-in, or time that is to stay free. From anybody but the owner it would be a calendar
+            // filled for nothing.
+            wanted.by.owner().ok_or(Error::ServiceRequired)?;
+            return Ok(Wish { booking, zone: None, most: None }); // the insert looks whose merchant it is
         };
         let service = store::find_bookable(conn, wanted.merchant_id, service_id)
             .await?
             .ok_or(Error::UnknownService)?;
-        let most = self.most(wanted.member_id, &service);
-        Ok((served(conn, booking, service_id, &service).await?, most))
+        service.open()?;
+        let (zone, most) = (service.zone, self.most(wanted.by, &service));
+        let booking = served(conn, booking, service_id, &service).await?;
+        Ok(Wish { booking, zone: Some(zone), most })
     }
 
     /// Whether this member may, which the insert looks at as well, and cannot say.
     async fn admitted(
         &self,
         conn: &mut PgConnection,
-        booking: &Booking,
-        most: Option<i64>,
+        wanted: &Book,
+        wish: &Wish,
     ) -> Result<(), Error> {
-        if booking.service_id.is_none() {
-            // A walk-in, or time that is to stay free. From anybody else it would be a calendar filled for
-            // nothing.
-            let zone = store::zone_of_owner(conn, booking.member_id, booking.merchant_id).await?;
+        if wish.booking.service_id.is_none() {
+            let zone = store::zone_of_owner(conn, wanted.by.id(), wanted.merchant_id).await?;
             return zone.map(drop).ok_or(Error::ServiceRequired);
         }
-        match most {
+        match wish.most {
             None => Ok(()), // their own merchant
-            Some(_) => self.has_room(conn, booking.member_id, most).await,
+            most => self.has_room(conn, wanted.by.id(), most).await,
         }
     }
 
     /// With how many bookings ahead of them a member may have no more. `None` at the merchant's own.
-    pub(super) fn most(&self, member: Uuid, service: &Bookable) -> Option<i64> {
-        (service.owner_id != member).then_some(self.bookings_per_member.into())
+    pub(super) fn most(&self, by: By, service: &Bookable) -> Option<i64> {
+        (!by.owns(service.owner_id)).then_some(self.bookings_per_member.into())
     }
 
     /// Keeps the member's turn until the transaction ends, so that no two of their requests take the last
@@ -151,19 +160,18 @@ impl Bookings {
     }
 
     /// The booking, its answer and its message, or nothing of it: `None` when the slot is taken or a twin has
-    /// the key, or the member has `most` ahead of them.
+    /// the key, or the member has `most` ahead of them, or the merchant is not theirs any more.
     async fn write(
         &self,
         conn: &mut PgConnection,
         key: &Key,
-        booking: &Booking,
-        most: Option<i64>,
+        wish: &Wish,
     ) -> Result<Option<Answer>, Error> {
+        let booking = &wish.booking;
         let answer = Answer::json(StatusCode::CREATED, booking);
         let notice = self.clock.id();
-        let booked = store::insert_booking(conn, booking, most, notice, key, &answer)
-            .await
-            .map_err(refused)?;
+        let booked =
+            store::insert_booking(conn, wish, notice, key, &answer).await.map_err(refused)?;
         if !booked {
             return Ok(None);
         }
@@ -178,7 +186,7 @@ impl Book {
             booking_id,
             merchant_id: self.merchant_id,
             staff_id: self.staff_id,
-            member_id: self.member_id,
+            member_id: self.by.id(),
             service_id: self.service_id,
             starts_at: self.interval.starts_at(),
             ends_at: self.interval.ends_at(),
@@ -187,6 +195,7 @@ impl Book {
             expires_at: None,
             price_minor: 0,
             points_paid: 0,
+            points_value_minor: 0,
             created_at: now,
         }
     }

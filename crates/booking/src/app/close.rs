@@ -6,13 +6,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Bookings, Error, PageQuery};
+use super::list::{Place, storable};
+use super::{Bookings, Error, Owner, PageQuery};
 use crate::domain::{Moment, Span};
 use crate::store;
 
 /// Closes a merchant, or gives one person time off. Only the owner may. Bookings that exist stay.
 pub struct Close {
-    pub owner_id: Uuid,
+    pub owner: Owner,
     pub merchant_id: Uuid,
     /// Everybody when absent.
     pub staff_id: Option<Uuid>,
@@ -45,13 +46,13 @@ impl Bookings {
     }
 
     async fn shut(&self, key: &Key, wanted: &Close) -> Result<Answer, Error> {
-        let principal = wanted.owner_id.to_string();
+        let principal = wanted.owner.id().to_string();
         let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
         }
 
-        let zone = store::zone_of_owner(&mut tx, wanted.owner_id, wanted.merchant_id)
+        let zone = store::zone_of_owner(&mut tx, wanted.owner.id(), wanted.merchant_id)
             .await?
             .ok_or(Error::UnknownMerchant)?;
         let at = |field, moment| {
@@ -77,36 +78,41 @@ impl Bookings {
     /// What is closed now or later, the next first. For the owner.
     pub async fn closures(
         &self,
-        owner: Uuid,
+        owner: Owner,
         merchant: Uuid,
         query: PageQuery,
     ) -> Result<ClosurePage, Error> {
         let limit = page::limit(query.limit)?;
-        let after = query.cursor.as_deref().map(page::key).transpose()?;
+        let after = query.cursor.as_deref().map(place).transpose()?;
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        if store::zone_of_owner(&mut conn, owner, merchant).await?.is_none() {
+        if store::zone_of_owner(&mut conn, owner.id(), merchant).await?.is_none() {
             return Err(Error::UnknownMerchant);
         }
         let now = self.clock.now();
         let fetch = super::catalog::one_more(limit);
-        let rows = store::list_closures(&mut conn, owner, merchant, now, after, fetch).await?;
+        let rows = store::list_closures(&mut conn, owner.id(), merchant, now, after, fetch).await?;
         let (items, next_cursor) =
             page::split(rows, limit, |closure| (closure.starts_at, closure.closure_id));
         Ok(ClosurePage { items, next_cursor })
     }
 
     /// Opens again. For the owner.
-    pub async fn reopen(&self, owner: Uuid, merchant: Uuid, closure: Uuid) -> Result<(), Error> {
+    pub async fn reopen(&self, owner: Owner, merchant: Uuid, closure: Uuid) -> Result<(), Error> {
         let this = self.clone();
         command::run(async move {
             let mut tx = postgres::begin(&this.db).await?;
-            if !store::delete_closure(&mut tx, owner, merchant, closure).await? {
+            if !store::delete_closure(&mut tx, owner.id(), merchant, closure).await? {
                 return Err(Error::UnknownClosure);
             }
             Ok(postgres::commit(tx).await?)
         })
         .await
     }
+}
+
+fn place(cursor: &str) -> Result<Place, page::Error> {
+    let place = page::key::<Place>(cursor)?;
+    if storable(&place.0) { Ok(place) } else { Err(page::Error::Cursor) }
 }
 
 fn unknown_staff(error: sqlx::Error) -> Error {

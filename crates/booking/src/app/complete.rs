@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::confirm::lock_with_calendars;
-use super::{Bookings, Error};
+use super::{Bookings, Error, Owner};
 use crate::domain::Booking;
 use crate::store;
 
@@ -22,9 +22,11 @@ pub struct BookingCompleted {
     pub merchant_id: Uuid,
     pub member_id: Uuid,
     pub price_minor: i64,
-    /// Of the price; what points paid earns none.
     #[serde(default)]
     pub points_paid: i64,
+    /// What they paid of the price, which earns none. Versions from before do not say it: as much as the points.
+    #[serde(default)]
+    pub points_value_minor: Option<i64>,
     /// Of the price, the merchant's. Versions from before do not say it, and neither the time.
     #[serde(default)]
     pub currency: Option<String>,
@@ -36,20 +38,20 @@ pub struct BookingCompleted {
 impl Bookings {
     /// 200 with the [`Booking`], now `completed`; the member's points follow through the outbox.
     /// Only the merchant's owner may.
-    pub async fn complete(&self, owner: Uuid, key: Key, booking: Uuid) -> Result<Answer, Error> {
+    pub async fn complete(&self, owner: Owner, key: Key, booking: Uuid) -> Result<Answer, Error> {
         let this = self.clone();
         command::run(async move { this.finish(owner, &key, booking).await }).await
     }
 
-    async fn finish(&self, owner: Uuid, key: &Key, booking: Uuid) -> Result<Answer, Error> {
-        let principal = owner.to_string();
+    async fn finish(&self, owner: Owner, key: &Key, booking: Uuid) -> Result<Answer, Error> {
+        let principal = owner.id().to_string();
         let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
         }
 
-        lock_with_calendars(&mut tx, booking, owner, None).await?;
-        let booking = store::lock_booking_of_owner(&mut tx, booking, owner)
+        lock_with_calendars(&mut tx, booking, owner.into(), None).await?;
+        let booking = store::lock_booking_of_owner(&mut tx, booking, owner.id())
             .await?
             .ok_or(Error::UnknownBooking)?;
         let booking = Booking { status: booking.status.complete()?, ..booking };
@@ -69,13 +71,14 @@ impl Bookings {
         booking: &Booking,
     ) -> Result<(), Error> {
         let now = self.clock.now();
-        let currency = store::currency_of_merchant(tx, booking.merchant_id).await?;
+        let currency = store::terms(tx, booking.merchant_id).await?.currency;
         let payload = BookingCompleted {
             booking_id: booking.booking_id,
             merchant_id: booking.merchant_id,
             member_id: booking.member_id,
             price_minor: booking.price_minor,
             points_paid: booking.points_paid,
+            points_value_minor: Some(booking.points_value_minor),
             currency: Some(currency),
             occurred_at: Some(now),
         };

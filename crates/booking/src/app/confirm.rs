@@ -4,7 +4,7 @@ use kit::{command, postgres};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Bookings, Error};
+use super::{Bookings, By, Error};
 use crate::domain::{Booking, Occasion, Status};
 use crate::store;
 
@@ -12,13 +12,13 @@ impl Bookings {
     /// 200 with the [`Booking`], now `confirmed`, also when it was already. All of it is paid at the
     /// merchant's. For the member who holds it
     /// and for the merchant's owner.
-    pub async fn confirm(&self, by: Uuid, key: Key, booking: Uuid) -> Result<Answer, Error> {
+    pub async fn confirm(&self, by: By, key: Key, booking: Uuid) -> Result<Answer, Error> {
         let this = self.clone();
         command::run(async move { this.make_firm(by, &key, booking).await }).await
     }
 
-    async fn make_firm(&self, by: Uuid, key: &Key, booking: Uuid) -> Result<Answer, Error> {
-        let principal = by.to_string();
+    async fn make_firm(&self, by: By, key: &Key, booking: Uuid) -> Result<Answer, Error> {
+        let principal = by.id().to_string();
         let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
@@ -32,6 +32,9 @@ impl Bookings {
             return Err(Error::ConfirmationInProgress);
         }
         let is_news = found.status != Status::Confirmed;
+        if is_news {
+            store::terms(&mut tx, found.merchant_id).await?.open()?;
+        }
         let booking = Booking { status, expires_at: None, ..found };
         if is_news {
             store::update_status(&mut tx, &booking, self.clock.now()).await?;
@@ -51,7 +54,7 @@ impl Bookings {
 pub(super) async fn lock_with_calendars(
     conn: &mut PgConnection,
     booking: Uuid,
-    by: Uuid,
+    by: By,
     other: Option<Uuid>,
 ) -> Result<Booking, Error> {
     loop {

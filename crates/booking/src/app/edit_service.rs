@@ -20,7 +20,7 @@ impl Bookings {
         let this = self.clone();
         command::run(async move {
             let EditService { service_id, seen, becomes } = wanted;
-            let owner = becomes.owner_id;
+            let owner = becomes.owner.id();
             let service = Service {
                 service_id,
                 merchant_id: becomes.merchant_id,

@@ -8,9 +8,10 @@ use kit::{Classify, FieldError, Kind, idempotency, page, postgres};
 use thiserror::Error;
 
 use crate::domain::{
-    InvalidClosure, InvalidInterval, InvalidTransition, LocalTimeError, OutsideBookingWindow,
-    TooLate,
+    InvalidClosure, InvalidInterval, InvalidTransition, LocalTimeError, MerchantClosed,
+    OutsideBookingWindow, TooLate,
 };
+use crate::peers::NoGrant;
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -30,12 +31,22 @@ pub enum Error {
     UnknownSaga,
     #[error("points are spent by the member who has them")]
     NotYourPoints,
-    #[error("points pay one minor unit each: at least one, and the whole price at most")]
+    #[error(
+        "points pay a part of the price: at least one, and what the whole price is worth at most"
+    )]
     InvalidPoints,
     #[error("you have fewer points; the slot is free again")]
     InsufficientPoints,
     #[error("points cannot pay this; the slot is free again")]
     PointsRefused,
+    #[error("the merchant's currency has no worth in points; the slot is free again")]
+    TenderValueMissing,
+    #[error("the points are worth more than the price, or nothing; the slot is free again")]
+    ExceedsPrice,
+    #[error(transparent)]
+    NoGrant(#[from] NoGrant),
+    #[error(transparent)]
+    MerchantClosed(#[from] MerchantClosed),
     #[error("it is being confirmed with another number of points")]
     ConfirmationInProgress,
     #[error("no such closure")]
@@ -80,6 +91,12 @@ pub enum Error {
     Idempotency(#[from] idempotency::Error),
     #[error("this installation has no LINE")]
     LineNotConfigured,
+    #[error("LINE did not take the code; nothing has changed")]
+    LineUnavailable,
+    #[error("this is not the code that was sent, or it is too old")]
+    WrongLineCode,
+    #[error("too many codes were asked for; try again in an hour")]
+    TooManyLineCodes,
     #[error("cannot seal")]
     Seal(#[source] anyhow::Error),
     /// A payment was begun, and how it stands could not be read: repeated with its key, the command tells.
@@ -112,7 +129,12 @@ impl Classify for Error {
             | Self::OffGrid
             | Self::OutsideHours
             | Self::NotStarted
+            | Self::TenderValueMissing
+            | Self::ExceedsPrice
+            | Self::WrongLineCode
             | Self::TooLate(_) => Kind::Refused,
+            Self::NoGrant(NoGrant::Refused) => Kind::Unauthenticated,
+            Self::TooManyLineCodes => Kind::RateLimited,
             Self::InvalidTransition(_)
             | Self::SlotTaken
             | Self::StaffMemberTaken
@@ -120,8 +142,12 @@ impl Classify for Error {
             | Self::TooManyBookings
             | Self::InsufficientPoints
             | Self::PointsRefused
+            | Self::MerchantClosed(_)
             | Self::ConfirmationInProgress => Kind::Conflict,
-            Self::Unguarded | Self::LineNotConfigured => Kind::Unavailable,
+            Self::NoGrant(NoGrant::Away(_))
+            | Self::Unguarded
+            | Self::LineUnavailable
+            | Self::LineNotConfigured => Kind::Unavailable,
             Self::Seal(_) => Kind::Internal,
             Self::Begun(error) => error.kind(),
             Self::Page(error) => error.kind(),
@@ -143,6 +169,14 @@ impl Classify for Error {
             Self::InvalidPoints => "invalid_points".into(),
             Self::InsufficientPoints => "insufficient_points".into(),
             Self::PointsRefused => "points_refused".into(),
+            Self::TenderValueMissing => "tender_value_missing".into(),
+            Self::ExceedsPrice => "exceeds_price".into(),
+            Self::NoGrant(NoGrant::Refused) => "invalid_token".into(),
+            Self::NoGrant(NoGrant::Away(_)) => "auth_unavailable".into(),
+            Self::MerchantClosed(_) => "merchant_closed".into(),
+            Self::WrongLineCode => "wrong_line_code".into(),
+            Self::TooManyLineCodes => "too_many_line_codes".into(),
+            Self::LineUnavailable => "line_unavailable".into(),
             Self::ConfirmationInProgress => "confirmation_in_progress".into(),
             Self::InvalidId => "invalid_id".into(),
             Self::InvalidPeriod | Self::InvalidClosure(_) => "invalid_period".into(),
@@ -188,6 +222,9 @@ impl Classify for Error {
                 (*field, "ambiguous_local_time")
             }
             Self::InvalidPoints => ("points", "invalid_points"),
+            Self::TenderValueMissing => ("points", "tender_value_missing"),
+            Self::ExceedsPrice => ("points", "exceeds_price"),
+            Self::WrongLineCode => ("code", "wrong_line_code"),
             Self::ServiceRequired => ("service_id", "service_required"),
             Self::OffGrid => ("starts_at", "off_grid"),
             Self::OutsideHours => ("starts_at", "outside_hours"),
@@ -201,6 +238,8 @@ impl Classify for Error {
     fn outcome(&self) -> Outcome {
         match self {
             Self::Begun(_) => Outcome::Unknown,
+            // Auth was asked before anything was written.
+            Self::NoGrant(_) => Outcome::None,
             // A use case is one transaction.
             Self::Idempotency(error) => error.outcome(),
             Self::Database(error) => postgres::outcome(error),
@@ -216,6 +255,7 @@ impl Classify for Error {
         match self {
             Self::Begun(error) => error.retry_after(),
             Self::Unguarded => Some(Duration::from_secs(30)),
+            Self::TooManyLineCodes => Some(Duration::from_secs(60 * 60)),
             Self::Idempotency(error) => error.retry_after(),
             _ => None,
         }

@@ -14,6 +14,9 @@ use crate::{metrics, store};
 /// How old the knowledge may be that the constraint is there.
 const PERIOD: Duration = Duration::from_secs(3);
 
+/// How soon somebody looks again when the database did not say.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// Whether the constraint was there when somebody last looked. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Guard(Arc<AtomicBool>);
@@ -34,7 +37,9 @@ impl Bookings {
     /// Looks for the constraint until `stop`. A database that is away says nothing about it.
     pub(super) async fn keep_guard(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            if let Ok(stands) = self.look_for_guard().await {
+            let looked = self.look_for_guard().await;
+            let pause = if looked.is_ok() { PERIOD } else { AGAIN };
+            if let Ok(stands) = looked {
                 let stood = self.guard.0.swap(stands, Ordering::Relaxed);
                 metrics::guarded(stands);
                 if stood && !stands {
@@ -45,7 +50,7 @@ impl Bookings {
                     tracing::info!("no_overlap_bookings is back");
                 }
             }
-            let _ = stop.run_until_cancelled(sleep(PERIOD)).await;
+            let _ = stop.run_until_cancelled(sleep(pause)).await;
         }
     }
 

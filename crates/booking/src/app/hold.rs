@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::slots::qualified;
-use super::{Bookable, Bookings, Error};
+use super::{Bookable, Bookings, By, Error};
 use crate::domain::{Booking, Interval, Moment, Span, Status, TimeZone, WallClock};
 use crate::metrics::{self, Attempt};
 use crate::store;
@@ -14,7 +14,7 @@ use crate::store;
 /// Takes a slot for 10 minutes, in which the member decides.
 #[derive(Clone, Debug)]
 pub struct Hold {
-    pub member_id: Uuid,
+    pub by: By,
     pub merchant_id: Uuid,
     pub service_id: Uuid,
     /// Whoever is free when absent.
@@ -37,7 +37,7 @@ impl Bookings {
     }
 
     async fn reserve(&self, key: &Key, wanted: &Hold) -> Result<Answer, Error> {
-        let principal = wanted.member_id.to_string();
+        let principal = wanted.by.id().to_string();
         let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
@@ -48,18 +48,20 @@ impl Bookings {
         let service = store::find_bookable(&mut tx, merchant_id, service_id)
             .await?
             .ok_or(Error::UnknownService)?;
+        service.open()?;
         let interval = start(service.zone, wanted.starts_at, service.length.duration())?;
         interval.bookable_at(self.clock.now())?;
         let staff = qualified(&mut tx, merchant_id, service_id, staff_id).await?;
-        self.has_room(&mut tx, wanted.member_id, self.most(wanted.member_id, &service)).await?;
-        if store::held_by(&mut tx, wanted.member_id).await? >= i64::from(self.holds_per_member) {
+        self.has_room(&mut tx, wanted.by.id(), self.most(wanted.by, &service)).await?;
+        if store::held_by(&mut tx, wanted.by.id()).await? >= i64::from(self.holds_per_member) {
             return Err(Error::TooManyHolds);
         }
         let wish = self.held(wanted, &service, interval);
         let candidates = free(&mut tx, &wish, &staff, service.zone).await?;
         let mut over = 0;
-        let booking =
-            take_one(&mut tx, wish, candidates, &mut over).await?.ok_or(Error::SlotTaken)?;
+        let booking = take_one(&mut tx, wish, service.zone, candidates, &mut over)
+            .await?
+            .ok_or(Error::SlotTaken)?;
 
         let answer = Answer::json(StatusCode::CREATED, &booking);
         idempotency::record(&mut tx, &principal, key, &answer).await?;
@@ -75,7 +77,7 @@ impl Bookings {
             booking_id: self.clock.id(),
             merchant_id: wanted.merchant_id,
             staff_id: Uuid::nil(),
-            member_id: wanted.member_id,
+            member_id: wanted.by.id(),
             service_id: Some(wanted.service_id),
             starts_at: interval.starts_at(),
             ends_at: interval.ends_at(),
@@ -84,6 +86,7 @@ impl Bookings {
             expires_at: None,
             price_minor: service.price_minor,
             points_paid: 0,
+            points_value_minor: 0,
             created_at: self.clock.now(),
         }
     }
@@ -129,19 +132,20 @@ pub(super) async fn free(
 async fn take_one(
     conn: &mut PgConnection,
     wish: Booking,
+    zone: TimeZone,
     staff: Vec<Uuid>,
     over: &mut u64,
 ) -> Result<Option<Booking>, Error> {
     for staff_id in staff {
         let hold = Booking { staff_id, ..wish.clone() };
-        let mut taken = store::insert_hold(conn, &hold).await?;
+        let mut taken = store::insert_hold(conn, &hold, zone).await?;
         if taken.is_none() {
             // What is in the way may be holds whose time is over.
             let ended =
                 store::expire_holds(conn, hold.merchant_id, staff_id, hold.occupied()).await?;
             *over += ended;
             if ended > 0 {
-                taken = store::insert_hold(conn, &hold).await?;
+                taken = store::insert_hold(conn, &hold, zone).await?;
             }
         }
         if let Some(expires_at) = taken {

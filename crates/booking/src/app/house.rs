@@ -4,7 +4,7 @@ use kit::jobs;
 use observability::task;
 use tokio_util::sync::CancellationToken;
 
-use super::Bookings;
+use super::{Bookings, Error};
 use crate::peers;
 
 /// Nobody waits for the job: an expired hold is expired for everyone who looks, and for whoever wants
@@ -14,8 +14,9 @@ const EXPIRE: Duration = Duration::from_secs(30);
 /// A reminder is for the day before, so a minute is nothing.
 const REMIND: Duration = Duration::from_secs(60);
 
-/// Only those that an older version registers while it is being replaced have to wait for it.
-const TELL: Duration = Duration::from_secs(60);
+/// Only what an older version writes while it is being replaced has to wait for it, and what was booked while a
+/// merchant was being closed.
+const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// What was completed a year ago can wait.
 const ARCHIVE: Duration = Duration::from_secs(60 * 60);
@@ -42,6 +43,17 @@ impl Bookings {
         });
         let (this, until) = (self.clone(), stop.clone());
         tokio::spawn(async move { this.keep_guard(until).await });
+        if let Some(line) = &self.line {
+            peers::tell(self, line, stop);
+        }
+    }
+
+    /// One job for what is seldom there: each has a connection of its own. None waits for another's failure.
+    async fn catch_up(&self) -> Result<(), Error> {
+        let told = self.tell_of_merchants().await;
+        let emptied = self.empty_closed().await;
+        let recorded = self.record_wall_times().await;
+        told.and(emptied).and(recorded).map(drop)
     }
 
     fn on_one_replica(&self, stop: &CancellationToken) {
@@ -59,11 +71,11 @@ impl Bookings {
         };
         tokio::spawn(jobs::every("reminders", REMIND, self.db.clone(), stop.clone(), remind));
         let this = self.clone();
-        let tell = move || {
+        let catch_up = move || {
             let this = this.clone();
-            async move { Ok(this.tell_of_merchants().await.map(drop)?) }
+            async move { Ok(this.catch_up().await?) }
         };
-        tokio::spawn(jobs::every("tell_of_merchants", TELL, self.db.clone(), stop.clone(), tell));
+        tokio::spawn(jobs::every("catch_up", CATCH_UP, self.db.clone(), stop.clone(), catch_up));
         let this = self.clone();
         let archive = move || {
             let this = this.clone();

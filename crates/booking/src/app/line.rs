@@ -5,17 +5,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Bookings, Error};
-use crate::domain::LineUserId;
+use super::{Bookings, By, Error, Owner};
 use crate::store;
 
 /// What was told about a booking, and how it went.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Notification {
     pub notification_id: Uuid,
-    /// `booked`, `reminder` or `cancelled`.
+    /// `booked`, `reminder`, `moved` or `cancelled`.
     pub kind: String,
-    /// `pending`, `sent` or `failed`.
+    /// `pending`, `sent`, `failed`, or `dropped`: it was not true any more.
     pub status: String,
     /// Why it failed, or why it has not been sent yet.
     pub error_reason: Option<String>,
@@ -35,7 +34,7 @@ impl Bookings {
     /// Connects the merchant's channel, or gives it another token. Only the owner may.
     pub async fn connect_line(
         &self,
-        owner: Uuid,
+        owner: Owner,
         merchant: Uuid,
         token: SecretString,
     ) -> Result<(), Error> {
@@ -44,7 +43,7 @@ impl Bookings {
             let seal = this.seal.as_ref().ok_or(Error::LineNotConfigured)?;
             let sealed = seal.seal(merchant, token.expose_secret()).map_err(Error::Seal)?;
             let mut tx = postgres::begin(&this.db).await?;
-            if !store::upsert_channel(&mut tx, owner, merchant, &sealed).await? {
+            if !store::upsert_channel(&mut tx, owner.id(), merchant, &sealed).await? {
                 return Err(Error::UnknownMerchant);
             }
             Ok(postgres::commit(tx).await?)
@@ -52,11 +51,11 @@ impl Bookings {
         .await
     }
 
-    pub async fn disconnect_line(&self, owner: Uuid, merchant: Uuid) -> Result<(), Error> {
+    pub async fn disconnect_line(&self, owner: Owner, merchant: Uuid) -> Result<(), Error> {
         let this = self.clone();
         command::run(async move {
             let mut tx = postgres::begin(&this.db).await?;
-            if !store::delete_channel(&mut tx, owner, merchant).await? {
+            if !store::delete_channel(&mut tx, owner.id(), merchant).await? {
                 return Err(Error::UnknownMerchant);
             }
             Ok(postgres::commit(tx).await?)
@@ -64,24 +63,7 @@ impl Bookings {
         .await
     }
 
-    /// Says who a member is to the merchant's channel: from now on they are told by LINE.
-    pub async fn join_line(
-        &self,
-        member: Uuid,
-        merchant: Uuid,
-        user: LineUserId,
-    ) -> Result<(), Error> {
-        let this = self.clone();
-        command::run(async move {
-            let mut tx = postgres::begin(&this.db).await?;
-            if !store::upsert_contact(&mut tx, merchant, member, &user).await? {
-                return Err(Error::UnknownMerchant);
-            }
-            Ok(postgres::commit(tx).await?)
-        })
-        .await
-    }
-
+    /// The member is told no longer.
     pub async fn leave_line(&self, member: Uuid, merchant: Uuid) -> Result<(), Error> {
         let this = self.clone();
         command::run(async move {
@@ -94,11 +76,12 @@ impl Bookings {
         .await
     }
 
-    /// To the merchant's owner.
-    pub async fn notifications(&self, owner: Uuid, booking: Uuid) -> Result<Notifications, Error> {
+    /// To the merchant's owner; to the member an empty list.
+    pub async fn notifications(&self, by: By, booking: Uuid) -> Result<Notifications, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        let found = store::find_booking(&mut conn, booking, owner).await?;
+        let found = store::find_booking(&mut conn, booking, by).await?;
         found.ok_or(Error::UnknownBooking)?;
+        let Some(owner) = by.owner() else { return Ok(Notifications { items: Vec::new() }) };
         let items = store::list_notifications(&mut conn, owner, booking).await?;
         Ok(Notifications { items })
     }

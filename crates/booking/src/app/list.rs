@@ -70,6 +70,6 @@ fn place(cursor: &str, member: Uuid) -> Result<Place, page::Error> {
 }
 
 /// chrono knows years before 4713 BC, PostgreSQL does not.
-fn storable(time: &DateTime<Utc>) -> bool {
+pub(super) fn storable(time: &DateTime<Utc>) -> bool {
     (0..=9999).contains(&time.year())
 }

@@ -33,6 +33,8 @@ const REMINDERS: i64 = 500;
 enum Verdict {
     Sent,
     Failed(String),
+    /// It is not true any more.
+    Untrue,
     Later(String),
     NotTried(Duration),
 }
@@ -46,6 +48,17 @@ impl Bookings {
         occasion: Occasion,
     ) -> sqlx::Result<()> {
         store::insert_notification(tx, self.clock.id(), booking, occasion).await
+    }
+
+    /// The same, in the place of what was to be told and is not true any more.
+    pub(super) async fn tell_instead(
+        &self,
+        tx: &mut PgConnection,
+        booking: &Booking,
+        occasion: Occasion,
+    ) -> sqlx::Result<()> {
+        store::drop_notifications(tx, booking).await?;
+        self.tell_member(tx, booking, occasion).await
     }
 
     /// Queues the reminders of the next day's bookings, and says how many. Can stop and go on anywhere.
@@ -63,7 +76,7 @@ impl Bookings {
     }
 
     /// Sends what is due, until `stop`.
-    pub async fn send_notifications(self, line: Line, pace: Pace, stop: CancellationToken) {
+    pub async fn send_notifications(self, (line, pace): (Line, Pace), stop: CancellationToken) {
         let this = self.clone();
         let measure = async {
             while !stop.is_cancelled() {
@@ -89,7 +102,7 @@ impl Bookings {
         tokio::join!(measure, send);
     }
 
-    /// Sends a batch of what is due, and says how many there were.
+    /// Sends a batch of what is due, of each booking the first, and says how many there were.
     pub async fn send_due(&self, line: &Line, pace: &Pace) -> sqlx::Result<usize> {
         let mut tx = postgres::begin(&self.db).await?;
         let due = store::claim_notifications(&mut tx, BATCH, LEASE).await?;
@@ -113,6 +126,11 @@ impl Bookings {
         let (Ok(occasion), Ok(zone)) = (due.kind.parse::<Occasion>(), due.time_zone.parse()) else {
             return failed("unreadable");
         };
+        let status = due.status.as_deref().map(str::parse).transpose();
+        let Ok(status) = status else { return failed("unreadable") };
+        if !occasion.is_true(due.starts_at, status.zip(due.starts_now)) {
+            return Verdict::Untrue;
+        }
         if due.is_too_old {
             return failed("gave_up");
         }
@@ -139,12 +157,17 @@ impl Bookings {
         let mut tx = postgres::begin(&self.db).await?;
         let told = match &verdict {
             Verdict::Sent => {
-                store::settle_notification(&mut tx, due, None).await?;
+                store::settle_notification(&mut tx, due, "sent", None).await?;
                 Some(Told::Sent)
             }
             Verdict::Failed(reason) => {
-                store::settle_notification(&mut tx, due, Some(reason)).await?;
+                store::settle_notification(&mut tx, due, "failed", Some(reason)).await?;
                 Some(Told::Failed)
+            }
+            Verdict::Untrue => {
+                let reason = Some("superseded");
+                store::settle_notification(&mut tx, due, "dropped", reason).await?;
+                Some(Told::Dropped)
             }
             Verdict::Later(reason) => {
                 store::put_off_notification(&mut tx, due, reason).await?;

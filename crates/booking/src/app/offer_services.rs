@@ -3,12 +3,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Bookings, Error};
+use super::{Bookings, Error, Owner};
 use crate::store;
 
 /// Says which services a person gives. Only the merchant's owner may.
 pub struct OfferServices {
-    pub owner_id: Uuid,
+    pub owner: Owner,
     pub merchant_id: Uuid,
     pub staff_id: Uuid,
     pub service_ids: Vec<Uuid>,
@@ -27,12 +27,12 @@ impl Bookings {
     }
 
     async fn assign(&self, wanted: OfferServices) -> Result<StaffServices, Error> {
-        let OfferServices { owner_id, merchant_id, staff_id, mut service_ids } = wanted;
+        let OfferServices { owner, merchant_id, staff_id, mut service_ids } = wanted;
         service_ids.sort_unstable();
         service_ids.dedup();
 
         let mut tx = postgres::begin(&self.db).await?;
-        if !store::staff_of_owner(&mut tx, owner_id, merchant_id, staff_id).await? {
+        if !store::staff_of_owner(&mut tx, owner.id(), merchant_id, staff_id).await? {
             return Err(Error::UnknownStaff);
         }
         store::lock_staff(&mut tx, merchant_id, &[staff_id]).await?;

@@ -7,13 +7,13 @@ use uuid::Uuid;
 use super::confirm::lock_with_calendars;
 use super::hold::{free, start};
 use super::slots::qualified;
-use super::{Bookings, Error};
-use crate::domain::{Booking, Moment, TimeZone};
+use super::{Bookings, By, Error};
+use crate::domain::{Booking, Moment, Occasion, TimeZone};
 use crate::{metrics, store};
 
 /// Moves a confirmed booking: the old slot is freed and the new one taken together, or nothing is.
 pub struct Reschedule {
-    pub by: Uuid,
+    pub by: By,
     pub booking_id: Uuid,
     pub starts_at: Moment,
     /// The same person when absent.
@@ -29,7 +29,7 @@ impl Bookings {
     }
 
     async fn relocate(&self, key: &Key, wanted: &Reschedule) -> Result<Answer, Error> {
-        let principal = wanted.by.to_string();
+        let principal = wanted.by.id().to_string();
         let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
             return Ok(answer);
@@ -41,19 +41,24 @@ impl Bookings {
         let status = old.status.reschedule()?;
         let now = self.clock.now();
         let terms = store::terms(&mut tx, old.merchant_id).await?;
-        if wanted.by != terms.owner_id {
+        terms.open()?;
+        if !wanted.by.owns(terms.owner_id) {
             terms.notice.allows(old.starts_at, now)?;
         }
         let interval = start(terms.zone, wanted.starts_at, old.ends_at - old.starts_at)?;
         interval.bookable_at(now)?;
         let (starts_at, ends_at) = (interval.starts_at(), interval.ends_at());
         let staff_id = wanted.staff_id.unwrap_or(old.staff_id);
+        let is_moved = starts_at != old.starts_at;
         let booking = Booking { status, staff_id, starts_at, ends_at, ..old };
         possible(&mut tx, &booking, terms.zone).await?;
 
         let over =
             store::expire_holds(&mut tx, booking.merchant_id, staff_id, booking.occupied()).await?;
-        store::update_time(&mut tx, &booking, now).await.map_err(taken)?;
+        store::update_time(&mut tx, &booking, terms.zone, now).await.map_err(taken)?;
+        if is_moved {
+            self.tell_instead(&mut tx, &booking, Occasion::Moved).await?;
+        }
         let answer = Answer::json(StatusCode::OK, &booking);
         idempotency::record(&mut tx, &principal, key, &answer).await?;
         postgres::commit(tx).await?;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::confirm::lock_with_calendars;
-use super::{Bookings, Error};
+use super::{Bookings, By, Error};
 use crate::domain::{Booking, Change, Heard, Occasion, Saga, Status, Step};
 use crate::store::{self, Pause};
 use crate::{metrics, peers};
@@ -32,6 +32,9 @@ const PAUSE: Pause = Pause {
     most: Duration::from_secs(20),
     patience: Duration::from_secs(5 * 60),
 };
+
+/// What is written down of an answer that speaks of another hold, or of other points.
+const NOT_OURS: &str = "answer_does_not_match";
 
 impl Bookings {
     /// Drives what is due, until `stop`.
@@ -79,7 +82,7 @@ impl Bookings {
         loop {
             let mut conn = postgres::query("acquire", self.db.acquire()).await?;
             let Some(found) = store::read_saga(&mut conn, saga).await? else { return Ok(()) };
-            drop(conn); // points may take its time
+            drop(conn);
             let Some(step) = found.next() else { return Ok(()) };
             if !self.ask(&found, step).await? {
                 return Ok(());
@@ -90,7 +93,14 @@ impl Bookings {
     /// Asks points for one step, which has one effect however often it is asked, and takes in the answer.
     /// Whether the saga moved.
     pub async fn ask(&self, saga: &Saga, step: Step) -> Result<bool, Error> {
-        match self.points.step(saga, step).await {
+        let grant = match step {
+            Step::Hold => {
+                let mut conn = postgres::query("acquire", self.db.acquire()).await?;
+                store::grant_of_saga(&mut conn, saga.saga_id).await?
+            }
+            _ => None,
+        }; // and no connection is kept: points may take its time
+        match self.points.step(saga, step, grant.as_ref()).await {
             Ok(heard) => self.take_in(saga, step, &heard).await,
             Err(error) => {
                 let reason = peers::reason(&error);
@@ -107,7 +117,7 @@ impl Bookings {
         // Only the answer to a hold touches the booking, which is locked before its saga.
         let booking = match step {
             Step::Hold => {
-                let by = asked.member_id;
+                let by = By::member(asked.member_id);
                 Some(lock_with_calendars(&mut tx, asked.booking_id, by, None).await?)
             }
             _ => None,
@@ -115,21 +125,27 @@ impl Bookings {
         let Some(saga) = store::lock_saga(&mut tx, asked.saga_id).await? else { return Ok(false) };
         let stands = booking.as_ref().map_or(Status::Confirmed, |booking| booking.status);
         let outcome = match heard {
-            Heard::Done { .. } => "done",
             Heard::Refused(why) => why,
+            _ => "done",
         };
         match saga.hear(step, heard, stands) {
             Change::Nothing => Ok(false),
             Change::Stuck => {
                 drop(tx);
+                let outcome = if outcome == "done" { NOT_OURS } else { outcome };
                 tracing::error!(saga.id = %saga.saga_id, step = step.as_str(), outcome, "saga is stuck");
                 self.put_off(&saga, step, outcome, true).await?;
                 Ok(false)
             }
             Change::Moves { saga: moved, booking: becomes } => {
                 if let (Some(booking), Some(status)) = (booking, becomes) {
-                    let points_paid = if status == Status::Confirmed { moved.points } else { 0 };
-                    let booking = Booking { status, points_paid, expires_at: None, ..booking };
+                    let (points_paid, points_value_minor) = match status {
+                        Status::Confirmed => (moved.points, moved.value_minor),
+                        _ => (0, 0),
+                    };
+                    let expires_at = None;
+                    let booking =
+                        Booking { status, points_paid, points_value_minor, expires_at, ..booking };
                     store::update_status(&mut tx, &booking, self.clock.now()).await?;
                     if status == Status::Confirmed {
                         self.tell_member(&mut tx, &booking, Occasion::Booked).await?;

@@ -3,7 +3,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{AddService, AddStaff, Bookings, CreateMerchant, OfferServices, SetHours};
+use super::{AddService, AddStaff, Bookings, CreateMerchant, OfferServices, Owner, SetHours};
+use crate::config::Command;
 use crate::domain::{Currency, Length, Name, Notice, Price, Shift, Week};
 
 /// What the demo's salon offers: name, minutes, minutes of the staff's own afterwards, yen.
@@ -28,11 +29,19 @@ struct Hired {
 }
 
 impl Bookings {
+    /// Does what an operator asks for on the command line.
+    pub async fn operate(&self, command: Command) -> anyhow::Result<()> {
+        match command {
+            Command::Seed { owner } => self.seed(Owner::named(owner)).await.map(drop),
+            Command::Rezone { apply } => self.rezone_by_the_book(apply).await,
+        }
+    }
+
     /// Opens the demo's salon for this member, with people who give its services from Tuesday to Sunday, and
     /// returns it. Said again within three days it is the same salon.
-    pub async fn seed(&self, owner: Uuid) -> anyhow::Result<Uuid> {
+    pub async fn seed(&self, owner: Owner) -> anyhow::Result<Uuid> {
         let made = CreateMerchant {
-            owner_id: owner,
+            owner_id: owner.id(),
             name: Name::try_new("Salon Sakura")?,
             time_zone: "Asia/Tokyo".parse()?,
             currency: Currency::try_new("JPY")?,
@@ -43,7 +52,7 @@ impl Bookings {
         let mut service_ids = Vec::new();
         for (name, minutes, buffer, price) in SERVICES {
             let wanted = AddService {
-                owner_id: owner,
+                owner,
                 merchant_id: merchant,
                 name: Name::try_new(name)?,
                 length: Length::try_new(minutes, buffer)?,
@@ -60,17 +69,14 @@ impl Bookings {
         });
         let week = Week::try_new(shifts.collect::<Result<_, _>>()?)?;
         for name in PEOPLE {
-            let wanted =
-                AddStaff { owner_id: owner, merchant_id: merchant, name: Name::try_new(name)? };
+            let wanted = AddStaff { owner, merchant_id: merchant, name: Name::try_new(name)? };
             let answer = self.add_staff(key("staff", name)?, wanted).await?;
             let staff_id = read::<Hired>(&answer.body)?.staff_id;
             let service_ids = service_ids.clone();
-            let gives =
-                OfferServices { owner_id: owner, merchant_id: merchant, staff_id, service_ids };
+            let gives = OfferServices { owner, merchant_id: merchant, staff_id, service_ids };
             self.offer_services(gives).await?;
             let week = week.clone();
-            self.set_hours(SetHours { owner_id: owner, merchant_id: merchant, staff_id, week })
-                .await?;
+            self.set_hours(SetHours { owner, merchant_id: merchant, staff_id, week }).await?;
         }
         Ok(merchant)
     }

@@ -1,13 +1,13 @@
 use kit::{command, postgres};
 use uuid::Uuid;
 
-use super::{Bookings, Error};
+use super::{Bookings, Error, Owner};
 use crate::domain::Week;
 use crate::store;
 
 /// Says when a person works. Only the merchant's owner may. Bookings that exist stay.
 pub struct SetHours {
-    pub owner_id: Uuid,
+    pub owner: Owner,
     pub merchant_id: Uuid,
     pub staff_id: Uuid,
     pub week: Week,
@@ -21,9 +21,9 @@ impl Bookings {
     }
 
     async fn schedule(&self, wanted: SetHours) -> Result<Week, Error> {
-        let SetHours { owner_id, merchant_id, staff_id, week } = wanted;
+        let SetHours { owner, merchant_id, staff_id, week } = wanted;
         let mut tx = postgres::begin(&self.db).await?;
-        if !store::staff_of_owner(&mut tx, owner_id, merchant_id, staff_id).await? {
+        if !store::staff_of_owner(&mut tx, owner.id(), merchant_id, staff_id).await? {
             return Err(Error::UnknownStaff);
         }
         store::lock_staff(&mut tx, merchant_id, &[staff_id]).await?;

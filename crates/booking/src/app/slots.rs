@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Bookings, Error};
-use crate::domain::{Days, Length, TimeZone, WallClock};
+use crate::domain::{Days, Length, MerchantClosed, TimeZone, WallClock};
 use crate::store;
 
 /// Asks when a service can be had.
@@ -47,6 +47,7 @@ impl Bookings {
         let service = store::find_bookable(&mut conn, merchant_id, service_id)
             .await?
             .ok_or(Error::UnknownService)?;
+        service.open()?;
         let staff = qualified(&mut conn, merchant_id, service_id, staff_id).await?;
         let reach = days.reach();
         let calendars = store::calendars(&mut conn, merchant_id, &staff, reach).await?;
@@ -68,11 +69,18 @@ impl Bookings {
 
 /// A service with what booking it needs.
 pub(crate) struct Bookable {
-    /// Of the merchant.
-    pub(crate) owner_id: Uuid,
+    /// Of the merchant; `None`: it is closed.
+    pub(crate) owner_id: Option<Uuid>,
     pub(crate) zone: TimeZone,
     pub(crate) length: Length,
     pub(crate) price_minor: i64,
+}
+
+impl Bookable {
+    /// Refuses what a closed merchant does not offer any more.
+    pub(super) fn open(&self) -> Result<(), MerchantClosed> {
+        if self.owner_id.is_some() { Ok(()) } else { Err(MerchantClosed) }
+    }
 }
 
 /// Who gives this service: everybody, or the one that is asked for.

@@ -49,11 +49,16 @@ impl TimeZone {
             Moment::Instant(instant) => return Ok(instant),
             Moment::Local(local) => local,
         };
-        match self.0.from_local_datetime(&local) {
-            MappedLocalTime::Single(time) => Ok(time.to_utc()),
+        match self.instants(local) {
+            MappedLocalTime::Single(time) => Ok(time),
             MappedLocalTime::Ambiguous(..) => Err(LocalTimeError::Ambiguous),
             MappedLocalTime::None => Err(LocalTimeError::Nonexistent),
         }
+    }
+
+    /// The instants at which the wall clock shows this, by the rules of the IANA database that we were built with.
+    pub fn instants(self, local: NaiveDateTime) -> MappedLocalTime<DateTime<Utc>> {
+        self.0.from_local_datetime(&local).map(|time| time.to_utc())
     }
 
     /// What the wall clock shows then, with its offset.

@@ -5,24 +5,38 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
-use super::TimeZone;
+use super::{Status, TimeZone};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
     Booked,
     /// The day before.
     Reminder,
+    /// To another time.
+    Moved,
     Cancelled,
 }
 
 impl Occasion {
-    pub const ALL: [Self; 3] = [Self::Booked, Self::Reminder, Self::Cancelled];
+    pub const ALL: [Self; 4] = [Self::Booked, Self::Reminder, Self::Moved, Self::Cancelled];
+
+    /// Whether a message about a booking that starts at `told` is still true of the booking as it stands;
+    /// `None` when it is in the archive.
+    pub fn is_true(self, told: DateTime<Utc>, booking: Option<(Status, DateTime<Utc>)>) -> bool {
+        match self {
+            Self::Cancelled => true,
+            Self::Booked | Self::Reminder | Self::Moved => {
+                booking == Some((Status::Confirmed, told))
+            }
+        }
+    }
 
     /// The word for it in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Booked => "booked",
             Self::Reminder => "reminder",
+            Self::Moved => "moved",
             Self::Cancelled => "cancelled",
         }
     }
@@ -33,6 +47,7 @@ impl Occasion {
         match self {
             Self::Booked => format!("{merchant}: you are booked for {when}."),
             Self::Reminder => format!("{merchant}: we expect you on {when}."),
+            Self::Moved => format!("{merchant}: your booking has been moved to {when}."),
             Self::Cancelled => format!("{merchant}: your booking for {when} is cancelled."),
         }
     }
@@ -75,6 +90,25 @@ impl LineUserId {
     }
 }
 
+/// Six digits that prove who reads the messages of a LINE user.
+pub struct LineCode(String);
+
+impl LineCode {
+    pub fn from_random(random: u64) -> Self {
+        Self(format!("{:06}", random % 1_000_000))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The message that brings it.
+    pub fn text(&self, merchant: &str) -> String {
+        let code = self.as_str();
+        format!("{merchant}: your code is {code}. If you have not asked for it, ignore it.")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +122,19 @@ mod tests {
             assert!(text.contains("Shears") && text.contains("2030-01-02 08:30"), "{text}");
             assert_eq!(occasion.as_str().parse(), Ok(occasion));
         }
+    }
+
+    #[test]
+    fn a_message_is_true_while_the_booking_is_as_it_says() {
+        let told: DateTime<Utc> = "2030-01-01T23:30:00Z".parse().unwrap();
+        let moved = told + chrono::TimeDelta::hours(1);
+        for occasion in [Occasion::Booked, Occasion::Reminder, Occasion::Moved] {
+            assert!(occasion.is_true(told, Some((Status::Confirmed, told))));
+            assert!(!occasion.is_true(told, Some((Status::Confirmed, moved))));
+            assert!(!occasion.is_true(told, Some((Status::Cancelled, told))));
+            assert!(!occasion.is_true(told, None));
+        }
+        assert!(Occasion::Cancelled.is_true(told, Some((Status::Cancelled, told))));
     }
 
     #[test]

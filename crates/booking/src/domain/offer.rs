@@ -1,5 +1,8 @@
 //! What a merchant offers.
 
+use std::fmt;
+use std::str::FromStr;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use thiserror::Error;
@@ -68,6 +71,27 @@ pub struct Currency(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a currency is three capital letters of ISO 4217, such as JPY")]
 pub struct InvalidCurrency;
+
+impl Default for Currency {
+    /// The yen.
+    fn default() -> Self {
+        Self("JPY".to_owned())
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Currency {
+    type Err = InvalidCurrency;
+
+    fn from_str(code: &str) -> Result<Self, InvalidCurrency> {
+        Self::try_new(code)
+    }
+}
 
 impl Currency {
     pub fn try_new(code: &str) -> Result<Self, InvalidCurrency> {

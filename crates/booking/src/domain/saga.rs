@@ -43,11 +43,27 @@ pub enum Step {
     Reverse,
 }
 
-/// What points said. A failure to answer is none of these: it is asked again.
+/// What points said. A failure to answer is none of these: it is asked again. An answer says of which hold it
+/// speaks and of how much, and [`Saga::hear`] compares: what exists under our id need not be ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Done, now or before; by this transfer when it was a capture.
-    Done { transfer: Option<Uuid> },
+    /// So many points are held, now or before, and pay so much of the price.
+    Held {
+        hold_id: Uuid,
+        points: i64,
+        value_minor: i64,
+    },
+    /// So many points of the hold were spent by this transfer, now or before.
+    Captured {
+        hold_id: Uuid,
+        points: i64,
+        transfer_id: Option<Uuid>,
+    },
+    /// Nothing of the hold is held any more.
+    Released {
+        hold_id: Uuid,
+    },
+    Reversed,
     /// No, for this reason, whenever it is asked.
     Refused(String),
 }
@@ -60,6 +76,11 @@ pub struct Saga {
     pub booking_id: Uuid,
     pub member_id: Uuid,
     pub points: i64,
+    /// Of the booking, in the minor unit of `currency`: what the points pay a part of.
+    pub price_minor: i64,
+    pub currency: String,
+    /// What the points pay of the price, as points says; 0 until they are held.
+    pub value_minor: i64,
     pub state: SagaState,
     /// The booking was cancelled while the capture was on its way.
     pub undo: bool,
@@ -84,6 +105,12 @@ pub enum Change {
 pub const INSUFFICIENT: &str = "insufficient_points";
 /// What points says to the release of what was spent.
 const CAPTURED: &str = "hold_captured";
+/// What points says of a hold that is not ours, as if it were not there.
+const NOT_FOUND: &str = "not_found";
+/// What points says when a booking in a currency without a tender value is paid.
+pub const TENDER_VALUE_MISSING: &str = "tender_value_missing";
+/// What points says when the points are worth more than the price, or nothing.
+pub const EXCEEDS_PRICE: &str = "exceeds_price";
 /// The booking's own hold was over before points answered.
 pub const EXPIRED: &str = "hold_expired";
 /// The booking was cancelled meanwhile.
@@ -108,36 +135,53 @@ impl Saga {
             return Change::Nothing;
         }
         match (step, heard) {
-            (Step::Hold, Heard::Done { .. }) => match booking {
-                Status::Held => self
-                    .moves(Saga { state: S::Capturing, ..self.clone() }, Some(Status::Confirmed)),
-                Status::Expired => self.fails(EXPIRED, None),
-                _ => self.fails(CANCELLED, None),
-            },
+            (Step::Hold, Heard::Held { hold_id, points, value_minor })
+                if *hold_id == self.saga_id
+                    && *points == self.points
+                    && (1..=self.price_minor).contains(value_minor) =>
+            {
+                self.held(*value_minor, booking)
+            }
             // Its slot is free at once. What may be held all the same, by a call whose answer was lost, is
             // released.
             (Step::Hold, Heard::Refused(why)) => {
                 self.fails(why, (booking == Status::Held).then_some(Status::Cancelled))
             }
-            (Step::Capture, Heard::Done { transfer: Some(transfer) }) => {
+            (Step::Capture, Heard::Captured { hold_id, points, transfer_id: Some(transfer) })
+                if *hold_id == self.saga_id && *points == self.points =>
+            {
                 let state = if self.undo { S::Reversing } else { S::Captured };
                 let transfer_id = Some(*transfer);
                 self.moves(Saga { state, transfer_id, ..self.clone() }, None)
             }
             // Nothing was spent, and the booking is cancelled: only the hold is left.
             (Step::Capture, Heard::Refused(_)) if self.undo => self.fails(CANCELLED, None),
-            (Step::Capture, _) => Change::Stuck,
-            (Step::Release, Heard::Done { .. }) => {
+            (Step::Release, Heard::Released { hold_id }) if *hold_id == self.saga_id => {
                 self.moves(Saga { state: S::Released, ..self.clone() }, None)
             }
-            (Step::Reverse, Heard::Done { .. }) => {
+            // Another's hold has the id, so that ours can never come to be.
+            (Step::Release, Heard::Refused(why)) if why == NOT_FOUND => {
+                self.moves(Saga { state: S::Released, ..self.clone() }, None)
+            }
+            (Step::Reverse, Heard::Reversed) => {
                 self.moves(Saga { state: S::Reversed, ..self.clone() }, None)
             }
             // A capture overtook the release. Asked again it names its transfer, which is then reversed.
             (Step::Release, Heard::Refused(why)) if why == CAPTURED => {
                 self.moves(Saga { state: S::Capturing, undo: true, ..self.clone() }, None)
             }
-            (Step::Release | Step::Reverse, Heard::Refused(_)) => Change::Stuck,
+            // Refused, or an answer about something that is not ours.
+            _ => Change::Stuck,
+        }
+    }
+
+    /// Points holds what was asked for, and the booking may have ended meanwhile.
+    fn held(&self, value_minor: i64, booking: Status) -> Change {
+        let held = Saga { state: SagaState::Capturing, value_minor, ..self.clone() };
+        match booking {
+            Status::Held => self.moves(held, Some(Status::Confirmed)),
+            Status::Expired => self.fails(EXPIRED, None),
+            _ => self.fails(CANCELLED, None),
         }
     }
 
@@ -237,6 +281,9 @@ mod tests {
             booking_id: id,
             member_id: id,
             points: 5,
+            price_minor: 7,
+            currency: "JPY".to_owned(),
+            value_minor: 0,
             state,
             undo: false,
             transfer_id: None,
@@ -244,7 +291,8 @@ mod tests {
         }
     }
 
-    const DONE: Heard = Heard::Done { transfer: Some(Uuid::nil()) };
+    const ID: Uuid = Uuid::from_u128(1);
+    const HELD: Heard = Heard::Held { hold_id: ID, points: 5, value_minor: 5 };
 
     #[test]
     fn an_answer_that_is_not_waited_for_changes_nothing() {
@@ -252,7 +300,7 @@ mod tests {
             assert_eq!(state.as_str().parse(), Ok(state));
             assert_eq!(saga(state).next().is_none(), state.is_end());
             for step in Step::ALL.into_iter().filter(|step| saga(state).next() != Some(*step)) {
-                for heard in [DONE, Heard::Refused("no".to_owned())] {
+                for heard in [HELD, Heard::Reversed, Heard::Refused("no".to_owned())] {
                     let change = saga(state).hear(step, &heard, Status::Held);
                     assert_eq!(change, Change::Nothing, "{state} {step:?}");
                 }
@@ -263,13 +311,45 @@ mod tests {
     #[test]
     fn a_booking_is_confirmed_by_the_hold_of_its_points_and_only_while_it_is_held() {
         for status in [Status::Held, Status::Expired, Status::Cancelled] {
-            let change = saga(SagaState::Holding).hear(Step::Hold, &DONE, status);
+            let change = saga(SagaState::Holding).hear(Step::Hold, &HELD, status);
             let Change::Moves { saga, booking } = change else { panic!("{change:?}") };
             let confirms = status == Status::Held;
             assert_eq!(booking.is_some(), confirms);
             assert_eq!(saga.state == SagaState::Capturing, confirms);
             assert_eq!(saga.state == SagaState::Releasing, !confirms);
         }
+    }
+
+    #[test]
+    fn an_answer_about_anything_but_what_was_asked_for_waits_for_a_person() {
+        let (hold_id, other) = (ID, Uuid::from_u128(2));
+        let transfer_id = Some(Uuid::nil());
+        for heard in [
+            Heard::Held { hold_id: other, points: 5, value_minor: 5 },
+            Heard::Held { hold_id, points: 1, value_minor: 5 },
+            Heard::Held { hold_id, points: 6, value_minor: 5 },
+            Heard::Held { hold_id, points: 5, value_minor: 0 },
+            Heard::Held { hold_id, points: 5, value_minor: 8 },
+            Heard::Reversed,
+        ] {
+            let change = saga(SagaState::Holding).hear(Step::Hold, &heard, Status::Held);
+            assert_eq!(change, Change::Stuck, "{heard:?}");
+        }
+        for heard in [
+            Heard::Captured { hold_id: other, points: 5, transfer_id },
+            Heard::Captured { hold_id, points: 1, transfer_id },
+            Heard::Captured { hold_id, points: 5, transfer_id: None },
+            HELD,
+        ] {
+            for undo in [false, true] {
+                let saga = Saga { undo, ..saga(SagaState::Capturing) };
+                let change = saga.hear(Step::Capture, &heard, Status::Confirmed);
+                assert_eq!(change, Change::Stuck, "{heard:?}");
+            }
+        }
+        let released = Heard::Released { hold_id: other };
+        let change = saga(SagaState::Releasing).hear(Step::Release, &released, Status::Cancelled);
+        assert_eq!(change, Change::Stuck);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::app::{
-    AddStaff, Book, CreateMerchant, Filter, FindSlots, Hold, PageQuery, Reschedule, SagaFilter,
+    AddStaff, Book, By, CreateMerchant, Filter, FindSlots, Hold, Owner, PageQuery, Reschedule,
+    SagaFilter,
 };
 use crate::domain::{Currency, Days, Interval, Name, Notice, SagaState, Status};
 
@@ -51,10 +52,10 @@ pub(super) struct NewStaff {
 }
 
 impl NewStaff {
-    pub(super) fn into_command(self, owner: Uuid, merchant: Uuid) -> Result<AddStaff, ApiError> {
+    pub(super) fn into_command(self, owner: Owner, merchant: Uuid) -> Result<AddStaff, ApiError> {
         let mut fields = Fields::new();
         let name = fields.check("name", "invalid_name", Name::try_new(&self.name));
-        fields.done(|| Some(AddStaff { owner_id: owner, merchant_id: merchant, name: name? }))
+        fields.done(|| Some(AddStaff { owner, merchant_id: merchant, name: name? }))
     }
 }
 
@@ -73,14 +74,14 @@ pub(super) struct NewBooking {
 }
 
 impl NewBooking {
-    pub(super) fn into_command(self, member_id: Uuid) -> Result<Book, ApiError> {
+    pub(super) fn into_command(self, by: By) -> Result<Book, ApiError> {
         let Self { merchant_id, staff_id, service_id, starts_at, ends_at } = self;
         let mut fields = Fields::new();
         let interval =
             fields.check("ends_at", "invalid_interval", Interval::try_new(starts_at, ends_at));
         fields.done(|| {
             let interval = interval?;
-            Some(Book { member_id, merchant_id, staff_id, service_id, interval })
+            Some(Book { by, merchant_id, staff_id, service_id, interval })
         })
     }
 }
@@ -93,8 +94,8 @@ pub(super) struct Empty {}
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Confirmation {
-    /// Pay with these points of yours, each one minor unit of the price; 1 to the whole price. None when
-    /// absent.
+    /// Pay a part of the price with these points of yours: 1 to what the whole price is worth, which in the
+    /// deployment's own currency is a point for each minor unit. None when absent.
     pub(super) points: Option<i64>,
 }
 
@@ -194,13 +195,13 @@ pub(super) struct NewHold {
 }
 
 impl NewHold {
-    pub(super) fn into_command(self, member_id: Uuid) -> Result<Hold, ApiError> {
+    pub(super) fn into_command(self, by: By) -> Result<Hold, ApiError> {
         let Self { merchant_id, service_id, staff_id, starts_at } = self;
         let mut fields = Fields::new();
         let starts_at = fields.check("starts_at", "invalid_value", starts_at.parse());
         fields.done(|| {
             let starts_at = starts_at?;
-            Some(Hold { member_id, merchant_id, service_id, staff_id, starts_at })
+            Some(Hold { by, merchant_id, service_id, staff_id, starts_at })
         })
     }
 }
@@ -215,7 +216,7 @@ pub(super) struct NewTime {
 }
 
 impl NewTime {
-    pub(super) fn into_command(self, by: Uuid, booking_id: Uuid) -> Result<Reschedule, ApiError> {
+    pub(super) fn into_command(self, by: By, booking_id: Uuid) -> Result<Reschedule, ApiError> {
         let Self { starts_at, staff_id } = self;
         let mut fields = Fields::new();
         let starts_at = fields.check("starts_at", "invalid_value", starts_at.parse());

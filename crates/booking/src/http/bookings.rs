@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::body::{Confirmation, Empty, ListQuery, NewBooking, NewHold, NewTime};
 use super::seen::ReadAfter;
-use crate::app::{Bookings, List, Page, Pay, Pending, Seen};
+use super::token::AccessToken;
+use crate::app::{Bookings, By, List, Owner, Page, Pay, Seen};
 use crate::domain::Booking;
 
 /// Book a slot. 409 `slot_taken` when it overlaps another booking, `too_many_bookings` when you have 50
@@ -25,7 +26,7 @@ pub(super) async fn book(
     caller: Caller,
     Command { key, body }: Command<NewBooking>,
 ) -> Result<Answer, ApiError> {
-    Ok(bookings.book(key, body.into_command(caller.id)?).await?)
+    Ok(bookings.book(key, body.into_command(By::of(&caller))?).await?)
 }
 
 /// List your own bookings, the latest appointment first.
@@ -55,7 +56,7 @@ pub(super) async fn get(
     caller: Caller,
     Path(booking): Path<Uuid>,
 ) -> Result<Json<Booking>, ApiError> {
-    Ok(Json(bookings.get(caller.id, booking).await?))
+    Ok(Json(bookings.get(By::of(&caller), booking).await?))
 }
 
 /// Cancel a booking, which frees its slot. For the member who booked and for the merchant's owner.
@@ -71,7 +72,7 @@ pub(super) async fn cancel(
     Path(booking): Path<Uuid>,
     Command { key, .. }: Command<Empty>,
 ) -> Result<Answer, ApiError> {
-    Ok(bookings.cancel(caller.id, key, booking).await?)
+    Ok(bookings.cancel(By::of(&caller), key, booking).await?)
 }
 
 /// Complete a confirmed booking, which earns the member points. For the merchant's owner.
@@ -87,7 +88,7 @@ pub(super) async fn complete(
     Path(booking): Path<Uuid>,
     Command { key, .. }: Command<Empty>,
 ) -> Result<Answer, ApiError> {
-    Ok(bookings.complete(caller.id, key, booking).await?)
+    Ok(bookings.complete(Owner::of(&caller)?, key, booking).await?)
 }
 
 /// Confirm a hold before it expires. For the member who holds it, who may pay with points, and for the
@@ -96,20 +97,19 @@ pub(super) async fn complete(
     post, path = "/v1/bookings/{booking_id}/confirm", tag = "bookings",
     params(("booking_id" = Uuid, Path), IdempotencyKey),
     request_body = Confirmation,
-    responses((status = OK, body = Booking), (status = ACCEPTED, body = Pending)),
+    responses((status = OK, body = Booking), (status = ACCEPTED, body = Booking)),
 )]
 pub(super) async fn confirm(
     State(bookings): State<Bookings>,
     caller: Caller,
-    Path(booking): Path<Uuid>,
+    AccessToken(access_token): AccessToken,
+    Path(booking_id): Path<Uuid>,
     Command { key, body }: Command<Confirmation>,
 ) -> Result<Answer, ApiError> {
+    let by = By::of(&caller);
     Ok(match body.points {
-        None => bookings.confirm(caller.id, key, booking).await?,
-        Some(points) => {
-            let wanted = Pay { member_id: caller.id, booking_id: booking, points };
-            bookings.pay(key, wanted).await?
-        }
+        None => bookings.confirm(by, key, booking_id).await?,
+        Some(points) => bookings.pay(key, Pay { by, booking_id, points, access_token }).await?,
     })
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn no_show(
     Path(booking): Path<Uuid>,
     Command { key, .. }: Command<Empty>,
 ) -> Result<Answer, ApiError> {
-    Ok(bookings.no_show(caller.id, key, booking).await?)
+    Ok(bookings.no_show(Owner::of(&caller)?, key, booking).await?)
 }
 
 /// Hold a slot for 10 minutes, with one person or with whoever is free. 409 `slot_taken` when it
@@ -142,7 +142,7 @@ pub(super) async fn hold(
     caller: Caller,
     Command { key, body }: Command<NewHold>,
 ) -> Result<Answer, ApiError> {
-    Ok(bookings.hold(key, body.into_command(caller.id)?).await?)
+    Ok(bookings.hold(key, body.into_command(By::of(&caller))?).await?)
 }
 
 /// Move a confirmed booking to another time or person. For the member who booked, while the
@@ -159,5 +159,5 @@ pub(super) async fn reschedule(
     Path(booking): Path<Uuid>,
     Command { key, body }: Command<NewTime>,
 ) -> Result<Answer, ApiError> {
-    Ok(bookings.reschedule(key, body.into_command(caller.id, booking)?).await?)
+    Ok(bookings.reschedule(key, body.into_command(By::of(&caller), booking)?).await?)
 }

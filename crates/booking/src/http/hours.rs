@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::PageParams;
-use crate::app::{Bookings, Close, Closure, ClosurePage, SetHours};
+use crate::app::{Bookings, Close, Closure, ClosurePage, Owner, SetHours};
 use crate::domain::{Shift, Week};
 
 #[derive(Deserialize, ToSchema)]
@@ -41,13 +41,13 @@ pub(super) struct NewClosure {
 }
 
 impl NewClosure {
-    fn into_command(self, owner_id: Uuid, merchant_id: Uuid) -> Result<Close, ApiError> {
+    fn into_command(self, owner: Owner, merchant_id: Uuid) -> Result<Close, ApiError> {
         let mut fields = Fields::new();
         let starts_at = fields.check("starts_at", "invalid_value", self.starts_at.parse());
         let ends_at = fields.check("ends_at", "invalid_value", self.ends_at.parse());
         fields.done(|| {
             let (starts_at, ends_at) = (starts_at?, ends_at?);
-            Some(Close { owner_id, merchant_id, staff_id: self.staff_id, starts_at, ends_at })
+            Some(Close { owner, merchant_id, staff_id: self.staff_id, starts_at, ends_at })
         })
     }
 }
@@ -65,8 +65,9 @@ pub(super) async fn set_hours(
     Path((merchant_id, staff_id)): Path<(Uuid, Uuid)>,
     JsonBody(body): JsonBody<NewWeek>,
 ) -> Result<Json<Week>, ApiError> {
+    let owner = Owner::of(&caller)?;
     let week = body.into_week()?;
-    let wanted = SetHours { owner_id: caller.id, merchant_id, staff_id, week };
+    let wanted = SetHours { owner, merchant_id, staff_id, week };
     Ok(Json(bookings.set_hours(wanted).await?))
 }
 
@@ -97,7 +98,7 @@ pub(super) async fn close(
     Path(merchant): Path<Uuid>,
     Command { key, body }: Command<NewClosure>,
 ) -> Result<Answer, ApiError> {
-    Ok(bookings.close(key, body.into_command(caller.id, merchant)?).await?)
+    Ok(bookings.close(key, body.into_command(Owner::of(&caller)?, merchant)?).await?)
 }
 
 /// List the closures and time off that are not over. For the merchant's owner.
@@ -112,7 +113,7 @@ pub(super) async fn closures(
     Path(merchant): Path<Uuid>,
     Query(page): Query<PageParams>,
 ) -> Result<Json<ClosurePage>, ApiError> {
-    Ok(Json(bookings.closures(caller.id, merchant, page.into()).await?))
+    Ok(Json(bookings.closures(Owner::of(&caller)?, merchant, page.into()).await?))
 }
 
 /// Take a closure back. For the merchant's owner.
@@ -126,6 +127,6 @@ pub(super) async fn reopen(
     caller: Caller,
     Path((merchant, closure)): Path<(Uuid, Uuid)>,
 ) -> Result<StatusCode, ApiError> {
-    bookings.reopen(caller.id, merchant, closure).await?;
+    bookings.reopen(Owner::of(&caller)?, merchant, closure).await?;
     Ok(StatusCode::NO_CONTENT)
 }

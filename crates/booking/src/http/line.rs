@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::{Bookings, Notifications};
+use crate::app::{Bookings, By, Notifications, Owner};
 use crate::domain::LineUserId;
 
 #[derive(Deserialize, ToSchema)]
@@ -27,6 +27,13 @@ pub(super) struct Channel {
 pub(super) struct Contact {
     /// Who you are to this channel: `U` and 32 hexadecimal digits.
     line_user_id: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Proof {
+    /// Six digits.
+    code: String,
 }
 
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -51,10 +58,11 @@ pub(super) async fn connect(
     Path(merchant): Path<Uuid>,
     JsonBody(Channel { channel_token }): JsonBody<Channel>,
 ) -> Result<StatusCode, ApiError> {
+    let owner = Owner::of(&caller)?;
     let mut fields = Fields::new();
     let token = fields.check("channel_token", "invalid_value", token(channel_token));
     let token = fields.done(|| token)?;
-    bookings.connect_line(caller.id, merchant, token).await?;
+    bookings.connect_line(owner, merchant, token).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -69,16 +77,17 @@ pub(super) async fn disconnect(
     caller: Caller,
     Path(merchant): Path<Uuid>,
 ) -> Result<StatusCode, ApiError> {
-    bookings.disconnect_line(caller.id, merchant).await?;
+    bookings.disconnect_line(Owner::of(&caller)?, merchant).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Be told by LINE about your bookings at this merchant.
+/// Ask to be told by LINE about your bookings at this merchant: it sends you a code there, to be brought to
+/// `…/contact/proof` within ten minutes.
 #[utoipa::path(
     put, path = "/v1/merchants/{merchant_id}/line/contact", tag = "line",
     params(("merchant_id" = Uuid, Path)),
     request_body = Contact,
-    responses((status = NO_CONTENT)),
+    responses((status = ACCEPTED)),
 )]
 pub(super) async fn join(
     State(bookings): State<Bookings>,
@@ -90,6 +99,23 @@ pub(super) async fn join(
     let user = fields.check("line_user_id", "invalid_value", LineUserId::try_new(&line_user_id));
     let user = fields.done(|| user)?;
     bookings.join_line(caller.id, merchant, user).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Bring the code that came by LINE: from now on you are told there.
+#[utoipa::path(
+    put, path = "/v1/merchants/{merchant_id}/line/contact/proof", tag = "line",
+    params(("merchant_id" = Uuid, Path)),
+    request_body = Proof,
+    responses((status = NO_CONTENT)),
+)]
+pub(super) async fn prove(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(merchant): Path<Uuid>,
+    JsonBody(Proof { code }): JsonBody<Proof>,
+) -> Result<StatusCode, ApiError> {
+    bookings.prove_line(caller.id, merchant, code.into()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -119,5 +145,5 @@ pub(super) async fn notifications(
     caller: Caller,
     Path(booking): Path<Uuid>,
 ) -> Result<Json<Notifications>, ApiError> {
-    Ok(Json(bookings.notifications(caller.id, booking).await?))
+    Ok(Json(bookings.notifications(By::of(&caller), booking).await?))
 }

@@ -10,13 +10,21 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::body::{NewMerchant, NewStaff};
-use crate::app::{Bookings, LinkStaff, Merchant, Staff};
+use super::body::{Empty, NewMerchant, NewStaff};
+use crate::app::{
+    Bookings, ClosedMerchant, HandOver, HandedOver, LinkStaff, Merchant, Owner, Staff,
+};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StaffMember {
     /// Whom this person signs in as.
+    member_id: Uuid,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewOwner {
     member_id: Uuid,
 }
 
@@ -49,7 +57,7 @@ pub(super) async fn add_staff(
     Path(merchant_id): Path<Uuid>,
     Command { key, body }: Command<NewStaff>,
 ) -> Result<Answer, ApiError> {
-    Ok(bookings.add_staff(key, body.into_command(caller.id, merchant_id)?).await?)
+    Ok(bookings.add_staff(key, body.into_command(Owner::of(&caller)?, merchant_id)?).await?)
 }
 
 /// Say which member a person signs in as: with the role of staff, that member may act for the merchant. For
@@ -66,8 +74,8 @@ pub(super) async fn link_staff(
     Path((merchant_id, staff_id)): Path<(Uuid, Uuid)>,
     Json(StaffMember { member_id }): Json<StaffMember>,
 ) -> Result<StatusCode, ApiError> {
-    let member_id = Some(member_id);
-    let wanted = LinkStaff { owner_id: caller.id, merchant_id, staff_id, member_id };
+    let (owner, member_id) = (Owner::of(&caller)?, Some(member_id));
+    let wanted = LinkStaff { owner, merchant_id, staff_id, member_id };
     bookings.link_staff(wanted).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -84,7 +92,44 @@ pub(super) async fn unlink_staff(
     caller: Caller,
     Path((merchant_id, staff_id)): Path<(Uuid, Uuid)>,
 ) -> Result<StatusCode, ApiError> {
-    let wanted = LinkStaff { owner_id: caller.id, merchant_id, staff_id, member_id: None };
+    let owner = Owner::of(&caller)?;
+    let wanted = LinkStaff { owner, merchant_id, staff_id, member_id: None };
     bookings.link_staff(wanted).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Close a merchant for good: nobody owns it any more, and the bookings that members have ahead of them are
+/// cancelled. For operators.
+#[utoipa::path(
+    post, path = "/v1/merchants/{merchant_id}/closure", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), IdempotencyKey),
+    request_body = Empty,
+    responses((status = OK, body = ClosedMerchant)),
+)]
+pub(super) async fn close_merchant(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(merchant): Path<Uuid>,
+    Command { key, .. }: Command<Empty>,
+) -> Result<Answer, ApiError> {
+    caller.require(&[Role::Operator])?;
+    Ok(bookings.close_merchant(caller.id, key, merchant).await?)
+}
+
+/// Hand a merchant to another owner, with its bookings; a closed one is open again. For operators.
+#[utoipa::path(
+    post, path = "/v1/merchants/{merchant_id}/owner", tag = "merchants",
+    params(("merchant_id" = Uuid, Path), IdempotencyKey),
+    request_body = NewOwner,
+    responses((status = OK, body = HandedOver)),
+)]
+pub(super) async fn hand_over(
+    State(bookings): State<Bookings>,
+    caller: Caller,
+    Path(merchant_id): Path<Uuid>,
+    Command { key, body: NewOwner { member_id } }: Command<NewOwner>,
+) -> Result<Answer, ApiError> {
+    caller.require(&[Role::Operator])?;
+    let wanted = HandOver { operator_id: caller.id, merchant_id, member_id };
+    Ok(bookings.hand_over(key, wanted).await?)
 }

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::body::PageParams;
 use super::seen::ReadAfter;
 use crate::app::{
-    AddService, Bookings, EditService, OfferServices, PageQuery, Seen, ServicePage, StaffPage,
-    StaffServices,
+    AddService, Bookings, EditService, OfferServices, Owner, PageQuery, Seen, ServicePage,
+    StaffPage, StaffServices,
 };
 use crate::domain::{Length, Name, Price, Service};
 
@@ -33,7 +33,7 @@ pub(super) struct NewService {
 }
 
 impl NewService {
-    fn into_command(self, owner_id: Uuid, merchant_id: Uuid) -> Result<AddService, ApiError> {
+    fn into_command(self, owner: Owner, merchant_id: Uuid) -> Result<AddService, ApiError> {
         let mut fields = Fields::new();
         let name = fields.check("name", "invalid_name", Name::try_new(&self.name));
         let length = Length::try_new(self.duration_minutes, self.buffer_minutes);
@@ -41,7 +41,7 @@ impl NewService {
         let price = fields.check("price_minor", "invalid_amount", Price::try_new(self.price_minor));
         fields.done(|| {
             let (name, length, price) = (name?, length?, price?);
-            Some(AddService { owner_id, merchant_id, name, length, price })
+            Some(AddService { owner, merchant_id, name, length, price })
         })
     }
 }
@@ -66,7 +66,7 @@ pub(super) async fn add_service(
     Path(merchant): Path<Uuid>,
     Command { key, body }: Command<NewService>,
 ) -> Result<Answer, ApiError> {
-    Ok(bookings.add_service(key, body.into_command(caller.id, merchant)?).await?)
+    Ok(bookings.add_service(key, body.into_command(Owner::of(&caller)?, merchant)?).await?)
 }
 
 /// Change what is offered from now on, as it was read: `If-Match` carries its version. Bookings keep their
@@ -85,7 +85,7 @@ pub(super) async fn edit_service(
     IfMatch(seen): IfMatch,
     JsonBody(body): JsonBody<NewService>,
 ) -> Result<Response, ApiError> {
-    let becomes = body.into_command(caller.id, merchant)?;
+    let becomes = body.into_command(Owner::of(&caller)?, merchant)?;
     let service = bookings.edit_service(EditService { service_id, seen, becomes }).await?;
     Ok((etag(service.version), Json(service)).into_response())
 }
@@ -135,6 +135,7 @@ pub(super) async fn offer_services(
     Path((merchant_id, staff_id)): Path<(Uuid, Uuid)>,
     JsonBody(ServiceIds { service_ids }): JsonBody<ServiceIds>,
 ) -> Result<Json<StaffServices>, ApiError> {
-    let wanted = OfferServices { owner_id: caller.id, merchant_id, staff_id, service_ids };
+    let owner = Owner::of(&caller)?;
+    let wanted = OfferServices { owner, merchant_id, staff_id, service_ids };
     Ok(Json(bookings.offer_services(wanted).await?))
 }

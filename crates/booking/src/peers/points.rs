@@ -12,10 +12,12 @@ use proto::points::v1::{
     CaptureRequest, EarnRequest, HoldRequest, HoldResponse, JoinRequest, LeaveRequest, Membership,
     MerchantRole, ReleaseRequest, ReverseRequest,
 };
+use secrecy::ExposeSecret as _;
 use tonic::{Code, Response, Status, async_trait};
+use uuid::Uuid;
 
-use super::{Is, News, Points, Purchase};
-use crate::domain::{Heard, INSUFFICIENT, Saga, Step};
+use super::{Earned, Grant, Is, News, Nothing, Points, Purchase};
+use crate::domain::{EXCEEDS_PRICE, Heard, INSUFFICIENT, Saga, Step, TENDER_VALUE_MISSING};
 
 /// How long points keeps what is held when it hears nothing more. Longer than any outage that we mean to
 /// survive without a person; a saga that dies does not keep them for ever.
@@ -56,7 +58,11 @@ impl PointsOverGrpc {
         Ok(answer.map(Response::into_inner))
     }
 
-    async fn hold(&self, saga: &Saga) -> anyhow::Result<Result<HoldResponse, Status>> {
+    async fn hold(
+        &self,
+        saga: &Saga,
+        grant: Option<&Grant>,
+    ) -> anyhow::Result<Result<HoldResponse, Status>> {
         let request = HoldRequest {
             idempotency_key: key(saga, Step::Hold),
             hold_id: saga.saga_id.to_string(),
@@ -65,7 +71,10 @@ impl PointsOverGrpc {
             merchant_id: saga.merchant_id.to_string(),
             reference: reference(saga),
             expires_in_seconds: HOLD_SECONDS,
-            ..HoldRequest::default()
+            // Without one points refuses, unless it has placed the hold before.
+            grant: grant.map(|grant| grant.expose_secret().to_owned()).unwrap_or_default(),
+            currency: saga.currency.clone(),
+            price_minor: saga.price_minor,
         };
         self.call(self.holds.clone().hold(request)).await
     }
@@ -74,7 +83,7 @@ impl PointsOverGrpc {
         let request = CaptureRequest {
             idempotency_key: key(saga, Step::Capture),
             hold_id: saga.saga_id.to_string(),
-            points: 0, // all of it
+            points: saga.points,
         };
         self.call(self.holds.clone().capture(request)).await
     }
@@ -100,9 +109,10 @@ impl PointsOverGrpc {
 
 #[async_trait]
 impl Points for PointsOverGrpc {
-    async fn earn(&self, purchase: Purchase) -> anyhow::Result<()> {
+    async fn earn(&self, purchase: Purchase) -> anyhow::Result<Earned> {
         let request = EarnRequest {
-            idempotency_key: purchase.key.to_string(),
+            idempotency_key: purchase.event.to_string(),
+            event_id: purchase.event.to_string(),
             member_id: purchase.member_id.to_string(),
             merchant_id: purchase.merchant_id.to_string(),
             basis: Some(Basis::PurchaseMinor(purchase.minor)),
@@ -110,24 +120,28 @@ impl Points for PointsOverGrpc {
             currency: purchase.currency.unwrap_or_default(),
             // The text is a part of what the key stands for: the same each time.
             occurred_at: purchase.occurred_at.map(|at| at.to_rfc3339()).unwrap_or_default(),
-            event_id: purchase.key.to_string(),
         };
-        let Err(status) = self.points.clone().earn(request).await else { return Ok(()) };
-        match kit::error::reason(&status).as_deref() {
-            // Paid less than a point is worth: an answer, not a failure.
-            Some("purchase_too_small") => Ok(()),
-            // A refusal that no retry can change is retried too: the relay parks it and alerts, so that a
-            // person sees it.
-            _ => Err(failure(&status)),
-        }
+        let answer = self.call(self.points.clone().earn(request)).await?;
+        let Err(status) = answer else { return Ok(Earned::Points) };
+        let reason = kit::error::reason(&status);
+        // A refusal that no retry can change, and that a person may, is retried too: the relay parks it and
+        // alerts, so that a person sees it.
+        let nothing = Nothing::ALL.into_iter().find(|why| reason.as_deref() == Some(why.as_str()));
+        nothing.map(Earned::Nothing).ok_or_else(|| failure(&status))
     }
 
     async fn belongs(&self, news: News) -> anyhow::Result<()> {
         let membership = Some(Membership::from(&news));
         let mut merchants = self.merchants.clone();
         let told = match news.is {
-            Is::Owner | Is::Staff => merchants.join(JoinRequest { membership }).await.map(drop),
-            Is::StaffNoMore => merchants.leave(LeaveRequest { membership }).await.map(drop),
+            Is::Owner | Is::Staff => {
+                let request = JoinRequest { membership };
+                self.call(async move { merchants.join(request).await }).await?.map(drop)
+            }
+            Is::OwnerNoMore | Is::StaffNoMore => {
+                let request = LeaveRequest { membership };
+                self.call(async move { merchants.leave(request).await }).await?.map(drop)
+            }
         };
         told.map_err(|status| match status.code() {
             // It is older than we are, and about to be replaced: no reason to give an event up.
@@ -136,28 +150,24 @@ impl Points for PointsOverGrpc {
         })
     }
 
-    async fn step(&self, saga: &Saga, step: Step) -> anyhow::Result<Heard> {
+    async fn step(&self, saga: &Saga, step: Step, grant: Option<&Grant>) -> anyhow::Result<Heard> {
         let answer = match step {
-            Step::Hold => self.hold(saga).await?,
-            Step::Capture => self.capture(saga).await?,
-            Step::Release => self.release(saga).await?,
-            Step::Reverse => {
-                let empty = HoldResponse::default();
-                self.reverse(saga).await?.map(|()| empty)
+            Step::Hold => self.hold(saga, grant).await?.and_then(|hold| held(&hold)),
+            Step::Capture => self.capture(saga).await?.and_then(|hold| captured(&hold)),
+            Step::Release => {
+                let answer = self.release(saga).await?;
+                answer.and_then(|hold| Ok(Heard::Released { hold_id: hold_id(&hold)? }))
             }
+            Step::Reverse => self.reverse(saga).await?.map(|()| Heard::Reversed),
         };
         let status = match answer {
-            Ok(hold) => return Ok(Heard::Done { transfer: hold.transfer_id.parse().ok() }),
+            Ok(heard) => return Ok(heard),
             Err(status) => status,
         };
         let reason = kit::error::reason(&status);
         match (step, reason.as_deref()) {
             // What was to be done is done: by a call whose answer was lost, and whose key is forgotten.
-            (Step::Hold, Some("hold_exists"))
-            | (Step::Reverse, Some("already_reversed"))
-            | (Step::Release, Some("hold_released" | "hold_expired")) => {
-                Ok(Heard::Done { transfer: None })
-            }
+            (Step::Reverse, Some("already_reversed")) => Ok(Heard::Reversed),
             // Who has no account has no points.
             (Step::Hold, Some("not_found")) => Ok(Heard::Refused(INSUFFICIENT.to_owned())),
             (_, Some(reason)) if FINAL.contains(&reason) => Ok(Heard::Refused(reason.to_owned())),
@@ -166,10 +176,27 @@ impl Points for PointsOverGrpc {
     }
 }
 
+fn held(hold: &HoldResponse) -> Result<Heard, Status> {
+    let points = hold.points;
+    // The version before does not say it: one point pays one minor unit.
+    let value_minor = if hold.value_minor == 0 { points } else { hold.value_minor };
+    Ok(Heard::Held { hold_id: hold_id(hold)?, points, value_minor })
+}
+
+fn captured(hold: &HoldResponse) -> Result<Heard, Status> {
+    let (hold_id, points) = (hold_id(hold)?, hold.captured);
+    Ok(Heard::Captured { hold_id, points, transfer_id: hold.transfer_id.parse().ok() })
+}
+
+/// An answer about no hold is none.
+fn hold_id(hold: &HoldResponse) -> Result<Uuid, Status> {
+    hold.hold_id.parse().map_err(|_| Status::internal(""))
+}
+
 impl From<&News> for Membership {
     fn from(news: &News) -> Self {
         let role = match news.is {
-            Is::Owner => MerchantRole::Owner,
+            Is::Owner | Is::OwnerNoMore => MerchantRole::Owner,
             Is::Staff | Is::StaffNoMore => MerchantRole::Staff,
         };
         Self {
@@ -182,9 +209,14 @@ impl From<&News> for Membership {
 }
 
 /// The refusals of points that no repetition changes. Whatever else it says, it is asked again.
-const FINAL: [&str; 9] = [
+const FINAL: [&str; 14] = [
     INSUFFICIENT,
+    TENDER_VALUE_MISSING,
+    EXCEEDS_PRICE,
+    "grant_invalid",
+    "grant_expired",
     "not_found",
+    "hold_exists",
     "hold_released",
     "hold_captured",
     "hold_expired",
@@ -221,6 +253,6 @@ pub(crate) fn reason(error: &anyhow::Error) -> String {
     }
 }
 
-fn is_outage(status: &Status) -> bool {
+pub(super) fn is_outage(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Internal)
 }

@@ -58,12 +58,105 @@ pub(crate) async fn mark_untold(
 ) -> sqlx::Result<Vec<(Uuid, Uuid)>> {
     let update = sqlx::query!(
         "UPDATE merchant SET told_at = $1 WHERE merchant_id IN (
-             SELECT merchant_id FROM merchant WHERE told_at IS NULL
+             SELECT merchant_id FROM merchant WHERE told_at IS NULL AND owner_id IS NOT NULL
              ORDER BY merchant_id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
          RETURNING merchant_id, owner_id",
         now,
         limit,
     );
     let rows = query("mark_untold", update.fetch_all(conn)).await?;
-    Ok(rows.into_iter().map(|row| (row.merchant_id, row.owner_id)).collect())
+    Ok(rows.into_iter().filter_map(|row| Some((row.merchant_id, row.owner_id?))).collect())
+}
+
+/// Whose a merchant is.
+pub(crate) struct Standing {
+    /// `None`: it is closed.
+    pub(crate) owner_id: Option<Uuid>,
+    pub(crate) closed_at: Option<DateTime<Utc>>,
+}
+
+/// Any merchant, locked until the transaction ends.
+pub(crate) async fn lock_any_merchant(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+) -> sqlx::Result<Option<Standing>> {
+    let select = sqlx::query_as!(
+        Standing,
+        "SELECT owner_id, closed_at FROM merchant WHERE merchant_id = $1 FOR NO KEY UPDATE",
+        merchant,
+    );
+    query("lock_any_merchant", select.fetch_optional(conn)).await
+}
+
+/// Takes a merchant from its owner.
+pub(crate) async fn close_merchant(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let update = sqlx::query!(
+        "UPDATE merchant SET former_owner = owner_id, owner_id = NULL, closed_at = $2,
+                             told_at = COALESCE(told_at, $2)
+         WHERE merchant_id = $1 AND owner_id IS NOT NULL",
+        merchant,
+        now,
+    );
+    query("close_merchant", update.execute(conn)).await?;
+    Ok(())
+}
+
+/// Gives a merchant to a member, and opens it when it is closed.
+pub(crate) async fn change_owner(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    member: Uuid,
+) -> sqlx::Result<()> {
+    let update = sqlx::query!(
+        "UPDATE merchant SET owner_id = $2, former_owner = NULL, closed_at = NULL
+         WHERE merchant_id = $1",
+        merchant,
+        member,
+    );
+    query("change_owner", update.execute(conn)).await?;
+    Ok(())
+}
+
+/// Nobody signs in as staff of this merchant any more. Who did.
+pub(crate) async fn unlink_all_staff(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+) -> sqlx::Result<Vec<Uuid>> {
+    let update = sqlx::query_scalar!(
+        r#"WITH linked AS (
+               SELECT staff_id, member_id FROM staff
+               WHERE merchant_id = $1 AND member_id IS NOT NULL FOR NO KEY UPDATE
+           )
+           UPDATE staff SET member_id = NULL FROM linked
+           WHERE staff.merchant_id = $1 AND staff.staff_id = linked.staff_id
+           RETURNING linked.member_id AS "member_id!""#,
+        merchant,
+    );
+    query("unlink_all_staff", update.fetch_all(conn)).await
+}
+
+/// Bookings and holds that members have ahead of them at closed merchants, as `(booking, member)`, after this one.
+pub(crate) async fn bookings_of_closed(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    after: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<(Uuid, Uuid)>> {
+    let select = sqlx::query!(
+        "SELECT booking_id, member_id FROM booking JOIN merchant USING (merchant_id)
+         WHERE owner_id IS NULL AND lower(during) > $1
+           AND status NOT IN ('cancelled', 'no_show', 'expired') -- as booking_calendar says it
+           AND (status = 'confirmed' OR (status = 'held' AND expires_at > now()))
+           AND ($2::uuid IS NULL OR booking_id > $2)
+         ORDER BY booking_id LIMIT $3",
+        now,
+        after,
+        limit,
+    );
+    let rows = query("bookings_of_closed", select.fetch_all(conn)).await?;
+    Ok(rows.into_iter().map(|row| (row.booking_id, row.member_id)).collect())
 }

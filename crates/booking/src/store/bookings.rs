@@ -5,7 +5,8 @@ use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{Booking, Notice, Status, TimeZone};
+use crate::app::By;
+use crate::domain::{Booking, MerchantClosed, Notice, Status, TimeZone};
 
 /// A booking as the database returns it.
 #[derive(sqlx::FromRow)]
@@ -24,6 +25,7 @@ pub(super) struct Row {
     is_over: Option<bool>,
     price_minor: i64,
     points_paid: i64,
+    points_value_minor: i64,
     created_at: DateTime<Utc>,
 }
 
@@ -47,9 +49,26 @@ impl TryFrom<Row> for Booking {
             expires_at: row.expires_at.filter(|_| is_held && !is_over),
             price_minor: row.price_minor,
             points_paid: row.points_paid,
+            points_value_minor: row.points_value_minor,
             created_at: row.created_at,
         })
     }
+}
+
+/// `query_as!` takes literals only, so what is read is written once here.
+macro_rules! booking_where {
+    ($($condition_and_parameters:tt)+) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT booking_id, merchant_id, staff_id, member_id, service_id,
+                      lower(during) AS "starts_at!", upper(during) AS "ends_at!", buffer_minutes,
+                      status, expires_at, expires_at <= now() AS is_over, price_minor, points_paid,
+                      COALESCE(points_value_minor, points_paid) AS "points_value_minor!",
+                      booking.created_at
+               FROM booking JOIN merchant USING (merchant_id)
+               WHERE "# + $($condition_and_parameters)+
+        )
+    };
 }
 
 /// Holds these people's calendars until the transaction ends, for whoever changes a booking that stays
@@ -75,22 +94,17 @@ pub(crate) async fn lock_staff(
     Ok(())
 }
 
-/// A booking that this person made, or that is at this person's merchant.
+/// A booking that this person made, or that is at a merchant which they own.
 pub(crate) async fn find_booking(
     conn: &mut PgConnection,
     booking: Uuid,
-    by: Uuid,
+    by: By,
 ) -> sqlx::Result<Option<Booking>> {
-    let select = sqlx::query_as!(
-        Row,
-        r#"SELECT booking_id, merchant_id, staff_id, member_id, service_id,
-                  lower(during) AS "starts_at!", upper(during) AS "ends_at!", buffer_minutes,
-                  status, expires_at, expires_at <= now() AS is_over, price_minor,
-                  points_paid, booking.created_at
-           FROM booking JOIN merchant USING (merchant_id)
-           WHERE booking_id = $1 AND (member_id = $2 OR owner_id = $2)"#,
+    let select = booking_where!(
+        "booking_id = $1 AND (member_id = $2 OR owner_id = $3)",
         booking,
-        by,
+        by.id(),
+        by.owner(),
     );
     let row = query("find_booking", select.fetch_optional(conn)).await?;
     row.map(Booking::try_from).transpose()
@@ -101,15 +115,7 @@ pub(crate) async fn find_any_booking(
     conn: &mut PgConnection,
     booking: Uuid,
 ) -> sqlx::Result<Option<Booking>> {
-    let select = sqlx::query_as!(
-        Row,
-        r#"SELECT booking_id, merchant_id, staff_id, member_id, service_id,
-                  lower(during) AS "starts_at!", upper(during) AS "ends_at!", buffer_minutes,
-                  status, expires_at, expires_at <= now() AS is_over, price_minor, points_paid,
-                  created_at
-           FROM booking WHERE booking_id = $1"#,
-        booking,
-    );
+    let select = booking_where!("booking_id = $1", booking);
     let row = query("find_any_booking", select.fetch_optional(conn)).await?;
     row.map(Booking::try_from).transpose()
 }
@@ -118,19 +124,13 @@ pub(crate) async fn find_any_booking(
 pub(crate) async fn lock_booking(
     conn: &mut PgConnection,
     booking: Uuid,
-    by: Uuid,
+    by: By,
 ) -> sqlx::Result<Option<Booking>> {
-    let select = sqlx::query_as!(
-        Row,
-        r#"SELECT booking_id, merchant_id, staff_id, member_id, service_id,
-                  lower(during) AS "starts_at!", upper(during) AS "ends_at!", buffer_minutes,
-                  status, expires_at, expires_at <= now() AS is_over, price_minor,
-                  points_paid, booking.created_at
-           FROM booking JOIN merchant USING (merchant_id)
-           WHERE booking_id = $1 AND (member_id = $2 OR owner_id = $2)
-           FOR UPDATE OF booking"#,
+    let select = booking_where!(
+        "booking_id = $1 AND (member_id = $2 OR owner_id = $3) FOR UPDATE OF booking",
         booking,
-        by,
+        by.id(),
+        by.owner(),
     );
     let row = query("lock_booking", select.fetch_optional(conn)).await?;
     row.map(Booking::try_from).transpose()
@@ -142,18 +142,8 @@ pub(crate) async fn lock_booking_of_owner(
     booking: Uuid,
     owner: Uuid,
 ) -> sqlx::Result<Option<Booking>> {
-    let select = sqlx::query_as!(
-        Row,
-        r#"SELECT booking_id, merchant_id, staff_id, member_id, service_id,
-                  lower(during) AS "starts_at!", upper(during) AS "ends_at!", buffer_minutes,
-                  status, expires_at, expires_at <= now() AS is_over, price_minor,
-                  points_paid, booking.created_at
-           FROM booking JOIN merchant USING (merchant_id)
-           WHERE booking_id = $1 AND owner_id = $2
-           FOR UPDATE OF booking"#,
-        booking,
-        owner,
-    );
+    let select =
+        booking_where!("booking_id = $1 AND owner_id = $2 FOR UPDATE OF booking", booking, owner);
     let row = query("lock_booking_of_owner", select.fetch_optional(conn)).await?;
     row.map(Booking::try_from).transpose()
 }
@@ -164,14 +154,15 @@ pub(crate) async fn update_status(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     let update = sqlx::query!(
-        "UPDATE booking SET status = $3, points_paid = $5, expires_at = NULL, version = version + 1,
-                            updated_at = $4
+        "UPDATE booking SET status = $3, points_paid = $5, points_value_minor = $6, expires_at = NULL,
+                            version = version + 1, updated_at = $4
          WHERE booking_id = $1 AND merchant_id = $2",
         booking.booking_id,
         booking.merchant_id,
         booking.status.as_str(),
         now,
         booking.points_paid,
+        booking.points_value_minor,
     );
     query("update_booking_status", update.execute(conn)).await?;
     Ok(())
@@ -182,12 +173,13 @@ pub(crate) async fn update_status(
 pub(crate) async fn update_time(
     conn: &mut PgConnection,
     booking: &Booking,
+    zone: TimeZone,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     let occupied = booking.occupied();
     let update = sqlx::query!(
         "UPDATE booking SET staff_id = $3, during = tstzrange($4, $5, '[)'), version = version + 1,
-                            updated_at = $6
+                            updated_at = $6, wall_start = $7, wall_zone = $8, wall_of = $4
          WHERE booking_id = $1 AND merchant_id = $2",
         booking.booking_id,
         booking.merchant_id,
@@ -195,6 +187,8 @@ pub(crate) async fn update_time(
         occupied.from,
         occupied.to,
         now,
+        zone.local(booking.starts_at).naive_local(),
+        zone.name(),
     );
     query("update_booking_time", update.execute(conn)).await?;
     Ok(())
@@ -204,38 +198,38 @@ pub(crate) async fn update_time(
 pub(crate) async fn staff_of_booking(
     conn: &mut PgConnection,
     booking: Uuid,
-    by: Uuid,
+    by: By,
 ) -> sqlx::Result<Option<(Uuid, Uuid)>> {
     let select = sqlx::query!(
         "SELECT merchant_id, staff_id FROM booking JOIN merchant USING (merchant_id)
-         WHERE booking_id = $1 AND (member_id = $2 OR owner_id = $2)",
+         WHERE booking_id = $1 AND (member_id = $2 OR owner_id = $3)",
         booking,
-        by,
+        by.id(),
+        by.owner(),
     );
     let row = query("staff_of_booking", select.fetch_optional(conn)).await?;
     Ok(row.map(|row| (row.merchant_id, row.staff_id)))
 }
 
-/// What a merchant's prices are in.
-pub(crate) async fn currency_of_merchant(
-    conn: &mut PgConnection,
-    merchant: Uuid,
-) -> sqlx::Result<String> {
-    let select =
-        sqlx::query_scalar!("SELECT currency FROM merchant WHERE merchant_id = $1", merchant);
-    query("currency_of_merchant", select.fetch_one(conn)).await
-}
-
 /// What a merchant agrees to.
 pub(crate) struct Terms {
-    pub(crate) owner_id: Uuid,
+    /// `None`: it is closed.
+    pub(crate) owner_id: Option<Uuid>,
     pub(crate) zone: TimeZone,
+    pub(crate) currency: String,
     pub(crate) notice: Notice,
+}
+
+impl Terms {
+    /// Refuses what a closed merchant does not take any more.
+    pub(crate) fn open(&self) -> Result<(), MerchantClosed> {
+        if self.owner_id.is_some() { Ok(()) } else { Err(MerchantClosed) }
+    }
 }
 
 pub(crate) async fn terms(conn: &mut PgConnection, merchant: Uuid) -> sqlx::Result<Terms> {
     let select = sqlx::query!(
-        "SELECT owner_id, time_zone, cancellation_notice_minutes FROM merchant
+        "SELECT owner_id, time_zone, currency, cancellation_notice_minutes FROM merchant
          WHERE merchant_id = $1",
         merchant,
     );
@@ -243,6 +237,7 @@ pub(crate) async fn terms(conn: &mut PgConnection, merchant: Uuid) -> sqlx::Resu
     Ok(Terms {
         owner_id: row.owner_id,
         zone: row.time_zone.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
+        currency: row.currency,
         notice: Notice::try_new(row.cancellation_notice_minutes)
             .map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
     })

@@ -6,7 +6,8 @@ use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{Booking, Occasion, Span};
+use crate::app::Wish;
+use crate::domain::{Booking, Occasion, Span, TimeZone};
 
 /// Ends the holds on this person's time that are over, so that an insert into their slots succeeds at
 /// once, whenever the job comes: a condition of the exclusion constraint cannot read the clock. In the
@@ -55,19 +56,19 @@ pub(crate) async fn expire_overdue(conn: &mut PgConnection, limit: i64) -> sqlx:
 
 /// Books, keeps the answer and queues the message, in one round trip. False, and nothing is written, when it
 /// overlaps another booking that holds its slot, when a twin has the key, when the member has `most`
-/// bookings ahead of them, or when they want a time without a service and the merchant is not theirs. A plain insert would deadlock
-/// with its rivals in 8 to 18 % of contested cases; this form never does.
+/// bookings ahead of them, or when they want a time without a service and the merchant is not theirs. A plain
+/// insert would deadlock with its rivals in 8 to 18 % of contested cases; this form never does.
 ///
 /// Its snapshot may be older than a twin's commit; the constraints see that twin all the same: its booking
 /// takes the slot, and when that is free again, `idempotency_key_pk` refuses all of it.
 pub(crate) async fn insert_booking(
     conn: &mut PgConnection,
-    booking: &Booking,
-    most: Option<i64>,
+    wish: &Wish,
     notice: Uuid,
     key: &Key,
     answer: &Answer,
 ) -> sqlx::Result<bool> {
+    let Wish { booking, zone, most } = wish;
     let principal = booking.member_id.to_string();
     let occupied = booking.occupied();
     let insert = sqlx::query!(
@@ -82,8 +83,10 @@ pub(crate) async fn insert_booking(
                         ELSE open_bookings($5, $10, $22) < $22 END
          ), booked AS (
              INSERT INTO booking (booking_id, merchant_id, staff_id, member_id, during, status,
-                                  price_minor, created_at, updated_at, service_id, buffer_minutes)
-             SELECT $2, $3, $4, $5, tstzrange($6, $7, '[)'), $8, $9, $10::timestamptz, $10, $11, $12
+                                  price_minor, created_at, updated_at, service_id, buffer_minutes,
+                                  wall_start, wall_zone, wall_of)
+             SELECT $2, $3, $4, $5, tstzrange($6, $7, '[)'), $8, $9, $10::timestamptz, $10, $11, $12,
+                    $23, $24, CASE WHEN $24::text IS NOT NULL THEN $6::timestamptz END
              FROM allowed
              ON CONFLICT DO NOTHING
              RETURNING booking_id, merchant_id, member_id
@@ -117,7 +120,9 @@ pub(crate) async fn insert_booking(
         &key.fingerprint[..],
         i16::try_from(answer.status.as_u16()).unwrap_or(i16::MAX), // statuses end at 999
         answer.body,
-        most,
+        *most,
+        zone.map(|zone| zone.local(booking.starts_at).naive_local()),
+        zone.map(TimeZone::name),
     );
     Ok(query("insert_booking", insert.execute(conn)).await?.rows_affected() == 1)
 }
@@ -126,14 +131,15 @@ pub(crate) async fn insert_booking(
 pub(crate) async fn insert_hold(
     conn: &mut PgConnection,
     hold: &Booking,
+    zone: TimeZone,
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
     let occupied = hold.occupied();
     let insert = sqlx::query_scalar!(
         r#"INSERT INTO booking (booking_id, merchant_id, staff_id, member_id, service_id, during,
                                 buffer_minutes, status, expires_at, price_minor, created_at,
-                                updated_at)
+                                updated_at, wall_start, wall_zone, wall_of)
            VALUES ($1, $2, $3, $4, $5, tstzrange($6, $7, '[)'), $8, 'held',
-                   now() + interval '10 minutes', $9, $10, $10)
+                   now() + interval '10 minutes', $9, $10, $10, $11, $12, $6)
            ON CONFLICT DO NOTHING
            RETURNING expires_at AS "expires_at!""#,
         hold.booking_id,
@@ -146,6 +152,8 @@ pub(crate) async fn insert_hold(
         hold.buffer_minutes,
         hold.price_minor,
         hold.created_at,
+        zone.local(hold.starts_at).naive_local(),
+        zone.name(),
     );
     query("insert_hold", insert.fetch_optional(conn)).await
 }

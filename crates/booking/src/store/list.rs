@@ -25,6 +25,7 @@ enum BookingTable {
     ExpiresAt,
     PriceMinor,
     PointsPaid,
+    PointsValueMinor,
     CreatedAt,
 }
 
@@ -47,6 +48,7 @@ pub(crate) async fn list_bookings(
         Status::Expired => is(status).or(is(Status::Held).and(is_over())),
         _ => is(status),
     };
+    let paid_value = || Func::coalesce([Expr::col(B::PointsValueMinor), Expr::col(B::PointsPaid)]);
     let place = || Expr::tuple([starts_at(), Expr::col(B::BookingId)]);
 
     let (sql, values) = Query::select()
@@ -55,6 +57,7 @@ pub(crate) async fn list_bookings(
         .expr_as(Func::upper(Expr::col(B::During)), "ends_at")
         .expr_as(is_over(), "is_over")
         .columns([B::BufferMinutes, B::Status, B::ExpiresAt, B::PriceMinor, B::PointsPaid])
+        .expr_as(paid_value(), "points_value_minor")
         .column(B::CreatedAt)
         .from(B::Table)
         .and_where(Expr::col(B::MemberId).eq(member))

@@ -8,73 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::app::Notification;
-use crate::domain::{Booking, LineUserId, Occasion};
-
-/// Connects a merchant's channel; the token is sealed.
-pub(crate) async fn upsert_channel(
-    conn: &mut PgConnection,
-    owner: Uuid,
-    merchant: Uuid,
-    token: &[u8],
-) -> sqlx::Result<bool> {
-    let insert = sqlx::query!(
-        "INSERT INTO merchant_line (merchant_id, channel_token, updated_at)
-         SELECT merchant_id, $3, now() FROM merchant WHERE merchant_id = $1 AND owner_id = $2
-         ON CONFLICT ON CONSTRAINT merchant_line_pk
-         DO UPDATE SET channel_token = EXCLUDED.channel_token, updated_at = now()",
-        merchant,
-        owner,
-        token,
-    );
-    Ok(query("upsert_channel", insert.execute(conn)).await?.rows_affected() == 1)
-}
-
-/// False when the merchant is not this owner's, or not connected.
-pub(crate) async fn delete_channel(
-    conn: &mut PgConnection,
-    owner: Uuid,
-    merchant: Uuid,
-) -> sqlx::Result<bool> {
-    let delete = sqlx::query!(
-        "DELETE FROM merchant_line USING merchant
-         WHERE merchant_line.merchant_id = $1 AND merchant.merchant_id = $1 AND owner_id = $2",
-        merchant,
-        owner,
-    );
-    Ok(query("delete_channel", delete.execute(conn)).await?.rows_affected() == 1)
-}
-
-/// Says who a member is to the merchant's channel. False when there is no such merchant.
-pub(crate) async fn upsert_contact(
-    conn: &mut PgConnection,
-    merchant: Uuid,
-    member: Uuid,
-    user: &LineUserId,
-) -> sqlx::Result<bool> {
-    let insert = sqlx::query!(
-        "INSERT INTO line_contact (merchant_id, member_id, line_user_id, updated_at)
-         SELECT merchant_id, $2, $3, now() FROM merchant WHERE merchant_id = $1
-         ON CONFLICT ON CONSTRAINT line_contact_pk
-         DO UPDATE SET line_user_id = EXCLUDED.line_user_id, updated_at = now()",
-        merchant,
-        member,
-        user.as_str(),
-    );
-    Ok(query("upsert_contact", insert.execute(conn)).await?.rows_affected() == 1)
-}
-
-pub(crate) async fn delete_contact(
-    conn: &mut PgConnection,
-    merchant: Uuid,
-    member: Uuid,
-) -> sqlx::Result<bool> {
-    let delete = sqlx::query!(
-        "DELETE FROM line_contact WHERE merchant_id = $1 AND member_id = $2",
-        merchant,
-        member,
-    );
-    Ok(query("delete_contact", delete.execute(conn)).await?.rows_affected() == 1)
-}
+use crate::domain::{Booking, Occasion};
 
 /// Queues a message about this booking, in the transaction of what it tells; nothing when the merchant has
 /// no channel or the member is not known to it.
@@ -127,12 +61,33 @@ pub(crate) async fn insert_reminders(
     Ok(query("insert_reminders", insert.execute(conn)).await?.rows_affected())
 }
 
+/// Drops the messages about this booking that wait, because another takes their place. One that somebody is
+/// sending now stays, and what comes after waits for it.
+pub(crate) async fn drop_notifications(
+    conn: &mut PgConnection,
+    booking: &Booking,
+) -> sqlx::Result<()> {
+    let update = sqlx::query!(
+        "UPDATE notification_logs
+         SET status = 'dropped', error_reason = 'superseded', settled_at = now()
+         WHERE booking_id = $1 AND merchant_id = $2 AND status = 'pending'
+           AND (lease_until IS NULL OR lease_until <= clock_timestamp())",
+        booking.booking_id,
+        booking.merchant_id,
+    );
+    query("drop_notifications", update.execute(conn)).await?;
+    Ok(())
+}
+
 /// A message that is due, with what it takes to send it.
 pub(crate) struct Due {
     pub(crate) notification_id: Uuid,
     pub(crate) merchant_id: Uuid,
     pub(crate) kind: String,
     pub(crate) starts_at: DateTime<Utc>,
+    /// How its booking stands now, and when it starts; `None` when it is in the archive.
+    pub(crate) status: Option<String>,
+    pub(crate) starts_now: Option<DateTime<Utc>>,
     pub(crate) merchant: String,
     pub(crate) time_zone: String,
     /// `None`: the merchant or the member has gone from LINE meanwhile.
@@ -142,7 +97,8 @@ pub(crate) struct Due {
     pub(crate) is_too_old: bool,
 }
 
-/// Takes messages that are due, for `lease`: should this process die, another takes them then.
+/// Takes messages that are due, for `lease`: should this process die, another takes them then. Of each booking
+/// only the first that is not settled.
 pub(crate) async fn claim_notifications(
     conn: &mut PgConnection,
     limit: i64,
@@ -151,42 +107,54 @@ pub(crate) async fn claim_notifications(
     let update = sqlx::query_as!(
         Due,
         r#"WITH due AS (
-               SELECT notification_id, merchant_id FROM notification_logs
+               SELECT notification_id, merchant_id FROM notification_logs AS next
                WHERE status = 'pending' AND next_attempt_at <= now()
+                 AND NOT EXISTS (
+                     SELECT FROM notification_logs AS first
+                     WHERE first.booking_id = next.booking_id AND first.merchant_id = next.merchant_id
+                       AND first.status = 'pending'
+                       AND (first.created_at, first.notification_id)
+                           < (next.created_at, next.notification_id))
                ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED
            ), taken AS (
                UPDATE notification_logs AS log
-               SET next_attempt_at = now() + make_interval(secs => $2)
+               SET next_attempt_at = clock_timestamp() + make_interval(secs => $2),
+                   lease_until = clock_timestamp() + make_interval(secs => $2)
                FROM due WHERE log.notification_id = due.notification_id
                           AND log.merchant_id = due.merchant_id
-               RETURNING log.notification_id, log.merchant_id, member_id, kind, starts_at, created_at
+               RETURNING log.notification_id, log.merchant_id, log.booking_id, log.member_id, kind,
+                         starts_at, log.created_at
            )
            SELECT notification_id, merchant_id, kind, starts_at, name AS merchant, time_zone,
+                  booking.status AS "status?", lower(during) AS "starts_now?",
                   channel_token AS "channel_token?", line_user_id AS "line_user_id?",
                   taken.created_at < now() - interval '23 hours' AS "is_too_old!"
            FROM taken JOIN merchant USING (merchant_id)
                 LEFT JOIN merchant_line USING (merchant_id)
-                LEFT JOIN line_contact USING (merchant_id, member_id)"#,
+                LEFT JOIN line_contact USING (merchant_id, member_id)
+                LEFT JOIN booking USING (booking_id, merchant_id)"#,
         limit,
         lease.as_secs_f64(),
     );
     query("claim_notifications", update.fetch_all(conn)).await
 }
 
-/// It was sent, or it failed for this reason and is not tried again.
+/// It was `sent`, or it is `failed` or `dropped` for this reason, and not tried again.
 pub(crate) async fn settle_notification(
     conn: &mut PgConnection,
     due: &Due,
-    failure: Option<&str>,
+    status: &str,
+    reason: Option<&str>,
 ) -> sqlx::Result<()> {
     let update = sqlx::query!(
         "UPDATE notification_logs
-         SET status = CASE WHEN $3::text IS NULL THEN 'sent' ELSE 'failed' END, error_reason = $3,
-             attempts = attempts + 1, settled_at = now()
+         SET status = $3, error_reason = $4, attempts = attempts + 1, settled_at = now(),
+             lease_until = NULL
          WHERE notification_id = $1 AND merchant_id = $2 AND status = 'pending'",
         due.notification_id,
         due.merchant_id,
-        failure,
+        status,
+        reason,
     );
     query("settle_notification", update.execute(conn)).await?;
     Ok(())
@@ -200,7 +168,7 @@ pub(crate) async fn put_off_notification(
 ) -> sqlx::Result<()> {
     let update = sqlx::query!(
         "UPDATE notification_logs
-         SET error_reason = $3, attempts = attempts + 1,
+         SET error_reason = $3, attempts = attempts + 1, lease_until = NULL,
              next_attempt_at = clock_timestamp() + make_interval(
                  secs => least(2 ^ least(attempts, 16), 600) * (0.5 + random() / 2))
          WHERE notification_id = $1 AND merchant_id = $2 AND status = 'pending'",
@@ -220,7 +188,8 @@ pub(crate) async fn return_notification(
 ) -> sqlx::Result<()> {
     let update = sqlx::query!(
         "UPDATE notification_logs
-         SET next_attempt_at = clock_timestamp() + make_interval(secs => $3 * (1 + random()))
+         SET next_attempt_at = clock_timestamp() + make_interval(secs => $3 * (1 + random())),
+             lease_until = NULL
          WHERE notification_id = $1 AND merchant_id = $2 AND status = 'pending'",
         due.notification_id,
         due.merchant_id,

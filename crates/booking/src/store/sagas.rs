@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kit::postgres::query;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -16,6 +17,9 @@ struct Row {
     booking_id: Uuid,
     member_id: Uuid,
     points: i64,
+    price_minor: i64,
+    currency: String,
+    value_minor: i64,
     state: String,
     undo: bool,
     transfer_id: Option<Uuid>,
@@ -32,6 +36,9 @@ impl TryFrom<Row> for Saga {
             booking_id: row.booking_id,
             member_id: row.member_id,
             points: row.points,
+            price_minor: row.price_minor,
+            currency: row.currency,
+            value_minor: row.value_minor,
             state: row.state.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
             undo: row.undo,
             transfer_id: row.transfer_id,
@@ -45,8 +52,8 @@ macro_rules! saga_where {
     ($($condition_and_parameters:tt)+) => {
         sqlx::query_as!(
             Row,
-            "SELECT saga_id, merchant_id, booking_id, member_id, points, state, undo, transfer_id,
-                    failure
+            "SELECT saga_id, merchant_id, booking_id, member_id, points, price_minor, currency,
+                    value_minor, state, undo, transfer_id, failure
              FROM saga WHERE " + $($condition_and_parameters)+
         )
     };
@@ -64,16 +71,20 @@ macro_rules! view_where {
     };
 }
 
-/// A new saga, which whoever opens it drives; should they die, it is due after `lease`.
+/// A new saga with the grant for its hold, which whoever opens it drives; should they die, it is due after
+/// `lease`.
 pub(crate) async fn insert_saga(
     conn: &mut PgConnection,
     saga: &Saga,
+    grant: &SecretString,
     lease: Duration,
 ) -> sqlx::Result<()> {
     let insert = sqlx::query!(
         "INSERT INTO saga (saga_id, merchant_id, booking_id, member_id, points, state,
-                           next_attempt_at, open_since, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7), now(), now(), now())",
+                           next_attempt_at, open_since, created_at, updated_at, price_minor, currency,
+                           grant_token)
+         VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7), now(), now(), now(),
+                 $8, $9, $10)",
         saga.saga_id,
         saga.merchant_id,
         saga.booking_id,
@@ -81,6 +92,9 @@ pub(crate) async fn insert_saga(
         saga.points,
         saga.state.as_str(),
         lease.as_secs_f64(),
+        saga.price_minor,
+        saga.currency,
+        grant.expose_secret(),
     );
     query("insert_saga", insert.execute(conn)).await?;
     Ok(())
@@ -165,7 +179,18 @@ pub(crate) async fn saga_of_booking(
     row.map(Saga::try_from).transpose()
 }
 
-/// Where it now stands, with its next step due after `lease` for whoever comes then.
+/// The grant for a hold that is not placed yet.
+pub(crate) async fn grant_of_saga(
+    conn: &mut PgConnection,
+    saga: Uuid,
+) -> sqlx::Result<Option<SecretString>> {
+    let select = sqlx::query_scalar!("SELECT grant_token FROM saga WHERE saga_id = $1", saga);
+    let grant = query("grant_of_saga", select.fetch_optional(conn)).await?.flatten();
+    Ok(grant.map(SecretString::from))
+}
+
+/// Where it now stands, with its next step due after `lease` for whoever comes then. The grant is of no use
+/// any more once points has been asked.
 pub(crate) async fn update_saga(
     conn: &mut PgConnection,
     saga: &Saga,
@@ -175,7 +200,9 @@ pub(crate) async fn update_saga(
         "UPDATE saga SET state = $3, undo = $4, transfer_id = $5, failure = $6, attempts = 0,
                 last_error = NULL, needs_attention_at = NULL, updated_at = now(),
                 next_attempt_at = now() + make_interval(secs => $7),
-                open_since = CASE WHEN $8 THEN NULL ELSE COALESCE(open_since, now()) END
+                open_since = CASE WHEN $8 THEN NULL ELSE COALESCE(open_since, now()) END,
+                value_minor = $9,
+                grant_token = CASE WHEN $3 = 'holding' THEN grant_token END
          WHERE saga_id = $1 AND merchant_id = $2",
         saga.saga_id,
         saga.merchant_id,
@@ -185,6 +212,7 @@ pub(crate) async fn update_saga(
         saga.failure,
         lease.as_secs_f64(),
         saga.state.is_end(),
+        saga.value_minor,
     );
     query("update_saga", update.execute(conn)).await?;
     Ok(())

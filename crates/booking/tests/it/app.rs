@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use booking::app::Bookings;
 use booking::domain::{Heard, Saga, Step};
-use booking::peers::{News, Points, Purchase};
+use booking::peers::{Earned, Grant, News, Points, Purchase};
 use booking::seal::Seal;
 use booking::{grpc, http};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -80,13 +80,35 @@ impl App {
         self.being(bookings)
     }
 
-    fn being(self, bookings: Bookings) -> Self {
-        let api = Api::new(http::router(bookings.clone(), self.issuer.verifier()));
-        Self { api, bookings, ..self }
+    pub fn being(mut self, bookings: Bookings) -> Self {
+        self.becomes(bookings);
+        self
+    }
+
+    pub fn becomes(&mut self, bookings: Bookings) {
+        self.api = Api::new(http::router(bookings.clone(), self.issuer.verifier()));
+        self.bookings = bookings;
     }
 
     pub fn get(&self, who: Uuid, path: &str) -> Call {
-        self.api.get(path).bearer(&self.issuer.member(who))
+        self.api.get(path).bearer(&self.token(who))
+    }
+
+    /// Of somebody who may own a merchant. Nobody gets more by the role alone.
+    pub fn token(&self, who: Uuid) -> String {
+        self.issuer.with_roles(who, &[Role::Member, Role::MerchantAdmin])
+    }
+
+    /// Of somebody who does not have the role, or no longer.
+    pub fn plain(&self, who: Uuid) -> String {
+        self.issuer.member(who)
+    }
+
+    /// As an operator.
+    pub fn operate(&self, path: &str, body: Value) -> Call {
+        let key = self.keys.fetch_add(1, Ordering::Relaxed);
+        let token = self.issuer.with_roles(member(99), &[Role::Operator]);
+        self.api.post(path).bearer(&token).key(&format!("operator-{key}")).json(body)
     }
 
     /// A command with a key of its own.
@@ -96,16 +118,15 @@ impl App {
     }
 
     pub fn post_keyed(&self, who: Uuid, path: &str, body: Value, key: &str) -> Call {
-        let token = self.issuer.with_roles(who, &[Role::Member, Role::MerchantAdmin]);
-        self.api.post(path).bearer(&token).key(key).json(body)
+        self.api.post(path).bearer(&self.token(who)).key(key).json(body)
     }
 
     pub fn put(&self, who: Uuid, path: &str, body: Value) -> Call {
-        self.api.put(path).bearer(&self.issuer.member(who)).json(body)
+        self.api.put(path).bearer(&self.token(who)).json(body)
     }
 
     pub fn delete(&self, who: Uuid, path: &str) -> Call {
-        self.api.delete(path).bearer(&self.issuer.member(who))
+        self.api.delete(path).bearer(&self.token(who))
     }
 
     /// A service of the shop, and nobody who gives it.
@@ -195,7 +216,16 @@ impl App {
     }
 
     pub async fn shop_of(&self, owner: Uuid) -> Shop {
-        let body = json!({ "name": "Shears", "time_zone": "Asia/Tokyo" });
+        self.opened(owner, "JPY").await
+    }
+
+    /// With its prices in this currency.
+    pub async fn shop_in(&self, currency: &str) -> Shop {
+        self.opened(member(1), currency).await
+    }
+
+    async fn opened(&self, owner: Uuid, currency: &str) -> Shop {
+        let body = json!({ "name": "Shears", "time_zone": "Asia/Tokyo", "currency": currency });
         let merchant = self.post(owner, "/v1/merchants", body).send().await.expect(201);
         let merchant = id(&merchant, "merchant_id");
         let staff = self.staff(owner, merchant).await;
@@ -264,7 +294,7 @@ pub struct NoPoints;
 
 #[async_trait]
 impl Points for NoPoints {
-    async fn earn(&self, _: Purchase) -> anyhow::Result<()> {
+    async fn earn(&self, _: Purchase) -> anyhow::Result<Earned> {
         anyhow::bail!("there is no ledger")
     }
 
@@ -272,7 +302,7 @@ impl Points for NoPoints {
         Ok(())
     }
 
-    async fn step(&self, _: &Saga, _: Step) -> anyhow::Result<Heard> {
+    async fn step(&self, _: &Saga, _: Step, _: Option<&Grant>) -> anyhow::Result<Heard> {
         anyhow::bail!("there is no ledger")
     }
 }

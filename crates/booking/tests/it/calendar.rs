@@ -289,3 +289,15 @@ async fn nobody_changes_a_service_that_they_have_not_read(db: PgPool) {
     let listed = app.get(member(2), &of_merchant(&shop, "/services")).send().await.expect(200);
     assert_eq!(listed.json()["items"][0]["version"], 2);
 }
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_forged_cursor_of_closures_is_refused(db: PgPool) {
+    let app = App::new(db);
+    let shop = app.shop().await;
+    for year in ["-100000", "-4713", "+10000"] {
+        let cursor = kit::page::cursor(&(format!("{year}-01-01T00:00:00Z"), Uuid::nil()));
+        let path = of_merchant(&shop, &format!("/closures?cursor={cursor}"));
+        let refused = app.get(shop.owner, &path).send().await.expect(400);
+        assert_eq!(refused.code(), "invalid_cursor", "{year}");
+    }
+}

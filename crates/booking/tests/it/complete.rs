@@ -38,6 +38,7 @@ async fn completing_writes_one_event_however_often_it_is_asked(db: PgPool) {
         "member_id": member(2),
         "price_minor": 0,
         "points_paid": 0,
+        "points_value_minor": 0,
         "currency": "JPY",
         "occurred_at": "2030-01-01T08:00:00Z",
     });

@@ -32,10 +32,13 @@ async fn without_the_constraint_slots_are_refused_within_ten_seconds(db: PgPool)
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&app.db).await.unwrap();
     };
     let becomes = async |status: u16| {
-        let mut n = 0;
+        let mut n = 0_u128;
         eventually(Duration::from_secs(10), || {
             n += 1;
-            let call = app.book(member(3), &shop, i64::from(status) * 60 + n * 60, 60);
+            // Somebody new each time: until it is noticed they book, and one member may not do that for ever.
+            let who = member(1000 * u128::from(status) + n);
+            let at = i64::from(status) * 60 + i64::try_from(n).unwrap() * 60;
+            let call = app.book(who, &shop, at, 60);
             async move { Some(call.send().await).filter(|reply| reply.status == status) }
         })
         .await

@@ -34,11 +34,12 @@ fn seal() -> Seal {
 
 impl World {
     async fn new(db: PgPool) -> Self {
-        let app = App::new(db).sealing();
+        let channel = Channel::new().await;
+        let mut app = App::new(db).sealing();
+        channel.serves(&mut app);
         let shop = app.shop().await;
         let service = app.service(&shop, 60, 0).await;
         app.working(&shop, service).await;
-        let channel = Channel::new().await;
         let line = channel.line.clone();
         let world = Self { app, shop, service, channel, line };
         world.connect("token-1").await;

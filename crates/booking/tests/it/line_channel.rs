@@ -4,6 +4,7 @@ use booking::peers::{Line, Pace};
 use fakeline::{FakeLine, Serving};
 use kit::redis::Redis;
 use serde_json::{Value, json};
+use testkit::http::Call;
 use uuid::Uuid;
 
 use crate::app::{App, Shop};
@@ -30,11 +31,30 @@ impl Channel {
         app.put(shop.owner, &path, body).send().await.expect(204);
     }
 
-    /// A member follows the merchant.
+    /// A member follows the merchant, and has proven it. What was sent for that is forgotten.
     pub async fn join(&self, app: &App, shop: &Shop, who: Uuid) {
+        self.ask(app, shop, who, &user(2)).send().await.expect(202);
+        let code = self.line.last_code().unwrap();
+        self.prove(app, shop, who, &code).send().await.expect(204);
+        self.line.forget();
+    }
+
+    /// A member says who they are at LINE.
+    pub fn ask(&self, app: &App, shop: &Shop, who: Uuid, user: &str) -> Call {
         let path = format!("/v1/merchants/{}/line/contact", shop.merchant);
-        let body = json!({ "line_user_id": user(2) });
-        app.put(who, &path, body).send().await.expect(204);
+        app.put(who, &path, json!({ "line_user_id": user }))
+    }
+
+    /// A member brings a code.
+    pub fn prove(&self, app: &App, shop: &Shop, who: Uuid, code: &str) -> Call {
+        let path = format!("/v1/merchants/{}/line/contact/proof", shop.merchant);
+        app.put(who, &path, json!({ "code": code }))
+    }
+
+    /// From now on the service sends by this channel's LINE.
+    pub fn serves(&self, app: &mut App) {
+        let bookings = app.bookings.clone().telling((self.client.clone(), self.pace.clone()));
+        app.becomes(bookings);
     }
 
     /// Lets everything be due, and sends it.
@@ -45,6 +65,11 @@ impl Channel {
         .execute(&app.db)
         .await
         .unwrap();
+        self.look(app).await
+    }
+
+    /// Sends what is due.
+    pub async fn look(&self, app: &App) -> usize {
         app.bookings.send_due(&self.client, &self.pace).await.unwrap()
     }
 }

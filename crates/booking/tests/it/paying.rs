@@ -1,5 +1,7 @@
 //! Paying with points: held in points, confirmed here, captured there; or released.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -49,7 +51,7 @@ async fn a_booking_is_confirmed_and_paid_once_however_often_it_is_asked(db: PgPo
     world.app.act(world.shop.owner, booking, "complete").send().await.expect(200);
     let event = "SELECT payload FROM outbox_event WHERE kind = 'booking.completed'";
     let event: Value = sqlx::query_scalar(event).fetch_one(&world.app.db).await.unwrap();
-    assert_eq!((&event["price_minor"], &event["points_paid"]), (&json!(PRICE), &json!(300)));
+    assert_eq!((&event["price_minor"], &event["points_value_minor"]), (&json!(PRICE), &json!(300)));
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]
@@ -115,7 +117,7 @@ async fn while_points_is_away_it_is_on_its_way_and_then_it_arrives(db: PgPool) {
     for _ in 0..2 {
         let pending = pay.clone().send().await.expect(202).json();
         assert_eq!((&pending["status"], &pending["booking_id"]), (&json!("held"), &json!(booking)));
-        assert!(pending["saga_id"].is_string());
+        assert!(pending.get("saga_id").is_none(), "it names the hold in points");
     }
     for other in [json!({}), json!({ "points": 999 })] {
         let path = format!("/v1/bookings/{booking}/confirm");
@@ -127,6 +129,37 @@ async fn while_points_is_away_it_is_on_its_way_and_then_it_arrives(db: PgPool) {
     world.settle().await;
     assert_eq!(pay.send().await.expect(200).json()["status"], "confirmed");
     assert_eq!((world.balance(member(2)).await, world.holds().await), (0, [0, 1, 0]));
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn without_auth_a_payment_does_not_begin_and_its_grant_is_gone_once_points_holds(db: PgPool) {
+    let world = World::new(db).await;
+    world.rich(member(2), 1000).await;
+    let booking = world.held(member(2), 0).await;
+    let pay = world.pay(member(2), booking, 1000);
+    world.signs.away.store(true, Ordering::Relaxed);
+    let refused = pay.clone().send().await.expect(503);
+    assert_eq!(
+        (refused.code(), &refused.json()["outcome"]),
+        ("auth_unavailable".into(), &json!("none"))
+    );
+    assert_eq!((world.app.count("saga").await, world.holds().await), (0, [0, 0, 0]));
+    assert_eq!(world.app.status(&world.shop, booking).await, "held");
+
+    world.signs.away.store(false, Ordering::Relaxed);
+    world.wire.cut(Cut::Before);
+    pay.clone().send().await.expect(202);
+    let grant = async || -> Option<String> {
+        let select = sqlx::query_scalar("SELECT grant_token FROM saga");
+        select.fetch_one(&world.app.db).await.unwrap()
+    };
+    let kept = grant().await.unwrap();
+    let seen = world.saga(booking).await.to_string();
+    assert!(!seen.contains(&kept), "operators do not see it");
+    world.wire.cut(Cut::No);
+    world.settle().await;
+    assert_eq!(grant().await, None);
+    assert_eq!(pay.send().await.expect(200).json()["points_paid"], 1000);
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]

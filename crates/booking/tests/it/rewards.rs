@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use booking::domain::{Heard, Saga, Step};
-use booking::peers::{self, News, Points, PointsOverGrpc, Purchase};
+use booking::peers::{self, Earned, Grant, News, Nothing, Points, PointsOverGrpc, Purchase};
 use chrono::TimeDelta;
 use kit::Clock;
 use kit::caller::Role;
@@ -52,11 +52,11 @@ impl FakePoints {
 
 #[async_trait]
 impl Points for FakePoints {
-    async fn earn(&self, purchase: Purchase) -> anyhow::Result<()> {
+    async fn earn(&self, purchase: Purchase) -> anyhow::Result<Earned> {
         self.asked.lock().unwrap().push(purchase);
         let mishap = self.mishaps.lock().unwrap().pop_front();
         match mishap {
-            None => Ok(()),
+            None => Ok(Earned::Points),
             Some(Mishap::Fail) => anyhow::bail!("points is away"),
             Some(Mishap::Panic) => panic!("a bug in the delivery"),
         }
@@ -66,7 +66,7 @@ impl Points for FakePoints {
         Ok(())
     }
 
-    async fn step(&self, _: &Saga, _: Step) -> anyhow::Result<Heard> {
+    async fn step(&self, _: &Saga, _: Step, _: Option<&Grant>) -> anyhow::Result<Heard> {
         anyhow::bail!("nobody pays with points here")
     }
 }
@@ -118,7 +118,7 @@ async fn a_completed_booking_earns_once(db: PgPool) {
     all_delivered(&app).await;
 
     let expected = Purchase {
-        key: event(&app).await,
+        event: event(&app).await,
         member_id: member(2),
         merchant_id: shop.merchant,
         minor: 5000,
@@ -142,7 +142,7 @@ async fn after_a_failure_or_a_panic_it_asks_again_with_the_same_key(db: PgPool) 
     let asked = points.asked();
     assert_eq!(asked.len(), 3);
     assert!(asked.iter().all(|again| *again == asked[0]), "{asked:?}");
-    assert_eq!(asked[0].key, event(&app).await);
+    assert_eq!(asked[0].event, event(&app).await);
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]
@@ -223,6 +223,9 @@ struct Wire(Arc<Mutex<Vec<EarnRequest>>>);
 
 const TOO_SMALL: i64 = 99;
 const TOO_MUCH: i64 = 1_000_000_000;
+const OWN: i64 = 98;
+const WORTHLESS: i64 = 97;
+const SPENT: i64 = 96;
 
 #[tonic::async_trait]
 impl Rpc for Wire {
@@ -235,6 +238,9 @@ impl Rpc for Wire {
         };
         match basis {
             Some(Basis::PurchaseMinor(TOO_SMALL)) => Err(refuse("purchase_too_small").into()),
+            Some(Basis::PurchaseMinor(OWN)) => Err(refuse("own_merchant").into()),
+            Some(Basis::PurchaseMinor(WORTHLESS)) => Err(refuse("tender_value_missing").into()),
+            Some(Basis::PurchaseMinor(SPENT)) => Err(refuse("issuance_budget_exhausted").into()),
             Some(Basis::PurchaseMinor(TOO_MUCH)) => Err(refuse("balance_limit_exceeded").into()),
             _ => Ok(Response::new(EarnResponse::default())),
         }
@@ -268,7 +274,7 @@ async fn over_grpc() -> (Wire, PointsOverGrpc, [Listening; 2]) {
 async fn over_grpc_the_event_is_the_key_of_the_earning() {
     let (wire, client, servers) = over_grpc().await;
     let purchase = Purchase {
-        key: Uuid::from_u128(1),
+        event: Uuid::from_u128(1),
         member_id: member(2),
         merchant_id: Uuid::from_u128(3),
         minor: 5000,
@@ -280,14 +286,14 @@ async fn over_grpc_the_event_is_the_key_of_the_earning() {
     client.earn(purchase.clone()).await.unwrap();
 
     let expected = EarnRequest {
-        idempotency_key: purchase.key.to_string(),
+        idempotency_key: purchase.event.to_string(),
+        event_id: purchase.event.to_string(),
         member_id: purchase.member_id.to_string(),
         merchant_id: purchase.merchant_id.to_string(),
         basis: Some(Basis::PurchaseMinor(5000)),
         reference: "booking:4".to_owned(),
         currency: "USD".to_owned(),
         occurred_at: "2030-01-01T08:00:00+00:00".to_owned(),
-        event_id: purchase.key.to_string(),
     };
     assert_eq!(wire.0.lock().unwrap()[0], expected);
 
@@ -298,7 +304,17 @@ async fn over_grpc_the_event_is_the_key_of_the_earning() {
     assert_eq!(wire.0.lock().unwrap()[1], before);
 
     // Less than a point is worth is an answer; a refusal is a failure that names nobody.
-    client.earn(Purchase { minor: TOO_SMALL, ..purchase.clone() }).await.unwrap();
+    for (minor, why) in [
+        (TOO_SMALL, Nothing::PurchaseTooSmall),
+        (OWN, Nothing::OwnMerchant),
+        (WORTHLESS, Nothing::TenderValueMissing),
+    ] {
+        let earned = client.earn(Purchase { minor, ..purchase.clone() }).await.unwrap();
+        assert_eq!(earned, Earned::Nothing(why));
+    }
+    // What a person may change is told again, until somebody sees it.
+    let spent = client.earn(Purchase { minor: SPENT, ..purchase.clone() }).await.unwrap_err();
+    assert_eq!(code(&spent), Some(Code::FailedPrecondition));
     let refused = client.earn(Purchase { minor: TOO_MUCH, ..purchase.clone() }).await.unwrap_err();
     assert_eq!(code(&refused), Some(Code::FailedPrecondition));
     let text = format!("{refused:#}");

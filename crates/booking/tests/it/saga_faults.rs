@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::app::member;
-use crate::saga_world::{Cut, World};
+use crate::saga_world::{Cut, PRICE, World};
 
 /// What may travel between booking and points, or come from the member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,9 @@ async fn opened(world: &World, n: usize) -> (Uuid, Saga) {
         booking_id: booking,
         member_id: member(2),
         points: 10,
+        price_minor: PRICE,
+        currency: "JPY".to_owned(),
+        value_minor: 0,
         state: booking::domain::SagaState::Holding,
         undo: false,
         transfer_id: None,

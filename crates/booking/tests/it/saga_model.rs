@@ -15,10 +15,12 @@ enum Held {
     GivenBack,
     /// Also when the release came first: it leaves a mark, and the hold is refused.
     Released,
+    /// Somebody else's, under our id: as if it were not there, and ours cannot be placed.
+    Foreign,
 }
 
-/// Something points said, which may arrive at any later time, and again.
-type Answer = (u8, Result<bool, &'static str>);
+/// That points did a step, or why not, which may arrive at any later time, and again.
+type Answer = (u8, Result<(), &'static str>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct World {
@@ -35,29 +37,43 @@ struct World {
     answers: Vec<Answer>,
 }
 
+const ID: Uuid = Uuid::from_u128(1);
 const TRANSFER: Uuid = Uuid::from_u128(7);
+const POINTS: i64 = 5;
+
+fn done(step: Step) -> Heard {
+    let (hold_id, points) = (ID, POINTS);
+    match step {
+        Step::Hold => Heard::Held { hold_id, points, value_minor: points },
+        Step::Capture => Heard::Captured { hold_id, points, transfer_id: Some(TRANSFER) },
+        Step::Release => Heard::Released { hold_id },
+        Step::Reverse => Heard::Reversed,
+    }
+}
 
 fn index(step: Step) -> usize {
     Step::ALL.iter().position(|known| *known == step).unwrap()
 }
 
 impl World {
-    fn opened() -> Self {
+    fn opened(held: Held) -> Self {
         let (none, answers) = ([false; 4], Vec::new());
         let state = SagaState::Holding;
         let asked = [true, true, false, false];
-        let (undo, paid, held) = (false, false, Held::Nothing);
+        let (undo, paid) = (false, false);
         Self { state, undo, paid, booking: "held", held, kept: none, asked, answers }
     }
 
     fn saga(&self) -> Saga {
-        let id = Uuid::from_u128(1);
         Saga {
-            saga_id: id,
-            merchant_id: id,
-            booking_id: id,
-            member_id: id,
-            points: 5,
+            saga_id: ID,
+            merchant_id: ID,
+            booking_id: ID,
+            member_id: ID,
+            points: POINTS,
+            price_minor: POINTS,
+            currency: "JPY".to_owned(),
+            value_minor: 0,
             state: self.state,
             undo: self.undo,
             transfer_id: self.paid.then_some(TRANSFER),
@@ -76,7 +92,7 @@ impl World {
     fn points(&self, step: Step, poor: bool) -> (Self, Heard) {
         let mut after = self.clone();
         let refused = |why: &str| Heard::Refused(why.to_owned());
-        let done = Heard::Done { transfer: (step == Step::Capture).then_some(TRANSFER) };
+        let done = done(step);
         if self.kept[index(step)] {
             return (after, done);
         }
@@ -86,6 +102,7 @@ impl World {
             (Step::Capture, Held::Points) => Held::Spent,
             (Step::Release, Held::Nothing | Held::Points) => Held::Released,
             (Step::Reverse, Held::Spent) => Held::GivenBack,
+            (Step::Hold, Held::Foreign) => return (after, refused("hold_exists")),
             (_, Held::Released) => return (after, refused("hold_released")),
             (_, Held::Spent | Held::GivenBack) => return (after, refused("hold_captured")),
             _ => return (after, refused("not_found")),
@@ -114,12 +131,12 @@ impl World {
         for step in Step::ALL.into_iter().filter(|step| self.asked[index(*step)]) {
             for poor in [false, true] {
                 let (mut after, heard) = self.points(step, poor);
+                let known = [INSUFFICIENT, "hold_captured", "hold_released", "hold_exists"];
                 let answer = match heard {
-                    Heard::Done { transfer } => Ok(transfer.is_some()),
-                    Heard::Refused(why) if why == INSUFFICIENT => Err(INSUFFICIENT),
-                    Heard::Refused(why) if why == "hold_captured" => Err("hold_captured"),
-                    Heard::Refused(why) if why == "hold_released" => Err("hold_released"),
-                    Heard::Refused(_) => Err("not_found"),
+                    Heard::Refused(why) => {
+                        Err(known.into_iter().find(|known| *known == why).unwrap_or("not_found"))
+                    }
+                    _ => Ok(()),
                 };
                 let answer = (u8::try_from(index(step)).unwrap(), answer);
                 if !after.answers.contains(&answer) {
@@ -130,11 +147,12 @@ impl World {
             }
         }
         for (step, answer) in &self.answers {
+            let step = Step::ALL[usize::from(*step)];
             let heard = match answer {
-                Ok(transfer) => Heard::Done { transfer: transfer.then_some(TRANSFER) },
+                Ok(()) => done(step),
                 Err(why) => Heard::Refused((*why).to_owned()),
             };
-            next.extend(self.hear(Step::ALL[usize::from(*step)], &heard));
+            next.extend(self.hear(step, &heard));
         }
         if ["held", "confirmed"].contains(&self.booking) {
             let mut after = self.clone();
@@ -165,14 +183,17 @@ impl World {
 
 #[test]
 fn every_message_any_number_of_times_and_in_any_order_ends_with_points_and_booking_agreeing() {
-    let mut seen = HashSet::from([World::opened()]);
-    let mut open = VecDeque::from([World::opened()]);
+    let opened = [Held::Nothing, Held::Foreign].map(World::opened);
+    let mut seen = HashSet::from(opened.clone());
+    let mut open = VecDeque::from(opened);
     let mut ends = HashSet::new();
     while let Some(world) = open.pop_front() {
         let end = world.settled();
         let agree = match (end.booking, end.state) {
             ("confirmed", SagaState::Captured) => end.held == Held::Spent,
-            ("cancelled" | "expired", SagaState::Released) => end.held == Held::Released,
+            ("cancelled" | "expired", SagaState::Released) => {
+                [Held::Released, Held::Foreign].contains(&end.held)
+            }
             ("cancelled" | "expired", SagaState::Reversed) => end.held == Held::GivenBack,
             _ => false,
         };

@@ -1,15 +1,19 @@
 //! Booking and the real points, each on a database of its own, joined by gRPC over a socket.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use booking::domain::{Heard, Saga, Step};
-use booking::peers::{News, Points, PointsOverGrpc, Purchase};
+use booking::domain::{Currency, Heard, Saga, Step};
+use booking::peers::{
+    Earned, Grant, GrantHold, Grants, News, NoGrant, Points, PointsOverGrpc, Purchase,
+};
 use kit::Clock;
+use kit::caller::Verifier;
 use proto::points::v1::earn_request::Basis;
 use proto::points::v1::points_client::PointsClient;
 use proto::points::v1::{EarnRequest, GetBalanceRequest};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 use testkit::auth::FakeAuth;
@@ -27,6 +31,7 @@ pub struct World {
     pub shop: Shop,
     pub service: Uuid,
     pub wire: Arc<Wire>,
+    pub signs: Arc<Signs>,
     /// Of points, where everything is allowed.
     pub ledger: PgPool,
     /// Of points, as its issuer's members see it.
@@ -41,6 +46,11 @@ pub const PRICE: i64 = 5000;
 
 impl World {
     pub async fn new(db: PgPool) -> Self {
+        Self::in_currency(db, "JPY").await
+    }
+
+    /// The shop's prices are in this currency.
+    pub async fn in_currency(db: PgPool, currency: &str) -> Self {
         let issuer = Issuer::new();
         let ledger = beside(&db).await;
         let pool = testkit::postgres::app_pool(&ledger, "points_app");
@@ -55,17 +65,20 @@ impl World {
         let wire = Arc::new(Wire::new(client));
 
         let app = App::with(db, now(), wire.clone());
-        let shop = app.shop().await;
+        let auth_of_members = Arc::new(Signs::new(&app, issuer.clone()));
+        let app = paying(app, &auth_of_members);
+        let shop = app.shop_in(currency).await;
         let service = app.priced(&shop, 60, 0, PRICE).await;
         app.working(&shop, service).await;
         let _servers = [auth, server];
-        Self { app, shop, service, wire, ledger, till, issuer, points, _servers }
+        let signs = auth_of_members;
+        Self { app, shop, service, wire, signs, ledger, till, issuer, points, _servers }
     }
 
     /// Another process of the same service, on the same database, with a wire of its own.
     pub fn replica(&self) -> App {
         let points = Arc::new(Wire::new(self.wire.points.clone()));
-        App::with(self.app.db.clone(), now(), points)
+        paying(App::with(self.app.db.clone(), now(), points), &self.signs)
     }
 
     /// Gives a member points.
@@ -169,6 +182,37 @@ async fn beside(db: &PgPool) -> PgPool {
     ledger
 }
 
+fn paying(app: App, signs: &Arc<Signs>) -> App {
+    let bookings = app.bookings.clone().paying(signs.clone(), Currency::default());
+    app.being(bookings)
+}
+
+/// Signs for the members of one issuer with the keys that points knows, or is away.
+pub struct Signs {
+    members: Verifier,
+    issuer: Issuer,
+    pub away: AtomicBool,
+}
+
+impl Signs {
+    fn new(app: &App, issuer: Issuer) -> Self {
+        Self { members: app.issuer.verifier(), issuer, away: AtomicBool::new(false) }
+    }
+}
+
+#[async_trait]
+impl Grants for Signs {
+    async fn grant(&self, asked: GrantHold<'_>) -> Result<Grant, NoGrant> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(NoGrant::Away("unavailable"));
+        }
+        let token = asked.access_token.expose_secret();
+        let member = self.members.member(token).await.map_err(|_| NoGrant::Refused)?;
+        let GrantHold { hold_id, points, merchant_id, .. } = asked;
+        Ok(self.issuer.grant(member.sub, "booking", hold_id, points, merchant_id).into())
+    }
+}
+
 /// The way to points, which may be cut before a call, or after it: then the answer is lost.
 pub struct Wire {
     points: PointsOverGrpc,
@@ -195,7 +239,7 @@ impl Wire {
 
 #[async_trait]
 impl Points for Wire {
-    async fn earn(&self, purchase: Purchase) -> anyhow::Result<()> {
+    async fn earn(&self, purchase: Purchase) -> anyhow::Result<Earned> {
         self.points.earn(purchase).await
     }
 
@@ -203,13 +247,13 @@ impl Points for Wire {
         self.points.belongs(news).await
     }
 
-    async fn step(&self, saga: &Saga, step: Step) -> anyhow::Result<Heard> {
+    async fn step(&self, saga: &Saga, step: Step, grant: Option<&Grant>) -> anyhow::Result<Heard> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let cut = *self.cut.lock().unwrap();
         if cut == Cut::Before {
             return Err(Status::unavailable("").into());
         }
-        let heard = self.points.step(saga, step).await;
+        let heard = self.points.step(saga, step, grant).await;
         if cut == Cut::After(step) {
             return Err(Status::deadline_exceeded("").into());
         }

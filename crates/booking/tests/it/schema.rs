@@ -96,6 +96,11 @@ async fn a_row_is_whole_and_its_words_and_numbers_are_known(db: PgPool) {
         ("booking_hold_expires", "status = 'held'"),
         ("booking_buffer_fits", "buffer_minutes = 56"),
         ("booking_buffer_fits", "buffer_minutes = -1"),
+        ("booking_points_paid_range", "points_paid = -1"),
+        ("booking_points_value_range", "points_paid = 2"),
+        ("booking_points_value_range", "points_paid = 5, points_value_minor = 2"),
+        ("booking_points_value_range", "points_value_minor = 1"),
+        ("booking_wall_time_whole", "wall_zone = 'UTC'"),
     ] {
         let sql = AssertSqlSafe(format!("UPDATE booking SET {change}"));
         let error = sqlx::query(sql).execute(&app.db).await.unwrap_err();
@@ -128,7 +133,9 @@ async fn the_services_role_cannot_rewrite_what_was_agreed(db: PgPool) {
         "UPDATE booking SET buffer_minutes = 0",
         "UPDATE booking SET service_id = NULL",
         "UPDATE booking SET member_id = gen_random_uuid()",
-        "UPDATE merchant SET owner_id = gen_random_uuid()",
+        "UPDATE merchant SET currency = 'USD'",
+        "UPDATE merchant SET time_zone = 'UTC'",
+        "UPDATE saga SET points = 1",
         "DELETE FROM staff",
         "UPDATE service SET merchant_id = gen_random_uuid()",
         "ALTER TABLE booking DROP CONSTRAINT no_overlap_bookings",

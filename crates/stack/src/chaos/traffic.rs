@@ -68,19 +68,25 @@ impl Salon {
             merchant_id: String::new(),
             staff_id: String::new(),
         };
-        // With the same keys the next drill finds the same merchant.
+        // Each drill has its own: a channel sends a member three codes an hour.
         let owner = &watch.merchant;
+        let key = || format!("{:032x}", rand::random::<u128>());
         let body = json!({ "name": "A drill's salon", "time_zone": "Asia/Tokyo" });
-        let made = salon.post("/v1/merchants", owner, "chaos-line-merchant", &body).await?;
+        let made = salon.post("/v1/merchants", owner, &key(), &body).await?;
         salon.merchant_id = id(&made, "merchant_id")?;
         let path = format!("/v1/merchants/{}", salon.merchant_id);
         let body = json!({ "name": "Yuki" });
-        let made = salon.post(&format!("{path}/staff"), owner, "chaos-line-staff", &body).await?;
+        let made = salon.post(&format!("{path}/staff"), owner, &key(), &body).await?;
         salon.staff_id = id(&made, "staff_id")?;
         let channel = json!({ "channel_token": "a-drill" });
         salon.put(&format!("{path}/line"), owner, &channel).await?;
         let contact = json!({ "line_user_id": format!("U{}", "0".repeat(32)) });
         salon.put(&format!("{path}/line/contact"), owner, &contact).await?;
+        let stand_in = format!("http://127.0.0.1:{}/taken", watch.ports.line);
+        let taken: Value = watch.client.get(&stand_in).send().await?.json().await?;
+        let code = taken["last_code"].as_str().context("LINE has not taken the code")?;
+        let proof = json!({ "code": code });
+        salon.put(&format!("{path}/line/contact/proof"), owner, &proof).await?;
         Ok(salon)
     }
 

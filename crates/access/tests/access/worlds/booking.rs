@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::Router;
 use booking::app::Bookings;
 use booking::domain::{Heard, Saga, Step};
-use booking::peers::{self, News, Purchase};
+use booking::peers::{self, Earned, Grant, News, Purchase};
 use chrono::{DateTime, Utc};
 use kit::Clock;
 use kit::caller::Role;
@@ -30,7 +30,7 @@ struct NoPoints;
 
 #[async_trait]
 impl peers::Points for NoPoints {
-    async fn earn(&self, _: Purchase) -> anyhow::Result<()> {
+    async fn earn(&self, _: Purchase) -> anyhow::Result<Earned> {
         anyhow::bail!("there is no ledger")
     }
 
@@ -38,7 +38,7 @@ impl peers::Points for NoPoints {
         Ok(())
     }
 
-    async fn step(&self, _: &Saga, _: Step) -> anyhow::Result<Heard> {
+    async fn step(&self, _: &Saga, _: Step, _: Option<&Grant>) -> anyhow::Result<Heard> {
         anyhow::bail!("there is no ledger")
     }
 }

@@ -141,7 +141,8 @@ async fn points_back(journey: &mut Journey) {
 #[given(expr = "{word} follows the salon at LINE")]
 async fn follows(journey: &mut Journey, name: String) {
     let (who, channel) = (journey.who(&name), Channel::new().await);
-    let world = journey.world();
+    let world = journey.world.as_mut().unwrap();
+    channel.serves(&mut world.app);
     channel.connect(&world.app, &world.shop, "token").await;
     channel.join(&world.app, &world.shop, who).await;
     journey.channel = Some(channel);

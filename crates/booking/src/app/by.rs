@@ -1,0 +1,69 @@
+//! Who asks. A place at a merchant counts only together with the role for it, in the token of the request: whoever
+//! loses the role loses what it opened with their next token.
+
+use kit::caller::Role;
+use kit::{ApiError, Caller};
+use uuid::Uuid;
+
+/// Roles with which the owner of a merchant may act for it.
+const OWNERS: [Role; 2] = [Role::MerchantAdmin, Role::Operator];
+
+/// Somebody who may own a merchant. Whether this one is theirs the database says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner(Uuid);
+
+impl Owner {
+    /// Refuses, with 403, whoever does not have the role.
+    pub fn of(caller: &Caller) -> Result<Self, ApiError> {
+        caller.require(&OWNERS)?;
+        Ok(Self(caller.id))
+    }
+
+    /// Whom an operator names on the command line.
+    pub fn named(member: Uuid) -> Self {
+        Self(member)
+    }
+
+    pub fn id(self) -> Uuid {
+        self.0
+    }
+}
+
+/// Somebody who asks about a booking: its member, or the owner of its merchant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct By {
+    member: Uuid,
+    owner: Option<Owner>,
+}
+
+impl By {
+    /// As an owner too, when they have the role for it.
+    pub fn of(caller: &Caller) -> Self {
+        Self { member: caller.id, owner: Owner::of(caller).ok() }
+    }
+
+    /// As the member alone.
+    pub fn member(member: Uuid) -> Self {
+        Self { member, owner: None }
+    }
+
+    pub fn id(self) -> Uuid {
+        self.member
+    }
+
+    /// As whose owner they may act.
+    pub fn owner(self) -> Option<Uuid> {
+        self.owner.map(Owner::id)
+    }
+
+    /// Whether they act as the owner when this is who owns the merchant.
+    pub fn owns(self, owner: Option<Uuid>) -> bool {
+        owner.is_some() && self.owner() == owner
+    }
+}
+
+impl From<Owner> for By {
+    fn from(owner: Owner) -> Self {
+        Self { member: owner.id(), owner: Some(owner) }
+    }
+}

@@ -1,0 +1,154 @@
+//! The channels of merchants at LINE, and who members are to them.
+
+use kit::postgres::query;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::LineUserId;
+
+/// Connects a merchant's channel; the token is sealed.
+pub(crate) async fn upsert_channel(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    merchant: Uuid,
+    token: &[u8],
+) -> sqlx::Result<bool> {
+    let insert = sqlx::query!(
+        "INSERT INTO merchant_line (merchant_id, channel_token, updated_at)
+         SELECT merchant_id, $3, now() FROM merchant WHERE merchant_id = $1 AND owner_id = $2
+         ON CONFLICT ON CONSTRAINT merchant_line_pk
+         DO UPDATE SET channel_token = EXCLUDED.channel_token, updated_at = now()",
+        merchant,
+        owner,
+        token,
+    );
+    Ok(query("upsert_channel", insert.execute(conn)).await?.rows_affected() == 1)
+}
+
+/// False when the merchant is not this owner's, or not connected.
+pub(crate) async fn delete_channel(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    merchant: Uuid,
+) -> sqlx::Result<bool> {
+    let delete = sqlx::query!(
+        "DELETE FROM merchant_line USING merchant
+         WHERE merchant_line.merchant_id = $1 AND merchant.merchant_id = $1 AND owner_id = $2",
+        merchant,
+        owner,
+    );
+    Ok(query("delete_channel", delete.execute(conn)).await?.rows_affected() == 1)
+}
+
+/// Says who a member is to the merchant's channel, as this code has proven; it is used up.
+pub(crate) async fn upsert_contact(conn: &mut PgConnection, code: &SentCode) -> sqlx::Result<()> {
+    let insert = sqlx::query!(
+        "WITH used AS (
+             UPDATE line_code SET used_at = now() WHERE code_id = $1 AND merchant_id = $2
+             RETURNING merchant_id, member_id, line_user_id
+         )
+         INSERT INTO line_contact (merchant_id, member_id, line_user_id, updated_at)
+         SELECT merchant_id, member_id, line_user_id, now() FROM used
+         ON CONFLICT ON CONSTRAINT line_contact_pk
+         DO UPDATE SET line_user_id = EXCLUDED.line_user_id, updated_at = now()",
+        code.code_id,
+        code.merchant_id,
+    );
+    query("upsert_contact", insert.execute(conn)).await?;
+    Ok(())
+}
+
+/// The name and the sealed channel token of a merchant that members can book at. `None` without a channel.
+pub(crate) async fn channel_of_merchant(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+) -> sqlx::Result<Option<(String, Vec<u8>)>> {
+    let select = sqlx::query!(
+        "SELECT name, channel_token FROM merchant JOIN merchant_line USING (merchant_id)
+         WHERE merchant_id = $1 AND owner_id IS NOT NULL",
+        merchant,
+    );
+    let row = query("channel_of_merchant", select.fetch_optional(conn)).await?;
+    Ok(row.map(|row| (row.name, row.channel_token)))
+}
+
+/// A code that is to be sent.
+pub(crate) struct NewCode<'a> {
+    pub(crate) code_id: Uuid,
+    pub(crate) merchant_id: Uuid,
+    pub(crate) member_id: Uuid,
+    pub(crate) user: &'a LineUserId,
+    pub(crate) sealed: &'a [u8],
+}
+
+/// Records a code. False when the member, or the LINE user, had `most` of this merchant's within the hour. Nobody
+/// counts the same merchant's at the same time, until the transaction ends.
+pub(crate) async fn insert_code(
+    conn: &mut PgConnection,
+    code: &NewCode<'_>,
+    most: i64,
+) -> sqlx::Result<bool> {
+    let lock = sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('line codes ' || $1::uuid, 0))",
+        code.merchant_id,
+    );
+    query("lock_line_codes", lock.execute(&mut *conn)).await?;
+    let forget = sqlx::query!("DELETE FROM line_code WHERE created_at < now() - interval '1 day'");
+    query("forget_line_codes", forget.execute(&mut *conn)).await?;
+    let insert = sqlx::query!(
+        "INSERT INTO line_code (code_id, merchant_id, member_id, line_user_id, code)
+         SELECT $1, $2, $3, $4, $5
+         WHERE (SELECT count(*) FROM line_code
+                WHERE merchant_id = $2 AND (member_id = $3 OR line_user_id = $4)
+                  AND created_at > now() - interval '1 hour') < $6",
+        code.code_id,
+        code.merchant_id,
+        code.member_id,
+        code.user.as_str(),
+        code.sealed,
+        most,
+    );
+    Ok(query("insert_line_code", insert.execute(conn)).await?.rows_affected() == 1)
+}
+
+/// A code that was sent.
+pub(crate) struct SentCode {
+    pub(crate) code_id: Uuid,
+    pub(crate) merchant_id: Uuid,
+    pub(crate) code: Vec<u8>,
+}
+
+/// The last code that was sent for a member, with one try taken from it. `None` when there is none of the last ten
+/// minutes, or no try is left, or it was used.
+pub(crate) async fn try_code(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    member: Uuid,
+) -> sqlx::Result<Option<SentCode>> {
+    let update = sqlx::query_as!(
+        SentCode,
+        "UPDATE line_code SET tries = tries + 1
+         WHERE (code_id, merchant_id) = (
+                   SELECT code_id, merchant_id FROM line_code
+                   WHERE merchant_id = $1 AND member_id = $2
+                   ORDER BY created_at DESC, code_id DESC LIMIT 1)
+           AND tries < 5 AND used_at IS NULL AND created_at > now() - interval '10 minutes'
+         RETURNING code_id, merchant_id, code",
+        merchant,
+        member,
+    );
+    query("try_line_code", update.fetch_optional(conn)).await
+}
+
+pub(crate) async fn delete_contact(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    member: Uuid,
+) -> sqlx::Result<bool> {
+    let delete = sqlx::query!(
+        "DELETE FROM line_contact WHERE merchant_id = $1 AND member_id = $2",
+        merchant,
+        member,
+    );
+    Ok(query("delete_contact", delete.execute(conn)).await?.rows_affected() == 1)
+}

@@ -1,0 +1,79 @@
+//! What counts as a payment: our own hold, by the grant of its member, for what points are worth.
+
+use serde_json::json;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::app::member;
+use crate::saga_world::{Cut, World, code};
+
+impl World {
+    /// Somebody else's hold of the member's points, under the id of this booking's payment.
+    async fn plant_hold(&self, booking: Uuid, who: Uuid, points: i64, by: Option<&str>) {
+        let saga = "SELECT saga_id FROM saga WHERE booking_id = $1";
+        let saga: Uuid =
+            sqlx::query_scalar(saga).bind(booking).fetch_one(&self.app.db).await.unwrap();
+        let plant = "WITH taken AS (
+                         UPDATE account SET held = held + $3, version = version + 1
+                         WHERE member_id = $2 RETURNING account_id
+                     )
+                     INSERT INTO hold (hold_id, account_id, amount, reference, state, placed_by,
+                                       expires_at, created_at)
+                     SELECT $1, account_id, $3, '', 'active', $4, now() + interval '1 day', now()
+                     FROM taken";
+        let planted = sqlx::query(plant).bind(saga).bind(who).bind(points).bind(by);
+        assert_eq!(planted.execute(&self.ledger).await.unwrap().rows_affected(), 1);
+    }
+}
+
+/// Whoever has placed it, and however it came to have the id of the payment.
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_hold_that_is_not_exactly_ours_pays_nothing(db: PgPool) {
+    let world = World::new(db).await;
+    world.rich(member(2), 3000).await;
+    for (n, points, by) in [(0, 1, None), (1, 1000, None), (2, 1000, Some("inspector"))] {
+        let booking = world.held(member(2), n).await;
+        world.wire.cut(Cut::Before);
+        let pay = world.pay(member(2), booking, 1000);
+        pay.clone().send().await.expect(202);
+        world.plant_hold(booking, member(2), points, by).await;
+
+        world.wire.cut(Cut::No);
+        world.settle().await;
+        assert_eq!(code(&pay.send().await), (409, "points_refused".to_owned()));
+        assert_eq!(world.app.status(&world.shop, booking).await, "cancelled");
+        let saga = world.saga(booking).await;
+        assert_eq!((&saga["state"], &saga["failure"]), (&json!("released"), &json!("hold_exists")));
+    }
+    assert_eq!(world.holds().await, [3, 0, 0], "the holds of others are untouched");
+}
+
+/// The grant is for one hold: nobody else's token, and no other number, gets points to hold.
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_grant_that_does_not_fit_ends_the_payment(db: PgPool) {
+    let world = World::new(db).await;
+    world.rich(member(2), 1000).await;
+    let forged = [
+        world.issuer.grant(member(2), "booking", Uuid::from_u128(1), 300, world.shop.merchant),
+        world.app.issuer.member(member(2)),
+        "nothing".to_owned(),
+    ];
+    for (n, forged) in forged.into_iter().enumerate() {
+        let booking = world.held(member(2), n).await;
+        world.wire.cut(Cut::Before);
+        let pay = world.pay(member(2), booking, 300);
+        pay.clone().send().await.expect(202);
+        sqlx::query("UPDATE saga SET grant_token = $1 WHERE booking_id = $2")
+            .bind(forged)
+            .bind(booking)
+            .execute(&world.app.db)
+            .await
+            .unwrap();
+        world.wire.cut(Cut::No);
+        world.settle().await;
+        assert_eq!(code(&pay.send().await), (409, "points_refused".to_owned()));
+        assert_eq!(world.saga(booking).await["failure"], "grant_invalid");
+        assert_eq!(world.app.status(&world.shop, booking).await, "cancelled");
+    }
+    assert_eq!((world.balance(member(2)).await, world.holds().await[0]), (1000, 0));
+}
