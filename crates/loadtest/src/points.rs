@@ -9,7 +9,6 @@ use crate::report::{Cpu, Results, Row};
 use crate::server::Server;
 use crate::steps::Metrics;
 use crate::{collector, cpu, rivals};
-use sqlx::PgPool;
 
 /// Goals from the design: what, ours, theirs, and how many times theirs it is to be.
 const GOALS: [(&str, &str, &str, f64); 3] = [
@@ -26,8 +25,7 @@ const GOALS: [(&str, &str, &str, f64); 3] = [
 pub(crate) async fn run(config: &Points) -> anyhow::Result<()> {
     let server =
         Server::start(What::Points, config.trace_ratio, &collector::start().await?).await?;
-    let owner = PgPool::connect(&config.stores.owner_url).await?;
-    let mut bench = Bench { config, server, owner, results: Results::default() };
+    let mut bench = Bench { config, server, results: Results::default() };
     // Warm caches, plans and pool.
     client::run(&bench.server.greeting, Target::Everybody, 32, config.rounds.each()).await?;
     for _ in 0..config.rounds.rounds {
@@ -51,7 +49,6 @@ pub(crate) async fn run(config: &Points) -> anyhow::Result<()> {
 struct Bench<'a> {
     config: &'a Points,
     server: Server,
-    owner: PgPool,
     results: Results,
 }
 
@@ -78,7 +75,6 @@ impl Bench<'_> {
     }
 
     async fn pgbench(&mut self, name: &str, script: &str, clients: usize) -> anyhow::Result<()> {
-        self.forget_events().await?;
         let before = self.cpu();
         let each = self.config.rounds.each();
         let figures = pgbench::run(&self.config.stores.app_url, script, clients, each).await?;
@@ -87,19 +83,12 @@ impl Bench<'_> {
     }
 
     async fn http(&mut self, name: &str, target: Target, connections: usize) -> anyhow::Result<()> {
-        self.forget_events().await?;
         let metrics = self.metrics().await?;
         let before = self.cpu();
         let each = self.config.rounds.each();
         let figures = client::run(&self.server.greeting, target, connections, each).await?;
         let after = self.metrics().await?;
         self.add(name, connections, figures, before, (metrics, after));
-        Ok(())
-    }
-
-    /// The relay is to deliver the events of who is measured, and not those of who was before.
-    async fn forget_events(&self) -> anyhow::Result<()> {
-        sqlx::raw_sql("TRUNCATE outbox_event").execute(&self.owner).await?;
         Ok(())
     }
 

@@ -82,7 +82,6 @@ async fn points(issuer: &Issuer, stores: Stores) -> anyhow::Result<Servers> {
     let db = postgres::connect(&database, "points", &::points::MIGRATOR).await?;
     let redis = Redis::new(&stores.redis, "points", &testkit::redis::secret())?;
     let points = Points::new(db.clone(), redis.clone(), Clock::system());
-    tokio::spawn(points.clone().publish_events(CancellationToken::new()));
     Ok(Servers {
         http: ::points::http::router(points.clone(), issuer.verifier()),
         grpc: ::points::grpc::routes(points, issuer.verifier()),

@@ -8,7 +8,6 @@ mod balance;
 mod desk;
 mod earn;
 mod error;
-mod event;
 mod fair;
 mod fallback;
 mod held;
@@ -50,7 +49,6 @@ use kit::health::Health;
 use kit::idempotency::{Answer, Key};
 use kit::redis::Redis;
 use kit::{Clock, command, jobs};
-use observability::Carrier;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -119,7 +117,6 @@ impl Points {
         let points = Self::new(db, redis, Clock::system()).degrading(config.redis.breaker(), queue);
         tokio::spawn(jobs::housekeeping(points.db.clone(), stop.clone()));
         tokio::spawn(points.clone().expire_holds(stop.clone()));
-        tokio::spawn(points.clone().publish_events(stop.clone()));
         tokio::spawn(points.clone().apply_queued(stop.clone()));
         tokio::spawn(points.clone().audit_hourly(stop.clone()));
         Ok(points)
@@ -135,7 +132,7 @@ impl Points {
         let kind = command.kind();
         let points = self.clone();
         let claim = Some(Claim { principal, key });
-        let work = Work { claim, command, carrier: Carrier::current() };
+        let work = Work { claim, command };
         let answer = command::run(async move { points.post(work).await }).await;
         metrics::count(kind, &answer);
         answer

@@ -25,7 +25,7 @@ pub struct Config {
 /// What the program does instead of serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Task {
-    /// Compares ledger, balances and outbox once: fails when they differ, and logs where.
+    /// Compares ledger and balances once: fails when they differ, and logs where.
     Reconcile,
 }
 

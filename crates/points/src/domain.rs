@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub use account::{Account, Balance};
 pub use actor::{Actor, MerchantRole, ServiceName};
-pub use audit::{Broken, Standing, Step, Trail};
+pub use audit::{Broken, Standing, Step, Sums, Trail};
 pub use books::{Books, Decision, Done, Earned, Entry, Moved, Recorded, Side, Transfer};
 pub use command::{Adjustment, Command, Payer, Recipient};
 pub use conversion::{Basis, Currency, Purchase, Rate, Rule, RuleId};
@@ -223,21 +223,6 @@ impl TransferKind {
             Self::Capture => "capture",
             Self::Release => "release",
             Self::Expire => "expire",
-        }
-    }
-
-    /// The event that says it has happened.
-    pub fn event(self) -> &'static str {
-        match self {
-            Self::Earn => "PointsEarned",
-            Self::Redeem => "PointsRedeemed",
-            Self::Transfer => "PointsTransferred",
-            Self::Reverse => "PointsReversed",
-            Self::Adjust => "PointsAdjusted",
-            Self::Hold => "PointsHeld",
-            Self::Capture => "PointsCaptured",
-            Self::Release => "PointsReleased",
-            Self::Expire => "PointsExpired",
         }
     }
 }

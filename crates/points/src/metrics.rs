@@ -33,12 +33,15 @@ static AGE: LazyLock<IntGauge> = LazyLock::new(|| {
 });
 
 /// Rules of the ledger that the domain keeps by itself. When the database has to refuse, we have a bug.
-const INVARIANTS: [&str; 8] = [
+const INVARIANTS: [&str; 11] = [
     "account_earned_within_limit",
+    "account_follows_entries",
     "account_held_not_negative",
     "account_spends_only_what_it_earned",
     "entry_balance_not_negative",
+    "entry_follows_account",
     "entry_place_in_history",
+    "entry_with_its_transfer",
     "hold_settled_once",
     "transfer_sums_to_zero",
     BOOKS,

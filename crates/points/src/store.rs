@@ -8,8 +8,8 @@ mod merchants;
 mod rules;
 mod statement;
 
-pub(crate) use audit::{broken_transfers, lone_events, standings, steps};
-pub(crate) use batch::{Answered, Published, write};
+pub(crate) use audit::{broken_transfers, standings, steps};
+pub(crate) use batch::{Answered, write};
 pub(crate) use books::{
     Kept, KeyName, accounts_behind, any_plan, begin, earned, holds, index_only, kept, lock,
     lock_free, look, name, now, overdue, owners, recorded,

@@ -10,9 +10,6 @@ WITH a AS (
     INSERT INTO transfer (transfer_id, kind, reference, merchant_id, occurred_at)
     VALUES (gen_random_uuid(), 'earn', 'bench', '00000000-0000-0000-0000-000000000000', now())
     RETURNING transfer_id
-), o AS (
-    INSERT INTO outbox_event (id, aggregate, kind, payload, carrier, occurred_at)
-    SELECT t.transfer_id, a.account_id::text, 'PointsEarned', '{"points": 1}', '{}', now() FROM a, t
 )
 INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount, account_version, balance)
 SELECT gen_random_uuid(), t.transfer_id, a.account_id, NULL, 1, a.version, a.balance FROM a, t

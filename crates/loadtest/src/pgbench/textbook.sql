@@ -5,12 +5,10 @@ INSERT INTO idempotency_key (principal, route, key, fingerprint, status, body)
 SELECT account_id AS id, version + 1 AS version, earned + 1 - used - held AS balance, gen_random_uuid() AS transfer
     FROM account WHERE account_id = ('00000000-0000-7000-8000-' || lpad(to_hex((:n)::int), 12, '0'))::uuid
     FOR UPDATE \gset
-UPDATE account SET earned = earned + 1, version = version + 1 WHERE account_id = (:id)::uuid;
 INSERT INTO transfer (transfer_id, kind, reference, merchant_id, occurred_at)
     VALUES ((:transfer)::uuid, 'earn', 'bench', '00000000-0000-0000-0000-000000000000', now());
+WITH moved AS (UPDATE account SET earned = earned + 1, version = version + 1 WHERE account_id = (:id)::uuid)
 INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount, account_version, balance)
     VALUES (gen_random_uuid(), (:transfer)::uuid, (:id)::uuid, NULL, 1, (:version)::bigint, (:balance)::bigint),
            (gen_random_uuid(), (:transfer)::uuid, NULL, 'issuance', -1, NULL, NULL);
-INSERT INTO outbox_event (id, aggregate, kind, payload, carrier, occurred_at)
-    VALUES ((:transfer)::uuid, (:id)::text, 'PointsEarned', '{"points": 1}', '{}', now());
 COMMIT;

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::ledger::{Claim, Posted, Verdict, Work};
-use super::{Error, event, view};
+use super::{Error, view};
 use crate::domain::{Account, AccountId, Books, Decision};
 use crate::store::{self, Answered, Kept};
 
@@ -119,11 +119,7 @@ impl<'a> Desk<'a> {
                 Some(Answered { principal: &claim.principal, key: &claim.key, answer })
             })
             .collect();
-        let made = self.decisions.iter().zip(&self.made);
-        let published: Vec<_> = made
-            .filter_map(|(decision, index)| event::of(decision, &self.works.get(*index)?.carrier))
-            .collect();
-        store::write(tx, &self.decisions, &accounts, &opened, &published, &answered).await
+        store::write(tx, &self.decisions, &accounts, &opened, &answered).await
     }
 }
 

@@ -8,7 +8,6 @@ mod queue;
 
 use kit::idempotency::{Answer, Key};
 use kit::{Classify as _, Kind, command, jobs};
-use observability::Carrier;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
@@ -137,7 +136,7 @@ impl Points {
         let rate = self.rate(merchant, &basis, queued.at).await?;
         let command = Command::Earn { to, basis, rate, merchant, reference, event, by };
         let kind = command.kind();
-        let work = Work { claim: Some(claim), command, carrier: Carrier::current() };
+        let work = Work { claim: Some(claim), command };
         let answer = self.post(work).await;
         metrics::count(kind, &answer);
         answer

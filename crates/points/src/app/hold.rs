@@ -5,7 +5,6 @@ use futures::future::join_all;
 use kit::error::Fields;
 use kit::idempotency::{Answer, Key};
 use kit::{ApiError, Caller, jobs, postgres};
-use observability::Carrier;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -133,8 +132,7 @@ impl Points {
 
     /// An error: the database is away, for all others too.
     async fn expire(&self, id: HoldId) -> Result<(), Error> {
-        let (command, carrier) = (Command::Expire { id }, Carrier::current());
-        match self.post(Work { claim: None, command, carrier }).await {
+        match self.post(Work { claim: None, command: Command::Expire { id } }).await {
             Err(error) if error.is_outage() => Err(error),
             // Settled since we looked.
             Ok(_) | Err(Error::NotFound | Error::Refused(_)) => Ok(()),

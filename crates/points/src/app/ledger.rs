@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use kit::idempotency::{Answer, Key};
 use kit::{Clock, postgres};
-use observability::Carrier;
 use observability::metrics::concurrency_conflict;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -32,8 +31,6 @@ const ATTEMPTS: usize = 5;
 pub(crate) struct Work {
     pub(crate) claim: Option<Claim>,
     pub(crate) command: Command,
-    /// Where it comes from, for whoever is told of it.
-    pub(crate) carrier: Carrier,
 }
 
 impl Work {

@@ -1,21 +1,29 @@
 //! Whether an account is what its entries say.
 
-use super::AccountId;
+use super::{AccountId, TransferKind};
 
 /// An account, as it was when the audit read it.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
     pub account: AccountId,
-    pub available: i64,
-    pub held: i64,
+    pub sums: Sums,
     pub version: i64,
     /// What its active holds hold.
     pub holds: i64,
 }
 
+/// What an account has earned, used and promised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub earned: i64,
+    pub used: i64,
+    pub held: i64,
+}
+
 /// One entry of its history.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
+    pub kind: TransferKind,
     pub version: i64,
     pub amount: i64,
     pub balance: i64,
@@ -24,7 +32,7 @@ pub struct Step {
 /// What contradicts what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Broken {
-    /// The balance is not what the last entry left.
+    /// The balance is not what the last entry left, or what was earned, used and held is not what all entries say.
     BalanceMatchesEntries,
     /// An entry is missing, or does not add up with the one before.
     EntriesWithoutGap,
@@ -32,19 +40,15 @@ pub enum Broken {
     TransferSumsToZero,
     /// Entries without their transfer, or a transfer without entries.
     TransferHasEntries,
-    TransferHasEvent,
-    EventHasTransfer,
 }
 
 impl Broken {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 5] = [
         Self::BalanceMatchesEntries,
         Self::EntriesWithoutGap,
         Self::HeldMatchesHolds,
         Self::TransferSumsToZero,
         Self::TransferHasEntries,
-        Self::TransferHasEvent,
-        Self::EventHasTransfer,
     ];
 
     pub fn aggregate(self) -> &'static str {
@@ -53,7 +57,6 @@ impl Broken {
                 "account"
             }
             Self::TransferSumsToZero | Self::TransferHasEntries => "transfer",
-            Self::TransferHasEvent | Self::EventHasTransfer => "outbox",
         }
     }
 
@@ -64,8 +67,6 @@ impl Broken {
             Self::HeldMatchesHolds => "held_matches_holds",
             Self::TransferSumsToZero => "transfer_sums_to_zero",
             Self::TransferHasEntries => "transfer_has_entries",
-            Self::TransferHasEvent => "transfer_has_event",
-            Self::EventHasTransfer => "event_has_transfer",
         }
     }
 }
@@ -76,12 +77,43 @@ pub struct Trail {
     standing: Standing,
     version: i64,
     balance: i64,
+    sums: Sums,
     gap: bool,
+}
+
+impl Sums {
+    fn available(self) -> i64 {
+        self.earned - self.used - self.held
+    }
+
+    /// The sums after an entry: its transfer's kind and its sign say which of them it changes. The migration
+    /// `account_follows_entries` says the same in SQL.
+    fn after(self, kind: TransferKind, amount: i64) -> Self {
+        match (kind, amount > 0) {
+            (TransferKind::Hold | TransferKind::Release | TransferKind::Expire, _)
+            | (TransferKind::Capture, true) => {
+                Self { held: self.held.wrapping_sub(amount), ..self }
+            }
+            (
+                TransferKind::Earn
+                | TransferKind::Transfer
+                | TransferKind::Adjust
+                | TransferKind::Redeem,
+                true,
+            )
+            | (TransferKind::Reverse, false) => {
+                Self { earned: self.earned.wrapping_add(amount), ..self }
+            }
+            (_, false) | (TransferKind::Reverse, true) => {
+                Self { used: self.used.wrapping_sub(amount), ..self }
+            }
+        }
+    }
 }
 
 impl Trail {
     pub fn new(standing: Standing) -> Self {
-        Self { standing, version: 1, balance: 0, gap: false }
+        Self { standing, version: 1, balance: 0, sums: Sums::default(), gap: false }
     }
 
     /// The next entry. One that was added since the account was read is not looked at.
@@ -92,16 +124,18 @@ impl Trail {
         let expected = self.balance.checked_add(step.amount);
         self.gap |= step.version != self.version + 1 || expected != Some(step.balance);
         (self.version, self.balance) = (step.version, step.balance);
+        self.sums = self.sums.after(step.kind, step.amount);
     }
 
     /// What is wrong, after the last entry.
     pub fn end(self) -> Vec<Broken> {
         let standing = self.standing;
-        let last = (self.version, self.balance) == (standing.version, standing.available);
+        let last = (self.version, self.balance, self.sums)
+            == (standing.version, standing.sums.available(), standing.sums);
         let found = [
             (!last, Broken::BalanceMatchesEntries),
             (self.gap, Broken::EntriesWithoutGap),
-            (standing.held != standing.holds, Broken::HeldMatchesHolds),
+            (standing.sums.held != standing.holds, Broken::HeldMatchesHolds),
         ];
         found.into_iter().filter(|(wrong, _)| *wrong).map(|(_, broken)| broken).collect()
     }
@@ -116,7 +150,8 @@ mod tests {
 
     fn audit(available: i64, version: i64, steps: &[Step]) -> Vec<Broken> {
         let account = AccountId(Uuid::nil());
-        let standing = Standing { account, available, held: 0, version, holds: 0 };
+        let sums = Sums { earned: available, ..Sums::default() };
+        let standing = Standing { account, sums, version, holds: 0 };
         let mut trail = Trail::new(standing);
         steps.iter().for_each(|step| trail.step(*step));
         trail.end()
@@ -133,12 +168,12 @@ mod tests {
             let mut balance = 0;
             let mut steps: Vec<_> = (2..).zip(&amounts).map(|(version, amount)| {
                 balance += amount;
-                Step { version, amount: *amount, balance }
+                Step { kind: TransferKind::Earn, version, amount: *amount, balance }
             }).collect();
             let version = i64::try_from(amounts.len()).unwrap() + 1;
             prop_assert_eq!(audit(balance, version, &steps), []);
             // What came since is not looked at.
-            let newer = Step { version: version + 1, amount: 7, balance: -1 };
+            let newer = Step { kind: TransferKind::Earn, version: version + 1, amount: 7, balance: -1 };
             prop_assert_eq!(audit(balance, version, &[&steps[..], &[newer]].concat()), []);
 
             let at = which.index(steps.len());

@@ -4,12 +4,11 @@ use kit::postgres;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{AccountId, Broken, Standing, Step};
+use crate::domain::{AccountId, Broken, Standing, Step, Sums, TransferKind};
 
 const ACCOUNTS: i64 = 500;
 const ENTRIES: i64 = 5_000;
 const TRANSFERS: i64 = 2_000;
-const EVENTS: i64 = 5_000;
 
 /// The accounts after this one.
 pub(crate) async fn standings(
@@ -17,7 +16,7 @@ pub(crate) async fn standings(
     after: Uuid,
 ) -> sqlx::Result<(Vec<Standing>, bool)> {
     let select = sqlx::query!(
-        r#"SELECT account_id, earned - used - held AS "available!", held, version,
+        r#"SELECT account_id, earned, used, held, version,
                   (SELECT coalesce(sum(h.amount), 0) FROM hold h
                    WHERE h.account_id = a.account_id AND h.state = 'active')::bigint AS "holds!"
            FROM account a WHERE account_id > $1 ORDER BY account_id LIMIT $2"#,
@@ -28,8 +27,7 @@ pub(crate) async fn standings(
     let more = rows.len() as i64 == ACCOUNTS;
     let standings = rows.into_iter().map(|row| Standing {
         account: AccountId(row.account_id),
-        available: row.available,
-        held: row.held,
+        sums: Sums { earned: row.earned, used: row.used, held: row.held },
         version: row.version,
         holds: row.holds,
     });
@@ -43,8 +41,10 @@ pub(crate) async fn steps(
     last: Uuid,
 ) -> sqlx::Result<(Vec<(AccountId, Step)>, bool)> {
     let select = sqlx::query!(
-        r#"SELECT account_id AS "account_id!", account_version AS "version!", amount, balance AS "balance!"
-           FROM entry
+        r#"SELECT account_id AS "account_id!", account_version AS "version!", amount, balance AS "balance!",
+                  -- An entry without a transfer is found with the transfers.
+                  coalesce((SELECT kind FROM transfer t WHERE t.transfer_id = e.transfer_id), 'earn') AS "kind!"
+           FROM entry e
            WHERE (account_id, account_version) > ($1, $2) AND account_id <= $3
            ORDER BY account_id, account_version LIMIT $4"#,
         account,
@@ -55,15 +55,14 @@ pub(crate) async fn steps(
     let rows = postgres::query("audit_entries", select.fetch_all(conn)).await?;
     let more = rows.len() as i64 == ENTRIES;
     let steps = rows.into_iter().map(|row| {
-        let step = Step { version: row.version, amount: row.amount, balance: row.balance };
-        (AccountId(row.account_id), step)
+        let kind = TransferKind::stored(&row.kind)?;
+        let step = Step { kind, version: row.version, amount: row.amount, balance: row.balance };
+        Ok((AccountId(row.account_id), step))
     });
-    Ok((steps.collect(), more))
+    Ok((steps.collect::<sqlx::Result<_>>()?, more))
 }
 
 /// What is wrong with the transfers after this one, whose accounts those are, and where to go on.
-///
-/// An event is kept for 72 hours after it was delivered, so an older transfer need not have one.
 pub(crate) async fn broken_transfers(
     conn: &mut PgConnection,
     after: Uuid,
@@ -77,16 +76,14 @@ pub(crate) async fn broken_transfers(
     let select = sqlx::query!(
         r#"SELECT coalesce(t.transfer_id, e.transfer_id) AS "transfer_id!",
                   t.transfer_id IS NULL OR e.transfer_id IS NULL AS "incomplete!",
-                  coalesce(e.sum, 0) <> 0 AS "unbalanced!", coalesce(t.untold, false) AS "untold!",
+                  coalesce(e.sum, 0) <> 0 AS "unbalanced!",
                   coalesce(e.accounts, '{}') AS "accounts!"
-           FROM (SELECT transfer_id, occurred_at > now() - interval '71 hours'
-                        AND NOT EXISTS (SELECT FROM outbox_event o WHERE o.id = transfer_id) AS untold
-                 FROM transfer WHERE transfer_id > $1 AND transfer_id <= $2) t
+           FROM (SELECT transfer_id FROM transfer WHERE transfer_id > $1 AND transfer_id <= $2) t
            FULL JOIN (SELECT transfer_id, sum(amount) AS sum,
                              array_agg(DISTINCT account_id) FILTER (WHERE account_id IS NOT NULL) AS accounts
                       FROM entry WHERE transfer_id > $1 AND transfer_id <= $2 GROUP BY transfer_id) e
                 ON e.transfer_id = t.transfer_id
-           WHERE t.transfer_id IS NULL OR e.transfer_id IS NULL OR e.sum <> 0 OR t.untold"#,
+           WHERE t.transfer_id IS NULL OR e.transfer_id IS NULL OR e.sum <> 0"#,
         after,
         last.unwrap_or(Uuid::max()),
     );
@@ -96,7 +93,6 @@ pub(crate) async fn broken_transfers(
         for (wrong, broken) in [
             (row.incomplete, Broken::TransferHasEntries),
             (row.unbalanced, Broken::TransferSumsToZero),
-            (row.untold, Broken::TransferHasEvent),
         ] {
             if wrong {
                 found.push((broken, row.transfer_id, row.accounts.clone()));
@@ -104,26 +100,4 @@ pub(crate) async fn broken_transfers(
         }
     }
     Ok((found, last))
-}
-
-/// Events of no transfer after this position, as their aggregates name them, and where to go on.
-pub(crate) async fn lone_events(
-    conn: &mut PgConnection,
-    after: i64,
-) -> sqlx::Result<(Vec<(Uuid, String)>, Option<i64>)> {
-    let last = sqlx::query_scalar!(
-        "SELECT position FROM outbox_event WHERE position > $1 ORDER BY position OFFSET $2 LIMIT 1",
-        after,
-        EVENTS,
-    );
-    let last = postgres::query("audit_events_end", last.fetch_optional(&mut *conn)).await?;
-    let select = sqlx::query!(
-        "SELECT id, aggregate FROM outbox_event o
-         WHERE position > $1 AND position <= $2 AND kind LIKE 'Points%'
-           AND NOT EXISTS (SELECT FROM transfer t WHERE t.transfer_id = o.id)",
-        after,
-        last.unwrap_or(i64::MAX),
-    );
-    let rows = postgres::query("audit_events", select.fetch_all(conn)).await?;
-    Ok((rows.into_iter().map(|row| (row.id, row.aggregate)).collect(), last))
 }

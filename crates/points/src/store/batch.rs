@@ -14,15 +14,6 @@ pub(crate) struct Answered<'a> {
     pub(crate) answer: &'a Answer,
 }
 
-/// A transfer with its event, which has its id.
-pub(crate) struct Published<'a> {
-    pub(crate) transfer: &'a Transfer,
-    pub(crate) aggregate: String,
-    /// JSON, like the carrier.
-    pub(crate) payload: String,
-    pub(crate) carrier: String,
-}
-
 /// Everything that the commands of a batch decided. `accounts` are the changed ones, once each, as
 /// they are after the last command.
 pub(crate) async fn write(
@@ -30,14 +21,14 @@ pub(crate) async fn write(
     decisions: &[Decision],
     accounts: &[Account],
     opened: &[AccountId],
-    published: &[Published<'_>],
     answered: &[Answered<'_>],
 ) -> sqlx::Result<()> {
     open(conn, accounts, opened).await?;
     for hold in decisions.iter().filter_map(|decision| decision.hold.as_ref()) {
         save_hold(conn, hold).await?;
     }
-    append(conn, published, accounts, answered).await
+    let transfers = decisions.iter().filter_map(|decision| decision.transfer.as_ref());
+    append(conn, &transfers.collect::<Vec<_>>(), accounts, answered).await
 }
 
 async fn open(
@@ -90,15 +81,10 @@ async fn save_hold(conn: &mut PgConnection, hold: &Hold) -> sqlx::Result<()> {
 /// it: at its end the database checks that they sum to zero.
 async fn append(
     conn: &mut PgConnection,
-    published: &[Published<'_>],
+    transfers: &[&Transfer],
     accounts: &[Account],
     answered: &[Answered<'_>],
 ) -> sqlx::Result<()> {
-    let transfers: Vec<_> = published.iter().map(|event| event.transfer).collect();
-    let text = |pick: for<'a> fn(&'a Published<'_>) -> &'a str| {
-        published.iter().map(|event| pick(event).to_owned()).collect::<Vec<_>>()
-    };
-    let events: Vec<_> = transfers.iter().map(|t| t.kind.event().to_owned()).collect();
     let of = |pick: fn(&Transfer) -> Uuid| transfers.iter().map(|t| pick(t)).collect::<Vec<_>>();
     let kinds: Vec<_> = transfers.iter().map(|t| t.kind.as_str().to_owned()).collect();
     let references: Vec<_> = transfers.iter().map(|t| t.reference.as_str().to_owned()).collect();
@@ -107,7 +93,7 @@ async fn append(
     let reverses: Vec<_> = transfers.iter().map(|t| t.reverses.map(|id| id.0)).collect();
     let holds: Vec<_> = transfers.iter().map(|t| t.hold.map(|id| id.0)).collect();
     let causes: Vec<_> = transfers.iter().map(|t| t.event.map(|id| id.0)).collect();
-    let entries = Entries::of(&transfers);
+    let entries = Entries::of(transfers);
     let statuses: Vec<_> = answered
         .iter()
         .map(|a| i16::try_from(a.answer.status.as_u16()).unwrap_or(i16::MAX)) // statuses end at 999
@@ -119,7 +105,7 @@ async fn append(
              INSERT INTO transfer (transfer_id, kind, reference, merchant_id, occurred_at, reverses, hold_id,
                                    event_id)
              SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[],
-                                  $6::uuid[], $7::uuid[], $32::uuid[])
+                                  $6::uuid[], $7::uuid[], $28::uuid[])
          ), entered AS (
              INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount,
                                 account_version, balance)
@@ -130,15 +116,10 @@ async fn append(
              SELECT * FROM unnest($15::text[], $16::text[], $17::text[], $18::bytea[], $19::smallint[],
                                   $20::bytea[]) AS a (principal, route, key, fingerprint, status, body)
              ORDER BY principal, route, key -- so that twins elsewhere meet in one order
-         ), published AS (
-             INSERT INTO outbox_event (id, aggregate, kind, payload, carrier, occurred_at)
-             SELECT id, aggregate, kind, payload::jsonb, carrier::jsonb, occurred_at
-             FROM unnest($1::uuid[], $26::text[], $27::text[], $28::text[], $29::text[], $5::timestamptz[])
-                  AS e (id, aggregate, kind, payload, carrier, occurred_at)
          )
          -- They are all there, and locked. An update with a join could be planned to scan the table.
          INSERT INTO account (account_id, member_id, opened_at, earned, used, held, version)
-         SELECT * FROM unnest($21::uuid[], $30::uuid[], $31::timestamptz[], $22::bigint[], $23::bigint[],
+         SELECT * FROM unnest($21::uuid[], $26::uuid[], $27::timestamptz[], $22::bigint[], $23::bigint[],
                               $24::bigint[], $25::bigint[])
          ON CONFLICT ON CONSTRAINT account_pk DO UPDATE
          SET earned = excluded.earned, used = excluded.used, held = excluded.held,
@@ -168,10 +149,6 @@ async fn append(
         &balance(|account| account.balance.used()),
         &balance(|account| account.balance.held()),
         &balance(|account| account.balance.version()),
-        &text(|event| &event.aggregate),
-        &events,
-        &text(|event| &event.payload),
-        &text(|event| &event.carrier),
         &accounts.iter().map(|account| account.member.0).collect::<Vec<_>>(),
         &accounts.iter().map(|account| account.opened_at).collect::<Vec<_>>(),
         &causes as _,

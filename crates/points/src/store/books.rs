@@ -256,8 +256,7 @@ pub(crate) async fn recorded(
     let mut reversals = reversals(conn, ids).await?;
     let mut found: HashMap<TransferId, Recorded> = HashMap::new();
     for row in rows {
-        let kind = TransferKind::ALL.into_iter().find(|kind| kind.as_str() == row.kind);
-        let kind = kind.ok_or_else(|| corrupt("a transfer of no kind"))?;
+        let kind = TransferKind::stored(&row.kind)?;
         let id = TransferId(row.transfer_id);
         let recorded = found.entry(id).or_insert_with(|| Recorded {
             kind,
@@ -351,6 +350,13 @@ fn columns(names: &[KeyName]) -> (Vec<String>, Vec<String>, Vec<String>) {
     let column =
         |pick: fn(&KeyName) -> &String| names.iter().map(|name| pick(name).clone()).collect();
     (column(|name| &name.0), column(|name| &name.1), column(|name| &name.2))
+}
+
+impl TransferKind {
+    pub(super) fn stored(name: &str) -> sqlx::Result<Self> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == name);
+        kind.ok_or_else(|| corrupt("a transfer of no kind"))
+    }
 }
 
 fn corrupt(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {

@@ -183,6 +183,15 @@ impl TestApp {
             .map(tonic::Response::into_inner)
     }
 
+    /// Past every constraint and trigger, as a broken disk or a superuser would.
+    pub async fn tamper(&self, sql: &str) {
+        let mut conn = self.db.acquire().await.unwrap();
+        let sql = format!(
+            "SET session_replication_role = replica; {sql}; SET session_replication_role = DEFAULT"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *conn).await.unwrap();
+    }
+
     /// How many entries of members there are.
     pub async fn entries(&self) -> i64 {
         sqlx::query_scalar("SELECT count(*) FROM entry WHERE account_id IS NOT NULL")

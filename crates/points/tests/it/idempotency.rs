@@ -103,10 +103,10 @@ async fn a_refused_command_does_not_use_up_its_key(db: PgPool) {
     let app = TestApp::new(db);
     let (account, _) = app.member().await;
     let call = app.earning(account, &key(), points(1));
-    sqlx::query("UPDATE account SET earned = 9007199254740991").execute(&app.db).await.unwrap();
+    app.tamper("UPDATE account SET earned = 9007199254740991").await;
     let reply = call.clone().send().await.expect(422);
     assert_eq!(reply.code(), "balance_limit_exceeded");
 
-    sqlx::query("UPDATE account SET earned = 0").execute(&app.db).await.unwrap();
+    app.tamper("UPDATE account SET earned = 0").await;
     call.send().await.expect(201);
 }

@@ -108,6 +108,86 @@ async fn a_transfer_that_does_not_balance_is_refused(db: PgPool) {
     assert_eq!(app.entries().await, 1);
 }
 
+/// A bug in the service must not be able to mint points.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn an_account_is_what_its_entries_say_and_an_entry_comes_with_its_transfer(db: PgPool) {
+    let app = TestApp::new(db);
+    let (account, _) = app.member().await;
+    app.earn(account, points(100)).await.expect(201);
+    let role = app_pool(&app.db, "points_app");
+    let transfer: Uuid =
+        sqlx::query_scalar("SELECT transfer_id FROM transfer").fetch_one(&app.db).await.unwrap();
+    let entries = |transfer: &str, version: i64, balance: i64| {
+        format!(
+            "INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount, account_version, balance)
+             VALUES (gen_random_uuid(), '{transfer}', '{account}', NULL, 5, {version}, {balance}),
+                    (gen_random_uuid(), '{transfer}', NULL, 'issuance', -5, NULL, NULL)"
+        )
+    };
+    let new = Uuid::from_u128(7).to_string();
+    let with_transfer = |kind: &str, change: &str, entries: String| {
+        format!(
+            "WITH t AS (INSERT INTO transfer (transfer_id, kind, reference, occurred_at)
+                        VALUES ('{new}', '{kind}', '', now())),
+                  a AS (UPDATE account SET {change} WHERE account_id = '{account}') {entries}"
+        )
+    };
+    let ours = entries(&new, 3, 105);
+    for (statement, constraint) in [
+        ("UPDATE account SET earned = earned + 1000000".to_owned(), "account_follows_entries"),
+        (
+            "UPDATE account SET earned = earned + 5, used = used + 5".to_owned(),
+            "account_follows_entries",
+        ),
+        ("UPDATE account SET version = version - 1".to_owned(), "account_follows_entries"),
+        (
+            "INSERT INTO account (account_id, member_id, opened_at, earned)
+          VALUES (gen_random_uuid(), gen_random_uuid(), now(), 5)"
+                .to_owned(),
+            "account_opens_empty",
+        ),
+        // Balanced, and added to a transfer that is there.
+        (entries(&transfer.to_string(), 3, 105), "entry_with_its_transfer"),
+        // An account that its entry leaves behind, or that takes another sum, amount or balance from it.
+        (
+            with_transfer("earn", "held = held WHERE false AND", ours.clone())
+                .replace("AND WHERE", "AND"),
+            "entry_follows_account",
+        ),
+        (
+            with_transfer("earn", "used = used - 5, version = 3", ours.clone()),
+            "account_used_not_negative",
+        ),
+        (
+            with_transfer("earn", "earned = earned + 6, version = 3", ours.clone()),
+            "account_follows_entries",
+        ),
+        (
+            with_transfer(
+                "earn",
+                "earned = earned + 10, used = used + 5, version = 3",
+                ours.clone(),
+            ),
+            "account_follows_entries",
+        ),
+        (
+            with_transfer("earn", "earned = earned + 5, version = 3", entries(&new, 3, 106)),
+            "account_follows_entries",
+        ),
+        (
+            with_transfer("earn", "earned = earned + 5, version = 4", entries(&new, 4, 105)),
+            "account_follows_entries",
+        ),
+    ] {
+        let error = refusal(&role, &statement).await;
+        assert_eq!(error.constraint(), Some(constraint), "{statement}");
+    }
+    // And what is right is taken.
+    let right = with_transfer("earn", "earned = earned + 5, version = 3", ours);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(right)).execute(&role).await.unwrap();
+    app.the_books_balance().await;
+}
+
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn a_rule_that_only_the_database_kept_is_counted(db: PgPool) {
     let app = TestApp::new(db);
@@ -123,7 +203,7 @@ async fn a_rule_that_only_the_database_kept_is_counted(db: PgPool) {
     assert_eq!(violations(), "0");
 
     // Somebody set the balance back by hand.
-    sqlx::query("UPDATE account SET earned = 0, version = 1").execute(&app.db).await.unwrap();
+    app.tamper("UPDATE account SET earned = 0, version = 1").await;
     app.earn(account, points(1)).await.expect(500);
 
     assert_eq!(violations(), "1");

@@ -9,7 +9,6 @@ mod bad_input;
 mod campaign;
 mod degraded;
 mod earn;
-mod events;
 mod gate;
 mod history;
 mod holds;

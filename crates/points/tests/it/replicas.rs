@@ -160,13 +160,11 @@ async fn what_was_decided_from_an_old_balance_is_decided_again(db: PgPool) {
     let (account, owner) = app.rich(100).await;
     // Somebody else is about to spend 60 of them.
     let mut somebody = app.db.begin().await.unwrap();
-    let changes =
-        "UPDATE account SET used = used + 60, version = version + 1 WHERE account_id = $1";
-    sqlx::query(changes).bind(account).execute(&mut *somebody).await.unwrap();
     let transfer = "INSERT INTO transfer (transfer_id, kind, reference, occurred_at) VALUES ($1, 'redeem', '', now())";
     let transfer_id = id();
     sqlx::query(transfer).bind(transfer_id).execute(&mut *somebody).await.unwrap();
-    let entries = "INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount, account_version, balance)
+    let entries = "WITH a AS (UPDATE account SET used = used + 60, version = version + 1 WHERE account_id = $2)
+         INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount, account_version, balance)
          VALUES (gen_random_uuid(), $1, $2, NULL, -60, 3, 40),
                 (gen_random_uuid(), $1, NULL, 'redemption', 60, NULL, NULL)";
     let entries = sqlx::query(entries).bind(transfer_id).bind(account);

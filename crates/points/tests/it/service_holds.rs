@@ -159,10 +159,7 @@ async fn a_hold_that_cannot_expire_holds_up_none_behind_it(db: PgPool) {
         let (broken, owner) = app.rich(1).await;
         place(&app, broken, &owner, 1).await;
     }
-    let forget = "SET session_replication_role = replica;
-                  UPDATE account SET held = 0 WHERE earned = 1;
-                  SET session_replication_role = DEFAULT";
-    sqlx::raw_sql(forget).execute(&app.db).await.unwrap();
+    app.tamper("UPDATE account SET held = 0 WHERE earned = 1").await;
     let (good, owner) = app.rich(100).await;
     place(&app, good, &owner, 1).await;
     sqlx::query("UPDATE hold SET expires_at = now() - interval '1 hour' + (created_at - now())")

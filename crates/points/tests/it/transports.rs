@@ -16,10 +16,7 @@ async fn both_transports_agree(db: PgPool) {
     let member = id();
     app.earn_by_booking(message(member, Basis::Points(1))).await.unwrap();
     let account = app.balance_by("inspector", member).await.unwrap().account_id.parse().unwrap();
-    sqlx::query("UPDATE account SET earned = 9007199254740990, used = 9007199254740989")
-        .execute(&app.db)
-        .await
-        .unwrap();
+    app.tamper("UPDATE account SET earned = 9007199254740990, used = 9007199254740989").await;
 
     let long = "x".repeat(201);
     let with_reference = |mut body: Value, reference: &str| {
