@@ -173,6 +173,9 @@ migrate-create: $(BIN)/migrate ## Write the two files of the next migration. SER
 migrate-force: ## After a dirty migration: say which version the schema has. SERVICE=points V=3
 	@scripts/migrate $(SERVICE) force $(V)
 
+unpark: ## Let events go again that the outbox has parked. SERVICE=booking SINCE='2026-11-28T03:00Z'
+	@scripts/migrate $(SERVICE) unpark --since "$(SINCE)" $(if $(UNTIL),--until "$(UNTIL)") $(if $(KIND),--kind "$(KIND)")
+
 ##@ Behind the others
 
 native = { [ -x $(STACK) ] || { echo "Nothing is running. make up starts it."; exit 1; }; } && $(STACK)
@@ -226,5 +229,5 @@ down-docker:
 
 .PHONY: up up-min redeploy down status logs psql demo clean test fmt lint check sqlx sqlx-check help programs tools \
 	check-telemetry check-alerts check-k8s check-terraform check-planted campaign-incidents drill-restore bench-login report-enumeration bench-points bench-layers campaign-points campaign-booking bench-booking \
-	migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force \
+	migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force unpark \
 	setup-build setup-run setup-check up-native up-docker redeploy-native redeploy-docker down-native down-docker

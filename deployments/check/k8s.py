@@ -217,8 +217,17 @@ def check_connections(overlay, name, found, pool):
         complain(f"{overlay}: {name}", f"its autoscaler scales {target['kind']} {target['name']}, which does not exist")
     rollout = of(found, "Rollout").get(name, {}).get("spec", {}).get("strategy", {})
     pods = 2 * scaler["maxReplicas"] if "blueGreen" in rollout else scaler["maxReplicas"] + 1
-    if pods * pool > limit:
-        complain(f"{overlay}: {name}", f"{pods} pods of {pool} connections are more than the role's {limit}")
+    # One list of what is not in a pool: the Terraform module's.
+    platform = (ROOT / "deployments/terraform/modules/platform/main.tf").read_text()
+    beside = int(re.search(r"connections_beside_the_pool\s*=\s*(\d+)", platform)[1])
+    spare = int(re.search(r"spare_connections\s*=\s*(\d+)", platform)[1])
+    most = pods * (pool + beside) + spare
+    if most > limit:
+        complain(
+            f"{overlay}: {name}",
+            f"{pods} pods of {pool} connections and {beside} beside the pool, and {spare} to spare, "
+            f"are {most}: more than the role's {limit}",
+        )
 
 
 def check_references(overlay, found):

@@ -118,6 +118,10 @@ impl kit::run::Config for Config {
     fn observability(&self) -> &observability::Config {
         &self.observability
     }
+
+    fn edge(&self) -> &kit::config::Edge {
+        &self.listen.edge
+    }
 }
 
 /// Checked when it is read, so that a wrong one is reported like every wrong variable.

@@ -81,6 +81,10 @@ impl kit::run::Config for Config {
     fn observability(&self) -> &observability::Config {
         &self.observability
     }
+
+    fn edge(&self) -> &kit::config::Edge {
+        &self.listen.edge
+    }
 }
 
 impl Line {

@@ -137,6 +137,10 @@ impl kit::run::Config for Config {
         &self.observability
     }
 
+    fn edge(&self) -> &kit::config::Edge {
+        &self.listen.edge
+    }
+
     fn check(&self) -> Result<(), String> {
         self.notify.check(&self.observability.environment)
     }

@@ -34,6 +34,10 @@ impl run::Config for Config {
     fn observability(&self) -> &observability::Config {
         &self.observability
     }
+
+    fn edge(&self) -> &kit::config::Edge {
+        &self.listen.edge
+    }
 }
 
 fn main() -> ExitCode {

@@ -46,10 +46,10 @@ pub struct Listen {
 #[derive(Args, Clone, Debug)]
 pub struct Edge {
     /// How much one client may ask: requests/period. A member is a client wherever they are.
-    #[arg(long, env = "RATE_LIMIT", default_value = "1000000/1m")]
+    #[arg(long, env = "RATE_LIMIT", default_value = "1200/1m")]
     pub rate_limit: Quota,
-    /// How much one address may ask where secrets can be guessed: requests/period.
-    #[arg(long, env = "RATE_LIMIT_STRICT", default_value = "60000/1m")]
+    /// How much one address may ask where secrets can be guessed: requests/period. In production at most 600 a minute.
+    #[arg(long, env = "RATE_LIMIT_STRICT", default_value = "60/1m")]
     pub rate_limit_strict: Quota,
     /// The proxies in front of us, as addresses or networks (10.0.0.0/8), with commas between. Only what
     /// they write into X-Forwarded-For is believed.
@@ -67,13 +67,30 @@ pub struct Edge {
 impl Default for Edge {
     fn default() -> Self {
         Self {
-            rate_limit: Quota::per_minute(1_000_000),
-            rate_limit_strict: Quota::per_minute(60_000),
+            rate_limit: Quota::per_minute(1_200),
+            rate_limit_strict: Quota::per_minute(60),
             trusted_proxies: Vec::new(),
             cors_allowed_origins: Vec::new(),
             #[cfg(debug_assertions)]
             fault_token: None,
         }
+    }
+}
+
+/// The most that one address may guess secrets in production.
+const MOST_GUESSES: Quota = Quota::per_minute(600);
+
+impl Edge {
+    /// Refuses quotas in production that are as good as none.
+    pub fn check(&self, environment: &str) -> Result<(), String> {
+        let production = ["production", "prod"].iter().any(|p| environment.eq_ignore_ascii_case(p));
+        if production && self.rate_limit_strict.is_above(&MOST_GUESSES) {
+            return Err(format!(
+                "RATE_LIMIT_STRICT lets one address try more than 600 secrets a minute, and \
+                 DEPLOYMENT_ENVIRONMENT is {environment}"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -115,12 +132,18 @@ pub struct Limits {
     /// How long a request's head may take, and an idle connection may stay open.
     #[arg(long, env = "HEADER_TIMEOUT", default_value = "5s", value_parser = duration)]
     pub header_timeout: Duration,
+    /// How long a connection to an HTTP port may stay open without a request, whatever else it sends.
+    #[arg(long, env = "IDLE_TIMEOUT", default_value = "1m", value_parser = duration)]
+    pub idle_timeout: Duration,
     /// How long a client may take nothing of what we send.
     #[arg(long, env = "WRITE_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub write_timeout: Duration,
     /// How many connections each port holds at once; more wait to be accepted.
     #[arg(long, env = "MAX_CONNECTIONS", default_value = "10000")]
     pub max_connections: usize,
+    /// How many connections one address may have to the public port; more are closed. TRUSTED_PROXIES are not counted.
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value = "500")]
+    pub max_connections_per_address: usize,
     /// How long requests, jobs and deliveries that have begun may take to finish after a stop.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub drain_timeout: Duration,
@@ -131,8 +154,10 @@ impl Default for Limits {
         Self {
             first_byte_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_mins(1),
             write_timeout: Duration::from_secs(10),
             max_connections: 10_000,
+            max_connections_per_address: 500,
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -256,6 +281,19 @@ mod tests {
         postgres: Postgres,
         #[command(flatten)]
         redis: Redis,
+    }
+
+    #[test]
+    fn quotas_that_are_as_good_as_none_are_refused_in_production() {
+        let strict =
+            |quota: &str| Edge { rate_limit_strict: quota.parse().unwrap(), ..Edge::default() };
+        for off in ["60000/1m", "601/1m", "11/1s"] {
+            let refused = strict(off).check("Production").unwrap_err();
+            assert!(refused.contains("RATE_LIMIT_STRICT"), "{refused}");
+            assert_eq!(strict(off).check("development"), Ok(()));
+        }
+        assert_eq!(strict("600/1m").check("production"), Ok(()));
+        assert_eq!(Edge::default().check("prod"), Ok(()), "what nobody sets protects");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::postgres::Leader;
+use crate::postgres::{Candidate, Leader};
 use crate::{command, idempotency, inbox, outbox};
 
 /// How often a replica that does not lead looks whether it may.
@@ -43,8 +43,9 @@ pub async fn every<F, Fut>(
     for result in ["ok", "error", "panic"] {
         RUNS.with_label_values(&[name, result]);
     }
+    let candidate = Candidate::new(&db, &["job", name]);
     while !stop.is_cancelled() {
-        match Leader::elect(&db, &["job", name]).await {
+        match candidate.elect().await {
             Ok(Some(leader)) => lead(leader, name, period, &stop, &job).await,
             Ok(None) => {}
             Err(error) => tracing::warn!(job = name, %error, "no leader election"),
@@ -70,7 +71,7 @@ pub async fn housekeeping(db: PgPool, stop: CancellationToken) {
 }
 
 async fn lead<F, Fut>(
-    mut leader: Leader,
+    leader: Leader,
     name: &'static str,
     period: Duration,
     stop: &CancellationToken,

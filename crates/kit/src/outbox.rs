@@ -1,6 +1,8 @@
 //! Events leave through the outbox: written in the business transaction, delivered by the relay.
 
+mod attempt;
 mod batches;
+mod reception;
 mod relay;
 mod store;
 

@@ -1,5 +1,6 @@
 //! The connection pool: timeouts, metrics, the slow-query log, and what a database error means.
 
+mod contact;
 mod failure;
 mod incarnation;
 mod leader;
@@ -15,7 +16,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
 
 pub use failure::{code, constraint, during_commit, kind, outcome};
 pub(crate) use incarnation::Incarnation;
-pub(crate) use leader::Leader;
+pub(crate) use leader::{Candidate, Leader};
 pub use pool::{connect, options, replica};
 pub use schema::check as check_schema;
 
@@ -38,8 +39,13 @@ fn client_timeout() -> Duration {
 }
 
 /// Begins a transaction. Bounded on the client's side like [`query`].
+///
+/// A connection that died in the pool is noticed here, before anything was done: then another is taken.
 pub async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
-    query("begin", pool.begin()).await
+    match query("begin", pool.begin()).await {
+        Err(error) if contact::is_lost(&error) => query("begin", pool.begin()).await,
+        begun => begun,
+    }
 }
 
 /// Begins a transaction on a connection that one holds, with settings for it alone, in one round trip:
@@ -68,6 +74,7 @@ pub async fn query<T>(
         Ok(result) => result,
         Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
     };
+    contact::note(&result);
     let took = started.elapsed();
     let service = PROCESS.get().map_or("unset", |process| process.service);
     if db::statement(service, operation, took) {

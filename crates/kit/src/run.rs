@@ -17,6 +17,9 @@ const REFUSED: u8 = 78;
 pub trait Config: clap::Parser + Send + 'static {
     fn observability(&self) -> &observability::Config;
 
+    /// What it lets clients do: refused in production when that is as good as everything.
+    fn edge(&self) -> &config::Edge;
+
     /// What no variable can know by itself: whether they go together. An error names the variable.
     fn check(&self) -> Result<(), String> {
         Ok(())
@@ -49,7 +52,8 @@ where
         }
         Err(Stop::Wrong(line)) => return fail(&line, BAD_CONFIGURATION),
     };
-    if let Err(line) = config.check() {
+    let checked = config.edge().check(&config.observability().environment);
+    if let Err(line) = checked.and_then(|()| config.check()) {
         return fail(&line, BAD_CONFIGURATION);
     }
     let runtime = match tokio::runtime::Runtime::new() {

@@ -3,11 +3,13 @@
 //! * `door` lets connections in; `connection` is how long each may keep us waiting.
 //! * `public` serves HTTP over such sockets.
 //! * `internal` is the gRPC server, `admin` the port for operators.
+//! * `files` has enough file descriptors for all connections.
 //! * `port` binds, and says who is in the way when it cannot.
 
 mod admin;
 mod connection;
 mod door;
+mod files;
 mod internal;
 mod port;
 mod public;
@@ -81,7 +83,7 @@ impl Listeners {
             http: port::bind("HTTP_LISTEN", listen.http_listen)?,
             grpc: port::bind("GRPC_LISTEN", listen.grpc_listen)?,
             admin: port::bind("ADMIN_LISTEN", listen.admin_listen)?,
-            limits: listen.limits,
+            limits: files::fitted(listen.limits),
         })
     }
 

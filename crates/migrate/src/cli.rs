@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Error;
 use crate::session::{Done, Session};
+use crate::unpark::{Period, Unparked, unpark};
 use crate::{source, target};
 
 /// How long `status` and `version` wait for a migration that is running.
@@ -55,6 +56,8 @@ enum Command {
     Version,
     /// Say that the schema is exactly at this version (0: empty), running nothing.
     Force { version: i64 },
+    /// Let the events go again that the outbox parked in a period. Safe to repeat; docs/runbooks/outbox-parked.md.
+    Unpark(Period),
     /// Write the two empty files of the next migration.
     Create { name: String },
 }
@@ -102,6 +105,14 @@ async fn run_one(cli: &Cli, service: &str, of_many: bool) -> Result<(), Error> {
     }
 
     let target = target::from_env(service, of_many)?;
+    if let Command::Unpark(period) = &cli.command {
+        let Unparked { released, too_old } = unpark(service, &target, period).await?;
+        let done = if period.dry_run { "would go again" } else { "go again" };
+        println!(
+            "{service:<10} {released} events {done}; {too_old} are older than 29 days and stay"
+        );
+        return Ok(());
+    }
     let wait = match cli.command {
         Command::Status | Command::Version => GLANCE,
         _ => Duration::from_secs(cli.lock_wait),
@@ -136,7 +147,7 @@ async fn run_one(cli: &Cli, service: &str, of_many: bool) -> Result<(), Error> {
             session.force(*version).await?;
             println!("{service:<10} is now said to be at {version}");
         }
-        Command::Create { .. } => {}
+        Command::Unpark(_) | Command::Create { .. } => {}
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! The migration command: `migrate <service|all> up | down | status | version | force | create`.
+//! The migration command: `migrate <service|all> up | down | status | version | force | create | unpark`.
 //!
 //! * [`cli`] is what an operator may type, and what it prints.
 //! * [`source`] reads `migrations/<service>/NNNNNN_name.{up,down}.sql`.
 //! * [`session`] applies and reverts them, one process at a time.
+//! * [`unpark`] lets parked events of the outbox go again.
 //! * [`target`] says where a service's database is.
 //! * [`error`] says what went wrong and the way out.
 //!
@@ -15,5 +16,6 @@ pub mod error;
 pub mod session;
 pub mod source;
 pub mod target;
+pub mod unpark;
 
 pub use error::Error;

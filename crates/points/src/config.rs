@@ -33,4 +33,8 @@ impl kit::run::Config for Config {
     fn observability(&self) -> &observability::Config {
         &self.observability
     }
+
+    fn edge(&self) -> &kit::config::Edge {
+        &self.listen.edge
+    }
 }

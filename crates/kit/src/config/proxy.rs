@@ -17,7 +17,7 @@ pub struct Proxy {
 pub struct InvalidProxy;
 
 impl Proxy {
-    fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         mapped(address) & self.mask == self.network
     }
 

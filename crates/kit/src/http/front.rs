@@ -49,6 +49,11 @@ impl Front {
         }))
     }
 
+    /// Who speaks for many clients.
+    pub(crate) fn proxies(&self) -> &[Proxy] {
+        &self.0.proxies
+    }
+
     /// Where a request from `peer` comes from, as far as proxies of ours say so.
     pub(crate) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         if self.0.proxies.is_empty() {

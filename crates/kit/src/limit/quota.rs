@@ -19,6 +19,11 @@ pub struct Quota {
 pub struct InvalidQuota;
 
 impl Quota {
+    /// Whether it lets more through in the long run.
+    pub fn is_above(&self, other: &Self) -> bool {
+        self.interval() < other.interval()
+    }
+
     /// So many requests a minute.
     pub const fn per_minute(requests: u32) -> Self {
         Self { requests, period: Duration::from_mins(1) }

@@ -9,7 +9,8 @@ use sqlx::PgPool;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::relay::{DELIVERED, DELIVERY_TIMEOUT, ENDPOINT, OUTAGE_PAUSE, POLL, supervised};
+use super::attempt::DELIVERY_TIMEOUT;
+use super::relay::{DELIVERED, ENDPOINT, OUTAGE_PAUSE, POLL, supervised};
 use super::store::{self, Due};
 use super::{DeliverAll, Event};
 use crate::command;
@@ -24,14 +25,9 @@ pub async fn relay_batches(db: PgPool, deliver: impl DeliverAll, stop: Cancellat
     supervised(&db, &stop, |leader| lead(leader, &db, &deliver, &stop)).await;
 }
 
-async fn lead(
-    mut leader: Leader,
-    db: &PgPool,
-    deliver: &impl DeliverAll,
-    stop: &CancellationToken,
-) {
+async fn lead(leader: Leader, db: &PgPool, deliver: &impl DeliverAll, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        let due = match store::due(leader.connection(), &[], BATCH as i64).await {
+        let due = match leader.ask(async |db| store::due(db, &[], BATCH as i64).await).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::warn!(%error, "the outbox lost its leader");

@@ -10,16 +10,18 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use observability::metrics::{self, IntCounter, IntGauge};
-use observability::{SpanKind, panics, task};
+use observability::task;
 use sqlx::PgPool;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::attempt::{Failure, attempt};
+use super::reception::Reception;
 use super::store::{self, Due};
 use super::{Deliver, Event};
-use crate::postgres::Leader;
-use crate::{breaker, command};
+use crate::command;
+use crate::postgres::{Candidate, Leader};
 
 /// How long an event may wait before anybody looks. A poll of an empty outbox reads one index page, so
 /// this is simpler than LISTEN, and cannot miss a call.
@@ -33,13 +35,11 @@ const GAUGE_PERIOD: Duration = Duration::from_secs(2);
 /// Aggregates delivered at the same time: half the connections of the pool.
 const CONCURRENCY: usize = 8;
 
-pub(super) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// An event that failed this often, with its consumer there to hear it, is poison.
+/// An event that failed this often, while its consumer took others, is poison.
 const MAX_ATTEMPTS: i32 = 10;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const MAX_PAUSE: Duration = Duration::from_secs(30);
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Between tries while the consumer is away. Short, so that a backlog drains as soon as it is back.
 pub(super) const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
@@ -88,8 +88,9 @@ async fn campaign<F: Future<Output = ()>>(
     stop: &CancellationToken,
     lead: impl Fn(Leader) -> F,
 ) {
+    let candidate = Candidate::new(db, &["outbox"]);
     while !stop.is_cancelled() {
-        match Leader::elect(db, &["outbox"]).await {
+        match candidate.elect().await {
             Ok(Some(leader)) => lead(leader).await,
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "no leader election for the outbox"),
@@ -110,37 +111,38 @@ async fn measure(db: &PgPool, stop: &CancellationToken) {
     }
 }
 
-async fn lead<D: Deliver>(
-    mut leader: Leader,
-    db: &PgPool,
-    deliver: &Arc<D>,
-    stop: &CancellationToken,
-) {
+async fn lead<D: Deliver>(leader: Leader, db: &PgPool, deliver: &Arc<D>, stop: &CancellationToken) {
+    // Ends with the leadership, so that no delivery begins after it.
+    let leading = stop.child_token();
+    let reception = Arc::new(Reception::default());
     let mut running = JoinSet::new();
     let mut queue = VecDeque::new();
     let mut busy = HashSet::new();
-    while !stop.is_cancelled() {
+    while !leading.is_cancelled() {
         let mut pause = POLL;
-        if queue.is_empty() && running.len() < CONCURRENCY {
+        let led = if queue.is_empty() && running.len() < CONCURRENCY {
             let asked = Instant::now();
             let except: Vec<String> = busy.iter().cloned().collect();
-            match store::due(leader.connection(), &except, store::BATCH).await {
-                Ok(due) => queue.extend(by_aggregate(due)),
-                Err(error) => {
-                    tracing::warn!(%error, "the outbox lost its leader");
-                    break;
-                }
-            }
+            let due = leader.ask(async |db| store::due(db, &except, store::BATCH).await).await;
             // A long way through events that are held back is not gone ten times a second.
             pause = pause.max(asked.elapsed() * 4);
+            due.map(|due| queue.extend(by_aggregate(due)))
+        } else {
+            leader.confirm().await
+        };
+        if let Err(error) = led {
+            tracing::warn!(%error, "the outbox lost its leader");
+            break;
         }
+        // Confirmed just now, and again before the next ones.
         while running.len() < CONCURRENCY
             && let Some((aggregate, events)) = queue.pop_front()
         {
             busy.insert(aggregate.clone());
-            let (db, deliver, stop) = (db.clone(), Arc::clone(deliver), stop.clone());
+            let (db, deliver, leading) = (db.clone(), Arc::clone(deliver), leading.clone());
+            let reception = Arc::clone(&reception);
             running.spawn(async move {
-                in_order(&db, &*deliver, events, &stop).await;
+                in_order(&db, &*deliver, events, &reception, &leading).await;
                 aggregate
             });
         }
@@ -153,6 +155,7 @@ async fn lead<D: Deliver>(
             () = sleep(pause) => {}
         }
     }
+    leading.cancel();
     while running.join_next().await.is_some() {}
     leader.resign().await;
 }
@@ -182,24 +185,28 @@ async fn in_order<D: Deliver>(
     db: &PgPool,
     deliver: &D,
     events: Vec<Due>,
-    stop: &CancellationToken,
+    reception: &Reception,
+    leading: &CancellationToken,
 ) {
     for due in events {
-        if stop.is_cancelled() || !command::tracked(hand_over(db, deliver, &due)).await {
+        if leading.is_cancelled()
+            || !command::tracked(hand_over(db, deliver, &due, reception)).await
+        {
             return;
         }
     }
 }
 
 /// Delivers one event and writes down how that went. Whether the next one may follow.
-async fn hand_over<D: Deliver>(db: &PgPool, deliver: &D, due: &Due) -> bool {
+async fn hand_over<D: Deliver>(db: &PgPool, deliver: &D, due: &Due, reception: &Reception) -> bool {
     let outcome = attempt(deliver, due).await;
     let recorded = match &outcome {
         Ok(()) => {
             DELIVERED.inc();
+            reception.taken(due);
             store::delivered(db, due.position).await
         }
-        Err(failure) => record(db, due, failure).await,
+        Err(failure) => record(db, due, failure, reception).await,
     };
     if let Err(error) = &recorded {
         // It will be delivered again: at least once is the promise.
@@ -208,58 +215,29 @@ async fn hand_over<D: Deliver>(db: &PgPool, deliver: &D, due: &Due) -> bool {
     outcome.is_ok() && recorded.is_ok()
 }
 
-/// Why an event was not delivered, as it may be written down: no text from elsewhere.
-enum Failure {
-    /// The consumer is away. Says nothing about the event, so it is tried for ever.
-    Outage,
-    Refused,
-    Panicked,
-}
-
-impl Failure {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Outage => "consumer unavailable",
-            Self::Refused => "refused",
-            Self::Panicked => "panicked",
-        }
-    }
-}
-
-async fn attempt<D: Deliver>(deliver: &D, due: &Due) -> Result<(), Failure> {
-    let Event { id, kind, .. } = &due.event;
-    let deliver = async {
-        let deliver = panics::catch(ENDPOINT, async { deliver.deliver(&due.event).await });
-        match timeout(DELIVERY_TIMEOUT, deliver).await {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => {
-                let outage = is_outage(&error);
-                let error = format!("{error:#}");
-                tracing::warn!(event = %id, kind, outage, error, "event not delivered");
-                Err(if outage { Failure::Outage } else { Failure::Refused })
-            }
-            Ok(Err(_)) => Err(Failure::Panicked), // the hook has logged it
-            Err(_) => {
-                tracing::warn!(event = %id, kind, "event not delivered in time");
-                Err(Failure::Outage)
-            }
-        }
-    };
-    due.carrier.scope(format!("deliver {kind}"), SpanKind::Producer, deliver).await
-}
-
-async fn record(db: &PgPool, due: &Due, failure: &Failure) -> sqlx::Result<()> {
+async fn record(
+    db: &PgPool,
+    due: &Due,
+    failure: &Failure,
+    reception: &Reception,
+) -> sqlx::Result<()> {
     let why = failure.name();
     let jitter = rand::random_range(0.5..1.5);
-    if matches!(failure, Failure::Outage) {
+    let outage = match failure {
+        Failure::Outage => Some(OUTAGE_PAUSE),
+        Failure::Refused => None,
+        Failure::Broken | Failure::Panicked => reception.failed(due),
+    };
+    if let Some(pause) = outage {
         // Marked as failed, so that its aggregate waits, without using up its attempts.
-        let pause = OUTAGE_PAUSE.mul_f64(jitter);
+        let pause = pause.mul_f64(jitter);
         return store::failed(db, due.position, due.attempts.max(1), why, pause).await;
     }
     let attempts = due.attempts + 1;
     if attempts >= MAX_ATTEMPTS {
         let Event { id, kind, .. } = &due.event;
         store::parked(db, due.position, attempts, why).await?;
+        reception.parked(due);
         PARKED.inc();
         tracing::error!(event = %id, kind, attempts, why, "event parked");
         return Ok(());
@@ -267,22 +245,4 @@ async fn record(db: &PgPool, due: &Due, failure: &Failure) -> sqlx::Result<()> {
     let doublings = u32::try_from(attempts - 1).unwrap_or(0);
     let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(doublings)).min(MAX_PAUSE);
     store::failed(db, due.position, attempts, why, pause.mul_f64(jitter)).await
-}
-
-/// Whether a delivery failed for lack of a consumer rather than because of the event.
-fn is_outage(error: &anyhow::Error) -> bool {
-    use tonic::Code;
-    error.chain().any(|cause| {
-        cause.is::<breaker::Open>()
-            || cause.is::<std::io::Error>()
-            || cause.downcast_ref::<tonic::Status>().is_some_and(|status| {
-                matches!(
-                    status.code(),
-                    Code::Unavailable
-                        | Code::DeadlineExceeded
-                        | Code::ResourceExhausted
-                        | Code::Cancelled
-                )
-            })
-    })
 }

@@ -21,7 +21,8 @@ pub(super) struct Due {
     pub(super) event: Event,
     pub(super) carrier: Carrier,
     pub(super) attempts: i32,
-    /// No transaction that could publish something earlier is still running.
+    /// No transaction that could publish something earlier is still running. A row whose transaction has not begun
+    /// yet by this cluster's count came from another cluster, with a dump or by logical replication.
     pub(super) settled: bool,
 }
 
@@ -62,7 +63,8 @@ pub(super) async fn due(
         "outbox_due",
         sqlx::query!(
             r#"SELECT position, id, aggregate, kind, payload, carrier, occurred_at, attempts,
-                      xid < pg_snapshot_xmin(pg_current_snapshot()) AS "settled!"
+                      xid < pg_snapshot_xmin(pg_current_snapshot())
+                          OR xid >= pg_snapshot_xmax(pg_current_snapshot()) AS "settled!"
                FROM outbox_event e
                WHERE delivered_at IS NULL AND parked_at IS NULL AND next_attempt_at <= now()
                  AND aggregate <> ALL ($1)

@@ -1,10 +1,14 @@
 //! What a database failure means to a client.
 
 use std::borrow::Cow;
+use std::time::Duration;
 use std::{fmt, io};
 
-use super::pool;
+use super::{contact, pool};
 use crate::error::{Kind, Outcome};
+
+/// How lately the server has answered somebody of ours if it is there: less than anybody waits for a connection.
+const LATELY: Duration = Duration::from_millis(300);
 
 /// A class of failure that clients can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +17,7 @@ enum Failure {
     Unavailable,
     /// It gave up waiting or was chosen as a deadlock's victim. Nothing was done.
     Busy,
-    /// Every connection of ours is taken. Nothing was done.
+    /// Every connection is taken: of ours, or of the server's (53300). Nothing was done.
     Overloaded,
     /// The connection broke during COMMIT.
     OutcomeUnknown,
@@ -61,8 +65,11 @@ fn classify(error: &sqlx::Error) -> Failure {
         sqlx::Error::Io(e) if e.get_ref().is_some_and(|inner| inner.is::<CommitInterrupted>()) => {
             Failure::OutcomeUnknown
         }
-        // sqlx says the same when the server is away and when all connections are in use.
-        sqlx::Error::PoolTimedOut if pool::is_exhausted() => Failure::Overloaded,
+        // sqlx says the same when the server is away, when it gives no more connections (it asks again until the
+        // time is over), and when all of ours are in use.
+        sqlx::Error::PoolTimedOut if pool::is_exhausted() || contact::answered_within(LATELY) => {
+            Failure::Overloaded
+        }
         sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::Io(_)
@@ -83,7 +90,9 @@ fn by_sqlstate(code: &str) -> Failure {
         // admin_shutdown, crash_shutdown, cannot_connect_now, read_only_sql_transaction,
         // idle_in_transaction_session_timeout, transaction_timeout
         "57P01" | "57P02" | "57P03" | "25006" | "25P03" | "25P04" => Failure::Unavailable,
-        // connection exceptions; too many connections, out of disk or memory
+        // too_many_connections: by the server's limit, the database's or the role's
+        "53300" => Failure::Overloaded,
+        // connection exceptions; out of disk or memory
         _ if code.starts_with("08") || code.starts_with("53") => Failure::Unavailable,
         _ => Failure::Internal,
     }

@@ -1,52 +1,180 @@
 //! Leader election by advisory lock: one replica does the work, the others stand by.
+//!
+//! A replica has one connection for all its offices, whether it leads or stands by: besides the pool's
+//! connections and the one of the health check it has no other.
 
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::time::timeout;
 
 use super::{client_timeout, incarnation, lock_id, query};
 
-/// Leadership among the replicas of a service, held by a session lock on a connection of its own.
-/// Nobody else leads while that connection lives; PostgreSQL ends it when this process dies.
+/// The sessions of this process: one for each pool. A pool is told from another by its options, which its clones
+/// share.
+static SESSIONS: LazyLock<Mutex<Vec<Weak<Session>>>> = LazyLock::new(Mutex::default);
+
+/// The connection that holds the locks of one replica. PostgreSQL frees them when it ends.
+struct Session {
+    options: Arc<PgConnectOptions>,
+    state: tokio::sync::Mutex<State>,
+    /// The locks that a [`Leader`] of this process lives for.
+    led: Mutex<HashSet<i64>>,
+}
+
+#[derive(Default)]
+struct State {
+    connection: Option<PgConnection>,
+    /// Grows with every connection, so that a leader knows its own.
+    generation: u64,
+    /// What this connection has locked, with a leader or without: one that panicked has none.
+    locked: HashSet<i64>,
+}
+
+/// A replica that would hold an office.
+pub(crate) struct Candidate {
+    session: Arc<Session>,
+    lock: i64,
+}
+
+/// Leadership among the replicas of a service. Nobody else leads while its connection lives; PostgreSQL ends
+/// it when this process dies.
 pub(crate) struct Leader {
-    connection: PgConnection,
+    session: Arc<Session>,
+    lock: i64,
+    generation: u64,
+}
+
+impl Candidate {
+    pub(crate) fn new(db: &PgPool, office: &[&str]) -> Self {
+        Self { session: Session::of(db), lock: lock_id(office) }
+    }
+
+    /// `None` while another replica leads.
+    pub(crate) async fn elect(&self) -> sqlx::Result<Option<Leader>> {
+        let Self { session, lock } = self;
+        if session.led().contains(lock) {
+            return Ok(None);
+        }
+        let mut state = session.state.lock().await;
+        if state.connection.is_none() {
+            let connection = session.connect().await?;
+            *state = State {
+                connection: Some(connection),
+                generation: state.generation + 1,
+                locked: HashSet::new(),
+            };
+        }
+        if !state.locked.contains(lock) {
+            let elected = state
+                .ask(async |connection| {
+                    let elect = sqlx::query_scalar!(
+                        r#"SELECT pg_try_advisory_lock($1) AS "elected!""#,
+                        *lock
+                    );
+                    query("leader_elect", elect.fetch_one(connection)).await
+                })
+                .await?;
+            if !elected {
+                return Ok(None);
+            }
+            state.locked.insert(*lock);
+        }
+        session.led().insert(*lock);
+        let (session, lock, generation) = (Arc::clone(session), *lock, state.generation);
+        Ok(Some(Leader { session, lock, generation }))
+    }
 }
 
 impl Leader {
-    /// `None` while another replica leads.
-    pub(crate) async fn elect(db: &PgPool, office: &[&str]) -> sqlx::Result<Option<Self>> {
-        let options = db.connect_options();
-        let mut connection =
-            match timeout(client_timeout(), PgConnection::connect_with(&options)).await {
-                Ok(connection) => connection?,
-                Err(_) => return Err(sqlx::Error::PoolTimedOut),
-            };
-        incarnation::read(&mut connection).await?;
-        let lock = lock_id(office);
-        let elected = query(
-            "leader_elect",
-            sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "elected!""#, lock)
-                .fetch_one(&mut connection),
-        )
-        .await?;
-        if elected {
-            return Ok(Some(Self { connection }));
+    /// Does something on the connection that holds the lock: whatever still works there is done as the leader. An
+    /// error when leadership was lost, and for every other office of this replica when the connection is.
+    pub(crate) async fn ask<T>(
+        &self,
+        ask: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
+        let mut state = self.session.state.lock().await;
+        if state.generation != self.generation {
+            return Err(sqlx::Error::WorkerCrashed);
         }
-        connection.close().await.ok();
-        Ok(None)
-    }
-
-    /// The connection that holds the lock: whatever still works on it is done as the leader.
-    pub(crate) fn connection(&mut self) -> &mut PgConnection {
-        &mut self.connection
+        state.ask(ask).await
     }
 
     /// An error when leadership was lost.
-    pub(crate) async fn confirm(&mut self) -> sqlx::Result<()> {
-        query("leader_confirm", self.connection.ping()).await
+    pub(crate) async fn confirm(&self) -> sqlx::Result<()> {
+        self.ask(async |connection| query("leader_confirm", connection.ping()).await).await
     }
 
     /// Lets another replica lead at once.
     pub(crate) async fn resign(self) {
-        let _ = timeout(client_timeout(), self.connection.close()).await;
+        let mut state = self.session.state.lock().await;
+        if state.generation != self.generation {
+            return;
+        }
+        let lock = self.lock;
+        let resigned = state
+            .ask(async |connection| {
+                let unlock =
+                    sqlx::query_scalar!(r#"SELECT pg_advisory_unlock($1) AS "held!""#, lock);
+                query("leader_resign", unlock.fetch_one(connection)).await
+            })
+            .await;
+        if resigned.is_ok() {
+            state.locked.remove(&lock);
+        }
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        self.session.led().remove(&self.lock);
+    }
+}
+
+impl Session {
+    fn of(db: &PgPool) -> Arc<Self> {
+        let options = db.connect_options();
+        let mut sessions = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|session| session.strong_count() > 0);
+        let ours = sessions.iter().filter_map(Weak::upgrade);
+        if let Some(session) = ours.into_iter().find(|s| Arc::ptr_eq(&s.options, &options)) {
+            return session;
+        }
+        let session = Arc::new(Self { options, state: Default::default(), led: Mutex::default() });
+        sessions.push(Arc::downgrade(&session));
+        session
+    }
+
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        let connect = PgConnection::connect_with(&self.options);
+        let mut connection = match timeout(client_timeout(), connect).await {
+            Ok(connection) => connection?,
+            Err(_) => return Err(sqlx::Error::PoolTimedOut),
+        };
+        incarnation::read(&mut connection).await?;
+        Ok(connection)
+    }
+
+    fn led(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.led.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The connection is there only while nothing went wrong on it, and nobody was cut off in the middle.
+    async fn ask<T>(
+        &mut self,
+        ask: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
+        let Some(mut connection) = self.connection.take() else {
+            return Err(sqlx::Error::WorkerCrashed);
+        };
+        let asked = ask(&mut connection).await;
+        if asked.is_ok() {
+            self.connection = Some(connection);
+        }
+        asked
     }
 }

@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{PROCESS, Process, incarnation, schema};
+use super::{PROCESS, Process, contact, incarnation, schema};
 use crate::config;
 
 /// How long a service waits at its start for a database that is still starting.
@@ -132,9 +132,9 @@ async fn clean(connection: &mut PgConnection) -> sqlx::Result<bool> {
     }
 }
 
-/// Whether the server is still there.
+/// Whether the server is still there. It was when the connection was released; since then another may have died.
 async fn test(connection: &mut PgConnection, idle: Duration) -> sqlx::Result<bool> {
-    if idle > FRESH {
+    if idle > FRESH || contact::lost_within(idle) {
         connection.ping().await?;
     }
     Ok(true)

@@ -2,7 +2,8 @@
 //!
 //! hyper's header timeout begins with the first byte, knows nothing of an HTTP/2 preface that breaks
 //! off, and nothing at all limits a client that does not read. Here, while no request of a
-//! connection is in flight, it must bring a byte in time; and what we write must be taken.
+//! connection is in flight, it must bring a byte in time, and the next request in a longer time, so that
+//! nobody stays by sending pings; and what we write must be taken.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -13,44 +14,58 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use super::door::Visitor;
+use super::door::{Place, Visitor};
 use crate::config::Limits;
 
-/// How many requests of one connection are being answered.
+/// How many requests of one connection are being answered, and how many there were.
 #[derive(Clone, Debug, Default)]
-pub(super) struct InFlight(Arc<AtomicUsize>);
+pub(super) struct InFlight(Arc<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    now: AtomicUsize,
+    ever: AtomicUsize,
+}
 
 impl InFlight {
     /// One more, until the result is dropped.
     pub(super) fn enter(&self) -> Entered {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Entered(self.0.clone())
+        self.0.now.fetch_add(1, Ordering::Relaxed);
+        self.0.ever.fetch_add(1, Ordering::Relaxed);
+        Entered(self.clone())
     }
 
     fn is_empty(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+        self.0.now.load(Ordering::Relaxed) == 0
+    }
+
+    fn ever(&self) -> usize {
+        self.0.ever.load(Ordering::Relaxed)
     }
 }
 
-pub(super) struct Entered(Arc<AtomicUsize>);
+pub(super) struct Entered(InFlight);
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.now.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// An accepted connection with its timeouts.
 pub(super) struct Connection {
     socket: TcpStream,
-    /// Its place among the connections of the port.
-    _place: OwnedSemaphorePermit,
+    /// Its place among the connections of the port, and of its address.
+    _place: Place,
     in_flight: InFlight,
+    /// How many requests there had been when `idle` began.
+    requests: usize,
     read: Timer,
+    /// Runs while there is no request, whatever else comes.
+    idle: Timer,
     write: Timer,
 }
 
@@ -61,13 +76,15 @@ impl Connection {
         let mut read = Timer::new(limits.header_timeout);
         read.start(limits.first_byte_timeout);
         let write = Timer::new(limits.write_timeout);
-        Self { socket, _place: place, in_flight, read, write }
+        let idle = Timer::new(limits.idle_timeout);
+        Self { socket, _place: place, in_flight, requests: 0, read, idle, write }
     }
 
     /// For a protocol that keeps quiet connections open on purpose, and pings them.
     pub(super) fn first_byte_only(visitor: Visitor, limits: &Limits) -> Self {
         let mut connection = Self::new(visitor, InFlight::default(), limits);
         connection.read.limit = Duration::MAX;
+        connection.idle.limit = Duration::MAX;
         connection
     }
 }
@@ -112,6 +129,9 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Poll::Ready(late) = this.poll_idle(cx) {
+            return Poll::Ready(Err(late));
+        }
         match Pin::new(&mut this.socket).poll_read(cx, buffer) {
             Poll::Ready(result) => {
                 this.read.stop();
@@ -128,6 +148,15 @@ impl AsyncRead for Connection {
 }
 
 impl Connection {
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let requests = self.in_flight.ever();
+        if requests != self.requests || !self.in_flight.is_empty() {
+            self.requests = requests;
+            self.idle.stop();
+        }
+        if self.in_flight.is_empty() { self.idle.poll_waiting(cx) } else { Poll::Pending }
+    }
+
     fn written<T>(
         &mut self,
         cx: &mut Context<'_>,

@@ -39,6 +39,10 @@ pub(super) async fn serve(
     let http = Arc::new(builder(&limits));
     let graceful = GracefulShutdown::new();
     let door = Door::new(listener, &limits);
+    let door = match &front {
+        Some(front) => door.shared(&limits, front.proxies()),
+        None => door, // the admin port
+    };
     loop {
         let visitor = tokio::select! {
             visitor = door.next() => visitor,

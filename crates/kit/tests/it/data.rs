@@ -9,6 +9,7 @@ mod outbox;
 mod outbox_batches;
 mod pool;
 pub mod redis_server;
+mod relay;
 mod schema;
 mod stop;
 mod stranger;

@@ -6,4 +6,5 @@
 mod bench;
 mod create;
 mod dirty;
+mod unpark;
 mod up_and_down;

@@ -96,7 +96,7 @@ impl Service {
             grpc_listen: free_port().await,
             admin_listen: free_port().await,
             limits: Limits::default(),
-            edge: config::Edge::default(),
+            edge: config::Edge { rate_limit: "1000000/1m".parse().unwrap(), ..Default::default() },
             tls: config::Tls::default(),
         };
         let http = points::http::router(app.clone(), issuer.verifier());

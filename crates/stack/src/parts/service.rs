@@ -54,6 +54,10 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
     set("ADMIN_LISTEN", format!("127.0.0.1:{}", own.admin));
     set("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", ports.otlp));
     set("LOG_FORMAT", "json".to_owned());
+    // Here everybody has one address: tests and loads with all their members.
+    set("RATE_LIMIT", "1000000/1m".to_owned());
+    set("RATE_LIMIT_STRICT", "60000/1m".to_owned());
+    set("MAX_CONNECTIONS_PER_ADDRESS", "10000".to_owned());
     // Huge pages would make 20 MiB of the 6 that an idle service needs.
     set("MIMALLOC_ALLOW_THP", "0".to_owned());
     if name == "auth" {

@@ -1,6 +1,11 @@
 # The whole system on AWS. The environments say how large.
 
 locals {
+  # Of each process: the health check's connection, and the one for elections and leaders (kit::postgres::leader).
+  connections_beside_the_pool = 2
+  # For commands such as `auth grant`, and a process that is being replaced.
+  spare_connections = 4
+
   name     = "platform-${var.environment}"
   services = ["auth", "points", "booking", "incidents"]
 }
@@ -102,7 +107,7 @@ locals {
     LOG_LEVEL        = "info"
     ALERTING_ENABLED = "true"
     # blue and green together, at their most, stay below the role's CONNECTION LIMIT
-    DATABASE_POOL_MAX = tostring(floor(var.app_connections / (2 * var.max_tasks)))
+    DATABASE_POOL_MAX = tostring(floor((var.app_connections - local.spare_connections) / (2 * var.max_tasks)) - local.connections_beside_the_pool)
   }
   client = {
     DATABASE_URL          = "database_url"

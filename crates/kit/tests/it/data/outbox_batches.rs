@@ -57,6 +57,7 @@ async fn a_log_takes_every_event_once_in_the_order_of_its_aggregate(db: PgPool) 
     let mut config = kit::config::Postgres::new(String::new());
     config.database_acquire_timeout = Duration::from_secs(20);
     let options = (*db.connect_options()).clone().username(super::APP);
+    let options = options.options([("lock_timeout", "20s")]);
     let pool = kit::postgres::options(&config).connect_lazy_with(options);
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {

@@ -186,3 +186,93 @@ async fn a_database_that_gave_up_did_nothing_and_one_that_is_away_may_have(db: P
     assert_eq!(postgres::outcome(&away), Outcome::Unknown);
     assert_eq!(postgres::outcome(&postgres::during_commit(away)), Outcome::Unknown);
 }
+
+/// Ends every other session of this role: what a restart of the server does to a pool.
+async fn end_sessions(db: &PgPool) {
+    let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+               WHERE usename = 'points_app' AND datname = current_database()";
+    sqlx::query(end).fetch_all(db).await.unwrap();
+}
+
+#[sqlx::test(migrator = "PLATFORM")]
+async fn a_connection_that_died_in_the_pool_is_nobodys_error(db: PgPool) {
+    let pool = service_pool(&db);
+    let select = || sqlx::query("SELECT 1").execute(&pool);
+    let fill = async || {
+        let mut connections = Vec::new();
+        for _ in 0..4 {
+            connections.push(pool.acquire().await.unwrap());
+        }
+        drop(connections);
+        testkit::eventually(Duration::from_secs(5), || async {
+            (pool.num_idle() == 4).then_some(())
+        })
+        .await;
+    };
+    fill().await;
+    end_sessions(&db).await;
+    // Released less than a second ago, so nobody has looked whether they live.
+    let tx = postgres::begin(&pool).await.unwrap();
+    postgres::commit(tx).await.unwrap();
+
+    fill().await;
+    end_sessions(&db).await;
+    // One that is lost, wherever it was, puts the others in doubt.
+    let _ = query("probe", select()).await;
+    for _ in 0..4 {
+        query("probe", select()).await.unwrap();
+    }
+}
+
+#[sqlx::test(migrator = "PLATFORM")]
+async fn a_server_that_gives_no_more_connections_is_busy_and_not_away(db: PgPool) {
+    let name = db.connect_options().get_database().unwrap().to_owned();
+    let limit = async |most: i32| {
+        let alter = format!("ALTER DATABASE \"{name}\" CONNECTION LIMIT {most}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(alter)).execute(&db).await.unwrap();
+    };
+    let pool = service_pool(&db);
+    let mut held = pool.acquire().await.unwrap();
+    limit(1).await;
+    let error = async {
+        loop {
+            // The one that we have answers meanwhile.
+            query("probe", sqlx::query("SELECT 1").execute(&mut *held)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let refused = async { query("acquire", pool.acquire()).await.map(drop).unwrap_err() };
+    let refused = tokio::select! { refused = refused => refused, () = error => unreachable!() };
+    assert_eq!(postgres::code(&refused), "overloaded");
+    assert_eq!(postgres::outcome(&refused), Outcome::None);
+    let options = pool.connect_options();
+    let refused = PgConnection::connect_with(&options).await.unwrap_err();
+    assert_eq!(postgres::code(&refused), "overloaded", "{refused}");
+    limit(-1).await;
+}
+
+#[sqlx::test(migrator = "PLATFORM")]
+async fn a_replica_has_one_connection_for_all_its_offices(db: PgPool) {
+    let stop = tokio_util::sync::CancellationToken::new();
+    let names: [&'static str; 6] = ["one", "two", "three", "four", "five", "six"];
+    for _ in 0..2 {
+        let pool = service_pool(&db);
+        for name in names {
+            let nothing = || async { Ok(()) };
+            let period = Duration::from_millis(10);
+            tokio::spawn(kit::jobs::every(name, period, pool.clone(), stop.clone(), nothing));
+        }
+    }
+    testkit::eventually(Duration::from_secs(10), || async {
+        let all = names.iter().all(|name| metric(&["job_runs_total", name, "\"ok\""]) > 2.0);
+        all.then_some(())
+    })
+    .await;
+    // A replica that does not lead has stood for every office by now.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let sessions = "SELECT count(*) FROM pg_stat_activity
+                    WHERE usename = 'points_app' AND datname = current_database()";
+    let sessions: i64 = sqlx::query_scalar(sessions).fetch_one(&db).await.unwrap();
+    assert_eq!(sessions, 2, "one for each replica");
+    stop.cancel();
+}

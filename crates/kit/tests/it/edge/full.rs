@@ -7,11 +7,11 @@ use kit::config::{self, Limits};
 use sqlx::postgres::PgPoolOptions;
 use testkit::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
-use super::process::{free_port, smallest_with_descriptors, with_ports};
+use super::process::{free_port, smallest_with_descriptors, smallest_with_soft_limit, with_ports};
 use super::world::{World, limits};
 
 /// An HTTP/2 client's first words; a server answers them with its settings.
@@ -52,6 +52,70 @@ async fn a_process_without_file_descriptors_waits_and_does_not_spin() {
         let spent = processor_time(&child).await - before;
         assert!(spent < Duration::from_millis(100), "port {port}: {spent:?} of a second");
     }
+}
+
+#[tokio::test]
+async fn a_process_raises_its_limit_of_open_files() {
+    let ports = [free_port().await, free_port().await];
+    let _child = smallest_with_soft_limit(40, &with_ports(ports)).spawn().unwrap();
+    eventually(Duration::from_secs(10), || async { TcpStream::connect(ports[0]).await.ok() }).await;
+    for mut connection in crowd(ports[0]).await {
+        connection.write_all(b"GET /live HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
+        let answered = timeout(Duration::from_secs(5), connection.read_u8()).await;
+        assert_eq!(answered.expect("an answer").unwrap(), b'H');
+        HELD.lock().unwrap().push(connection);
+    }
+}
+
+/// Connections stay open to the end of the test.
+static HELD: std::sync::Mutex<Vec<TcpStream>> = std::sync::Mutex::new(Vec::new());
+
+#[tokio::test]
+async fn an_address_has_only_its_share_of_the_connections() {
+    let world = |edge| async {
+        let forever = Duration::from_secs(600);
+        let share = Limits {
+            max_connections_per_address: 3,
+            first_byte_timeout: forever,
+            header_timeout: forever,
+            ..limits()
+        };
+        let nowhere = PgPoolOptions::new().connect_lazy("postgres://x@127.0.0.1:1/x").unwrap();
+        World::behind(nowhere, &config::Redis::new(None), share, edge).await
+    };
+    let closed = async |connection: &mut TcpStream| {
+        let byte = timeout(Duration::from_millis(500), connection.read_u8()).await;
+        byte.is_ok_and(|byte| byte.is_err())
+    };
+    let crowded = world(config::Edge::default()).await;
+    let mut first = Vec::new();
+    for _ in 0..3 {
+        first.push(TcpStream::connect(crowded.at.http).await.unwrap());
+    }
+    let mut fourth = TcpStream::connect(crowded.at.http).await.unwrap();
+    assert!(closed(&mut fourth).await, "a fourth connection of one address");
+    assert!(!closed(&mut first[0]).await);
+    let elsewhere = TcpSocket::new_v4().unwrap();
+    elsewhere.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut elsewhere = elsewhere.connect(crowded.at.http).await.unwrap();
+    elsewhere.write_all(b"GET /live HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
+    assert_eq!(elsewhere.read_u8().await.unwrap(), b'H', "another address is served");
+    // A place is free again when its connection ends.
+    drop(first.pop());
+    eventually(Duration::from_secs(5), || async {
+        let mut again = TcpStream::connect(crowded.at.http).await.ok()?;
+        (!closed(&mut again).await).then_some(())
+    })
+    .await;
+
+    // A proxy of ours speaks for many.
+    let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let proxied = world(config::Edge { trusted_proxies, ..config::Edge::default() }).await;
+    let mut connections = Vec::new();
+    for _ in 0..5 {
+        connections.push(TcpStream::connect(proxied.at.http).await.unwrap());
+    }
+    assert!(!closed(connections.last_mut().unwrap()).await);
 }
 
 /// More connections than the process may open.

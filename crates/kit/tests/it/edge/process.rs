@@ -22,8 +22,17 @@ fn smallest(variables: &[(&str, &str)]) -> Command {
 
 /// [`smallest`], which may open so many files and sockets.
 pub fn smallest_with_descriptors(count: usize, variables: &[(&str, &str)]) -> Command {
+    limited(&format!("ulimit -n {count}"), variables)
+}
+
+/// It may raise its limit itself.
+pub fn smallest_with_soft_limit(count: usize, variables: &[(&str, &str)]) -> Command {
+    limited(&format!("ulimit -S -n {count}"), variables)
+}
+
+fn limited(limit: &str, variables: &[(&str, &str)]) -> Command {
     let mut shell = Command::new("/bin/sh");
-    shell.arg("-c").arg(format!("ulimit -n {count} && exec \"$0\"")).arg(program());
+    shell.arg("-c").arg(format!("{limit} && exec \"$0\"")).arg(program());
     prepared(shell, variables)
 }
 

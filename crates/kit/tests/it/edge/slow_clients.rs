@@ -1,9 +1,12 @@
 //! Clients that take their time are cut off in time, and nobody else notices.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
-use tokio::time::{Instant, interval};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, interval, timeout};
 
 use super::wire::{Client, get, request};
 use super::world::World;
@@ -109,4 +112,70 @@ async fn an_answer_that_comes_in_pieces_may_take_its_time() {
     let answer = client.until_closed().await;
     assert_eq!(answer.matches("piece ").count(), 10, "{answer}");
     assert!(answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
+}
+
+/// An HTTP/2 client that does all that keeps a connection alive, and asks for nothing.
+struct Pinging {
+    socket: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Pinging {
+    async fn connect(address: SocketAddr) -> Self {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let settings = frame(4, 0, &[]);
+        socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        socket.write_all(&settings).await.unwrap();
+        Self { socket, unread: Vec::new() }
+    }
+
+    /// Sends a ping, and answers what it was asked. False when the connection has ended.
+    async fn stay(&mut self) -> bool {
+        if self.socket.write_all(&frame(6, 0, b"stay here")).await.is_err() {
+            return false;
+        }
+        let mut bytes = [0; 4096];
+        let Ok(read) = timeout(Duration::from_millis(50), self.socket.read(&mut bytes)).await
+        else {
+            return true;
+        };
+        let Ok(1..) = read else { return false };
+        self.unread.extend(&bytes[..read.unwrap()]);
+        while self.unread.len() >= 9 {
+            let length = usize::from(self.unread[1]) << 8 | usize::from(self.unread[2]);
+            if self.unread.len() < 9 + length {
+                break;
+            }
+            let whole: Vec<u8> = self.unread.drain(..9 + length).collect();
+            let answer = match (whole[3], whole[4] & 1) {
+                (4, 0) => frame(4, 1, &[]),
+                (6, 0) => frame(6, 1, &whole[9..]),
+                _ => continue,
+            };
+            let _ = self.socket.write_all(&answer).await;
+        }
+        true
+    }
+}
+
+/// A frame of the whole connection.
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let payload = &payload[..payload.len().min(8)];
+    let mut frame = vec![0, 0, payload.len() as u8, kind, flags, 0, 0, 0, 0];
+    frame.extend(payload);
+    frame
+}
+
+#[tokio::test]
+async fn a_client_that_only_pings_is_cut_off() {
+    let world = World::start().await;
+    for address in [world.at.http, world.at.admin] {
+        let mut client = Pinging::connect(address).await;
+        let started = Instant::now();
+        while client.stay().await {
+            assert!(started.elapsed() < IN_TIME, "still open");
+        }
+        // Not for its pings: it was there as long as a quiet client may be.
+        assert!(started.elapsed() > Duration::from_millis(800), "{:?}", started.elapsed());
+    }
 }

@@ -52,8 +52,10 @@ pub fn limits() -> Limits {
     Limits {
         first_byte_timeout: Duration::from_millis(300),
         header_timeout: Duration::from_millis(300),
+        idle_timeout: Duration::from_millis(900),
         write_timeout: Duration::from_millis(500),
         drain_timeout: Duration::from_millis(1500),
+        max_connections_per_address: 10_000,
         ..Limits::default()
     }
 }
@@ -75,7 +77,7 @@ impl World {
         Self::behind(nowhere, redis, limits(), edge).await
     }
 
-    async fn behind(
+    pub async fn behind(
         database: PgPool,
         redis: &config::Redis,
         limits: Limits,
