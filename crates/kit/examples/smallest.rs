@@ -35,7 +35,7 @@ impl run::Config for Config {
         &self.observability
     }
 
-    fn edge(&self) -> &kit::config::Edge {
+    fn edge(&self) -> &config::Edge {
         &self.listen.edge
     }
 }
