@@ -24,6 +24,7 @@ mod merchants;
 mod metrics;
 mod paying;
 mod payment_terms;
+mod payment_worth;
 mod repeat;
 mod replica;
 mod reschedule;

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use booking::app::Belonging;
 use booking::domain::{Heard, Saga, Step};
-use booking::peers::{self, Earned, Grant, News, Nothing, Points, PointsOverGrpc, Purchase};
+use booking::peers::{self, Earned, Grant, Is, News, Nothing, Points, PointsOverGrpc, Purchase};
 use chrono::TimeDelta;
-use kit::Clock;
 use kit::caller::Role;
+use kit::{Clock, breaker};
 use proto::points::v1::earn_request::Basis;
 use proto::points::v1::points_server::{Points as Rpc, PointsServer};
 use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
@@ -327,6 +328,26 @@ async fn over_grpc_the_event_is_the_key_of_the_earning() {
         (code(&error) == Some(Code::Unavailable)).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn while_points_is_away_nobody_asks_it_neither_for_points_nor_for_who_belongs_to_whom() {
+    let (_, client, servers) = over_grpc().await;
+    drop(servers);
+    let is_open = |error: &anyhow::Error| error.chain().any(|cause| cause.is::<breaker::Open>());
+    let purchase = Purchase {
+        event: Uuid::from_u128(1),
+        member_id: member(2),
+        merchant_id: Uuid::from_u128(3),
+        minor: 5000,
+        reference: "booking:4".to_owned(),
+        currency: None,
+        occurred_at: None,
+    };
+    eventually(SOON, || async { client.earn(purchase.clone()).await.err().filter(is_open) }).await;
+    let belonging = Belonging { merchant_id: Uuid::from_u128(3), member_id: member(2) };
+    let news = News { event: Uuid::from_u128(5), belonging, is: Is::Owner };
+    assert!(is_open(&client.belongs(news).await.unwrap_err()));
 }
 
 fn code(error: &anyhow::Error) -> Option<Code> {

@@ -1,0 +1,152 @@
+//! Points pay what they are worth in the price's currency, which points alone knows.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use booking::domain::{Currency, Heard, Saga, Step};
+use booking::peers::{self, Earned, Grant, GrantHold, Grants, News, NoGrant, Points, Purchase};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use testkit::eventually;
+use tokio_util::sync::CancellationToken;
+use tonic::async_trait;
+use uuid::Uuid;
+
+use crate::app::{App, Shop, id, member, now, service_pool};
+use crate::saga_world::{PRICE, code};
+
+/// A ledger to which points are worth what it is told, and that remembers what it was asked.
+struct Worth {
+    of_all: Mutex<Result<i64, &'static str>>,
+    asked: Mutex<Vec<(String, i64)>>,
+    purchases: Mutex<Vec<i64>>,
+}
+
+#[async_trait]
+impl Points for Worth {
+    async fn earn(&self, purchase: Purchase) -> anyhow::Result<Earned> {
+        self.purchases.lock().unwrap().push(purchase.minor);
+        Ok(Earned::Points)
+    }
+
+    async fn belongs(&self, _: News) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn step(&self, saga: &Saga, step: Step, _: Option<&Grant>) -> anyhow::Result<Heard> {
+        let (hold_id, points) = (saga.saga_id, saga.points);
+        Ok(match step {
+            Step::Hold => {
+                self.asked.lock().unwrap().push((saga.currency.clone(), saga.price_minor));
+                match *self.of_all.lock().unwrap() {
+                    Ok(value_minor) => Heard::Held { hold_id, points, value_minor },
+                    Err(why) => Heard::Refused(why.to_owned()),
+                }
+            }
+            Step::Capture => Heard::Captured { hold_id, points, transfer_id: Some(hold_id) },
+            Step::Release => Heard::Released { hold_id },
+            Step::Reverse => Heard::Reversed,
+        })
+    }
+}
+
+struct Anyone;
+
+#[async_trait]
+impl Grants for Anyone {
+    async fn grant(&self, _: GrantHold<'_>) -> Result<Grant, NoGrant> {
+        Ok("a grant".into())
+    }
+}
+
+struct World {
+    app: App,
+    shop: Shop,
+    service: Uuid,
+    worth: Arc<Worth>,
+}
+
+impl World {
+    async fn new(db: PgPool, currency: &str) -> Self {
+        let (asked, purchases) = (Mutex::default(), Mutex::default());
+        let worth = Arc::new(Worth { of_all: Mutex::new(Ok(1)), asked, purchases });
+        let mut app = App::with(db, now(), worth.clone());
+        app.becomes(app.bookings.clone().paying(Arc::new(Anyone), Currency::default()));
+        let shop = app.shop_in(currency).await;
+        let service = app.priced(&shop, 60, 0, PRICE).await;
+        app.working(&shop, service).await;
+        Self { app, shop, service, worth }
+    }
+
+    async fn pays(
+        &self,
+        hour: u32,
+        points: i64,
+        worth: Result<i64, &'static str>,
+    ) -> (Uuid, testkit::http::Reply) {
+        *self.worth.of_all.lock().unwrap() = worth;
+        let at = format!("2030-01-02T{hour:02}:00");
+        let held = self.app.hold(member(2), &self.shop, self.service, &at).send().await;
+        let booking = id(&held.expect(201), "booking_id");
+        let path = format!("/v1/bookings/{booking}/confirm");
+        (booking, self.app.post(member(2), &path, json!({ "points": points })).send().await)
+    }
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn what_points_paid_of_the_price_is_what_points_says(db: PgPool) {
+    let world = World::new(db, "USD").await;
+    let (booking, paid) = world.pays(9, 150, Ok(100)).await;
+    let paid = paid.expect(200).json();
+    assert_eq!(
+        (&paid["points_paid"], &paid["points_value_minor"], &paid["price_minor"]),
+        (&json!(150), &json!(100), &json!(PRICE))
+    );
+    assert_eq!(*world.worth.asked.lock().unwrap(), [("USD".to_owned(), PRICE)]);
+    // More points than the price has cents.
+    let (_, all) = world.pays(10, 7500, Ok(PRICE)).await;
+    assert_eq!(all.expect(200).json()["points_value_minor"], PRICE);
+
+    // Only the rest is a purchase.
+    let (app, owner) = (&world.app, world.shop.owner);
+    app.act(owner, booking, "complete").send().await.expect(200);
+    let stop = CancellationToken::new();
+    tokio::spawn(peers::deliver(service_pool(&app.db), world.worth.clone(), stop.clone()));
+    let _stop = stop.drop_guard();
+    eventually(Duration::from_secs(20), || async {
+        (*world.worth.purchases.lock().unwrap() == [PRICE - 100]).then_some(())
+    })
+    .await;
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn what_points_will_not_pay_is_not_paid_and_the_slot_is_free(db: PgPool) {
+    let world = World::new(db, "USD").await;
+    for (hour, why) in [(9, "tender_value_missing"), (10, "exceeds_price")] {
+        let (booking, refused) = world.pays(hour, 150, Err(why)).await;
+        assert_eq!(code(&refused), (422, why.to_owned()));
+        assert_eq!(world.app.status(&world.shop, booking).await, "cancelled");
+    }
+    // More than the price, or nothing: no answer to what was asked. It confirms nothing, and a person looks.
+    for (hour, value) in [(11, PRICE + 1), (13, 0)] {
+        let (booking, pending) = world.pays(hour, 150, Ok(value)).await;
+        assert_eq!(pending.expect(202).json()["status"], "held");
+        let attention =
+            "SELECT needs_attention_at IS NOT NULL AND last_error = 'answer_does_not_match'
+                         FROM saga WHERE booking_id = $1";
+        let attention: bool =
+            sqlx::query_scalar(attention).bind(booking).fetch_one(&world.app.db).await.unwrap();
+        assert!(attention);
+    }
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn in_the_own_currency_more_points_than_the_price_are_refused_at_once(db: PgPool) {
+    let world = World::new(db, "JPY").await;
+    let (booking, refused) = world.pays(9, PRICE + 1, Ok(PRICE)).await;
+    assert_eq!(code(&refused), (422, "invalid_points".to_owned()));
+    assert_eq!(world.app.status(&world.shop, booking).await, "held");
+    assert_eq!(world.app.count("saga").await, 0);
+    let paid: Value = world.pays(10, PRICE, Ok(PRICE)).await.1.expect(200).json();
+    assert_eq!(paid["points_value_minor"], PRICE);
+}
