@@ -1,6 +1,7 @@
 //! What may be asked of auth: one file per use case.
 
 mod addressee;
+mod audit;
 mod devices;
 mod disable;
 mod gate;
@@ -49,6 +50,8 @@ pub use sessions::SessionView;
 use crate::hasher::{self, Hasher};
 use crate::keyring::Keyring;
 use crate::metrics;
+pub(crate) use gate::Secret;
+
 use gate::Gate;
 use keys::Keys;
 
@@ -77,7 +80,7 @@ impl Auth {
     ) -> anyhow::Result<Self> {
         metrics::declare();
         let held = keys::load(&db, &keyring, &clock).await?;
-        let verifier = Verifier::empty(clock.clone());
+        let verifier = Verifier::empty("auth", clock.clone());
         verifier.set_keys(held.public.iter().map(PublicKey::to_pair).collect());
         let keys = Keys::new(held);
         Ok(Self {

@@ -36,7 +36,8 @@ pub struct Config {
     pub command: Option<Command>,
 }
 
-/// How mail leaves. With neither a server nor a directory it is dropped, with a warning each time.
+/// How mail leaves. With neither a server nor a directory it waits in the outbox; in production the service does not
+/// start without a server.
 #[derive(Args, Clone, Debug)]
 pub struct Mail {
     /// smtps://user:password@host, or smtp://host:port?tls=required.
@@ -122,10 +123,58 @@ impl kit::run::Config for Config {
     fn edge(&self) -> &kit::config::Edge {
         &self.listen.edge
     }
+
+    fn check(&self) -> Result<(), String> {
+        let environment = self.observability.environment.to_ascii_lowercase();
+        let serves = !matches!(self.command, Some(Command::Operate(_)));
+        if !serves || !matches!(environment.as_str(), "production" | "prod") {
+            return Ok(());
+        }
+        if self.mail.smtp_url.is_none() {
+            return Err("SMTP_URL is not set: in production, members could neither verify an address nor choose \
+                        a new password"
+                .to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// Checked when it is read, so that a wrong one is reported like every wrong variable.
 fn sealing(text: &str) -> anyhow::Result<SecretString> {
     let secret = text.to_owned().into();
     Keyring::new(&secret).map(|_| secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use kit::run::Config as _;
+
+    use super::*;
+
+    fn check(arguments: &[&str]) -> Result<(), String> {
+        let key = "01".repeat(32);
+        let line = [
+            "auth",
+            "--http-listen=127.0.0.1:0",
+            "--grpc-listen=127.0.0.1:0",
+            "--admin-listen=127.0.0.1:0",
+            "--database-url=postgres://127.0.0.1/auth",
+            "--auth-key-encryption-key",
+            &key,
+        ];
+        Config::try_parse_from(line.iter().chain(arguments)).unwrap().check()
+    }
+
+    #[test]
+    fn production_needs_a_way_for_mail() {
+        let production = "--environment=Production";
+        check(&[production, "--smtp-url=smtps://mail.example.org"]).unwrap();
+        for arguments in [vec![production], vec![production, "--mail-sink-dir=/tmp"]] {
+            let refused = check(&arguments).unwrap_err();
+            assert!(refused.starts_with("SMTP_URL"), "{arguments:?}: {refused}");
+        }
+        // Neither a machine of one's own, nor what an operator does beside the service.
+        check(&[]).unwrap();
+        check(&[production, "rotate-keys"]).unwrap();
+    }
 }

@@ -1,5 +1,7 @@
 //! What may be an address, a password and a name, how many guesses one gets, and how long a session lasts.
 
+mod actor;
+mod audience;
 mod client;
 mod code;
 mod device;
@@ -11,6 +13,8 @@ mod refresh;
 
 use std::time::Duration;
 
+pub use actor::Actor;
+pub use audience::Audience;
 pub use client::{Client, DeviceToken};
 pub use code::Code;
 pub use device::Device;

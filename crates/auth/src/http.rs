@@ -24,7 +24,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::app::{Auth, Login, PublicKey, Register, Session};
-use crate::domain::{ACCESS_TOKEN_LIFE, Client, DisplayName, Email, Guess, Password};
+use crate::domain::{ACCESS_TOKEN_LIFE, Audience, Client, DisplayName, Email, Guess, Password};
 
 #[derive(OpenApi)]
 #[openapi(info(title = "auth", description = "Accounts, logins and tokens."))]
@@ -69,7 +69,7 @@ const SECRETS: &[&str] = &[
 struct RegisterBody {
     #[schema(format = "email", max_length = 254)]
     email: String,
-    /// 8 to 1024 bytes of any Unicode.
+    /// 8 characters to 1024 bytes of any Unicode.
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
     password: SecretString,
     #[schema(min_length = 1, max_length = 100)]
@@ -83,6 +83,9 @@ struct LoginBody {
     email: String,
     #[schema(value_type = String, format = "password", max_length = 1024)]
     password: SecretString,
+    /// The service that the access token is for. Without it, all of them, and then the token leaves out the role
+    /// `operator`.
+    audience: Option<Audience>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -191,7 +194,8 @@ impl LoginBody {
         let email = fields.check("email", "invalid_email", Email::parse(&self.email));
         let password =
             Guess::new(self.password).map_err(|error| fields.add("password", error.code(), error));
-        fields.done(|| Some(Login { email: email?, password: password.ok()?, client }))
+        let audience = self.audience;
+        fields.done(|| Some(Login { email: email?, password: password.ok()?, client, audience }))
     }
 }
 

@@ -1,13 +1,14 @@
 //! Mail on its way out: over SMTP, or into a directory where a person can read it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use secrecy::ExposeSecret as _;
 use tokio::fs;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::config::Mail;
 
@@ -22,7 +23,7 @@ pub struct Mailer {
 enum Way {
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
     Directory(PathBuf),
-    /// Nobody said how: mail is dropped, and the log says so.
+    /// Nobody said how: no mail is taken, so that each waits in the outbox.
     Nowhere,
 }
 
@@ -66,14 +67,26 @@ impl Mailer {
                     .map_err(|e| anyhow::anyhow!("SMTP refused: permanent={}", e.is_permanent()))?;
             }
             Way::Directory(directory) => {
-                fs::create_dir_all(directory).await.context("cannot make MAIL_SINK_DIR")?;
                 let file = directory.join(format!("{id}.eml"));
-                fs::write(file, message.formatted()).await.context("cannot write the mail")?;
+                write(directory, &file, &message.formatted()).await?;
             }
-            Way::Nowhere => {
-                tracing::warn!("neither SMTP_URL nor MAIL_SINK_DIR is set: a mail is dropped")
-            }
+            Way::Nowhere => bail!("neither SMTP_URL nor MAIL_SINK_DIR is set"),
         }
         Ok(())
     }
+}
+
+/// For our user alone: a code opens an account.
+async fn write(directory: &Path, file: &Path, mail: &[u8]) -> anyhow::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(directory).await.context("cannot make MAIL_SINK_DIR")?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    // Whoever looks finds a whole mail or none.
+    let part = file.with_extension("part");
+    let mut open = options.open(&part).await.context("cannot make a file in MAIL_SINK_DIR")?;
+    open.write_all(mail).await.context("cannot write the mail")?;
+    open.flush().await.context("cannot write the mail")?;
+    fs::rename(part, file).await.context("cannot write the mail")
 }

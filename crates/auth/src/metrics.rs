@@ -7,7 +7,7 @@ use observability::metrics::{
     histogram,
 };
 
-use crate::app::Error;
+use crate::app::{Error, Secret};
 
 const SECONDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
@@ -36,6 +36,27 @@ static FAILED_ATTEMPTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec("auth_failed_login_attempts_total", "Failed logins by reason.", &["reason"])
 });
 
+static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "auth_refused_secrets_total",
+        "Secrets other than passwords of a login that were wrong.",
+        &["secret"],
+    )
+});
+
+static LOCKS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec("auth_locks_total", "Counts of guesses that were used up.", &["secret"])
+});
+
+pub(crate) static REFRESHES_REUSED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter("auth_refresh_reused_total", "Sessions that ended because a refresh token came back.")
+});
+
+/// The same number in every replica: it comes from the database.
+pub(crate) static GUESSED_ACCOUNTS: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge("auth_guessed_accounts", "Addresses with a wrong password in their current window.")
+});
+
 /// Its count is the number of hashes, which is what an attacker makes us spend.
 pub(crate) static HASH_DURATION: LazyLock<Histogram> = LazyLock::new(|| {
     histogram("auth_password_hash_duration_seconds", "Time one password hash took.", SECONDS)
@@ -55,6 +76,14 @@ pub(crate) fn declare() {
     for reason in ["wrong_password", "user_not_found", "account_locked"] {
         FAILED_ATTEMPTS.with_label_values(&[reason]);
     }
+    for secret in ["current_password", "mail_code", "refresh_token", "client_secret"] {
+        REFUSED.with_label_values(&[secret]);
+    }
+    for secret in ["password", "code"] {
+        LOCKS.with_label_values(&[secret]);
+    }
+    LazyLock::force(&REFRESHES_REUSED);
+    LazyLock::force(&GUESSED_ACCOUNTS);
     declare_conflict("profile");
     LazyLock::force(&LOGIN_DURATION);
     LazyLock::force(&HASH_DURATION);
@@ -75,6 +104,20 @@ pub(crate) fn login<T>(outcome: &Result<T, Error>) {
 /// Counts a failed guess: `wrong_password`, `user_not_found` or `account_locked`.
 pub(crate) fn failed_attempt(reason: &'static str) {
     FAILED_ATTEMPTS.with_label_values(&[reason]).inc();
+}
+
+/// Counts a wrong `current_password`, `mail_code`, `refresh_token` or `client_secret`.
+pub(crate) fn refused(secret: &'static str) {
+    REFUSED.with_label_values(&[secret]).inc();
+}
+
+/// Counts a lock.
+pub(crate) fn locked(secret: Secret) {
+    let secret = match secret {
+        Secret::Password => "password",
+        Secret::Code => "code",
+    };
+    LOCKS.with_label_values(&[secret]).inc();
 }
 
 /// Counts a registration: `success`, `duplicate` or `failed`.

@@ -77,7 +77,7 @@ impl Login {
         email: &str,
         password: &str,
     ) -> Result<(Tokens, Option<HeaderValue>), NoSession> {
-        let body = json!({ "email": email, "password": password });
+        let body = json!({ "email": email, "password": password, "audience": "incidents" });
         let reply = self.post("/v1/login", browser, &body).await.ok_or(NoSession::Away)?;
         let device = device(reply.headers());
         match reply.status().as_u16() {
@@ -90,7 +90,7 @@ impl Login {
 
     /// The session's next tokens, unless it has ended or auth is away.
     pub async fn refresh(&self, browser: &Browser, refresh: &str) -> Option<Tokens> {
-        let body = json!({ "refresh_token": refresh });
+        let body = json!({ "refresh_token": refresh, "audience": "incidents" });
         let reply = self.post("/v1/refresh", browser, &body).await?;
         if reply.status().as_u16() == 200 { reply.json().await.ok() } else { None }
     }

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         let routes = Router::new().route("/hello", get(|| async { "hello" }));
         let openapi = utoipa::openapi::OpenApiBuilder::new().build();
         let servers = Servers {
-            http: http::edge(routes, openapi, Verifier::empty(Clock::system())),
+            http: http::edge(routes, openapi, Verifier::empty("smallest", Clock::system())),
             grpc: tonic::service::Routes::default(),
             health: Health::new("smallest", database, redis),
         };

@@ -66,6 +66,11 @@ pub fn user_id() -> Option<String> {
     with_request(|request| request.user_id.get().cloned()).flatten()
 }
 
+/// Where the current request came from, as far as proxies are believed.
+pub fn client_ip() -> Option<IpAddr> {
+    with_request(|request| request.origin.client_ip).flatten()
+}
+
 /// Sets the person the current request is for. The first call counts.
 pub fn set_user(id: impl Display) {
     with_request(|request| {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kit::Clock;
-use kit::caller::token::{Grant, Member, Service, SigningKey};
+use kit::caller::token::{Grant, Member, SERVICES, Service, SigningKey};
 use kit::caller::{Role, Verifier};
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ impl Issuer {
 
     /// A verifier that holds the public key, for `kit::http::edge` and `kit::grpc::guard`.
     pub fn verifier(&self) -> Verifier {
-        let verifier = Verifier::empty(self.clock.clone());
+        let verifier = Verifier::empty("auth", self.clock.clone());
         verifier.set_keys(self.keys());
         verifier
     }
@@ -55,7 +55,7 @@ impl Issuer {
         self.with_roles(id, &[Role::Member])
     }
 
-    /// The access token of a member with exactly these roles.
+    /// The access token of a member with exactly these roles. It names all services, also for an operator.
     pub fn with_roles(&self, id: Uuid, roles: &[Role]) -> String {
         self.member_until(id, roles, self.clock.now() + TimeDelta::minutes(5))
     }
@@ -97,7 +97,8 @@ impl Issuer {
     fn member_until(&self, id: Uuid, roles: &[Role], expires: DateTime<Utc>) -> String {
         let issued = expires - TimeDelta::minutes(5);
         let (session, token) = (self.clock.id(), self.clock.id());
-        let claims = Member::new(id, session, roles.to_vec(), token, issued, expires);
+        let life = (issued, expires);
+        let claims = Member::new(id, session, roles.to_vec(), &SERVICES, token, life);
         self.key.sign(&claims).expect("sign an access token")
     }
 }

@@ -3,6 +3,7 @@ use uuid::Uuid;
 
 use super::notices::Notice;
 use super::{Auth, Error};
+use crate::domain::Actor;
 use crate::store::events::Event;
 use crate::store::members;
 use crate::store::sessions::Which;
@@ -10,18 +11,18 @@ use crate::store::sessions::Which;
 impl Auth {
     /// Closes an account and ends its sessions. From outside it looks as if every password were wrong.
     /// Doing it again changes nothing.
-    pub async fn disable(&self, member: Uuid) -> Result<(), Error> {
+    pub async fn disable(&self, member: Uuid, by: Actor<'static>) -> Result<(), Error> {
         let auth = self.clone();
-        command::run(async move { auth.set_disabled(member, true).await }).await
+        command::run(async move { auth.set_disabled(member, true, by).await }).await
     }
 
     /// Opens it again. Its sessions stay ended.
-    pub async fn enable(&self, member: Uuid) -> Result<(), Error> {
+    pub async fn enable(&self, member: Uuid, by: Actor<'static>) -> Result<(), Error> {
         let auth = self.clone();
-        command::run(async move { auth.set_disabled(member, false).await }).await
+        command::run(async move { auth.set_disabled(member, false, by).await }).await
     }
 
-    async fn set_disabled(&self, member: Uuid, disabled: bool) -> Result<(), Error> {
+    async fn set_disabled(&self, member: Uuid, disabled: bool, by: Actor<'_>) -> Result<(), Error> {
         let (kind, notice) = if disabled {
             ("account_disabled", Notice::AccountDisabled)
         } else {
@@ -34,11 +35,11 @@ impl Auth {
         }
         members::set_disabled(&mut tx, member, disabled).await?;
         let ended = if disabled {
-            self.end_within(&mut tx, member, Which::All, kind).await?
+            self.end_within(&mut tx, member, Which::All, kind, by).await?
         } else {
             Vec::new()
         };
-        self.note(&mut tx, Event { kind, member: Some(member), session: None }).await?;
+        self.note(&mut tx, Event::new(kind, by).of(member)).await?;
         self.tell(&mut tx, member, notice).await?;
         postgres::commit(tx).await?;
         self.announce(&ended);

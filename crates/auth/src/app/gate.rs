@@ -29,7 +29,7 @@ pub(super) struct Gate(Arc<[Arc<Semaphore>]>);
 /// A secret that somebody may guess at. Each has counts of its own: wrong passwords must not keep the owner from
 /// choosing a new one with a mailed code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Secret {
+pub(crate) enum Secret {
     Password,
     /// Nobody finds 50 bits within a code's life, however many networks they have. So each network and each device
     /// has its own count and the account has none, which strangers could use up.

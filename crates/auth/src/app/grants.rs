@@ -5,7 +5,10 @@ use kit::caller::token::{GRANT_LIFE, Grant};
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use super::audit::log as audit;
 use super::{Auth, Error};
+use crate::domain::Actor;
+use crate::store::events::Event;
 use crate::store::sessions;
 
 /// Points that a member lets a service hold, once.
@@ -32,7 +35,8 @@ impl Auth {
         access_token: &str,
         terms: HoldPoints,
     ) -> Result<IssuedGrant, Error> {
-        let member = self.verifier.member(access_token).await.map_err(Error::Refused)?;
+        let member = self.verifier.member_of(service, access_token).await;
+        let member = member.map_err(Error::Refused)?;
         let mut conn = self.db.acquire().await?;
         if !sessions::is_active(&mut conn, member.sid, member.sub).await? {
             return Err(Error::Refused(Refused::Revoked));
@@ -43,6 +47,8 @@ impl Auth {
         let terms = (hold_id, points, merchant_id);
         let claims = Grant::new(member.sub, service.to_owned(), terms, id, now);
         let grant = self.keys.held().signer.sign(&claims).map_err(Error::Sign)?;
+        let event = Event::new("grant_issued", Actor::Service(service)).of(member.sub);
+        audit(&event.in_session(member.sid));
         Ok(IssuedGrant { grant: grant.into(), expires_in: GRANT_LIFE })
     }
 }

@@ -1,18 +1,23 @@
 use std::time::Duration;
 
-use kit::jobs;
+use kit::{jobs, postgres};
 use observability::task::supervise;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use super::Auth;
+use crate::domain::Actor;
 use crate::metrics;
-use crate::store::{attempts, codes, devices, notices, sessions};
+use crate::store::events::{self, Event};
+use crate::store::{attempts, codes, devices, members, notices, sessions};
 
 /// How old the gauge of active sessions may be.
 const COUNT_PERIOD: Duration = Duration::from_secs(15);
 const TEND_PERIOD: Duration = Duration::from_mins(10);
 const FORGET_PERIOD: Duration = Duration::from_mins(10);
+
+/// How many accounts are deleted in one turn.
+const AT_A_TIME: i32 = 500;
 
 impl Auth {
     /// What nobody asks for and has to be done all the same, until `stop`.
@@ -58,7 +63,28 @@ impl Auth {
             tick.tick().await;
             let mut conn = self.db.acquire().await?;
             metrics::ACTIVE_SESSIONS.set(sessions::count_active(&mut conn).await?);
+            metrics::GUESSED_ACCOUNTS.set(attempts::count_guessed(&mut conn).await?);
         }
+    }
+
+    /// Deletes accounts whose addresses nobody has verified in time. Sessions end first, so that the other services
+    /// hear of it; the account goes with a later turn.
+    pub async fn delete_unverified(&self) -> anyhow::Result<()> {
+        let mut tx = postgres::begin(&self.db).await?;
+        let ended = sessions::end_unverified(&mut tx).await?;
+        for (member, session) in &ended {
+            let event = Event::new("never_verified", Actor::Auth).of(*member).in_session(*session);
+            self.note(&mut tx, event).await?;
+        }
+        postgres::commit(tx).await?;
+        let ended: Vec<_> = ended.into_iter().map(|(_, session)| session).collect();
+        self.announce(&ended);
+        let mut conn = self.db.acquire().await?;
+        let deleted = members::delete_unverified(&mut conn, AT_A_TIME).await?;
+        if deleted > 0 {
+            tracing::info!(accounts = deleted, "deleted accounts that nobody has verified");
+        }
+        Ok(())
     }
 
     /// Deletes what counts for nothing any more.
@@ -69,7 +95,17 @@ impl Auth {
         let codes = codes::forget(&mut conn).await?;
         let notices = notices::forget(&mut conn).await?;
         let devices = devices::forget(&mut conn).await?;
-        tracing::debug!(attempts, sessions, codes, notices, devices, "forgot what is over");
-        Ok(())
+        let networks = events::forget_networks(&mut conn).await?;
+        tracing::debug!(
+            attempts,
+            sessions,
+            codes,
+            notices,
+            devices,
+            networks,
+            "forgot what is over"
+        );
+        drop(conn);
+        self.delete_unverified().await
     }
 }

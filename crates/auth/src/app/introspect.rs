@@ -1,3 +1,4 @@
+use kit::caller::token::SERVICES;
 use kit::caller::{Refused, Role};
 use uuid::Uuid;
 
@@ -15,15 +16,16 @@ pub struct Introspection {
 }
 
 impl Auth {
-    /// What the token says, if it is valid right now: well signed, and its session has not ended.
+    /// What the token says, if it is valid right now, for whichever services: well signed, and its session has not
+    /// ended.
     pub async fn introspect(&self, token: &str) -> Result<Option<Introspection>, Error> {
-        let claims = match self.verifier.member(token).await {
-            Ok(claims) => claims,
+        let claims = match self.verifier.any_member(token).await {
+            Ok(claims) if SERVICES.iter().any(|service| claims.is_for(service)) => claims,
             Err(Refused::Expired | Refused::Revoked) => {
                 metrics::validation("expired");
                 return Ok(None);
             }
-            Err(Refused::Invalid | Refused::Forbidden) => {
+            Ok(_) | Err(Refused::Invalid | Refused::Forbidden) => {
                 metrics::validation("invalid");
                 return Ok(None);
             }

@@ -10,8 +10,9 @@ use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use super::Auth;
+use crate::domain::Actor;
 use crate::keyring::{Keyring, random};
-use crate::store::events::{self, Event};
+use crate::store::events::Event;
 use crate::store::keys::{self, SealedKey};
 
 /// How long a key is known before it signs. The services ask for keys every minute.
@@ -92,15 +93,16 @@ fn open(keyring: &Keyring, sealed: Vec<SealedKey>) -> anyhow::Result<Held> {
 
 impl Auth {
     /// Makes a new signing key. It signs in two minutes, when everybody knows it, and the old one
-    /// verifies until its last token is over. A leaked one ends at once instead: all access tokens are
-    /// refused, and everybody refreshes.
+    /// verifies until its last grant is over. A leaked one ends at once instead: all access tokens and
+    /// grants are refused, and everybody refreshes.
     pub async fn rotate_keys(&self, leaked: bool) -> anyhow::Result<()> {
         let mut tx = postgres::begin(&self.db).await?;
         keys::lock(&mut tx).await?;
         if leaked {
             keys::drop_all(&mut tx).await?;
         }
-        self.add_key(&mut tx, if leaked { Duration::ZERO } else { LEAD }).await?;
+        let lead = if leaked { Duration::ZERO } else { LEAD };
+        self.add_key(&mut tx, lead, Actor::CommandLine).await?;
         postgres::commit(tx).await?;
         Ok(())
     }
@@ -110,19 +112,23 @@ impl Auth {
         let mut tx = postgres::begin(&self.db).await?;
         keys::lock(&mut tx).await?;
         if keys::newest_is_older(&mut tx, LIFE).await? {
-            self.add_key(&mut tx, LEAD).await?;
+            self.add_key(&mut tx, LEAD, Actor::Auth).await?;
         }
         keys::drop_retired(&mut tx).await?;
         postgres::commit(tx).await?;
         Ok(())
     }
 
-    async fn add_key(&self, tx: &mut PgConnection, lead: Duration) -> anyhow::Result<()> {
+    async fn add_key(
+        &self,
+        tx: &mut PgConnection,
+        lead: Duration,
+        by: Actor<'_>,
+    ) -> anyhow::Result<()> {
         let key = make(self.clock.id().to_string(), &self.keyring)?;
         keys::add(tx, &key, self.clock.now(), lead).await?;
-        let event = Event { kind: "key_rotated", member: None, session: None };
-        events::record(tx, self.clock.id(), event).await?;
-        tracing::info!(target: "audit", event = event.kind, kid = key.kid, "security event");
+        self.note(tx, Event::new("key_rotated", by)).await?;
+        tracing::info!(kid = key.kid, "made a signing key");
         Ok(())
     }
 

@@ -4,11 +4,11 @@ use kit::{command, postgres};
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use super::audit::log as audit;
 use super::gate::{Reserved, Secret};
 use super::refresh::Signed;
-use super::sessions::log as audit;
 use super::{Auth, Error};
-use crate::domain::{Client, DeviceToken, Email, Guess};
+use crate::domain::{Actor, Audience, Client, DeviceToken, Email, Guess};
 use crate::keyring::random;
 use crate::metrics;
 use crate::store::events::Event;
@@ -21,6 +21,8 @@ pub struct Login {
     pub email: Email,
     pub password: Guess,
     pub client: Client,
+    /// The service that the access token is for; all of them, and then without the role of an operator.
+    pub audience: Option<Audience>,
 }
 
 /// A member who is signed in.
@@ -66,7 +68,7 @@ impl Auth {
             (Ok(_), known) => {
                 self.wrong(&guess).await?;
                 let member = known.as_ref().map(|known| known.member_id);
-                audit(Event { kind: "sign_in_failed", member, session: None });
+                audit(&Event::new("sign_in_failed", Actor::Stranger).of(member));
                 metrics::failed_attempt(match known {
                     Some(member) if member.disabled => "account_locked",
                     Some(_) => "wrong_password",
@@ -91,7 +93,6 @@ impl Auth {
         let (session, salt) = (self.clock.id(), random::<32>().map_err(Error::Random)?);
 
         let mut tx = postgres::begin(&self.db).await?;
-        self.right(&mut tx, guess).await?;
         let agent = &login.client.device;
         let begun = sessions::begin(&mut tx, session, member_id, changed_at, &salt, agent).await?;
         let ends = begun.ok_or(Error::InvalidCredentials)?; // changed or disabled while we hashed
@@ -101,11 +102,14 @@ impl Auth {
         let known = guess.device.as_ref();
         let device =
             self.remember_device(&mut tx, known, &login.email, member_id, changed_at).await?;
-        let event = Event { kind: "signed_in", member: Some(member_id), session: Some(session) };
-        self.note(&mut tx, event).await?;
+        let event = Event::new("signed_in", Actor::Member(member_id)).of(member_id);
+        self.note(&mut tx, event.in_session(session)).await?;
+        // Last, as all logins of one address wait for this row.
+        self.right(&mut tx, guess).await?;
         postgres::commit(tx).await?;
 
-        let signed = Signed { member_id, session, generation: 0, ends };
+        let audience = login.audience;
+        let signed = Signed { member_id, session, generation: 0, ends, audience };
         Ok(Session { device: Some(device), ..self.issue(signed, &roles, &salt)? })
     }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Auth, ClientSecret};
 use crate::config::{Account, Client, Grant, Operation};
-use crate::domain::Email;
+use crate::domain::{Actor, Email};
 use crate::store::events::Event;
 use crate::store::members;
 use crate::store::sessions::Which;
@@ -21,8 +21,14 @@ impl Auth {
             Operation::Revoke(command) => self.revoke(&command).await,
             Operation::RotateKeys(command) => self.rotate_keys(command.leaked).await,
             Operation::Client(command) => self.install_client(&command).await,
-            Operation::Disable(account) => Ok(self.disable(self.find(&account).await?).await?),
-            Operation::Enable(account) => Ok(self.enable(self.find(&account).await?).await?),
+            Operation::Disable(account) => {
+                let member = self.find(&account).await?;
+                Ok(self.disable(member, Actor::CommandLine).await?)
+            }
+            Operation::Enable(account) => {
+                let member = self.find(&account).await?;
+                Ok(self.enable(member, Actor::CommandLine).await?)
+            }
         }
     }
 
@@ -39,7 +45,7 @@ impl Auth {
             members::by_email(&mut tx, &email).await?.context(NOBODY)?;
             bail!("nobody has verified this address; a role is for whoever reads its mail");
         };
-        let event = Event { kind: "role_granted", member: Some(member), session: None };
+        let event = Event::new("role_granted", Actor::CommandLine).of(member);
         self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;
         self.forget_profile(member).await;
@@ -54,8 +60,9 @@ impl Auth {
         let mut tx = postgres::begin(&self.db).await?;
         let held = members::revoke(&mut tx, &email, role).await?;
         let member = held.context("nobody with this address has this role")?;
-        self.end_within(&mut tx, member, Which::All, "role_revoked").await?;
-        let event = Event { kind: "role_revoked", member: Some(member), session: None };
+        let (kind, by) = ("role_revoked", Actor::CommandLine);
+        self.end_within(&mut tx, member, Which::All, kind, by).await?;
+        let event = Event::new(kind, by).of(member);
         self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;
         self.forget_profile(member).await;

@@ -4,10 +4,11 @@ use kit::{command, postgres};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::audit::log as audit;
 use super::gate::Secret;
 use super::notices::Notice;
 use super::{Auth, Error};
-use crate::domain::{Client, Email, Guess, Password};
+use crate::domain::{Actor, Client, Email, Guess, Password};
 use crate::metrics;
 use crate::store::events::Event;
 use crate::store::sessions::Which;
@@ -57,7 +58,10 @@ impl Auth {
             Ok(true) => {}
             Ok(false) => {
                 self.wrong(&guess).await?;
+                let event = Event::new("password_refused", Actor::Member(member)).of(member);
+                audit(&event.in_session(session));
                 metrics::failed_attempt("wrong_password");
+                metrics::refused("current_password");
                 return Err(Error::InvalidCredentials);
             }
             Err(failure) => {
@@ -83,10 +87,9 @@ impl Auth {
         }
         devices::forget_all(&mut tx, member).await?;
         let which = Which::AllBut(session);
-        let ended = self.end_within(&mut tx, member, which, "password_changed").await?;
-        let event =
-            Event { kind: "password_changed", member: Some(member), session: Some(session) };
-        self.note(&mut tx, event).await?;
+        let (kind, by) = ("password_changed", Actor::Member(member));
+        let ended = self.end_within(&mut tx, member, which, kind, by).await?;
+        self.note(&mut tx, Event::new(kind, by).of(member).in_session(session)).await?;
         self.tell(&mut tx, member, Notice::PasswordChanged).await?;
         let answer = Answer::json(StatusCode::OK, &json!({ "status": "changed" }));
         idempotency::record(&mut tx, &principal, &key, &answer).await?;

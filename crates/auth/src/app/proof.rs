@@ -3,11 +3,13 @@ use kit::idempotency::{self, Answer, Key};
 use kit::{command, postgres};
 use serde_json::json;
 
+use super::audit::log as audit;
 use super::gate::Secret;
 use super::mail::{PRINCIPAL, Purpose};
 use super::notices::Notice;
 use super::{Auth, Error};
-use crate::domain::{Client, Code, DeviceToken, Email, Password};
+use crate::domain::{Actor, Client, Code, DeviceToken, Email, Password};
+use crate::metrics;
 use crate::store::events::Event;
 use crate::store::sessions::Which;
 use crate::store::{codes, members};
@@ -63,6 +65,8 @@ impl Auth {
         drop(conn);
         let Some((id, member)) = live.into_iter().find(|(id, _)| self.derived(*id) == code) else {
             self.wrong(&guess).await?;
+            audit(&Event::new("code_refused", Actor::Stranger));
+            metrics::refused("mail_code");
             return Err(Error::InvalidCode);
         };
         let hash = match self.hasher.hash(password).await {
@@ -92,13 +96,14 @@ impl Auth {
             Purpose::Verify => "email_verified",
             Purpose::Reset => "password_reset",
         };
-        let ended = self.end_within(&mut tx, member, Which::All, kind).await?;
+        let by = Actor::Member(member);
+        let ended = self.end_within(&mut tx, member, Which::All, kind, by).await?;
         let known = guess.device.as_ref();
         let device = self.remember_device(&mut tx, known, &email, member, now).await?;
         if purpose == Purpose::Reset {
             self.tell(&mut tx, member, Notice::PasswordChanged).await?;
         }
-        self.note(&mut tx, Event { kind, member: Some(member), session: None }).await?;
+        self.note(&mut tx, Event::new(kind, by).of(member)).await?;
         let answer = Answer::json(StatusCode::OK, &json!({ "status": "done" }));
         idempotency::record(&mut tx, PRINCIPAL, &key, &answer).await?;
         postgres::commit(tx).await?;

@@ -1,13 +1,15 @@
 use chrono::{DateTime, Utc};
-use kit::caller::token::Member;
+use kit::caller::Role;
+use kit::caller::token::{Member, SERVICES};
 use kit::{command, postgres};
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use super::audit::log as audit;
 use super::login::with_member;
 use super::notices::Notice;
 use super::{Auth, Error, Session};
-use crate::domain::{ACCESS_TOKEN_LIFE, Device, RefreshToken, Renewal};
+use crate::domain::{ACCESS_TOKEN_LIFE, Actor, Audience, Device, RefreshToken, Renewal};
 use crate::metrics;
 use crate::store::events::Event;
 use crate::store::sessions::{self, Locked, Which};
@@ -19,63 +21,76 @@ impl Auth {
     /// Takes no idempotency key: the token is one. Brought again at once, because the answer was lost,
     /// it is answered with the *same* successor; brought again later, it was copied, and the session
     /// ends.
-    pub async fn refresh(&self, token: RefreshToken, device: Device) -> Result<Session, Error> {
+    pub async fn refresh(
+        &self,
+        token: RefreshToken,
+        device: Device,
+        audience: Option<Audience>,
+    ) -> Result<Session, Error> {
         let auth = self.clone();
-        let session = command::run(async move { auth.renew(&token, &device).await }).await?;
+        let session =
+            command::run(async move { auth.renew(&token, &device, audience).await }).await?;
         metrics::REFRESHES.inc();
         Ok(session)
     }
 
-    async fn renew(&self, token: &RefreshToken, device: &Device) -> Result<Session, Error> {
+    async fn renew(
+        &self,
+        token: &RefreshToken,
+        device: &Device,
+        audience: Option<Audience>,
+    ) -> Result<Session, Error> {
         let mut tx = postgres::begin(&self.db).await?;
         let Some(session) = sessions::lock(&mut tx, token.session).await? else {
-            return Err(Error::InvalidToken);
+            return Err(refused(None, token, Error::InvalidToken));
         };
         let proven = derived_from(&session.salt, token.session, token.generation);
         if !self.keyring.has_blinded(PURPOSE, &proven, &token.proof) {
-            return Err(Error::InvalidToken);
+            return Err(refused(None, token, Error::InvalidToken));
         }
 
         let Locked { member_id, salt, state, ends, now, roles } = session;
         match state.judge(token.generation, device, now) {
             Renewal::Rotate => sessions::rotate(&mut tx, token.session, device).await?,
             Renewal::Again => {}
-            Renewal::Revoked => return Err(Error::SessionRevoked),
-            Renewal::Expired => return Err(Error::SessionExpired),
+            Renewal::Revoked => return Err(refused(Some(member_id), token, Error::SessionRevoked)),
+            Renewal::Expired => return Err(refused(Some(member_id), token, Error::SessionExpired)),
             Renewal::Reused => {
                 let which = Which::One(token.session);
                 let ended = sessions::end(&mut tx, member_id, which, "refresh_reused").await?;
-                let session = Some(token.session);
-                self.note(
-                    &mut tx,
-                    Event { kind: "refresh_reused", member: Some(member_id), session },
-                )
-                .await?;
+                let event = Event::new("refresh_reused", Actor::Stranger).of(member_id);
+                self.note(&mut tx, event.in_session(token.session)).await?;
                 self.tell(&mut tx, member_id, Notice::SessionCopied).await?;
                 postgres::commit(tx).await?;
                 self.announce(&ended);
+                metrics::REFRESHES_REUSED.inc();
                 return Err(Error::RefreshReused);
             }
         }
         postgres::commit(tx).await?;
 
         let generation = token.generation + 1;
-        let session = Signed { member_id, session: token.session, generation, ends };
+        let session = Signed { member_id, session: token.session, generation, ends, audience };
         self.issue(session, &roles, &salt)
     }
 
-    /// The tokens of a session.
+    /// The tokens of a session. An access token for all services says nothing of an operator: any of them could use
+    /// it at the others. Who wants to be one asks for a token for one service.
     pub(super) fn issue(
         &self,
         signed: Signed,
         roles: &[String],
         salt: &[u8],
     ) -> Result<Session, Error> {
-        let Signed { member_id, session, generation, ends } = signed;
+        let Signed { member_id, session, generation, ends, audience } = signed;
         let now = self.clock.now();
         let expires = now + ACCESS_TOKEN_LIFE;
-        let claims =
-            Member::new(member_id, session, with_member(roles), self.clock.id(), now, expires);
+        let one = audience.map(|audience| [audience.as_str()]);
+        let services = one.as_ref().map_or(&SERVICES[..], |one| &one[..]);
+        let mut roles = with_member(roles);
+        roles.retain(|role| audience.is_some() || *role != Role::Operator);
+        let (id, life) = (self.clock.id(), (now, expires));
+        let claims = Member::new(member_id, session, roles, services, id, life);
         let access_token: SecretString =
             self.keys.held().signer.sign(&claims).map_err(Error::Sign)?.into();
         let proof = self.keyring.blind(PURPOSE, &derived_from(salt, session, generation));
@@ -91,12 +106,20 @@ impl Auth {
     }
 }
 
+/// Writes down a token that is worth nothing.
+fn refused(member: Option<Uuid>, token: &RefreshToken, error: Error) -> Error {
+    audit(&Event::new("refresh_refused", Actor::Stranger).of(member).in_session(token.session));
+    metrics::refused("refresh_token");
+    error
+}
+
 /// A session that gets tokens.
 pub(super) struct Signed {
     pub(super) member_id: Uuid,
     pub(super) session: Uuid,
     pub(super) generation: i32,
     pub(super) ends: DateTime<Utc>,
+    pub(super) audience: Option<Audience>,
 }
 
 /// A proof is derived and not drawn, so that it can be made again, and need not be kept.

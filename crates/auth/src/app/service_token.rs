@@ -5,9 +5,11 @@ use kit::postgres;
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::audit::log as audit;
 use super::{Auth, Error};
-use crate::domain::SERVICE_TOKEN_LIFE;
+use crate::domain::{Actor, SERVICE_TOKEN_LIFE};
 use crate::keyring::random;
+use crate::metrics;
 use crate::store::clients::{self, SecretHash};
 use crate::store::events::Event;
 
@@ -40,11 +42,20 @@ impl Auth {
         secret: &SecretString,
     ) -> Result<ServiceToken, Error> {
         let mut conn = self.db.acquire().await?;
-        let kept = clients::secret(&mut conn, client).await?.ok_or(Error::InvalidClient)?;
+        let kept = clients::secret(&mut conn, client).await?;
         drop(conn);
         // In constant time.
-        hmac::verify(&salted(&kept.salt), secret.expose_secret().as_bytes(), &kept.hash)
-            .map_err(|_| Error::InvalidClient)?;
+        let right = |kept: &SecretHash| {
+            let given = secret.expose_secret().as_bytes();
+            hmac::verify(&salted(&kept.salt), given, &kept.hash).is_ok()
+        };
+        if !kept.as_ref().is_some_and(right) {
+            let event = Event::new("client_refused", Actor::Stranger);
+            // A name that we do not know may be anything that somebody wrote.
+            audit(&if kept.is_some() { event.to_client(client) } else { event });
+            metrics::refused("client_secret");
+            return Err(Error::InvalidClient);
+        }
 
         let (id, now) = (self.clock.id(), self.clock.now());
         let claims = Service::new(client.to_owned(), id, now, now + SERVICE_TOKEN_LIFE);
@@ -59,7 +70,7 @@ impl Auth {
         let hash = SecretHash { salt: salt.to_vec(), hash: hash.as_ref().to_vec() };
         let mut tx = postgres::begin(&self.db).await?;
         clients::put(&mut tx, client, &hash, self.clock.now()).await?;
-        let event = Event { kind: "client_secret_set", member: None, session: None };
+        let event = Event::new("client_secret_set", Actor::CommandLine).to_client(client);
         self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;
         tracing::info!(client_id = client, "the client has this secret now");

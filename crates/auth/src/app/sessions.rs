@@ -5,11 +5,10 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::gate::Secret;
 use super::{Auth, Error};
-use crate::domain::Email;
+use crate::domain::Actor;
 use crate::store::devices;
-use crate::store::events::{self, Event};
+use crate::store::events::Event;
 use crate::store::sessions::{self, Which};
 
 /// One of a member's sessions.
@@ -66,7 +65,8 @@ impl Auth {
         let auth = self.clone();
         let end = async move {
             let mut tx = postgres::begin(&auth.db).await?;
-            let ended = auth.end_within(&mut tx, member, which, reason).await?;
+            let by = Actor::Member(member);
+            let ended = auth.end_within(&mut tx, member, which, reason, by).await?;
             postgres::commit(tx).await?;
             auth.announce(&ended);
             Ok(ended)
@@ -82,55 +82,20 @@ impl Auth {
         member: Uuid,
         which: Which,
         reason: &'static str,
+        by: Actor<'_>,
     ) -> Result<Vec<Uuid>, Error> {
         let ended = sessions::end(tx, member, which, reason).await?;
         if let Which::All = which {
             devices::forget_all(tx, member).await?;
         }
         for session in &ended {
-            let event = Event { kind: reason, member: Some(member), session: Some(*session) };
-            self.note(tx, event).await?;
+            self.note(tx, Event::new(reason, by).of(member).in_session(*session)).await?;
         }
         Ok(ended)
-    }
-
-    /// Writes down what happened, for the audit: in the database, and in the log, which somebody who
-    /// gets at the database cannot change.
-    pub(super) async fn note(&self, tx: &mut PgConnection, event: Event) -> Result<(), Error> {
-        events::record(tx, self.clock.id(), event).await?;
-        log(event);
-        Ok(())
-    }
-
-    /// That guesses at a secret of this address are refused for a while. That nobody has it costs the same.
-    pub(super) async fn note_lock(
-        &self,
-        tx: &mut PgConnection,
-        email: &Email,
-        secret: Secret,
-    ) -> Result<(), Error> {
-        let kind = match secret {
-            Secret::Password => "sign_in_locked",
-            Secret::Code => "codes_locked",
-        };
-        let member = events::record_for(tx, self.clock.id(), kind, email).await?;
-        log(Event { kind, member, session: None });
-        Ok(())
     }
 
     /// Refuses their access tokens here at once; the feed tells everybody else.
     pub(super) fn announce(&self, ended: &[Uuid]) {
         self.verifier.revoke(ended);
     }
-}
-
-/// One line of the audit log. Failed logins are only there: they are many, and cost a stranger nothing.
-pub(super) fn log(event: Event) {
-    tracing::info!(
-        target: "audit",
-        event = event.kind,
-        member_id = event.member.map(tracing::field::display),
-        session_id = event.session.map(tracing::field::display),
-        "security event"
-    );
 }

@@ -1,4 +1,5 @@
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The part of an address that one party can be expected to have to itself: a /24 of IPv4, a /64 of IPv6.
 /// Whoever has more networks still meets the count for the whole account.
@@ -26,12 +27,32 @@ impl Network {
     }
 }
 
+/// Such as 192.0.2.0/24: what is left of an address in logs and in the audit.
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [kind, bytes @ ..] = self.0;
+        let [a, b, c, ..] = bytes;
+        if kind == 4 {
+            return write!(f, "{}/24", Ipv4Addr::new(a, b, c, 0));
+        }
+        let prefix = u128::from(u64::from_be_bytes(bytes)) << 64;
+        write!(f, "{}/64", Ipv6Addr::from_bits(prefix))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn of(address: &str) -> Network {
         Network::of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_network_is_written_as_a_prefix() {
+        assert_eq!(of("192.0.2.77").to_string(), "192.0.2.0/24");
+        assert_eq!(of("::ffff:192.0.2.77").to_string(), "192.0.2.0/24");
+        assert_eq!(of("2001:db8:0:7::1").to_string(), "2001:db8:0:7::/64");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::Email;
 const MAX: usize = 1024;
 const MIN: usize = 8;
 
-/// A password that may be chosen: 8 to 1024 bytes of any Unicode, never truncated.
+/// A password that may be chosen: 8 characters to 1024 bytes of any Unicode, never truncated.
 #[derive(Clone, Debug)]
 pub struct Password(SecretString);
 
@@ -21,7 +21,7 @@ pub struct Guess(SecretString);
 
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum InvalidPassword {
-    #[error("a password has at least 8 bytes")]
+    #[error("a password has at least 8 characters")]
     TooShort,
     #[error("a password has at most 1024 bytes")]
     TooLong,
@@ -45,7 +45,7 @@ impl InvalidPassword {
 impl Password {
     pub fn new(text: SecretString) -> Result<Self, InvalidPassword> {
         let bytes = text.expose_secret().as_bytes();
-        if bytes.len() < MIN {
+        if text.expose_secret().chars().count() < MIN {
             return Err(InvalidPassword::TooShort);
         }
         if bytes.len() > MAX {
@@ -93,10 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_8_to_1024_bytes_of_anything() {
+    fn a_password_is_8_characters_to_1024_bytes_of_anything() {
         assert_eq!(check("1234567"), Err(InvalidPassword::TooShort));
         assert_eq!(check("        "), Ok(()));
-        assert_eq!(check("🦀🦀"), Ok(()));
+        assert_eq!(check("🦀🦀🦀🦀🦀🦀🦀"), Err(InvalidPassword::TooShort));
+        assert_eq!(check("🦀🦀🦀🦀🦀🦀🦀🦀"), Ok(()));
         assert_eq!(check(&"x".repeat(1024)), Ok(()));
         assert_eq!(check(&"x".repeat(1025)), Err(InvalidPassword::TooLong));
         assert_eq!(check("12345678\0"), Err(InvalidPassword::Nul));
@@ -126,8 +127,13 @@ mod tests {
         ] {
             assert!(is_obvious(obvious), "{obvious}");
         }
-        for fine in ["19830704!!", "lovelace likes cats", "canadians 1867", "🦀🦀🦀", "auth or not"]
-        {
+        for fine in [
+            "19830704!!",
+            "lovelace likes cats",
+            "canadians 1867",
+            "🦀🦀🦀🦀🦀🦀🦀🦀",
+            "auth or not",
+        ] {
             assert!(!is_obvious(fine), "{fine}");
         }
     }

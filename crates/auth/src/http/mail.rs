@@ -30,7 +30,7 @@ pub(super) struct VerifyBody {
     /// As it came by mail.
     #[schema(value_type = String, max_length = 11)]
     code: SecretString,
-    /// To sign in with from now on, whatever the account was registered with. 8 to 1024 bytes of any Unicode.
+    /// To sign in with from now on, whatever the account was registered with. 8 characters to 1024 bytes of any Unicode.
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
     password: SecretString,
 }
@@ -43,7 +43,7 @@ pub(super) struct ResetBody {
     /// As it came by mail.
     #[schema(value_type = String, max_length = 11)]
     code: SecretString,
-    /// 8 to 1024 bytes of any Unicode.
+    /// 8 characters to 1024 bytes of any Unicode.
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
     new_password: SecretString,
 }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::{Auth, Error, Profile, Rename};
-use crate::domain::DisplayName;
+use crate::domain::{Actor, DisplayName};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -62,7 +62,7 @@ pub(super) async fn disable(
     if id == caller.id {
         return Err(Error::OwnAccount.into());
     }
-    auth.disable(id).await?;
+    auth.disable(id, Actor::Operator(caller.id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn enable(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, ApiError> {
     caller.require(&[Role::Operator])?;
-    auth.enable(id).await?;
+    auth.enable(id, Actor::Operator(caller.id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

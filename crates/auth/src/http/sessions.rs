@@ -14,13 +14,15 @@ use uuid::Uuid;
 
 use super::{TokenReply, client, private};
 use crate::app::{Auth, ChangePassword, Error, SessionView};
-use crate::domain::{Guess, Password, RefreshToken};
+use crate::domain::{Audience, Guess, Password, RefreshToken};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RefreshBody {
     #[schema(value_type = String)]
     refresh_token: SecretString,
+    /// As at a login, whatever the token before was for.
+    audience: Option<Audience>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -28,7 +30,7 @@ pub(super) struct RefreshBody {
 pub(super) struct PasswordBody {
     #[schema(value_type = String, format = "password", max_length = 1024)]
     current_password: SecretString,
-    /// 8 to 1024 bytes of any Unicode.
+    /// 8 characters to 1024 bytes of any Unicode.
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
     new_password: SecretString,
 }
@@ -57,7 +59,8 @@ pub(super) async fn refresh(
     kit::http::Json(body): kit::http::Json<RefreshBody>,
 ) -> Result<Response, ApiError> {
     let token = RefreshToken::parse(body.refresh_token.expose_secret());
-    let session = auth.refresh(token.ok_or(Error::InvalidToken)?, client.device).await?;
+    let token = token.ok_or(Error::InvalidToken)?;
+    let session = auth.refresh(token, client.device, body.audience).await?;
     Ok(private(TokenReply::from(session)))
 }
 

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use kit::postgres::query;
 use sqlx::PgConnection;
 
+use crate::domain::STRANGERS_ATTEMPTS;
+
 /// A guess that may be checked. Each ends in one of [`failed`], [`succeeded`] and [`returned`]; one
 /// that ends in none, because the process died, stays counted.
 #[derive(Clone, Debug)]
@@ -134,6 +136,16 @@ pub(crate) async fn returned(conn: &mut PgConnection, attempt: &Attempt) -> sqlx
         attempt.window_ends_at,
     );
     query("attempt_returned", statement.execute(conn)).await.map(drop)
+}
+
+/// How many addresses have a wrong guess in their current window. Only the count of all strangers allows so many.
+pub(crate) async fn count_guessed(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    let statement = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM login_attempt
+           WHERE window_ends_at > now() AND failed > 0 AND allowed = $1"#,
+        STRANGERS_ATTEMPTS,
+    );
+    query("attempt_count_guessed", statement.fetch_one(conn)).await
 }
 
 /// What was guessed at is no longer a secret.

@@ -222,6 +222,12 @@ pub(crate) async fn by_email(conn: &mut PgConnection, email: &Email) -> sqlx::Re
     query("member_by_email", statement.fetch_optional(conn)).await
 }
 
+/// Deletes accounts that nobody has verified in time, and says how many.
+pub(crate) async fn delete_unverified(conn: &mut PgConnection, most: i32) -> sqlx::Result<u64> {
+    let statement = sqlx::query_scalar!(r#"SELECT delete_unverified($1) AS "deleted!""#, most);
+    Ok(query("member_delete_unverified", statement.fetch_one(conn)).await?.unsigned_abs())
+}
+
 /// Whether the account was disabled before, after its row is locked. `None` when there is none.
 pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<bool>> {
     let statement = sqlx::query_scalar!(

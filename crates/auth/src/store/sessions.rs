@@ -40,7 +40,8 @@ pub(crate) enum Which {
 }
 
 /// Begins a session, unless the password has changed or the account was disabled since it was checked: that
-/// ends all sessions, and this one must not slip through behind. `None` then.
+/// ends all sessions, and this one must not slip through behind. Nor of an account that is about to be deleted,
+/// because nobody has verified its address in time. `None` then.
 pub(crate) async fn begin(
     tx: &mut PgConnection,
     id: Uuid,
@@ -53,6 +54,8 @@ pub(crate) async fn begin(
         "WITH proof AS (
              SELECT p.member_id FROM member_password p JOIN member m USING (member_id)
              WHERE p.member_id = $2 AND p.changed_at = $3 AND m.disabled_at IS NULL
+               AND (m.verified_at IS NOT NULL OR m.verify_by > now()
+                    OR EXISTS (SELECT FROM member_role r WHERE r.member_id = m.member_id))
              FOR SHARE
          )
          INSERT INTO session (session_id, member_id, created_at, expires_at, rotated_at,
@@ -137,6 +140,20 @@ pub(crate) async fn end(
         reason,
     );
     query("session_end", statement.fetch_all(tx)).await
+}
+
+/// Ends the sessions of accounts that nobody has verified in time; says whose.
+pub(crate) async fn end_unverified(tx: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, Uuid)>> {
+    let statement = sqlx::query!(
+        "UPDATE session s SET ended_at = clock_timestamp(), end_reason = 'never_verified'
+         FROM member m
+         WHERE m.member_id = s.member_id AND s.ended_at IS NULL
+           AND m.verified_at IS NULL AND m.verify_by < now()
+           AND NOT EXISTS (SELECT FROM member_role r WHERE r.member_id = m.member_id)
+         RETURNING s.member_id, s.session_id"
+    );
+    let rows = query("session_end_unverified", statement.fetch_all(tx)).await?;
+    Ok(rows.into_iter().map(|row| (row.member_id, row.session_id)).collect())
 }
 
 /// The sessions that were ended no longer than this ago.

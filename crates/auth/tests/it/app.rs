@@ -57,7 +57,7 @@ impl TestApp {
     /// The same API as a client at this address uses it, with this cookie.
     pub fn from(&self, ip: &str, cookie: &str) -> Api {
         use axum::extract::{ConnectInfo, Request};
-        let peer: std::net::SocketAddr = format!("{ip}:4711").parse().unwrap();
+        let peer = std::net::SocketAddr::new(ip.parse().unwrap(), 4711);
         let cookie = axum::http::HeaderValue::from_str(cookie).unwrap();
         let router = auth::http::router(self.auth.clone());
         let router = router.layer(axum::middleware::map_request(move |mut request: Request| {

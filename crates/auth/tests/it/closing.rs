@@ -1,5 +1,6 @@
 //! Accounts that an operator closes.
 
+use auth::domain::Actor;
 use std::time::Duration;
 
 use auth::config::{Account, Operation};
@@ -28,7 +29,9 @@ async fn operator(app: &TestApp) -> String {
     let role = Role::Operator;
     let grant = auth::config::Grant { email: "op@example.org".to_owned(), role };
     app.auth.grant(&grant).await.unwrap();
-    app.token("op@example.org").await
+    let body = json!({ "email": "op@example.org", "password": PASSWORD, "audience": "auth" });
+    let session = app.api.post("/v1/login").json(body).send().await.expect(200).json();
+    session["access_token"].as_str().unwrap().to_owned()
 }
 
 /// What a client sees of a reply, without what is different each time.
@@ -45,7 +48,7 @@ async fn a_disabled_account_looks_like_a_wrong_password(db: PgPool) {
     let app = TestApp::new(db).await;
     app.register(ADA).await.expect(202);
     app.register("bob@example.org").await.expect(202);
-    app.auth.disable(id(&app, ADA).await).await.unwrap();
+    app.auth.disable(id(&app, ADA).await, Actor::CommandLine).await.unwrap();
 
     let right = app.login(ADA, PASSWORD).await;
     let wrong = app.login("bob@example.org", "not his password").await;
@@ -72,7 +75,7 @@ async fn a_disabled_account_gets_no_code_and_brings_none(db: PgPool) {
     let app = &post.app;
     app.register(ADA).await.expect(202);
     post.quiet().await;
-    app.auth.disable(id(app, ADA).await).await.unwrap();
+    app.auth.disable(id(app, ADA).await, Actor::CommandLine).await.unwrap();
     let before = app.count("mail_code").await;
     for path in ["/v1/password/forgot", "/v1/verification/resend"] {
         let body = json!({ "email": ADA });
@@ -99,8 +102,8 @@ async fn its_sessions_end_at_once_and_it_works_again_when_enabled(db: PgPool) {
     let token = session["access_token"].as_str().unwrap();
     let member = id(&app, ADA).await;
 
-    app.auth.disable(member).await.unwrap();
-    app.auth.disable(member).await.unwrap();
+    app.auth.disable(member, Actor::CommandLine).await.unwrap();
+    app.auth.disable(member, Actor::CommandLine).await.unwrap();
     assert_eq!(app.api.get("/v1/me").bearer(token).send().await.code(), "session_revoked");
     let verifier = elsewhere.auth.verifier();
     eventually(Duration::from_secs(1), || async {
@@ -110,7 +113,7 @@ async fn its_sessions_end_at_once_and_it_works_again_when_enabled(db: PgPool) {
     assert_eq!(app.refresh(&session).await.code(), "session_revoked");
     assert!(app.auth.introspect(token).await.unwrap().is_none());
 
-    app.auth.enable(member).await.unwrap();
+    app.auth.enable(member, Actor::CommandLine).await.unwrap();
     assert_eq!(app.refresh(&session).await.code(), "session_revoked");
     app.login(ADA, PASSWORD).await.expect(200);
     let sql =
@@ -132,7 +135,7 @@ async fn a_login_that_is_checked_while_the_account_is_disabled_begins_no_session
             (app.count("login_attempt").await > 0).then_some(())
         })
         .await;
-        app.auth.disable(member).await.unwrap();
+        app.auth.disable(member, Actor::CommandLine).await.unwrap();
     };
     futures::future::join(futures::future::join_all(logins), disable).await;
     let sql = "SELECT count(*) FROM session WHERE ended_at IS NULL";

@@ -254,8 +254,7 @@ fn malleated(signature: &[u8]) -> Vec<u8> {
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn no_forged_access_token_opens_anything_or_counts_as_valid(db: PgPool) {
     let app = TestApp::new(db).await;
-    let member =
-        json!({ "aud": "members", "sub": Uuid::nil(), "sid": Uuid::nil(), "roles": ["member"] });
+    let member = json!({ "aud": ["auth"], "client_id": "first_party", "sub": Uuid::nil(), "sid": Uuid::nil(), "roles": ["member"] });
     let forger = Forger::new(&app, "at+jwt", member).await;
     // With nothing changed it is believed: there is just no such member, and no such session.
     app.api.get("/v1/me").bearer(&forger.genuine()).send().await.expect(404);
@@ -264,7 +263,9 @@ async fn no_forged_access_token_opens_anything_or_counts_as_valid(db: PgPool) {
     corpus.extend([
         ("typ of a service", forger.with_header("typ", json!("st+jwt"))),
         ("aud of a service", forger.with_claim("aud", json!("services"))),
-        ("aud both", forger.with_claim("aud", json!(["members", "services"]))),
+        ("aud no list", forger.with_claim("aud", json!("auth"))),
+        ("aud of nobody", forger.with_claim("aud", json!([]))),
+        ("aud of other services in a list", forger.with_claim("aud", json!(["services"]))),
         ("sub of a service", forger.with_claim("sub", json!("booking"))),
         ("sub an address", forger.with_claim("sub", json!("ada@example.org"))),
         ("sid missing", forger.without_claim("sid")),
@@ -311,7 +312,8 @@ async fn no_forged_service_token_calls_anything(db: PgPool) {
     let mut corpus = forger.forged();
     corpus.extend([
         ("typ of a member", forger.with_header("typ", json!("at+jwt"))),
-        ("aud of a member", forger.with_claim("aud", json!("members"))),
+        ("aud of a member", forger.with_claim("aud", json!(["auth"]))),
+        ("aud in a list", forger.with_claim("aud", json!(["services"]))),
         ("sub null", forger.with_claim("sub", json!(null))),
     ]);
     for (kind, token) in corpus {

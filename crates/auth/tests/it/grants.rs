@@ -1,6 +1,7 @@
 //! What a member confirms, signed for the service that they confirmed it to.
 
 use auth::app::ClientSecret;
+use auth::domain::Actor;
 use kit::caller::Refused;
 use kit::caller::token::GRANT_LIFE;
 use proto::auth::v1::auth_client::AuthClient;
@@ -87,7 +88,7 @@ async fn whoever_is_not_signed_in_any_more_confirms_nothing(db: PgPool) {
     let refused = ask(&app, &booking, &ended, Some(terms())).await.unwrap_err();
     assert_eq!((refused.code(), code(&refused)), (Code::Unauthenticated, "session_revoked".into()));
     let member = app.auth.verifier().member(&closed).await.unwrap().sub;
-    elsewhere.auth.disable(member).await.unwrap();
+    elsewhere.auth.disable(member, Actor::CommandLine).await.unwrap();
     let refused = ask(&app, &booking, &closed, Some(terms())).await.unwrap_err();
     assert_eq!((refused.code(), code(&refused)), (Code::Unauthenticated, "session_revoked".into()));
     for nobody in ["", "nonsense", &booking] {

@@ -49,7 +49,9 @@ impl Post {
 
     pub fn mails(&self) -> Vec<String> {
         let files = std::fs::read_dir(&self.directory).unwrap();
-        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        let files = files.map(|file| file.unwrap().path());
+        let mut files: Vec<_> =
+            files.filter(|file| file.extension() == Some("eml".as_ref())).collect();
         files.sort();
         files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
     }
@@ -186,6 +188,38 @@ async fn asking_for_a_code_does_not_tell_who_is_a_member_and_fills_no_mailbox(db
     post.quiet().await;
     assert_eq!(post.mails().len(), 6, "three of each kind within the hour");
     assert!(post.mails().iter().all(|mail| !mail.contains("eve@")));
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn mail_that_becomes_files_is_for_our_own_user_alone(db: PgPool) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let post = Post::new(db).await;
+    std::fs::remove_dir(&post.directory).unwrap();
+    post.app.register("ada@example.org").await.expect(202);
+    post.quiet().await;
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&post.directory), 0o700);
+    for file in std::fs::read_dir(&post.directory).unwrap() {
+        assert_eq!(mode(&file.unwrap().path()), 0o600);
+    }
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn without_a_way_out_no_mail_is_taken_for_sent(db: PgPool) {
+    let app = TestApp::new(db).await;
+    let (smtp_url, mail_sink_dir) = (None, None);
+    let config = Mail { smtp_url, mail_sink_dir, mail_from: "auth@example.org".to_owned() };
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    let mailer = Mailer::new(&config).unwrap();
+    tokio::spawn(app.auth.clone().deliver_mail(mailer, stop));
+    app.register("ada@example.org").await.expect(202);
+    let tried = || async {
+        let sql = "SELECT attempts > 0, delivered_at IS NULL FROM outbox_event";
+        let event: (bool, bool) = sqlx::query_as(sql).fetch_one(&app.db).await.unwrap();
+        (event == (true, true)).then_some(())
+    };
+    eventually(Duration::from_secs(10), tried).await;
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]

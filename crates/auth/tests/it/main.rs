@@ -5,10 +5,12 @@
 
 mod accounts;
 mod app;
+mod audiences;
 mod bad_input;
 mod canary;
 mod closing;
 mod enumeration;
+mod forensics;
 mod forgeries;
 mod grants;
 mod guessing;

@@ -21,7 +21,13 @@ const O3: [(&str, &str, &str, &[&str]); 7] = [
 ];
 
 /// What is ours beside it.
-const MORE: [&str; 1] = ["auth_password_hash_duration_seconds"];
+const MORE: [&str; 5] = [
+    "auth_guessed_accounts",
+    "auth_locks_total",
+    "auth_password_hash_duration_seconds",
+    "auth_refresh_reused_total",
+    "auth_refused_secrets_total",
+];
 
 fn rendered() -> String {
     String::from_utf8(observability::metrics::render().1).unwrap()
@@ -86,7 +92,7 @@ async fn the_metrics_are_those_of_the_requirement_before_and_after_traffic(db: P
     }
 }
 
-const SERIES: [&str; 14] = [
+const SERIES: [&str; 22] = [
     "auth_login_total{status=\"success\"}",
     "auth_login_total{status=\"failed\"}",
     "auth_login_total{status=\"blocked\"}",
@@ -101,6 +107,14 @@ const SERIES: [&str; 14] = [
     "auth_failed_login_attempts_total{reason=\"wrong_password\"}",
     "auth_failed_login_attempts_total{reason=\"user_not_found\"}",
     "auth_failed_login_attempts_total{reason=\"account_locked\"}",
+    "auth_guessed_accounts",
+    "auth_locks_total{secret=\"password\"}",
+    "auth_locks_total{secret=\"code\"}",
+    "auth_refresh_reused_total",
+    "auth_refused_secrets_total{secret=\"current_password\"}",
+    "auth_refused_secrets_total{secret=\"mail_code\"}",
+    "auth_refused_secrets_total{secret=\"refresh_token\"}",
+    "auth_refused_secrets_total{secret=\"client_secret\"}",
 ];
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]

@@ -1,5 +1,6 @@
 //! What members are told by mail about their accounts.
 
+use auth::domain::Actor;
 use std::time::Duration;
 
 use serde_json::json;
@@ -80,10 +81,10 @@ async fn a_closed_account_is_told_and_that_it_works_again(db: PgPool) {
     post.app.register(ADA).await.expect(202);
     let member = post.member(ADA).await;
     for _ in 0..2 {
-        post.app.auth.disable(member).await.unwrap();
+        post.app.auth.disable(member, Actor::CommandLine).await.unwrap();
     }
     post.told(ADA, "Your account was disabled").await;
-    post.app.auth.enable(member).await.unwrap();
+    post.app.auth.enable(member, Actor::CommandLine).await.unwrap();
     post.told(ADA, "Your account works again").await;
     post.quiet().await;
     assert_eq!(post.to(ADA, "Your account was disabled").len(), 1);
@@ -133,7 +134,7 @@ async fn a_lock_is_told_to_the_owner_once_a_day_and_to_nobody_else(db: PgPool) {
 async fn no_address_lies_in_the_outbox_or_among_the_notices(db: PgPool) {
     let post = Post::new(db).await;
     post.app.register(ADA).await.expect(202);
-    post.app.auth.disable(post.member(ADA).await).await.unwrap();
+    post.app.auth.disable(post.member(ADA).await, Actor::CommandLine).await.unwrap();
     for table in ["outbox_event", "mail_notice"] {
         let sql = sqlx::AssertSqlSafe(format!("SELECT t::text FROM {table} t"));
         let rows: Vec<String> = sqlx::query_scalar(sql).fetch_all(&post.app.db).await.unwrap();

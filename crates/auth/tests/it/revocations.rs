@@ -13,7 +13,7 @@ use crate::app::TestApp;
 
 /// Another service's, with auth's keys.
 fn elsewhere(app: &TestApp, server: &Server) -> Verifier {
-    let verifier = Verifier::empty(kit::Clock::system());
+    let verifier = Verifier::empty("points", kit::Clock::system());
     let keys = app.auth.public_keys();
     verifier.set_keys(keys.iter().map(|key| (key.kid.clone(), key.bytes.clone())).collect());
     verifier.following(

@@ -1,6 +1,7 @@
 //! Services: how one gets a token, and what it opens.
 
 use auth::app::ClientSecret;
+use auth::domain::Actor;
 use kit::Clock;
 use kit::caller::{ServiceCaller, Verifier};
 use kit::config;
@@ -148,7 +149,7 @@ async fn an_inspector_learns_whom_to_write_to_and_nothing_else(db: PgPool) {
 
     assert_eq!(code(&ask("ada".to_owned()).await.unwrap_err()), "invalid_id");
     let unknown = ask(Clock::system().id().to_string()).await.unwrap_err();
-    app.auth.disable(member).await.unwrap();
+    app.auth.disable(member, Actor::CommandLine).await.unwrap();
     let disabled = ask(member.to_string()).await.unwrap_err();
     assert_eq!((unknown.code(), unknown.message()), (disabled.code(), disabled.message()));
     assert_eq!((unknown.code(), code(&unknown).as_str()), (Code::NotFound, "not_found"));

@@ -241,7 +241,7 @@ async fn two_replicas_give_one_successor(db: PgPool) {
 
 /// Another service's, with auth's keys.
 fn elsewhere(app: &TestApp, server: &Server) -> Verifier {
-    let verifier = Verifier::empty(Clock::system());
+    let verifier = Verifier::empty("auth", Clock::system());
     let keys = app.auth.public_keys();
     verifier.set_keys(keys.iter().map(|key| (key.kid.clone(), key.bytes.clone())).collect());
     verifier.following(

@@ -32,7 +32,9 @@ async fn an_access_token_says_what_it_must(db: PgPool) {
     assert_eq!((&header["alg"], &header["typ"]), (&json!("EdDSA"), &json!("at+jwt")));
     let jwks = app.api.get("/.well-known/jwks.json").send().await.expect(200).json();
     assert_eq!(header["kid"], jwks["keys"][0]["kid"]);
-    assert_eq!((&claims["iss"], &claims["aud"]), (&json!("auth"), &json!("members")));
+    assert_eq!(claims["iss"], "auth");
+    assert_eq!(claims["aud"], json!(["auth", "points", "booking", "incidents"]));
+    assert_eq!(claims["client_id"], "first_party");
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 300);
     assert_eq!(claims["nbf"], claims["iat"]);
     for id in ["sub", "sid", "jti"] {

@@ -1,7 +1,7 @@
 //! What a token says, how it is signed, and what makes one valid.
 //!
-//! All kinds are EdDSA JWTs with RFC 9068's claims. A member's token is no service's, and neither is a
-//! grant: the `typ` header *and* the audience differ, so none passes as another.
+//! All kinds are EdDSA JWTs. A member's token has RFC 9068's claims, with `iss` a name and no URL. It is no service's,
+//! and neither is a grant: the `typ` header *and* the audience differ, so none passes as another.
 
 use std::time::Duration;
 
@@ -17,6 +17,12 @@ use crate::revocation::REMEMBERED;
 
 /// The issuer in every token of ours.
 pub const ISSUER: &str = "auth";
+
+/// The audiences that a member's token may have: the services, by their client ids.
+pub const SERVICES: [&str; 4] = ["auth", "points", "booking", "incidents"];
+
+/// The `client_id` of every member's token: whoever signs in at auth itself, with a password, uses an app of ours.
+const FIRST_PARTY: &str = "first_party";
 
 /// How far two clocks may differ, in seconds.
 const LEEWAY: i64 = 30;
@@ -35,32 +41,39 @@ const MAX_BYTES: usize = 4096;
 pub trait Claims: Serialize + DeserializeOwned {
     /// The `typ` of its header.
     const TYPE: &'static str;
-    /// The one audience it is for.
-    const AUDIENCE: &'static str;
+    /// The audience, where all tokens of a kind have one and the same.
+    const AUDIENCE: Option<&'static str>;
     /// The longest life of a token of this kind, in seconds.
     const LONGEST_LIFE: i64 = LONGEST_LIFE;
 
-    /// The claims that every kind has.
-    fn registered(&self) -> &Registered;
+    /// The times that every kind has.
+    fn life(&self) -> &Life;
 }
 
 /// The claims of RFC 7519 that every token carries. All are required.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Registered {
+pub struct Registered<Audience = String> {
     iss: String,
-    aud: String,
-    /// Seconds since the Unix epoch, as are the other two.
+    aud: Audience,
+    #[serde(flatten)]
+    life: Life,
+    jti: Uuid,
+}
+
+/// When a token is valid, in seconds since the Unix epoch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Life {
     exp: i64,
     iat: i64,
     nbf: i64,
-    jti: Uuid,
 }
 
 /// A member's access token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
     #[serde(flatten)]
-    registered: Registered,
+    registered: Registered<Vec<String>>,
+    client_id: String,
     /// The member's id.
     pub sub: Uuid,
     /// The session it was issued in: what a logout revokes.
@@ -94,15 +107,17 @@ pub struct Grant {
     pub merchant_id: Uuid,
 }
 
-impl Registered {
-    /// Claims for a token of kind `C` that is valid from `now` until `expires`.
-    fn new<C: Claims>(now: DateTime<Utc>, expires: DateTime<Utc>, jti: Uuid) -> Self {
+impl<Audience> Registered<Audience> {
+    /// Claims for a token that is valid from `now` until `expires`.
+    fn new(aud: Audience, now: DateTime<Utc>, expires: DateTime<Utc>, jti: Uuid) -> Self {
         let now = now.timestamp();
-        let (iss, aud) = (ISSUER.to_owned(), C::AUDIENCE.to_owned());
-        Self { iss, aud, exp: expires.timestamp(), iat: now, nbf: now, jti }
+        let life = Life { exp: expires.timestamp(), iat: now, nbf: now };
+        Self { iss: ISSUER.to_owned(), aud, life, jti }
     }
+}
 
-    fn check_time(&self, now: DateTime<Utc>, longest_life: i64) -> Result<(), Refused> {
+impl Life {
+    fn check(&self, now: DateTime<Utc>, longest_life: i64) -> Result<(), Refused> {
         let now = now.timestamp();
         if self.nbf.saturating_sub(LEEWAY) > now || self.iat.saturating_sub(LEEWAY) > now {
             return Err(Refused::Invalid);
@@ -118,29 +133,37 @@ impl Registered {
 }
 
 impl Member {
-    /// The claims of a member's token. `id` becomes the token's own id, `jti`.
+    /// The claims of a member's token for these services. `id` becomes the token's own id, `jti`.
     pub fn new(
         member: Uuid,
         session: Uuid,
         roles: Vec<Role>,
+        services: &[&str],
         id: Uuid,
-        now: DateTime<Utc>,
-        expires: DateTime<Utc>,
+        (now, expires): (DateTime<Utc>, DateTime<Utc>),
     ) -> Self {
-        let registered = Registered::new::<Self>(now, expires, id);
-        Self { registered, sub: member, sid: session, roles }
+        let services = services.iter().map(|&service| service.to_owned()).collect();
+        let registered = Registered::new(services, now, expires, id);
+        let client_id = FIRST_PARTY.to_owned();
+        Self { registered, client_id, sub: member, sid: session, roles }
+    }
+
+    /// True when the token is for this service, perhaps among others.
+    pub fn is_for(&self, service: &str) -> bool {
+        self.registered.aud.iter().any(|named| named == service)
     }
 
     /// When the token ends, in seconds since the Unix epoch.
     pub fn expires_at(&self) -> i64 {
-        self.registered.exp
+        self.registered.life.exp
     }
 }
 
 impl Service {
     /// The claims of a service's token. `id` becomes the token's own id, `jti`.
     pub fn new(client: String, id: Uuid, now: DateTime<Utc>, expires: DateTime<Utc>) -> Self {
-        Self { registered: Registered::new::<Self>(now, expires, id), sub: client }
+        let registered = Registered::new("services".to_owned(), now, expires, id);
+        Self { registered, sub: client }
     }
 }
 
@@ -154,36 +177,36 @@ impl Grant {
         now: DateTime<Utc>,
     ) -> Self {
         let (hold_id, points, merchant_id) = hold;
-        let registered = Registered::new::<Self>(now, now + GRANT_LIFE, id);
+        let registered = Registered::new("points".to_owned(), now, now + GRANT_LIFE, id);
         Self { registered, sub: member, act: service, hold_id, points, merchant_id }
     }
 }
 
 impl Claims for Grant {
     const TYPE: &'static str = "grant+jwt";
-    const AUDIENCE: &'static str = "points";
+    const AUDIENCE: Option<&'static str> = Some("points");
     const LONGEST_LIFE: i64 = GRANT_LIFE.as_secs().cast_signed();
 
-    fn registered(&self) -> &Registered {
-        &self.registered
+    fn life(&self) -> &Life {
+        &self.registered.life
     }
 }
 
 impl Claims for Member {
     const TYPE: &'static str = "at+jwt";
-    const AUDIENCE: &'static str = "members";
+    const AUDIENCE: Option<&'static str> = None;
 
-    fn registered(&self) -> &Registered {
-        &self.registered
+    fn life(&self) -> &Life {
+        &self.registered.life
     }
 }
 
 impl Claims for Service {
     const TYPE: &'static str = "st+jwt";
-    const AUDIENCE: &'static str = "services";
+    const AUDIENCE: Option<&'static str> = Some("services");
 
-    fn registered(&self) -> &Registered {
-        &self.registered
+    fn life(&self) -> &Life {
+        &self.registered.life
     }
 }
 
@@ -263,8 +286,12 @@ pub(super) fn verify<C: Claims>(
     let mut rules = Validation::new(Algorithm::EdDSA);
     rules.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
     rules.set_issuer(&[ISSUER]);
-    rules.set_audience(&[C::AUDIENCE]);
-    // Times are checked below, by our own clock; their types by `Registered`, which is strict.
+    match C::AUDIENCE {
+        Some(audience) => rules.set_audience(&[audience]),
+        // Whoever asks compares it with a name of theirs.
+        None => rules.validate_aud = false,
+    }
+    // Times are checked below, by our own clock; their types by `Life`, which is strict.
     rules.validate_exp = false;
 
     let claims =
@@ -274,6 +301,6 @@ pub(super) fn verify<C: Claims>(
 
 /// The claims of a token that was verified before, if it is still valid at `now`.
 pub(super) fn in_time<C: Claims>(claims: C, now: DateTime<Utc>) -> Result<C, Refused> {
-    claims.registered().check_time(now, C::LONGEST_LIFE)?;
+    claims.life().check(now, C::LONGEST_LIFE)?;
     Ok(claims)
 }

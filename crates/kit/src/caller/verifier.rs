@@ -23,6 +23,8 @@ pub struct Verifier(pub(super) Arc<Held>);
 pub(super) type Keys = HashMap<String, DecodingKey>;
 
 pub(super) struct Held {
+    /// The service whose verifier it is: a member's token has to name it.
+    name: String,
     clock: Clock,
     keys: ArcSwap<Keys>,
     pub(super) source: Option<Source>,
@@ -31,9 +33,9 @@ pub(super) struct Held {
 }
 
 impl Verifier {
-    /// A verifier without keys yet; every token is refused until it has some.
-    pub fn empty(clock: Clock) -> Self {
-        Self::new(clock, None)
+    /// A verifier of this service without keys yet; every token is refused until it has some.
+    pub fn empty(service: &str, clock: Clock) -> Self {
+        Self::new(service, clock, None)
     }
 
     /// Keeps the keys fresh from auth over gRPC: at once, every minute, and on an unknown key id.
@@ -41,14 +43,15 @@ impl Verifier {
     /// called inside a tokio runtime.
     pub fn from_auth(config: &crate::config::Auth, clock: Clock) -> anyhow::Result<Self> {
         let channel = crate::grpc::channel(&config.auth_grpc_url, &config.tls)?;
-        let verifier = Self::new(clock, Some(Source::new(channel)));
+        let verifier = Self::new(&config.service_client_id, clock, Some(Source::new(channel)));
         keys::keep_fresh(&verifier);
         Ok(verifier)
     }
 
-    fn new(clock: Clock, source: Option<Source>) -> Self {
+    fn new(service: &str, clock: Clock, source: Option<Source>) -> Self {
         ring_provider::install();
         Self(Arc::new(Held {
+            name: service.to_owned(),
             clock,
             keys: ArcSwap::default(),
             source,
@@ -75,8 +78,19 @@ impl Verifier {
         self.0.revoked.add(sessions);
     }
 
-    /// The claims of a valid member token, whose session nobody is known to have ended.
+    /// The claims of a valid member token that names this service, whose session nobody is known to have ended.
     pub async fn member(&self, token: &str) -> Result<token::Member, Refused> {
+        self.member_of(&self.0.name, token).await
+    }
+
+    /// The same of a token that names another service, which passes on what was brought to it.
+    pub async fn member_of(&self, service: &str, token: &str) -> Result<token::Member, Refused> {
+        let claims = self.any_member(token).await?;
+        if claims.is_for(service) { Ok(claims) } else { Err(Refused::Invalid) }
+    }
+
+    /// The same, whichever services the token names. It lets nobody in.
+    pub async fn any_member(&self, token: &str) -> Result<token::Member, Refused> {
         // Before it is verified: keys that change meanwhile have not proven it.
         let keys = self.0.keys.load_full();
         let claims: token::Member = match self.0.proven.get(token, &keys) {

@@ -30,8 +30,12 @@ impl Watch {
         let client = Client::builder().timeout(Duration::from_secs(5)).build()?;
         let ports = settings.ports.clone();
         let password = people::password(&settings.place)?;
-        let login = |email: &'static str| login(&client, &ports, email, &password);
-        let operator = login("operator@example.com").await?;
+        let log_in = |body: Value| login(&client, &ports, body);
+        let login = |email: &'static str| log_in(json!({ "email": email, "password": password }));
+        // An operator is one at the service that the token is for.
+        let operator = "operator@example.com";
+        let operator = json!({ "email": operator, "password": password, "audience": "incidents" });
+        let operator = log_in(operator).await?;
         let member = login("member@example.com").await?;
         let merchant = login(people::MERCHANT.email).await?;
         Ok(Self { client, ports, operator, member, merchant, began: now() })
@@ -163,16 +167,10 @@ pub(super) fn now() -> DateTime<Utc> {
     SystemTime::now().into()
 }
 
-async fn login(
-    client: &Client,
-    ports: &Ports,
-    email: &str,
-    password: &str,
-) -> anyhow::Result<String> {
+async fn login(client: &Client, ports: &Ports, body: Value) -> anyhow::Result<String> {
     let url = format!("http://127.0.0.1:{}/v1/login", ports.service("auth").http);
-    let body = json!({ "email": email, "password": password });
     let reply = client.post(url).json(&body).send().await?;
-    ensure!(reply.status() == 200, "{email} cannot log in: {}", reply.status());
+    ensure!(reply.status() == 200, "{} cannot log in: {}", body["email"], reply.status());
     let reply: Value = reply.json().await?;
     Ok(reply["access_token"].as_str().context("no token")?.to_owned())
 }

@@ -123,6 +123,7 @@ async fn newest_code(person: &Person, place: &Place, auth: Auth) -> anyhow::Resu
     }
     let Ok(files) = fs::read_dir(&mail) else { return Ok(None) };
     let mut files: Vec<_> = files.map(|file| Ok(file?.path())).collect::<anyhow::Result<_>>()?;
+    files.retain(|file| file.extension() == Some("eml".as_ref()));
     files.sort(); // named by the time they were written
     let to = format!("To: {}", person.email);
     Ok(files.iter().rev().find_map(|file| {

@@ -15,7 +15,7 @@ use stack::ready::superuser;
 
 use self::member::{Member, Salon};
 use crate::bench::{Bench, within};
-use crate::load::login;
+use crate::load::{login, operator};
 
 const CLIENTS: usize = 32;
 const START: i64 = 50_000_000;
@@ -64,7 +64,7 @@ async fn salon(bench: &Bench) -> Salon {
     let account = salon.post_as(&salon.member, &own, &json!({})).await;
     let account = account["account_id"].as_str().unwrap().to_owned();
     let body = json!({"points": START, "merchant_id": account, "reference": "campaign"});
-    let operator = login(bench, &client, "operator@example.com").await;
+    let operator = operator(bench, &client, "points").await;
     salon.post_as(&operator, &format!("{own}/{account}/earnings"), &body).await;
     salon.open().await;
     salon

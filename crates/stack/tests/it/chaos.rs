@@ -9,7 +9,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, within};
-use crate::load::login;
+use crate::load::operator;
 
 /// The seconds behind a word of what `stack chaos` says.
 fn seconds(said: &str, word: &str) -> f32 {
@@ -49,7 +49,7 @@ async fn a_panic_is_an_open_incident_within_a_minute_and_over_afterwards() {
     })
     .await;
     let client = Client::new();
-    let operator = login(&bench, &client, "operator@example.com").await;
+    let operator = operator(&bench, &client, "incidents").await;
     let open = client.get(bench.url("incidents", "/v1/incidents?status=open"));
     let open: Value = open.bearer_auth(operator).send().await.unwrap().json().await.unwrap();
     assert_eq!(open["items"], json!([]));
@@ -119,7 +119,7 @@ async fn a_broken_version_is_taken_back_to_the_one_before_when_an_operator_appro
     let url = bench.url("incidents", "/v1/alerts");
     let reply = client.post(&url).bearer_auth(token).json(&alert).send().await.unwrap();
     assert_eq!(reply.status(), 200);
-    let operator = login(&bench, &client, "operator@example.com").await;
+    let operator = operator(&bench, &client, "incidents").await;
     let get = |path: String| {
         let call = client.get(bench.url("incidents", &path)).bearer_auth(&operator);
         async move { call.send().await.unwrap().json::<Value>().await.unwrap() }

@@ -28,7 +28,7 @@ fn header() -> Value {
 fn claims() -> Value {
     let now = now();
     json!({
-        "iss": "auth", "aud": "members", "sub": Uuid::nil(), "sid": Uuid::nil(),
+        "iss": "auth", "aud": ["auth"], "client_id": "first_party", "sub": Uuid::nil(), "sid": Uuid::nil(),
         "jti": Uuid::nil(), "iat": now, "nbf": now, "exp": now + 300, "roles": ["member"],
     })
 }
@@ -104,7 +104,10 @@ async fn a_wrong_claim_is_refused() {
         with(claims(), "iss", json!("someone")),
         with(claims(), "iss", json!(["auth"])),
         with(claims(), "aud", json!("services")),
-        with(claims(), "aud", json!(["members", "services"])),
+        with(claims(), "aud", json!("auth")),
+        with(claims(), "aud", json!([])),
+        with(claims(), "aud", json!(["points", "booking"])),
+        with(claims(), "aud", json!(["auth", 1])),
         with(claims(), "exp", json!("never")),
         with(claims(), "exp", json!((now + 300).to_string())),
         with(claims(), "exp", json!(null)),
@@ -130,7 +133,7 @@ async fn a_wrong_claim_is_refused() {
         String::new(),
         "{".to_owned(),
     ];
-    for required in ["iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "roles"] {
+    for required in ["iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "roles", "client_id"] {
         cases.push(without(claims(), required));
     }
     for claims in cases {

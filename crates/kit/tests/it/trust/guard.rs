@@ -114,6 +114,7 @@ async fn a_guarded_call_needs_a_deadline() {
 
 #[tokio::test]
 async fn an_open_method_needs_neither() {
-    let mut client = PointsClient::new(mirror(Verifier::empty(kit::Clock::system()), OPEN));
+    let mut client =
+        PointsClient::new(mirror(Verifier::empty("points", kit::Clock::system()), OPEN));
     client.get_balance(GetBalanceRequest::default()).await.unwrap();
 }

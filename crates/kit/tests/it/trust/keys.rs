@@ -110,7 +110,8 @@ async fn a_token_is_proven_once_and_judged_every_time() {
     // Good for another second, thanks to the 30 s that clocks may differ.
     let over = Clock::system().now() - TimeDelta::seconds(29);
     let (nobody, begun) = (Uuid::nil(), over - TimeDelta::minutes(5));
-    let claims = Member::new(nobody, nobody, vec![Role::Member], nobody, begun, over);
+    let roles = vec![Role::Member];
+    let claims = Member::new(nobody, nobody, roles, &["auth"], nobody, (begun, over));
     let token = issuer.signing_key().sign(&claims).unwrap();
     verifier.member(&token).await.unwrap();
     let expired = || async {

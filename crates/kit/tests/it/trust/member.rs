@@ -92,7 +92,7 @@ async fn a_role_opens_what_it_opens() {
 #[tokio::test]
 async fn without_keys_a_token_is_not_called_invalid() {
     let issuer = Issuer::new();
-    let api = api(Verifier::empty(Clock::system()));
+    let api = api(Verifier::empty("points", Clock::system()));
 
     let reply = api.get("/me").bearer(&issuer.member(MEMBER)).send().await.expect(503);
     assert_eq!(reply.code(), "keys_unavailable");

@@ -1,0 +1,57 @@
+use observability::context;
+use sqlx::PgConnection;
+
+use super::gate::Secret;
+use super::{Auth, Error};
+use crate::domain::{Actor, Email, Network};
+use crate::metrics;
+use crate::store::events::{self, Event};
+
+impl Auth {
+    /// Writes down what happened, for the audit: in the database, and in the log, which somebody who
+    /// gets at the database cannot change. Where the request came from is taken from its context.
+    pub(super) async fn note(&self, tx: &mut PgConnection, event: Event<'_>) -> Result<(), Error> {
+        events::record(tx, self.clock.id(), &event, network().as_ref()).await?;
+        log(&event);
+        Ok(())
+    }
+
+    /// That guesses at a secret of this address are refused for a while. That nobody has it costs the same.
+    pub(super) async fn note_lock(
+        &self,
+        tx: &mut PgConnection,
+        email: &Email,
+        secret: Secret,
+    ) -> Result<(), Error> {
+        let kind = match secret {
+            Secret::Password => "sign_in_locked",
+            Secret::Code => "codes_locked",
+        };
+        let event = Event::new(kind, Actor::Stranger);
+        let (id, network) = (self.clock.id(), network());
+        let member = events::record_for(tx, id, &event, network.as_ref(), email).await?;
+        log(&event.of(member));
+        metrics::locked(secret);
+        Ok(())
+    }
+}
+
+/// One line of the audit log. Secrets that were refused are only there: they are many, and cost a stranger nothing.
+pub(super) fn log(event: &Event<'_>) {
+    tracing::info!(
+        target: "audit",
+        event = event.kind,
+        actor_id = event.by.id().map(tracing::field::display),
+        actor_role = event.by.role(),
+        client_id = event.by.client().or(event.client),
+        member_id = event.member.map(tracing::field::display),
+        session_id = event.session.map(tracing::field::display),
+        network = network().map(tracing::field::display),
+        "security event"
+    );
+}
+
+/// A part of the address: whole ones are personal data, and a thief has more than one.
+fn network() -> Option<Network> {
+    context::client_ip().map(Network::of)
+}

@@ -1,0 +1,24 @@
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// The service that an access token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    Auth,
+    Points,
+    Booking,
+    Incidents,
+}
+
+impl Audience {
+    /// As it stands in the token.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Points => "points",
+            Self::Booking => "booking",
+            Self::Incidents => "incidents",
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The services that an access token is for.
+
+use auth::config::Grant;
+use kit::Clock;
+use kit::caller::token::SERVICES;
+use kit::caller::{Refused, Role, Verifier};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::app::{PASSWORD, TestApp};
+
+const ADA: &str = "ada@example.org";
+
+/// Another service, which knows auth's keys.
+fn verifier(app: &TestApp, service: &str) -> Verifier {
+    let verifier = Verifier::empty(service, Clock::system());
+    let keys = app.auth.public_keys();
+    verifier.set_keys(keys.iter().map(|key| (key.kid.clone(), key.bytes.clone())).collect());
+    verifier
+}
+
+async fn operator(db: PgPool) -> TestApp {
+    let app = TestApp::new(db).await;
+    app.register(ADA).await.expect(202);
+    app.verified(ADA).await;
+    for role in [Role::Operator, Role::MerchantAdmin] {
+        app.auth.grant(&Grant { email: ADA.to_owned(), role }).await.unwrap();
+    }
+    app
+}
+
+async fn login(app: &TestApp, audience: Option<&str>) -> Value {
+    let mut body = json!({ "email": ADA, "password": PASSWORD });
+    if let Some(audience) = audience {
+        body["audience"] = json!(audience);
+    }
+    app.api.post("/v1/login").json(body).send().await.expect(200).json()
+}
+
+async fn renew(app: &TestApp, session: &Value, audience: Option<&str>) -> Value {
+    let mut body = json!({ "refresh_token": session["refresh_token"] });
+    if let Some(audience) = audience {
+        body["audience"] = json!(audience);
+    }
+    app.api.post("/v1/refresh").json(body).send().await.expect(200).json()
+}
+
+fn token(session: &Value) -> &str {
+    session["access_token"].as_str().unwrap()
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn an_operators_token_is_for_one_service_and_no_other_can_use_it(db: PgPool) {
+    let app = operator(db).await;
+    for audience in SERVICES {
+        let first = login(&app, Some(audience)).await;
+        let renewed = renew(&app, &first, Some(audience)).await;
+        for session in [&first, &renewed] {
+            for service in SERVICES {
+                let verdict = verifier(&app, service).member(token(session)).await;
+                if service == audience {
+                    assert!(verdict.unwrap().roles.contains(&Role::Operator));
+                } else {
+                    assert_eq!(verdict.err(), Some(Refused::Invalid), "{audience} at {service}");
+                }
+            }
+        }
+    }
+    // auth itself is one of them.
+    let elsewhere = login(&app, Some("booking")).await;
+    let refused = app.api.get("/v1/me").bearer(token(&elsewhere)).send().await.expect(401);
+    assert_eq!(refused.code(), "invalid_token");
+    let here = login(&app, Some("auth")).await;
+    let me = app.api.get("/v1/me").bearer(token(&here)).send().await.expect(200).json();
+    assert_eq!(me["roles"].as_array().unwrap().len(), 3);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_token_for_all_services_says_nothing_of_an_operator(db: PgPool) {
+    let app = operator(db).await;
+    let session = login(&app, None).await;
+    // Whatever the token before was for.
+    let narrow = renew(&app, &session, Some("points")).await;
+    let wide = renew(&app, &narrow, None).await;
+    for session in [&session, &wide] {
+        for service in SERVICES {
+            let claims = verifier(&app, service).member(token(session)).await.unwrap();
+            assert!(!claims.roles.contains(&Role::Operator), "{service}");
+            assert!(claims.roles.contains(&Role::MerchantAdmin), "{service}");
+        }
+    }
+    let somebody = format!("/v1/members/{}/disabled", uuid::Uuid::max());
+    let refused = app.api.put(&somebody).bearer(token(&session)).send().await.expect(403);
+    assert_eq!(refused.code(), "forbidden");
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn an_audience_is_one_of_the_services(db: PgPool) {
+    let app = operator(db).await;
+    for wrong in [json!("everybody"), json!(""), json!(["auth", "points"]), json!(1)] {
+        let body = json!({ "email": ADA, "password": PASSWORD, "audience": wrong });
+        let reply = app.api.post("/v1/login").json(body).send().await.expect(422);
+        assert_eq!(reply.json()["errors"][0]["field"], "audience", "{wrong}");
+    }
+}

@@ -1,0 +1,237 @@
+//! Who did it, as what, and from where.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use auth::app::ClientSecret;
+use auth::config::Grant;
+use auth::domain::Actor;
+use kit::caller::Role;
+use observability::{Config, Sinks};
+use proto::auth::v1::IssueServiceTokenRequest;
+use proto::auth::v1::auth_client::AuthClient;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::app::{PASSWORD, TestApp, login, metric};
+
+const ADA: &str = "ada@example.org";
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+type Row = (String, String, Option<String>, Option<String>, bool);
+
+/// Everything that was written down, but when and about which session.
+async fn events(app: &TestApp) -> Vec<Row> {
+    let sql = "SELECT kind, actor_role, network::text, client_id, actor_id IS NOT NULL
+               FROM security_event ORDER BY occurred_at, event_id";
+    sqlx::query_as(sql).fetch_all(&app.db).await.unwrap()
+}
+
+fn row(kind: &str, role: &str, network: Option<&str>, person: bool) -> Row {
+    (kind.to_owned(), role.to_owned(), network.map(str::to_owned), None, person)
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn an_event_says_who_did_it_as_what_and_from_which_network(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register(ADA).await.expect(202);
+    app.register("op@example.org").await.expect(202);
+    app.verified("op@example.org").await;
+    let role = Role::Operator;
+    app.auth.grant(&Grant { email: "op@example.org".to_owned(), role }).await.unwrap();
+    let at_home = app.from("192.0.2.77", "");
+    let session = login(&at_home, ADA, PASSWORD).await.expect(200).json();
+    let body = json!({ "email": "op@example.org", "password": PASSWORD, "audience": "auth" });
+    let office = app.from("2001:db8:0:7::1", "");
+    let operator = office.post("/v1/login").json(body).send().await.expect(200).json();
+    let path = format!("/v1/members/{}/disabled", session["member_id"].as_str().unwrap());
+    let token = operator["access_token"].as_str().unwrap();
+    office.put(&path).bearer(token).send().await.expect(204);
+    let secret = ClientSecret::new("s".repeat(32).into()).unwrap();
+    app.auth.put_client("booking", &secret).await.unwrap();
+
+    let (home, office) = (Some("192.0.2.0/24"), Some("2001:db8:0:7::/64"));
+    let mut client = row("client_secret_set", "command_line", None, false);
+    client.3 = Some("booking".to_owned());
+    let expected = [
+        row("role_granted", "command_line", None, false),
+        row("signed_in", "member", home, true),
+        row("signed_in", "member", office, true),
+        row("account_disabled", "operator", office, true), // the session
+        row("account_disabled", "operator", office, true),
+        client,
+    ];
+    assert_eq!(events(&app).await, expected);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn whatever_secret_is_refused_is_in_the_audit_log_and_counted(db: PgPool) {
+    let log = Log::default();
+    let sinks = Sinks { log: Some(Box::new(log.clone())), ..Sinks::default() };
+    let threads = tokio::runtime::Runtime::new().unwrap();
+    let entered = threads.enter();
+    let guard = observability::init_with("auth", "0", &Config::default(), sinks).unwrap();
+    drop(entered);
+
+    let app = TestApp::new(db).await;
+    app.register(ADA).await.expect(202);
+    let api = app.from("203.0.113.9", "");
+    let session = login(&api, ADA, PASSWORD).await.expect(200).json();
+    let token = session["access_token"].as_str().unwrap();
+    login(&api, ADA, "wrong").await.expect(401);
+    let new = "a new and different password";
+    let body = json!({ "current_password": "wrong", "new_password": new });
+    api.post("/v1/password").key("p").bearer(token).json(body).send().await.expect(401);
+    for (key, path, field) in
+        [("v", "/v1/verification", "password"), ("r", "/v1/password/reset", "new_password")]
+    {
+        let body = json!({ "email": ADA, "code": "00000-00000", field: new });
+        api.post(path).key(key).json(body).send().await.expect(401);
+    }
+    let forged = "A".repeat(70);
+    let body = json!({ "refresh_token": forged });
+    api.post("/v1/refresh").json(body).send().await.expect(401);
+    let secret = ClientSecret::new("s".repeat(32).into()).unwrap();
+    app.auth.put_client("booking", &secret).await.unwrap();
+    let mut client = AuthClient::new(auth::grpc::routes(app.auth.clone()));
+    for name in ["booking", "ada@example.org"] {
+        let (client_id, client_secret) = (name.to_owned(), "wrong".to_owned());
+        let asked = IssueServiceTokenRequest { client_id, client_secret };
+        client.issue_service_token(asked).await.unwrap_err();
+    }
+    drop(guard);
+    threads.shutdown_background();
+
+    for (secret, count) in [
+        ("current_password", 1.0),
+        ("mail_code", 2.0),
+        ("refresh_token", 1.0),
+        ("client_secret", 2.0),
+    ] {
+        let series = format!("auth_refused_secrets_total{{secret=\"{secret}\"}}");
+        assert_eq!(metric(&series), count, "{series}");
+    }
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let audit: Vec<_> = lines.filter(|line| line["target"] == "audit").collect();
+    let find =
+        |kind: &str| -> Vec<&Value> { audit.iter().filter(|line| line["event"] == kind).collect() };
+    for (kind, role, network) in [
+        ("sign_in_failed", "stranger", json!("203.0.113.0/24")),
+        ("password_refused", "member", json!("203.0.113.0/24")),
+        ("code_refused", "stranger", json!("203.0.113.0/24")),
+        ("refresh_refused", "stranger", json!("203.0.113.0/24")),
+    ] {
+        let found = find(kind);
+        assert!(!found.is_empty(), "{kind} in {audit:#?}");
+        for line in found {
+            assert_eq!((&line["actor_role"], &line["network"]), (&json!(role), &network), "{line}");
+        }
+    }
+    // A name that no client has may be anything, and is not written down.
+    let clients: Vec<_> =
+        find("client_refused").iter().map(|line| line["client_id"].clone()).collect();
+    assert_eq!(clients, [json!("booking"), json!(null)]);
+    assert!(!text.contains("ada@example.org") && !text.contains("203.0.113.9"), "{text}");
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn locks_reused_tokens_and_addresses_under_attack_are_counted(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register(ADA).await.expect(202);
+    let first = app.session(ADA).await;
+    let second = app.refresh(&first).await.expect(200).json();
+    app.refresh(&second).await.expect(200);
+    app.refresh(&first).await.expect(401);
+    assert_eq!(metric("auth_refresh_reused_total"), 1.0);
+    for n in 0..3 {
+        app.login(&format!("m{n}@example.org"), "wrong").await.expect(401);
+    }
+    for _ in 0..5 {
+        app.login("eve@example.org", "wrong").await.expect(401);
+    }
+    assert_eq!(metric("auth_locks_total{secret=\"password\"}"), 1.0);
+    assert_eq!(metric("auth_locks_total{secret=\"code\"}"), 0.0);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    app.auth.keep_house(&stop);
+    let counted = || async { (metric("auth_guessed_accounts") == 4.0).then_some(()) };
+    testkit::eventually(std::time::Duration::from_secs(5), counted).await;
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_network_is_kept_for_90_days_and_the_event_for_ever(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register(ADA).await.expect(202);
+    for _ in 0..2 {
+        login(&app.from("192.0.2.1", ""), ADA, PASSWORD).await.expect(200);
+    }
+    let age = "UPDATE security_event SET occurred_at = occurred_at - interval '91 days'
+               WHERE event_id = (SELECT min(event_id::text)::uuid FROM security_event)";
+    sqlx::query(age).execute(&app.db).await.unwrap();
+    let pool = testkit::postgres::app_pool(&app.db, "auth_app");
+    let forgotten: i64 =
+        sqlx::query_scalar("SELECT forget_networks()").fetch_one(&pool).await.unwrap();
+    assert_eq!(forgotten, 1);
+    let networks: Vec<_> = events(&app).await.into_iter().map(|row| row.2).collect();
+    assert_eq!(networks, [None, Some("192.0.2.0/24".to_owned())]);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn an_account_that_nobody_verifies_in_time_is_deleted_and_its_history_is_not(db: PgPool) {
+    let app = TestApp::new(db).await;
+    for email in [ADA, "verified@example.org", "fresh@example.org", "operator@example.org"] {
+        app.register(email).await.expect(202);
+    }
+    for email in ["verified@example.org", "operator@example.org"] {
+        app.verified(email).await;
+    }
+    let grant = Grant { email: "operator@example.org".to_owned(), role: Role::Operator };
+    app.auth.grant(&grant).await.unwrap();
+    let session = app.session(ADA).await;
+    let member: uuid::Uuid = session["member_id"].as_str().unwrap().parse().unwrap();
+    let sql = "UPDATE member SET verify_by = now() - interval '1 second'
+               WHERE email <> 'fresh@example.org'";
+    sqlx::query(sql).execute(&app.db).await.unwrap();
+    // A role from before roles needed an address keeps the account.
+    let sql = "UPDATE member SET verified_at = NULL WHERE email = 'operator@example.org'";
+    sqlx::query(sql).execute(&app.db).await.unwrap();
+
+    app.auth.delete_unverified().await.unwrap();
+    // The other services hear that the session has ended, before it is gone.
+    let token = session["access_token"].as_str().unwrap();
+    assert_eq!(app.api.get("/v1/me").bearer(token).send().await.code(), "session_revoked");
+    assert_eq!(app.count("member").await, 4);
+    assert_eq!(app.login(ADA, PASSWORD).await.expect(401).code(), "invalid_credentials");
+    app.login("operator@example.org", PASSWORD).await.expect(200);
+
+    let sql = "UPDATE session SET ended_at = ended_at - interval '11 min'";
+    sqlx::query(sql).execute(&app.db).await.unwrap();
+    app.auth.delete_unverified().await.unwrap();
+    let left: Vec<String> = sqlx::query_scalar("SELECT email FROM member ORDER BY email")
+        .fetch_all(&app.db)
+        .await
+        .unwrap();
+    assert_eq!(left, ["fresh@example.org", "operator@example.org", "verified@example.org"]);
+    let sql = "SELECT count(*) FROM security_event WHERE member_id = $1";
+    let history: i64 = sqlx::query_scalar(sql).bind(member).fetch_one(&app.db).await.unwrap();
+    assert!(history > 0);
+    // And the address is free for its owner.
+    let again = json!({ "email": ADA, "password": PASSWORD, "display_name": "Ada" });
+    app.api.post("/v1/register").key("again").json(again).send().await.expect(202);
+    app.auth.disable(member, Actor::CommandLine).await.unwrap_err();
+    app.login(ADA, PASSWORD).await.expect(200);
+}
