@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use kit::ApiError;
 use kit::error::Fields;
-use kit::http::{Command, IdempotencyKey, Limits};
+use kit::http::{Command, IdempotencyKey, Limits, Origins};
 use kit::idempotency::Answer;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,9 @@ pub fn router(auth: Auth) -> Router {
         .routes(routes!(jwks))
         .with_state(auth)
         .split_for_parts();
-    let limits = Limits { strict: SECRETS, ..Limits::default() };
+    // The cookie that says that a device is known.
+    let origins = Origins::WithCookies;
+    let limits = Limits { strict: SECRETS, origins, ..Limits::default() };
     kit::http::edge_with(limits, routes, api, verifier)
 }
 

@@ -4,6 +4,7 @@ mod act;
 mod breaches;
 mod follow_up;
 mod forgotten;
+mod group;
 mod list;
 mod notify;
 mod overview;
@@ -13,6 +14,7 @@ mod retention;
 mod rollback;
 mod show;
 mod statistics;
+mod verify;
 mod watchdog;
 
 pub use act::{Action, Role};
@@ -20,9 +22,9 @@ pub(crate) use follow_up::Due;
 pub use follow_up::{ActionItem, FollowUp, NewAction, Priority};
 pub use list::{Filter, Incident, Page, Stage};
 pub(crate) use notify::Unanswered;
-pub use overview::{Overview, ServiceHealth};
+pub use overview::{Overview, PublicIncident, ServiceHealth};
 pub use postmortem::{Draft, Postmortem};
-pub use receive::{Delivery, Outcome};
+pub use receive::{Delivery, Origin, Received};
 pub(crate) use rollback::{Lost, Run};
 pub use rollback::{RollbackView, StepView};
 pub(crate) use show::Tick;
@@ -37,7 +39,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kit::{Classify, Clock, FieldError, Kind, error, idempotency, page, postgres};
 use sqlx::PgPool;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use crate::domain::{Refused, Routes, Targets, Thresholds};
@@ -53,6 +55,8 @@ pub struct Incidents {
     policy: Arc<Policy>,
     /// The last event that was seen here.
     changes: watch::Sender<Option<Uuid>>,
+    /// Whose delivery is being taken.
+    receiving: Arc<Mutex<()>>,
 }
 
 /// What an operator may tune.
@@ -70,10 +74,12 @@ pub struct Policy {
     pub silence: TimeDelta,
     /// How long an alert must have been unknown to its sources before it counts as over.
     pub patience: TimeDelta,
-    /// Whom to ask; None: an alert is over when we are told, and not before.
+    /// Whom to ask; None: what we are told is taken for true.
     pub sources: Option<Sources>,
     /// Who takes a service back; None: nobody can.
     pub executor: Option<Executor>,
+    /// An alert that Prometheus has firing may ask for it, and nobody is asked.
+    pub rolls_back_by_itself: bool,
 }
 
 impl Default for Policy {
@@ -88,6 +94,7 @@ impl Default for Policy {
             patience: TimeDelta::minutes(10),
             sources: None,
             executor: None,
+            rolls_back_by_itself: false,
         }
     }
 }
@@ -121,7 +128,8 @@ impl Incidents {
     /// Declares its metrics, too.
     pub fn new(db: PgPool, clock: Clock, policy: Policy) -> Self {
         metrics::declare();
-        Self { db, clock, policy: Arc::new(policy), changes: watch::Sender::new(None) }
+        let (changes, receiving) = (watch::Sender::new(None), Arc::default());
+        Self { db, clock, policy: Arc::new(policy), changes, receiving }
     }
 
     /// For pages that say how long ago something was.

@@ -15,6 +15,8 @@ pub use sources::Sources;
 
 use crate::app::Policy;
 use crate::domain::{self, Target, Thresholds};
+use crate::http::{Credential, Site};
+use crate::peers::Login;
 use crate::report::Month;
 
 /// Incidents, from Alertmanager's alerts.
@@ -128,6 +130,19 @@ impl Config {
             patience: TimeDelta::from_std(self.sources.alert_patience)?,
             sources: self.sources.sources()?,
             executor: self.rollback.executor()?,
+            rolls_back_by_itself: self.rollback.rollback_automatic,
+        })
+    }
+}
+
+impl Config {
+    /// Who may call the webhook, and where operators sign in.
+    pub fn site(&self) -> anyhow::Result<Site> {
+        Ok(Site {
+            webhook: Credential::new(&self.webhook_token),
+            login: Login::new(&self.auth_http_url)?,
+            secret: self.auth.service_client_secret.clone(),
+            connections: self.listen.limits.max_connections,
         })
     }
 }

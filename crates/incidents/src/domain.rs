@@ -13,11 +13,12 @@ mod rollback;
 mod severity;
 mod statistics;
 mod text;
+mod witness;
 
 pub use advice::{Advice, Repair, RootCause, Signals};
 pub use checklist::{Check, checklist};
 pub use classify::{Classification, Thresholds};
-pub use health::{Affliction, DAYS, Health, availability, days};
+pub use health::{Affliction, DAYS, Health, Watched, availability, days};
 pub use known::{AlertKey, Burning, Known, Missing};
 pub use lifecycle::{Number, Refused, Status, Target, Targets, repeat_after};
 pub use notice::{Channel, News, Notice, Routes, UnknownChannel};
@@ -27,6 +28,7 @@ pub use rollback::{MAX_ATTEMPTS, Next, Step};
 pub use severity::Severity;
 pub use statistics::{Count, Sample, Statistics, Week};
 pub(crate) use text::inert;
+pub use witness::{Evidence, Fact, Trust, Word};
 
 use std::collections::BTreeMap;
 
@@ -170,13 +172,16 @@ impl Alert {
 
     /// What alerts of one cause have in common: what their author put into the label `cause`, else
     /// the rule and the service. An alert without a rule's name is a cause of its own.
-    pub fn cause(&self) -> String {
+    ///
+    /// What nobody vouches for is another cause: it joins no incident that people trust.
+    pub fn cause(&self, trust: Trust) -> String {
         let label = |name: &str| self.labels.get(name).filter(|text| !text.trim().is_empty());
         let cause = match (label("cause"), label("alertname")) {
             (Some(cause), _) => format!("cause {cause:?}"),
             (None, Some(rule)) => format!("rule {rule:?} {:?}", self.service()),
             (None, None) => format!("alert {:?}", self.fingerprint),
         };
+        let cause = if trust.is_believed() { cause } else { format!("unverified {cause}") };
         let hash = digest(&SHA256, cause.as_bytes());
         hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -220,7 +225,7 @@ mod tests {
 
     #[test]
     fn alerts_of_one_rule_and_service_have_one_cause_unless_somebody_says_otherwise() {
-        let cause = |labels: &[(&str, &str)]| alert(labels, &[]).cause();
+        let cause = |labels: &[(&str, &str)]| alert(labels, &[]).cause(Trust::Taken);
         let rule = cause(&[("alertname", "Slow"), ("service", "points"), ("pod", "1")]);
         assert_eq!(rule, cause(&[("alertname", "Slow"), ("service", "points"), ("pod", "2")]));
         assert_ne!(rule, cause(&[("alertname", "Slow"), ("service", "auth")]));
@@ -228,6 +233,9 @@ mod tests {
         let said = [("cause", "disk"), ("alertname", "A")];
         assert_eq!(cause(&said), cause(&[("cause", "disk"), ("alertname", "B")]));
         assert_eq!(rule.len(), 64);
+        let unknown = alert(&[("alertname", "Slow"), ("service", "points")], &[]);
+        assert_ne!(rule, unknown.cause(Trust::Unverified));
+        assert_eq!(rule, unknown.cause(Trust::Verified));
     }
 
     proptest! {

@@ -5,9 +5,11 @@ mod console;
 mod follow_up;
 mod form;
 mod problem;
+mod seal;
 mod session;
 mod site;
 mod status;
+mod streams;
 mod webhook;
 
 pub use webhook::Credential;
@@ -16,14 +18,17 @@ use axum::extract::{FromRef, State};
 use axum::middleware::from_fn;
 use axum::{Extension, Json, Router};
 use kit::caller::{Role, Verifier};
-use kit::http::{BodyLimit, Path, Query};
+use kit::http::{BodyLimit, Origins, Path, Query};
 use kit::{ApiError, Caller};
+use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use self::seal::Seal;
+use self::streams::Streams;
 use crate::app::{Filter, IncidentDetail, Incidents, Page, Stage};
 use crate::domain::Severity;
 use crate::peers::Login;
@@ -35,20 +40,28 @@ const MAX_DELIVERY: BodyLimit = BodyLimit(1024 * 1024);
 #[openapi(info(title = "incidents", description = "Incidents, from alerts."))]
 struct Api;
 
+/// What the webhook and the pages need beside the incidents.
+pub struct Site {
+    /// What Alertmanager brings.
+    pub webhook: Credential,
+    pub login: Login,
+    /// What the console's sessions are sealed with; the same in every replica.
+    pub secret: SecretString,
+    /// How many connections the port holds.
+    pub connections: usize,
+}
+
 #[derive(Clone, FromRef)]
 pub(crate) struct App {
     incidents: Incidents,
     webhook: Credential,
     login: Login,
+    seal: Seal,
+    streams: Streams,
 }
 
 /// Everything that is answered over HTTP: the webhook, the API, the status page and the console.
-pub fn router(
-    incidents: Incidents,
-    webhook: Credential,
-    login: Login,
-    verifier: Verifier,
-) -> Router {
+pub fn router(incidents: Incidents, site: Site, verifier: Verifier) -> anyhow::Result<Router> {
     let alerts =
         OpenApiRouter::new().routes(routes!(webhook::receive)).layer(Extension(MAX_DELIVERY));
     let (routes, api) = OpenApiRouter::with_openapi(Api::openapi())
@@ -59,11 +72,13 @@ pub fn router(
         .merge(follow_up::routes())
         .merge(alerts)
         .split_for_parts();
-    let app = App { incidents, webhook, login };
+    let Site { webhook, login, secret, connections } = site;
+    let (seal, streams) = (Seal::new(&secret)?, Streams::among(connections));
+    let app = App { incidents, webhook, login, seal, streams };
     let routes = routes.merge(site::routes()).merge(console::routes(&app)).with_state(app);
     let edge = kit::http::edge_with(limits(), routes, api, verifier);
     // Around everything, because the edge has answers of its own: a quota that is used up, no such route.
-    kit::http::secured(edge.layer(from_fn(problem::readable)))
+    Ok(kit::http::secured(edge.layer(from_fn(problem::readable))))
 }
 
 /// Whoever signs in could be guessing. Alertmanager takes a 429 for an answer: the alert would be lost.
@@ -71,6 +86,8 @@ fn limits() -> kit::http::Limits {
     kit::http::Limits {
         strict: &["/console/login"],
         unlimited: &["/v1/alerts"],
+        // Pages and the console's session are here: no other page reads any of it.
+        origins: Origins::Refused,
         ..kit::http::Limits::default()
     }
 }
@@ -90,6 +107,8 @@ struct ListQuery {
     service: Option<String>,
     /// Only incidents that somebody has, or nobody has, responded to.
     acknowledged: Option<bool>,
+    /// Only incidents that Prometheus or an operator vouches for, or that nobody does.
+    verified: Option<bool>,
     /// 1 to 100; 20 when absent.
     limit: Option<i64>,
     /// `next_cursor` of the page before.
@@ -104,8 +123,9 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page>, ApiError> {
     caller.require(&[Role::Operator])?;
-    let ListQuery { status: stage, severity, service, acknowledged, limit, cursor } = query;
-    let filter = Filter { stage, severity, service, acknowledged, limit, cursor };
+    let ListQuery { status: stage, severity, service, acknowledged, verified, limit, cursor } =
+        query;
+    let filter = Filter { stage, severity, service, acknowledged, verified, limit, cursor };
     Ok(Json(incidents.list(filter).await?))
 }
 

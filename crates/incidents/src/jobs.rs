@@ -21,6 +21,9 @@ const ACTIONS: Duration = Duration::from_secs(10 * 60);
 /// How late a silence may be noticed.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// How often Prometheus is asked about alerts that it did not know.
+const VERIFIED: Duration = Duration::from_secs(5);
+
 /// How often the sources of alerts are asked what they still know.
 const FORGOTTEN: Duration = Duration::from_secs(15);
 
@@ -55,6 +58,14 @@ pub fn start(incidents: &Incidents, channels: Channels, db: &PgPool, stop: &Canc
         let incidents = watchdog.clone();
         async move {
             incidents.watch_silence(since).await?;
+            Ok(())
+        }
+    }));
+    let verifying = incidents.clone();
+    tokio::spawn(jobs::every("verify", VERIFIED, db.clone(), stop.clone(), move || {
+        let incidents = verifying.clone();
+        async move {
+            incidents.verify().await?;
             Ok(())
         }
     }));

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use incidents::config::{Command, Config};
-use incidents::{app::Incidents, channels::Channels, http::Credential, jobs, peers::Login, report};
+use incidents::{app::Incidents, channels::Channels, jobs, report};
 use kit::{Clock, caller::Verifier, health::Health, postgres, redis::Redis};
 use kit::{serve::Servers, serve::serve};
 use tokio_util::sync::CancellationToken;
@@ -22,8 +22,7 @@ async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let redis = Redis::new(&config.redis, "incidents", &config.auth.service_client_secret)?;
     let verifier = Verifier::from_auth(&config.auth, Clock::system())?.following(&redis);
     jobs::start(&app, Channels::new(app.clone(), &config.notify.addresses())?, &db, &stop);
-    let site = (Credential::new(&config.webhook_token), Login::new(&config.auth_http_url)?);
-    let http = incidents::http::router(app.clone(), site.0, site.1, verifier.clone());
+    let http = incidents::http::router(app.clone(), config.site()?, verifier.clone())?;
     let grpc = incidents::grpc::routes(app, verifier);
     let servers = Servers { http, grpc, health: Health::new("incidents", db, redis) };
     serve(&config.listen, servers, stop).await

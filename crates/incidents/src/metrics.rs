@@ -1,8 +1,8 @@
 use std::sync::LazyLock;
 
-use observability::metrics::{IntCounterVec, counter_vec, declare_conflict};
+use observability::metrics::{IntCounter, IntCounterVec, counter, counter_vec, declare_conflict};
 
-use crate::app::Outcome;
+use crate::app::Received;
 use crate::domain::{Channel, Severity};
 use crate::store::clocks::Breach;
 
@@ -13,8 +13,15 @@ static OPENED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static ALERTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
         "incidents_alerts_total",
-        "Alerts by what became of them: unknown ones ended without having fired here, forgotten ones without our being told.",
+        "Alerts by what became of them: unknown ones ended without having fired here, forgotten ones without our being told, contradicted ones go on at Prometheus.",
         &["result"],
+    )
+});
+
+static UNVERIFIED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "incidents_unverified_alerts_total",
+        "New alerts from Alertmanager that Prometheus does not know.",
     )
 });
 
@@ -39,7 +46,7 @@ pub(crate) fn declare() {
     for severity in Severity::ALL {
         OPENED.with_label_values(&[severity.as_str()]);
     }
-    received(&Outcome::default(), &[]);
+    received(&Received::default(), &[]);
     declare_conflict("postmortem");
     forgotten(0);
     for target in ["response", "resolution"] {
@@ -73,17 +80,24 @@ pub(crate) fn forgotten(alerts: u64) {
     ALERTS.with_label_values(&["forgotten"]).inc_by(alerts);
 }
 
-/// Counts a delivery that was committed.
-pub(crate) fn received(outcome: &Outcome, opened: &[Severity]) {
+/// Counts incidents that opened.
+pub(crate) fn believed(opened: &[Severity]) {
     for severity in opened {
         OPENED.with_label_values(&[severity.as_str()]).inc();
     }
+}
+
+/// Counts a delivery that was committed.
+pub(crate) fn received(outcome: &Received, opened: &[Severity]) {
+    believed(opened);
+    UNVERIFIED.inc_by(outcome.unverified);
     for (result, alerts) in [
         ("opened", outcome.opened),
         ("joined", outcome.joined),
         ("resolved", outcome.resolved),
         ("duplicate", outcome.duplicate),
         ("unknown", outcome.unknown),
+        ("contradicted", outcome.contradicted),
     ] {
         ALERTS.with_label_values(&[result]).inc_by(alerts);
     }

@@ -8,12 +8,12 @@ mod rollback;
 
 pub(crate) use console::{Ask, incident, list, login};
 pub(crate) use learning::{actions, postmortem, statistics};
-pub(crate) use problem::{Problem, problem};
+pub(crate) use problem::{Here, Problem, problem};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{DOCTYPE, Markup, html};
 
-use crate::app::{Incident, Overview, ServiceHealth};
+use crate::app::{Overview, PublicIncident, ServiceHealth};
 use crate::domain::{DAYS, Health};
 
 pub(crate) const CSS: &str = include_str!("pages/assets/site.css");
@@ -51,13 +51,13 @@ pub(crate) fn status(overview: &Overview) -> Markup {
     layout(state.as_str(), &html! { a href="/console" { "Operators" } }, &content)
 }
 
-fn resolved(incident: &Incident) -> Markup {
+fn resolved(incident: &PublicIncident) -> Markup {
     html! {
         li {
             (severity(&incident.severity))
             span.grow {
-                strong { (incident.title) }
-                span.quiet { (incident.number) " · " (incident.service) " · " (time(incident.opened_at)) }
+                strong { (incident.title()) }
+                span.quiet { (incident.number) " · " (time(incident.opened_at)) }
             }
             @if let Some(at) = incident.resolved_at {
                 span.clock { "took " (span(at - incident.opened_at)) }
@@ -105,7 +105,7 @@ fn frame(title: &str, script: &Markup, nav: &Markup, content: &Markup, foot: &st
     }
 }
 
-fn card(incident: &Incident, now: DateTime<Utc>) -> Markup {
+fn card(incident: &PublicIncident, now: DateTime<Utc>) -> Markup {
     html! {
         article.card {
             div.row {
@@ -113,9 +113,9 @@ fn card(incident: &Incident, now: DateTime<Utc>) -> Markup {
                 span.number { (incident.number) }
                 (state(&incident.status))
             }
-            h3 { (incident.title) }
+            h3 { (incident.title()) }
             p.quiet {
-                (incident.service) " · since " (time(incident.opened_at)) " · "
+                "since " (time(incident.opened_at)) " · "
                 span.keep { "for " (span(now - incident.opened_at)) }
             }
         }
@@ -123,13 +123,22 @@ fn card(incident: &Incident, now: DateTime<Utc>) -> Markup {
 }
 
 fn bars(service: &ServiceHealth, now: DateTime<Utc>) -> Markup {
-    let good = service.days.iter().filter(|day| **day == Health::Operational).count();
-    let days = match DAYS - good {
+    let known = || service.days.iter().flatten();
+    let days = match known().filter(|day| **day != Health::Operational).count() {
         0 => "no incidents recorded".to_owned(),
         1 => "incidents on 1 day".to_owned(),
         days => format!("incidents on {days} days"),
     };
-    let summary = format!("{} available, {days}", percent(service.availability));
+    let unknown = match DAYS - known().count() {
+        0 => String::new(),
+        1 => ", 1 day unknown".to_owned(),
+        days => format!(", {days} days unknown"),
+    };
+    let share = match service.availability {
+        Some(share) => format!("{} available", percent(share)),
+        None => "watched for less than a day".to_owned(),
+    };
+    let summary = format!("{share}, {days}{unknown}");
     let date = |index: usize| {
         let ago = TimeDelta::days(i64::try_from(DAYS - 1 - index).unwrap_or(0));
         (now - ago).format("%-d %b")
@@ -142,8 +151,8 @@ fn bars(service: &ServiceHealth, now: DateTime<Utc>) -> Markup {
             }
             svg.bars viewBox="0 0 540 34" preserveAspectRatio="none" role="img" aria-label={ (summary) " in " (DAYS) " days" } {
                 @for (index, day) in service.days.iter().enumerate() {
-                    rect.(class(*day)) x=(index * 6) y="0" width="4" height="34" rx="1.5" {
-                        title { (date(index)) ": " (day.as_str()) }
+                    rect.(day.map_or("unknown", class)) x=(index * 6) y="0" width="4" height="34" rx="1.5" {
+                        title { (date(index)) ": " (day.map_or("unknown", Health::as_str)) }
                     }
                 }
             }

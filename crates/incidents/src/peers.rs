@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
+use tokio::time::sleep;
 
 pub use sources::Sources;
 
@@ -27,6 +28,25 @@ pub struct Tokens {
     pub access_token: SecretString,
     pub refresh_token: SecretString,
 }
+
+/// What is left of a session's tokens.
+#[derive(Default)]
+pub struct Held {
+    pub access: Option<SecretString>,
+    pub refresh: Option<SecretString>,
+}
+
+impl From<Tokens> for Held {
+    fn from(tokens: Tokens) -> Self {
+        Self { access: Some(tokens.access_token), refresh: Some(tokens.refresh_token) }
+    }
+}
+
+/// Auth does not answer.
+struct Away;
+
+/// How long to wait before each try to end a session, in seconds: ten minutes in all.
+const PAUSES: [u64; 12] = [1, 2, 4, 8, 15, 30, 60, 60, 60, 120, 120, 120];
 
 /// What auth sets to know a device again by.
 pub const DEVICE: &str = "__Host-device";
@@ -95,13 +115,54 @@ impl Login {
         if reply.status().as_u16() == 200 { reply.json().await.ok() } else { None }
     }
 
-    /// Ends the session at auth as well. When auth is away it ends by itself, later.
-    pub async fn sign_out(&self, access: &SecretString) {
+    /// Ends a session at auth, by whichever of its tokens still works. While auth is away it is tried again, from
+    /// here: nobody waits for that, and nobody else has the tokens any more.
+    pub async fn sign_out(&self, browser: &Browser, mut held: Held) {
+        if self.end(browser, &mut held).await.is_ok() {
+            return;
+        }
+        tracing::warn!("auth is away: a console session ends there when it is back");
+        let (login, browser) = (self.clone(), browser.clone());
+        tokio::spawn(async move {
+            for pause in PAUSES {
+                sleep(Duration::from_secs(pause)).await;
+                if login.end(&browser, &mut held).await.is_ok() {
+                    return;
+                }
+            }
+            tracing::warn!("auth was away for too long: a console session ends by its own clock");
+        });
+    }
+
+    /// Ok when there is no such session any more.
+    async fn end(&self, browser: &Browser, held: &mut Held) -> Result<(), Away> {
+        if let Some(access) = &held.access {
+            match self.delete(browser, access).await? {
+                // An access token that has expired ends nothing.
+                401 => held.access = None,
+                _ => return Ok(()),
+            }
+        }
+        let Some(refresh) = &held.refresh else { return Ok(()) };
+        let body = json!({ "refresh_token": refresh.expose_secret() });
+        let reply = self.post("/v1/refresh", browser, &body).await.ok_or(Away)?;
+        match reply.status().as_u16() {
+            200 => *held = Held::from(reply.json::<Tokens>().await.map_err(|_| Away)?),
+            // Used up or ended.
+            401 | 422 => return Ok(()),
+            _ => return Err(Away),
+        }
+        let Some(access) = &held.access else { return Ok(()) };
+        self.delete(browser, access).await.map(drop)
+    }
+
+    /// The status that auth answers.
+    async fn delete(&self, browser: &Browser, access: &SecretString) -> Result<u16, Away> {
         let url = format!("{}/v1/sessions/current", self.url);
         let call = self.client.delete(url).bearer_auth(access.expose_secret());
-        if call.send().await.is_err() {
-            tracing::warn!("auth is away: a console session ends by its own clock");
-        }
+        let reply = call.headers(browser.headers()).send().await.map_err(|_| Away)?;
+        let status = reply.status().as_u16();
+        if status >= 500 || status == 429 { Err(Away) } else { Ok(status) }
     }
 
     async fn post(&self, path: &str, browser: &Browser, body: &Value) -> Option<reqwest::Response> {

@@ -16,7 +16,7 @@ mod strict;
 
 use std::time::Duration;
 
-pub use self::body::{Command, Json, Raw};
+pub use self::body::{Command, Json, RawForm, RawJson};
 pub use self::describe::IdempotencyKey;
 pub(crate) use self::front::Front;
 pub use self::layers::{edge, edge_with, secured};
@@ -36,6 +36,19 @@ pub struct Limits {
     pub strict: &'static [&'static str],
     /// Routes that refuse nobody for asking too often.
     pub unlimited: &'static [&'static str],
+    /// What the pages of `CORS_ALLOWED_ORIGINS` may do here.
+    pub origins: Origins,
+}
+
+/// What pages of other origins may do with an API, from a browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// Nothing, whatever is configured: for a service with pages and a session of its own.
+    Refused,
+    /// Call and read, without the cookies that the browser keeps for us.
+    Anonymous,
+    /// Call and read, with those cookies.
+    WithCookies,
 }
 
 impl Default for Limits {
@@ -46,6 +59,7 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(30),
             strict: &[],
             unlimited: &[],
+            origins: Origins::Anonymous,
         }
     }
 }

@@ -21,6 +21,7 @@ pub enum Action {
         to: Status,
         note: Option<Prose>,
     },
+    /// Whoever classifies an incident that nobody vouches for does so.
     Classify {
         severity: Severity,
         reason: Line,
@@ -118,6 +119,7 @@ impl Incidents {
             let detail = show::detail(&mut tx, id, now).await?;
             if let Some(notice) = news(incident, &detail.incident) {
                 let severity = incident.severity.min(severity(&detail.incident));
+                let severity = severity.told(detail.incident.verified);
                 let channels = incidents.policy.routes.of(severity);
                 incidents.announce(&mut tx, &channels, &notice, now).await?;
             }
@@ -169,7 +171,8 @@ impl Incidents {
                 let (reason, by) = (reason.as_str(), Some(actor));
                 story::classified(tx, self.clock.id(), id, change, reason, by, now).await?;
                 let (was, is) = (incident.severity.as_str(), severity.as_str());
-                one("severity", format!("{was} → {is}: {reason}"))
+                let vouched = if incident.verified { "" } else { "Vouched for. " };
+                one("severity", format!("{vouched}{was} → {is}: {reason}"))
             }
             Action::Comment(text) => one("comment", text.as_str().to_owned()),
             Action::Note { at, text } => Ok(vec![(id, ("note", at, text.as_str().to_owned()))]),
@@ -243,11 +246,15 @@ fn severity(incident: &Incident) -> Severity {
     incident.severity.parse().unwrap_or(Severity::P0) // a CHECK knows them all
 }
 
-/// What people hear of an operator's action: that it is over, or worse than they thought.
+/// What people hear of an operator's action: that it is over, that it is real, or worse than they thought.
 fn news(was: &Locked, is: &Incident) -> Option<Notice> {
     let (news, text) = match is.resolved_at {
         Some(_) if was.status.is_open() => {
             (News::Resolved, is.resolution.clone().unwrap_or_else(|| "By an operator.".to_owned()))
+        }
+        None if is.verified && !was.verified => {
+            let text = "Prometheus does not know its alerts; an operator vouches for it.";
+            (News::Opened, text.to_owned())
         }
         None if severity(is) < was.severity => {
             let text = format!("{} became {}.", was.severity.as_str(), is.severity);

@@ -17,6 +17,7 @@ pub struct Filter {
     /// Among the affected services.
     pub service: Option<String>,
     pub acknowledged: Option<bool>,
+    pub verified: Option<bool>,
     pub limit: Option<i64>,
     pub cursor: Option<String>,
 }
@@ -40,6 +41,9 @@ pub struct Incident {
     pub title: String,
     /// P0 (worst) to P3.
     pub severity: String,
+    /// False: Prometheus does not know its alerts, and no operator vouches for it. It wakes nobody, and is on no
+    /// public page.
+    pub verified: bool,
     /// The alert did not say how severe it is, or not in words we know.
     pub classification_uncertain: bool,
     /// The signal that decided the severity.

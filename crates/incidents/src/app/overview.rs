@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Error, Filter, Incident, Incidents, Stage};
-use crate::domain::{DAYS, Health, availability, days};
+use crate::domain::{DAYS, Health, Severity, availability, days};
 use crate::store::{self, overview};
 
 /// How late a page may learn that something has happened.
@@ -21,19 +21,46 @@ pub struct Overview {
     pub overall: Health,
     pub services: Vec<ServiceHealth>,
     /// What still burns, the worst first.
-    pub active: Vec<Incident>,
+    pub active: Vec<PublicIncident>,
     /// What is over, newest first.
-    pub recent: Vec<Incident>,
+    pub recent: Vec<PublicIncident>,
+}
+
+/// An incident, as anybody may know it: nothing of what an alert or an operator wrote is in it.
+#[derive(Clone, Debug)]
+pub struct PublicIncident {
+    pub number: String,
+    pub severity: String,
+    /// One of those that the status page shows; None: something behind them.
+    pub service: Option<String>,
+    pub status: String,
+    pub opened_at: DateTime<Utc>,
+    pub resolved_at: Option<DateTime<Utc>>,
+}
+
+impl PublicIncident {
+    fn of(incident: Incident, services: &[String]) -> Self {
+        let Incident { number, severity, service, status, opened_at, resolved_at, .. } = incident;
+        let service = services.contains(&service).then_some(service);
+        Self { number, severity, service, status, opened_at, resolved_at }
+    }
+
+    /// What is wrong, in words of ours.
+    pub fn title(&self) -> String {
+        let what = self.service.as_deref().unwrap_or("Something behind the services");
+        let severity = self.severity.parse().unwrap_or(Severity::P0); // a CHECK knows them all
+        format!("{what} {}", Health::felt(severity))
+    }
 }
 
 #[derive(Clone, Debug)]
 pub struct ServiceHealth {
     pub name: String,
     pub now: Health,
-    /// The oldest day first, today last.
-    pub days: [Health; DAYS],
-    /// From 0 to 1, in these days.
-    pub availability: f64,
+    /// The oldest day first, today last; None where nothing is known.
+    pub days: [Option<Health>; DAYS],
+    /// From 0 to 1, in what was watched of these days; None while that is less than a day.
+    pub availability: Option<f64>,
 }
 
 impl Incidents {
@@ -43,12 +70,15 @@ impl Incidents {
         // Some days more, for incidents that began before and ended within.
         let since = now - TimeDelta::days(120);
         let afflictions = overview::afflictions(&mut conn, since).await?;
-        let open = Filter { stage: Some(Stage::Open), ..Filter::default() };
+        let watched = overview::watched(&mut conn, since).await?;
+        let believed = Filter { verified: Some(true), ..Filter::default() };
+        let open = Filter { stage: Some(Stage::Open), ..believed.clone() };
         let mut active = store::list(&mut conn, &open, None, 50).await?;
         active.sort_by(|a, b| a.severity.cmp(&b.severity)); // stable: newest first within
-        let everything = store::list(&mut conn, &Filter::default(), None, 60).await?;
+        let everything = store::list(&mut conn, &believed, None, 60).await?;
         let over = everything.into_iter().filter(|i| i.resolved_at.is_some());
-        let recent = over.filter(|i| i.merged_into.is_none()).take(8).collect();
+        let recent = over.filter(|i| i.merged_into.is_none()).take(8);
+        let public = |incident| PublicIncident::of(incident, &self.policy.services);
 
         let service = |name: &String| {
             let mine = || afflictions.iter().filter(|a| a.service == *name);
@@ -58,8 +88,8 @@ impl Incidents {
             ServiceHealth {
                 name: name.clone(),
                 now: now_,
-                days: days(mine(), now),
-                availability: availability(mine(), now),
+                days: days(mine(), &watched, now),
+                availability: availability(mine(), &watched, now),
             }
         };
         let burning = afflictions.iter().filter(|a| a.until.is_none());
@@ -68,8 +98,8 @@ impl Incidents {
             now,
             overall: overall.unwrap_or(Health::Operational),
             services: self.policy.services.iter().map(service).collect(),
-            active,
-            recent,
+            active: active.into_iter().map(public).collect(),
+            recent: recent.map(public).collect(),
         })
     }
 

@@ -2,8 +2,8 @@ use chrono::{DateTime, Utc};
 use kit::postgres;
 use serde_json::json;
 
-use super::{Delivery, Error, Incidents};
-use crate::domain::{Alert, SILENCE_FINGERPRINT, Texts};
+use super::{Delivery, Error, Incidents, Origin};
+use crate::domain::{Alert, SILENCE_FINGERPRINT, Texts, Word};
 use crate::store::heartbeats;
 
 /// When a part of the alerting chain was last known to be alive.
@@ -14,13 +14,20 @@ pub(crate) struct Heartbeat {
 
 impl Incidents {
     /// Takes the alert that always fires. Alertmanager is alive because it sent it; Prometheus was when
-    /// it evaluated the rule, which the alert says.
-    pub(super) async fn heartbeat(&self, alert: &Alert, now: DateTime<Utc>) -> Result<(), Error> {
+    /// it evaluated the rule, which the alert says. One that Prometheus does not have says nothing of Prometheus.
+    pub(super) async fn heartbeat(
+        &self,
+        alert: Alert,
+        word: &Word,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
         heartbeats::heard(&mut conn, "alertmanager", now).await?;
-        if alert.ends_at.is_none() {
+        let (alert, trust) = word.judge(alert);
+        if alert.ends_at.is_none() && trust.is_believed() {
             let evaluated = alert.evaluated_at().map_or(now, |at| at.min(now));
             heartbeats::heard(&mut conn, "prometheus", evaluated).await?;
+            heartbeats::watched(&mut conn, evaluated).await?;
         }
         Ok(())
     }
@@ -59,7 +66,8 @@ impl Incidents {
         let payload =
             json!({ "source": "watchdog", "at": now, "fires": alerts[0].ends_at.is_none() });
         let payload = payload.to_string().into_bytes();
-        self.receive(Delivery { payload, alerts, incomplete: false }).await?;
+        let (origin, incomplete) = (Origin::Ours, false);
+        self.receive(Delivery { origin, payload, alerts, incomplete }).await?;
         Ok(())
     }
 }

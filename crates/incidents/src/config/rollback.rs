@@ -18,6 +18,10 @@ pub struct Rollback {
     /// kubectl, or a path to it. For argo its plugin kubectl-argo-rollouts must be in PATH.
     #[arg(long, env = "ROLLBACK_KUBECTL", default_value = "kubectl")]
     pub rollback_kubectl: String,
+    /// Alerts with the label rollback=automatic begin one without anybody's approval, if Prometheus has them firing.
+    /// Needs PROMETHEUS_URLS.
+    #[arg(long, env = "ROLLBACK_AUTOMATIC", default_value = "false", action = clap::ArgAction::Set)]
+    pub rollback_automatic: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,4 +1,4 @@
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -26,6 +26,16 @@ impl Health {
         }
     }
 
+    /// What an incident of this severity is to whoever uses the service; its name stands before it.
+    pub fn felt(severity: Severity) -> &'static str {
+        match severity {
+            Severity::P0 => "does not work",
+            Severity::P1 => "works badly",
+            Severity::P2 => "works with limits",
+            Severity::P3 => "needs a look",
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Operational => "OPERATIONAL",
@@ -45,42 +55,74 @@ pub struct Affliction {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// The worst of each of the last [`DAYS`] days (in UTC), the oldest first and today last.
+/// From when to when, on a day (in UTC), we would have been told of an incident.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched {
+    pub day: NaiveDate,
+    pub from: DateTime<Utc>,
+    pub until: DateTime<Utc>,
+}
+
+/// How long must have been watched before a share of it says anything.
+const ENOUGH: TimeDelta = TimeDelta::days(1);
+
+/// The worst of each of the last [`DAYS`] days (in UTC), the oldest first and today last. None: nothing is known
+/// of that day.
 pub fn days<'a>(
     afflictions: impl Iterator<Item = &'a Affliction>,
+    watched: &[Watched],
     now: DateTime<Utc>,
-) -> [Health; DAYS] {
-    let mut days = [Health::Operational; DAYS];
+) -> [Option<Health>; DAYS] {
     let today = now.date_naive();
+    let date = |index: usize| {
+        let ago = DAYS - 1 - index;
+        today - TimeDelta::days(i64::try_from(ago).unwrap_or(0))
+    };
+    let mut days = std::array::from_fn(|index| {
+        let day = date(index);
+        watched.iter().any(|watched| watched.day == day).then_some(Health::Operational)
+    });
     for affliction in afflictions {
+        let felt = Health::under(affliction.severity);
         let until = affliction.until.unwrap_or(now).max(affliction.from).date_naive();
-        for (index, day) in days.iter_mut().rev().enumerate() {
-            let date = today - TimeDelta::days(i64::try_from(index).unwrap_or(0));
-            if (affliction.from.date_naive()..=until).contains(&date) {
-                *day = (*day).max(Health::under(affliction.severity));
+        for (index, day) in days.iter_mut().enumerate() {
+            let within = (affliction.from.date_naive()..=until).contains(&date(index));
+            if within && felt != Health::Operational {
+                *day = (*day).max(Some(felt));
             }
         }
     }
     days
 }
 
-/// The share, from 0 to 1, of the last [`DAYS`] times 24 hours in which nothing critical burned.
+/// The share, from 0 to 1, of what was watched of the last [`DAYS`] times 24 hours in which nothing critical
+/// burned. None: less than a day was watched.
 #[expect(clippy::cast_precision_loss, reason = "a quarter of a year in milliseconds is exact")]
 pub fn availability<'a>(
     afflictions: impl Iterator<Item = &'a Affliction>,
+    watched: &[Watched],
     now: DateTime<Utc>,
-) -> f64 {
-    let all = TimeDelta::days(i64::try_from(DAYS).unwrap_or(1));
+) -> Option<f64> {
+    let since = now - TimeDelta::days(i64::try_from(DAYS).unwrap_or(1));
+    let clipped = |watched: &Watched| {
+        (watched.until.min(now) - watched.from.max(since)).max(TimeDelta::zero())
+    };
+    let known: TimeDelta = watched.iter().map(clipped).sum();
+    if known < ENOUGH {
+        return None;
+    }
     let critical = afflictions.filter(|a| Health::under(a.severity) == Health::Critical);
     let mut down: Vec<_> = critical.map(|a| (a.from, a.until.unwrap_or(now).min(now))).collect();
     down.sort_unstable();
-    let (mut sum, mut reached) = (TimeDelta::zero(), now - all);
+    let (mut sum, mut reached) = (TimeDelta::zero(), since);
     for (from, until) in down {
         // Two at once are one.
         sum += (until - from.max(reached)).max(TimeDelta::zero());
         reached = reached.max(until);
     }
-    1.0 - sum.num_milliseconds() as f64 / all.num_milliseconds() as f64
+    // What burned while nobody watched counts, too.
+    let share = sum.num_milliseconds() as f64 / known.num_milliseconds() as f64;
+    Some((1.0 - share).max(0.0))
 }
 
 #[cfg(test)]
@@ -105,14 +147,25 @@ mod tests {
                 affliction(Severity::P1, at(15, 5), Some(at(14, 5))),
             ]
             .iter(),
+            &watch(8..=18, at(1, 0)),
             now,
         );
-        let on = |day: usize| found[DAYS - 1 - (20 - day)];
-        assert_eq!(
-            [9, 10, 11, 12, 14, 15, 18, 19, 20].map(on).map(|h| h as u8),
-            [0, 1, 2, 0, 0, 1, 0, 1, 1]
-        );
+        let on = |day: usize| found[DAYS - 1 - (20 - day)].map(|health| health as u8);
+        let known = [8, 9, 10, 11, 12, 14, 15, 18, 19, 20].map(on);
+        assert_eq!(known, [0, 0, 1, 2, 0, 0, 1, 0, 1, 1].map(Some));
+        // Nobody watched: what is not known is not green.
+        assert_eq!([1, 7].map(on), [None, None]);
     }
+
+    /// So many whole days of the month.
+    fn watch(days: std::ops::RangeInclusive<i64>, first: DateTime<Utc>) -> Vec<Watched> {
+        let watched = |day| {
+            let from = first + TimeDelta::days(day - 1);
+            Watched { day: from.date_naive(), from, until: from + TimeDelta::days(1) }
+        };
+        days.map(watched).collect()
+    }
+
     #[test]
     fn available_is_whenever_nothing_critical_burns() {
         let now = Utc.with_ymd_and_hms(2026, 5, 20, 12, 0, 0).unwrap();
@@ -125,7 +178,8 @@ mod tests {
                 until: until.map(ago),
             };
             let afflictions: Vec<_> = found.iter().map(affliction).collect();
-            (availability(afflictions.iter(), now) * 90.0).round()
+            let watched = watch(1..=91, ago(91));
+            (availability(afflictions.iter(), &watched, now).unwrap() * 90.0).round()
         };
         let (p0, p1) = (Severity::P0, Severity::P1);
         assert_eq!(share(&[]), 90.0);
@@ -138,5 +192,16 @@ mod tests {
         assert_eq!(share(&[(p0, 200, None)]), 0.0);
         // An end before the start is clock skew.
         assert_eq!(share(&[(p0, 5, Some(6))]), 90.0);
+        // Three minutes are nothing to boast of, and of ten days one is a tenth.
+        let critical = [Affliction {
+            service: String::new(),
+            severity: p0,
+            from: ago(5),
+            until: Some(ago(4)),
+        }];
+        let (minutes, days) = (now - TimeDelta::minutes(3), watch(1..=10, ago(10)));
+        let young = [Watched { day: now.date_naive(), from: minutes, until: now }];
+        assert_eq!(availability([].iter(), &young, now), None);
+        assert_eq!(availability(critical.iter(), &days, now), Some(0.9));
     }
 }

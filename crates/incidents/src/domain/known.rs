@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Texts;
+use super::{Evidence, Texts};
 
 /// Which alert: its fingerprint and its start.
 pub type AlertKey = (String, DateTime<Utc>);
@@ -12,6 +12,8 @@ pub type AlertKey = (String, DateTime<Utc>);
 pub struct Burning {
     pub key: AlertKey,
     pub labels: Texts,
+    /// Prometheus knew it, or nobody could be asked.
+    pub verified: bool,
 }
 
 /// What Alertmanager and Prometheus know at a moment.
@@ -21,20 +23,24 @@ pub struct Known {
     pub since: DateTime<Utc>,
     /// The fingerprints of Alertmanager's alerts, muted ones too.
     pub fingerprints: HashSet<String>,
-    /// The labels of Prometheus' alerts, pending ones too.
-    pub labels: Vec<Texts>,
+    /// Prometheus' alerts, pending ones too.
+    pub evidence: Evidence,
 }
 
 impl Known {
     /// Anybody knows something that may be this alert. On the way from Prometheus to Alertmanager labels
     /// may be added and dropped: two sets are of one alert when they contradict each other nowhere.
+    ///
+    /// Alertmanager's word keeps up what is Alertmanager's word alone: whoever reaches it can have it say that
+    /// anything still fires.
     pub fn knows(&self, alert: &Burning) -> bool {
         let agree = |theirs: &Texts| {
             theirs
                 .iter()
                 .all(|(name, value)| alert.labels.get(name).is_none_or(|ours| ours == value))
         };
-        self.fingerprints.contains(&alert.key.0) || self.labels.iter().any(agree)
+        let told = !alert.verified && self.fingerprints.contains(&alert.key.0);
+        told || self.evidence.0.iter().any(|fact| agree(&fact.labels))
     }
 }
 

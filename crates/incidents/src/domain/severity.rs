@@ -24,6 +24,11 @@ impl Severity {
         }
     }
 
+    /// Whose channels hear of it: what nobody vouches for wakes nobody.
+    pub fn told(self, verified: bool) -> Self {
+        if verified { self } else { Self::P3 }
+    }
+
     /// One step more severe.
     pub fn worse(self) -> Self {
         match self {

@@ -10,7 +10,7 @@ use axum::{Extension, Router};
 use chrono::TimeDelta;
 use kit::ApiError;
 use kit::caller::{Role, Verifier};
-use kit::http::{Path, Raw};
+use kit::http::{Path, RawForm};
 use kit::idempotency::Key;
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
@@ -55,17 +55,21 @@ async fn ask(RawQuery(query): RawQuery) -> Html<String> {
 
 async fn sign_in(
     _: SameOrigin,
-    State(login): State<Login>,
+    State(app): State<App>,
     Extension(verifier): Extension<Verifier>,
     session::From(browser): session::From,
-    Raw(body): Raw,
+    headers: HeaderMap,
+    RawForm(body): RawForm,
 ) -> Response {
     let form = Form::read(&body);
     let (email, next) = (form.get("email"), form.get("next"));
-    match enter(&login, &verifier, &browser, &form).await {
+    match enter(&app.login, &verifier, &browser, &form).await {
         Ok((tokens, device)) => {
+            // Whoever was signed in here before is so no longer.
+            app.login.sign_out(&browser, session::held(&headers, &app.seal)).await;
             let response = Redirect::to(session::page(next).unwrap_or("/console")).into_response();
-            let mut response = session::with_cookies(response, session::cookies(&tokens));
+            let cookies = session::cookies(&app.seal, &tokens, app.incidents.now());
+            let mut response = session::with_cookies(response, cookies);
             response.headers_mut().extend(device.map(|device| (SET_COOKIE, device)));
             response
         }
@@ -95,17 +99,24 @@ async fn enter(
 ) -> Result<(Tokens, Option<HeaderValue>), NoSession> {
     let (tokens, device) = login.sign_in(browser, form.get("email"), form.get("password")).await?;
     let member = verifier.member(tokens.access_token.expose_secret()).await;
-    let member = member.map_err(|_| NoSession::Away)?;
-    if !member.roles.contains(&Role::Operator) {
-        return Err(NoSession::NotOperator);
-    }
-    Ok((tokens, device))
+    let why = match member {
+        Ok(member) if member.roles.contains(&Role::Operator) => return Ok((tokens, device)),
+        Ok(_) => NoSession::NotOperator,
+        Err(_) => NoSession::Away,
+    };
+    // Auth has begun a session that nobody is to have.
+    login.sign_out(browser, tokens.into()).await;
+    Err(why)
 }
 
-async fn sign_out(_: SameOrigin, State(login): State<Login>, headers: HeaderMap) -> Response {
-    if let Some(token) = session::access(&headers) {
-        login.sign_out(&token).await;
-    }
+async fn sign_out(
+    _: SameOrigin,
+    State(app): State<App>,
+    session::From(browser): session::From,
+    headers: HeaderMap,
+    RawForm(_): RawForm,
+) -> Response {
+    app.login.sign_out(&browser, session::held(&headers, &app.seal)).await;
     let response = Redirect::to("/console/login").into_response();
     session::with_cookies(response, session::no_cookies())
 }
@@ -169,7 +180,7 @@ async fn write_postmortem(
     Operator(caller): Operator,
     State(incidents): State<Incidents>,
     Path(id): Path<Uuid>,
-    Raw(body): Raw,
+    RawForm(body): RawForm,
 ) -> Result<Redirect, ApiError> {
     let form = Form::read(&body);
     let version = form.get("version").parse().unwrap_or(-1);
@@ -183,7 +194,7 @@ async fn add_action(
     Operator(caller): Operator,
     State(incidents): State<Incidents>,
     Path(id): Path<Uuid>,
-    Raw(body): Raw,
+    RawForm(body): RawForm,
 ) -> Result<Redirect, ApiError> {
     let form = Form::read(&body);
     let key = key(id, "action", &form)?;
@@ -196,7 +207,7 @@ async fn finish_action(
     Operator(caller): Operator,
     State(incidents): State<Incidents>,
     Path(id): Path<Uuid>,
-    Raw(body): Raw,
+    RawForm(body): RawForm,
 ) -> Result<Redirect, ApiError> {
     let form = Form::read(&body);
     let action = FollowUp::Finish(form.id("action")?);
@@ -209,7 +220,7 @@ async fn roll_back(
     Operator(caller): Operator,
     State(incidents): State<Incidents>,
     Path(id): Path<Uuid>,
-    Raw(body): Raw,
+    RawForm(body): RawForm,
 ) -> Result<Redirect, ApiError> {
     let form = Form::read(&body);
     let service = line("service", form.get("service"))?;
@@ -223,7 +234,7 @@ async fn act(
     Operator(caller): Operator,
     State(incidents): State<Incidents>,
     Path((id, what)): Path<(Uuid, String)>,
-    Raw(body): Raw,
+    RawForm(body): RawForm,
 ) -> Result<Redirect, ApiError> {
     let form = Form::read(&body);
     incidents.act(caller, id, key(id, &what, &form)?, form.action(&what)?).await?;

@@ -27,7 +27,8 @@ pub(super) async fn readable(request: Request, next: Next) -> Response {
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
     let text = |field: &str| problem[field].as_str().unwrap_or_default();
     let wait = head.headers.get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
-    let again = again.as_ref().and_then(|uri| uri.path_and_query()).map(|page| page.as_str());
+    let again = again.as_ref().and_then(|uri| uri.path_and_query());
+    let again = again.map(|page| pages::Here::of(page.as_str()));
     let shown = pages::Problem {
         status: head.status.as_u16(),
         title: text("title"),

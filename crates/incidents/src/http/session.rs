@@ -1,5 +1,5 @@
 //! Who is at the console. A session has two cookies that no script can read: an access token for five
-//! minutes, and what gets the next one. Whoever works is not thrown out.
+//! minutes, and what gets the next one, sealed. Whoever works is not thrown out.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,18 +11,22 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use chrono::{DateTime, TimeDelta, Utc};
 use kit::caller::{Role, Verifier};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use crate::peers::{Browser, DEVICE, Login, Tokens};
+use super::App;
+use super::seal::Seal;
+use crate::peers::{Browser, DEVICE, Held, Tokens};
 
 /// `__Host-` makes browsers insist: secure, for this host alone, and nobody else can have set it.
 const ACCESS: &str = "__Host-console";
 const REFRESH: &str = "__Host-console-refresh";
 
-/// How long an operator may be away, at most; auth may end the session sooner.
-const ABSENCE: u32 = 12 * 60 * 60;
+/// How long an operator may be away, at most; auth may end the session sooner. What the browser keeps is sealed with
+/// its time, so that no copy of it is of use for longer, here or at auth.
+const ABSENCE: TimeDelta = TimeDelta::hours(12);
 
 /// An operator with a valid session; anybody else is asked to sign in.
 pub(super) struct Operator(pub(super) Uuid);
@@ -33,12 +37,13 @@ struct Renewed(SecretString);
 
 /// Both cookies. Browsers treat the loopback as secure, so that this works there too. Not sent with
 /// anything that another site began.
-pub(super) fn cookies(tokens: &Tokens) -> [String; 2] {
-    let cookie = |name: &str, token: &SecretString, age: u32| {
-        let token = token.expose_secret();
-        format!("{name}={token}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}")
+pub(super) fn cookies(seal: &Seal, tokens: &Tokens, now: DateTime<Utc>) -> [String; 2] {
+    let cookie = |name: &str, value: &str, age: i64| {
+        format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}")
     };
-    [cookie(ACCESS, &tokens.access_token, 300), cookie(REFRESH, &tokens.refresh_token, ABSENCE)]
+    let refresh = seal.seal(&tokens.refresh_token, now).unwrap_or_default();
+    let access = tokens.access_token.expose_secret();
+    [cookie(ACCESS, access, 300), cookie(REFRESH, &refresh, ABSENCE.num_seconds())]
 }
 
 pub(super) fn no_cookies() -> [String; 2] {
@@ -56,9 +61,15 @@ pub(super) fn with_cookies(mut response: Response, cookies: [String; 2]) -> Resp
     response
 }
 
+/// What a browser still has of a session, for ending it.
+pub(super) fn held(headers: &HeaderMap, seal: &Seal) -> Held {
+    let refresh = cookie(headers, REFRESH).and_then(|cookie| seal.open(&cookie));
+    Held { access: access(headers), refresh: refresh.map(|kept| kept.token) }
+}
+
 /// Renews a session whose access token has expired, before the page is made.
 pub(super) async fn renew(
-    State(login): State<Login>,
+    State(App { incidents, login, seal, .. }): State<App>,
     Extension(verifier): Extension<Verifier>,
     mut request: Request,
     next: Next,
@@ -67,19 +78,26 @@ pub(super) async fn renew(
         Some(token) => verifier.member(token.expose_secret()).await.is_ok(),
         None => false,
     };
-    let refresh = cookie(request.headers(), REFRESH).filter(|_| !valid);
-    let Some(refresh) = refresh else { return next.run(request).await };
-    let browser = browser(request.headers(), request.extensions());
-    let Some(tokens) = login.refresh(&browser, &refresh).await else {
+    let kept = cookie(request.headers(), REFRESH).filter(|_| !valid);
+    let Some(kept) = kept.and_then(|cookie| seal.open(&cookie)) else {
         return next.run(request).await;
     };
-    request.extensions_mut().insert(Renewed(tokens.access_token.clone()));
-    let response = next.run(request).await;
-    // Signing in and out set their own.
-    if response.headers().contains_key(SET_COOKIE) {
-        return response;
+    let (browser, now) = (browser(request.headers(), request.extensions()), incidents.now());
+    if now - kept.since > ABSENCE {
+        login.sign_out(&browser, held(request.headers(), &seal)).await;
+        return with_cookies(next.run(request).await, no_cookies());
     }
-    with_cookies(response, cookies(&tokens))
+    let Some(tokens) = login.refresh(&browser, kept.token.expose_secret()).await else {
+        return next.run(request).await;
+    };
+    let member = verifier.member(tokens.access_token.expose_secret()).await;
+    if member.is_ok_and(|member| !member.roles.contains(&Role::Operator)) {
+        // No longer an operator: nothing here is theirs, and nobody else is to have it.
+        login.sign_out(&browser, tokens.into()).await;
+        return with_cookies(next.run(request).await, no_cookies());
+    }
+    request.extensions_mut().insert(Renewed(tokens.access_token.clone()));
+    with_cookies(next.run(request).await, cookies(&seal, &tokens, now))
 }
 
 /// As an extractor, which never refuses: what is not known is left out.

@@ -1,32 +1,37 @@
 //! The status page, for anybody, and what pages load.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use futures::{Stream, StreamExt as _};
 use kit::ApiError;
 use tokio_stream::wrappers::WatchStream;
 
 use super::App;
+use super::streams::Streams;
 use crate::app::Incidents;
 use crate::pages;
 
 /// How long one stream of changes lasts; browsers come back by themselves, and a stop need not wait.
 const STREAM: Duration = Duration::from_secs(60);
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const PICTURE: &str = "image/svg+xml; charset=utf-8";
+
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/", get(status))
         .route("/changes", get(changes))
-        .route("/assets/site.css", get(|| async { asset("text/css", pages::CSS) }))
-        .route("/assets/site.js", get(|| async { asset("text/javascript", pages::SCRIPT) }))
-        .route("/assets/icon.svg", get(|| async { asset("image/svg+xml", pages::ICON) }))
+        .route("/assets/site.css", get(|| async { asset("text/css; charset=utf-8", pages::CSS) }))
+        .route("/assets/site.js", get(|| async { asset(SCRIPT, pages::SCRIPT) }))
+        .route("/assets/icon.svg", get(|| async { asset(PICTURE, pages::ICON) }))
 }
 
 async fn status(State(incidents): State<Incidents>) -> Result<Html<String>, ApiError> {
@@ -36,12 +41,20 @@ async fn status(State(incidents): State<Incidents>) -> Result<Html<String>, ApiE
 /// Says `change` whenever anything happened.
 async fn changes(
     State(incidents): State<Incidents>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    State(streams): State<Streams>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let from = peer.map_or(nobody, |Extension(ConnectInfo(peer))| peer.ip());
+    let place = streams.enter(from)?;
     let changes = WatchStream::from_changes(incidents.changes())
         // Browsers do not dispatch an event without data.
-        .map(|_| Ok(Event::default().event("change").data("something happened")));
+        .map(move |_| {
+            let _ = &place;
+            Ok(Event::default().event("change").data("something happened"))
+        });
     let stream = changes.take_until(tokio::time::sleep(STREAM));
-    Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(5)))
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(5))))
 }
 
 fn asset(media_type: &'static str, text: &'static str) -> Response {

@@ -9,7 +9,7 @@ use kit::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::{Incident, Incidents, Overview, ServiceHealth};
+use crate::app::{Incidents, Overview, PublicIncident, ServiceHealth};
 use crate::domain::Health;
 
 /// How everything does.
@@ -27,9 +27,12 @@ pub(super) struct Report {
 struct Service {
     name: String,
     status: Health,
-    /// The share of the last 90 days, from 0 to 1, in which it was not CRITICAL, by the record of incidents.
+    /// The share of what was watched of the last 90 days, from 0 to 1, in which it was not CRITICAL. Absent while
+    /// less than a day was watched.
     #[schema(example = 0.999_821)]
-    availability: f64,
+    availability: Option<f64>,
+    /// Of how many of those days anything is known.
+    days_known: usize,
     /// On how many of those days it was not OPERATIONAL all the time.
     days_affected: usize,
 }
@@ -40,7 +43,11 @@ struct Active {
     number: String,
     /// P0, P1, P2 or P3.
     severity: String,
+    /// What is wrong with which service.
+    #[schema(example = "points does not work")]
     title: String,
+    /// Absent: something behind the services.
+    service: Option<String>,
     /// investigating, identified or monitoring.
     status: String,
     opened_at: DateTime<Utc>,
@@ -68,19 +75,23 @@ impl From<Overview> for Report {
 
 impl From<ServiceHealth> for Service {
     fn from(service: ServiceHealth) -> Self {
-        let affected = service.days.iter().filter(|day| **day != Health::Operational).count();
+        let known = || service.days.iter().flatten();
+        let (days_known, days_affected) =
+            (known().count(), known().filter(|day| **day != Health::Operational).count());
         Self {
             name: service.name,
             status: service.now,
             availability: service.availability,
-            days_affected: affected,
+            days_known,
+            days_affected,
         }
     }
 }
 
-impl From<Incident> for Active {
-    fn from(incident: Incident) -> Self {
-        let Incident { number, severity, title, status, opened_at, .. } = incident;
-        Self { number, severity, title, status, opened_at }
+impl From<PublicIncident> for Active {
+    fn from(incident: PublicIncident) -> Self {
+        let title = incident.title();
+        let PublicIncident { number, severity, service, status, opened_at, .. } = incident;
+        Self { number, severity, title, service, status, opened_at }
     }
 }

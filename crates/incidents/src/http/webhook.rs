@@ -11,7 +11,7 @@ use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use chrono::{DateTime, Datelike as _, Utc};
-use kit::http::Raw;
+use kit::http::RawJson;
 use kit::{ApiError, Classify, Kind};
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,7 +19,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::app::{Delivery, Incidents, Outcome};
+use crate::app::{Delivery, Incidents, Origin, Received};
 use crate::domain::Alert;
 
 /// What Alertmanager must bring. Compared in constant time, by a keyed hash that the token itself keys.
@@ -76,21 +76,22 @@ enum Refused {
 /// Takes alerts from Alertmanager. Safe to repeat.
 #[utoipa::path(
     post, path = "/v1/alerts", request_body = Payload,
-    responses((status = 200, description = "Kept", body = Outcome)),
+    responses((status = 200, description = "Kept", body = Received)),
     security(()),
 )]
 pub(super) async fn receive(
     _: Alertmanager,
     State(incidents): State<Incidents>,
-    Raw(payload): Raw,
-) -> Result<Json<Outcome>, ApiError> {
+    RawJson(payload): RawJson,
+) -> Result<Json<Received>, ApiError> {
     let message: Payload = serde_json::from_slice(&payload).map_err(|_| Refused::Payload)?;
     if message.version != "4" {
         return Err(Refused::Payload.into());
     }
     let incomplete = message.truncated_alerts > 0;
     let alerts = message.alerts.into_iter().map(Alert::try_from).collect::<Result<_, _>>()?;
-    Ok(Json(incidents.receive(Delivery { payload, alerts, incomplete }).await?))
+    let origin = Origin::Alertmanager;
+    Ok(Json(incidents.receive(Delivery { origin, payload, alerts, incomplete }).await?))
 }
 
 impl Credential {

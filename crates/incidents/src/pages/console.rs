@@ -84,12 +84,17 @@ fn table(incidents: &[Incident], now: DateTime<Utc>) -> Markup {
                         strong { (incident.title) }
                         span.quiet { (incident.number) " · " (incident.service) " · " (time(incident.opened_at)) }
                     }
+                    (unverified(incident))
                     (state(&incident.status))
                     (clock(incident, now))
                 }
             }
         }
     }
+}
+
+fn unverified(incident: &Incident) -> Markup {
+    html! { @if !incident.verified { span.pill { "unverified" } } }
 }
 
 /// What is due next, or how long it took.
@@ -116,6 +121,7 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
             div.row {
                 (severity(&incident.severity))
                 span.number { (incident.number) }
+                (unverified(incident))
                 (state(&incident.status))
                 (clock(incident, now))
             }
@@ -123,6 +129,12 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
             p.quiet {
                 (detail.services.join(", ")) " · since " (time(incident.opened_at))
                 " · classified by " (incident.rule)
+            }
+            @if !incident.verified {
+                p.note {
+                    "Prometheus does not know its alerts: whoever reaches Alertmanager can have made them up. \
+                     Nobody is woken, and the status page does not show it. If it is real, give it a severity."
+                }
             }
             @if incident.classification_uncertain {
                 p.note { "The alert did not say clearly how severe it is. Please classify it." }

@@ -14,9 +14,22 @@ pub(crate) struct Problem<'a> {
     /// After how many seconds another attempt is of use.
     pub(crate) wait: Option<u64>,
     /// The page to try again, unless something was sent.
-    pub(crate) again: Option<&'a str>,
+    pub(crate) again: Option<Here<'a>>,
     /// It happened to an operator.
     pub(crate) console: bool,
+}
+
+/// An address on this site.
+#[derive(Clone, Copy)]
+pub(crate) struct Here<'a>(&'a str);
+
+impl<'a> Here<'a> {
+    /// The start in the place of what a browser takes for another site: it reads `//host/` and `/\host/` as
+    /// `https://host/`.
+    pub(crate) fn of(address: &'a str) -> Self {
+        let rest = address.strip_prefix('/');
+        Self(rest.filter(|rest| !rest.starts_with(['/', '\\'])).map_or("/", |_| address))
+    }
 }
 
 pub(crate) fn problem(problem: &Problem<'_>) -> Markup {
@@ -28,7 +41,7 @@ pub(crate) fn problem(problem: &Problem<'_>) -> Markup {
             p.error role="alert" { (what_happened(problem)) }
             p { (what_to_do(problem)) }
             p.row {
-                @if let Some(page) = problem.again.filter(|_| helps) { a.button href=(page) { "Try again" } }
+                @if let Some(Here(page)) = problem.again.filter(|_| helps) { a.button href=(page) { "Try again" } }
                 a.button href="/" { "Status page" }
                 @if problem.console { a.button href="/console" { "Incidents" } }
             }

@@ -2,10 +2,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures::future::join_all;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
-use crate::domain::{Alert, Known};
+use crate::domain::{Alert, Evidence, Fact, Known};
 
 /// Where alerts come from: every Prometheus and every Alertmanager that leads here. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,13 +42,21 @@ struct Runtime {
 
 #[derive(Deserialize)]
 struct Alerts {
-    alerts: Vec<Labeled>,
+    alerts: Vec<AlertMessage>,
 }
 
 #[derive(Deserialize)]
-struct Labeled {
+#[serde(rename_all = "camelCase")]
+struct AlertMessage {
     labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    state: String,
+    active_at: DateTime<Utc>,
 }
+
+/// How long Alertmanager, which waits for our answer, may wait for Prometheus'.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 impl Sources {
     /// Base addresses, such as `http://alertmanager:9093`.
@@ -65,7 +75,7 @@ impl Sources {
         let mut known = Known {
             since: DateTime::<Utc>::MIN_UTC,
             fingerprints: HashSet::new(),
-            labels: Vec::new(),
+            evidence: Evidence::default(),
         };
         for base in &self.alertmanagers {
             // What it knows before since when: should it start anew in between, it is the younger one.
@@ -76,12 +86,40 @@ impl Sources {
             known.fingerprints.extend(alerts.into_iter().map(|alert| alert.fingerprint));
         }
         for base in &self.prometheuses {
-            let Answer { data: Alerts { alerts } } = self.get(base, "/api/v1/alerts").await?;
+            known.evidence.0.extend(self.facts(base).await?);
             let runtime: Answer<Runtime> = self.get(base, "/api/v1/status/runtimeinfo").await?;
             known.since = known.since.max(runtime.data.started);
-            known.labels.extend(alerts.into_iter().map(|alert| Alert::texts(alert.labels)));
         }
         Ok(known)
+    }
+
+    /// What any Prometheus has; None when none of them answers at once.
+    pub async fn firing(&self) -> Option<Evidence> {
+        let asked = self.prometheuses.iter().map(|base| timeout(AT_ONCE, self.facts(base)));
+        let answers = join_all(asked).await.into_iter().filter_map(|answer| match answer {
+            Ok(Ok(facts)) => Some(facts),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a Prometheus cannot be asked what fires");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("a Prometheus does not say in time what fires");
+                None
+            }
+        });
+        let answers: Vec<_> = answers.collect();
+        (!answers.is_empty()).then(|| Evidence(answers.into_iter().flatten().collect()))
+    }
+
+    async fn facts(&self, base: &str) -> Result<Vec<Fact>, reqwest::Error> {
+        let Answer { data: Alerts { alerts } } = self.get(base, "/api/v1/alerts").await?;
+        let fact = |alert: AlertMessage| Fact {
+            labels: Alert::texts(alert.labels),
+            annotations: Alert::texts(alert.annotations),
+            firing: alert.state == "firing",
+            active_at: alert.active_at,
+        };
+        Ok(alerts.into_iter().map(fact).collect())
     }
 
     async fn get<T: DeserializeOwned>(&self, base: &str, path: &str) -> Result<T, reqwest::Error> {

@@ -6,12 +6,13 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::app::AlertView;
-use crate::domain::{Alert, AlertKey, Burning, IncidentId, SILENCE_FINGERPRINT, Texts};
+use crate::domain::{Alert, AlertKey, Burning, IncidentId, SILENCE_FINGERPRINT, Texts, Trust};
 
 /// An alert that fires, and the incident it opens unless it was told before or joins another.
 pub(crate) struct Opening {
     pub(crate) incident: IncidentId,
     pub(crate) alert: Alert,
+    pub(crate) trust: Trust,
 }
 
 /// What the ends of alerts came to.
@@ -87,15 +88,47 @@ pub(crate) async fn regroup(conn: &mut PgConnection, pairs: &[(Uuid, Uuid)]) -> 
 /// What fires, as far as we were told, by anybody but ourselves.
 pub(crate) async fn burning(conn: &mut PgConnection) -> sqlx::Result<Vec<Burning>> {
     let select = sqlx::query!(
-        r#"SELECT fingerprint, starts_at, labels AS "labels: Json<Texts>"
-           FROM alert WHERE ends_at IS NULL AND fingerprint <> $1"#,
+        r#"SELECT a.fingerprint, a.starts_at, COALESCE(a.known_labels, a.labels) AS "labels!: Json<Texts>", i.verified
+           FROM alert a JOIN incident i USING (incident_id)
+           WHERE a.ends_at IS NULL AND a.fingerprint <> $1"#,
         SILENCE_FINGERPRINT,
     );
     let rows = postgres::query("alert_burning", select.fetch_all(conn)).await?;
-    let burning = rows
-        .into_iter()
-        .map(|row| Burning { key: (row.fingerprint, row.starts_at), labels: row.labels.0 });
+    let burning = rows.into_iter().map(|row| Burning {
+        key: (row.fingerprint, row.starts_at),
+        labels: row.labels.0,
+        verified: row.verified,
+    });
     Ok(burning.collect())
+}
+
+/// Moves alerts that fire and that nobody vouched for to the incidents that are proposed for them, with what they
+/// say by now. Returns from which incident to which.
+pub(crate) async fn claim(
+    conn: &mut PgConnection,
+    openings: &[Opening],
+) -> sqlx::Result<Vec<(Uuid, Uuid)>> {
+    let update = sqlx::query!(
+        r#"WITH n AS (
+               SELECT * FROM UNNEST($1::text[], $2::timestamptz[], $3::uuid[], $4::jsonb[], $5::jsonb[])
+                        AS n (fingerprint, starts_at, proposed, labels, annotations)),
+           was AS (
+               SELECT a.fingerprint, a.starts_at, a.incident_id AS was
+               FROM alert a JOIN n USING (fingerprint, starts_at) JOIN incident i USING (incident_id)
+               WHERE a.ends_at IS NULL AND NOT i.verified
+               ORDER BY a.fingerprint, a.starts_at FOR NO KEY UPDATE OF a)
+           UPDATE alert SET incident_id = n.proposed, known_labels = n.labels, known_annotations = n.annotations
+           FROM n JOIN was USING (fingerprint, starts_at)
+           WHERE alert.fingerprint = n.fingerprint AND alert.starts_at = n.starts_at
+           RETURNING was.was AS "was!", n.proposed AS "proposed!""#,
+        &openings.iter().map(|o| o.alert.fingerprint.clone()).collect::<Vec<_>>(),
+        &openings.iter().map(|o| o.alert.starts_at).collect::<Vec<_>>(),
+        &openings.iter().map(|o| o.incident.0).collect::<Vec<_>>(),
+        &openings.iter().map(|o| json(&o.alert.labels)).collect::<Vec<_>>(),
+        &openings.iter().map(|o| json(&o.alert.annotations)).collect::<Vec<_>>(),
+    );
+    let rows = postgres::query("alert_claim", update.fetch_all(conn)).await?;
+    Ok(rows.into_iter().map(|row| (row.was, row.proposed)).collect())
 }
 
 /// Ends alerts at these times.
@@ -143,8 +176,9 @@ pub(crate) async fn of_incident(
 ) -> sqlx::Result<Vec<AlertView>> {
     let select = sqlx::query_as!(
         AlertView,
-        "SELECT fingerprint, starts_at, ends_at, labels, annotations
-         FROM alert WHERE incident_id = $1 ORDER BY starts_at, fingerprint",
+        r#"SELECT fingerprint, starts_at, ends_at, COALESCE(known_labels, labels) AS "labels!",
+                  COALESCE(known_annotations, annotations) AS "annotations!"
+           FROM alert WHERE incident_id = $1 ORDER BY starts_at, fingerprint"#,
         incident,
     );
     postgres::query("alert_of_incident", select.fetch_all(conn)).await

@@ -26,8 +26,8 @@ pub(crate) async fn mark_breaches(
     let response = sqlx::query_as!(
         Breach,
         r#"UPDATE incident SET response_breached_at = $1
-           WHERE resolved_at IS NULL AND acknowledged_at IS NULL AND response_breached_at IS NULL
-             AND response_due <= $1
+           WHERE verified AND resolved_at IS NULL AND acknowledged_at IS NULL
+             AND response_breached_at IS NULL AND response_due <= $1
            RETURNING incident_id AS id, number, title, severity, service, true AS "response!""#,
         now,
     );
@@ -36,7 +36,8 @@ pub(crate) async fn mark_breaches(
     let resolution = sqlx::query_as!(
         Breach,
         r#"UPDATE incident SET resolution_breached_at = $1
-           WHERE resolved_at IS NULL AND resolution_breached_at IS NULL AND resolution_due <= $1
+           WHERE verified AND resolved_at IS NULL AND resolution_breached_at IS NULL
+             AND resolution_due <= $1
            RETURNING incident_id AS id, number, title, severity, service, false AS "response!""#,
         now,
     );
@@ -51,7 +52,7 @@ pub(crate) async fn unanswered(conn: &mut PgConnection) -> sqlx::Result<Vec<Unan
         r#"SELECT incident_id AS id, number, title, service, opened_at,
                   COALESCE(reminded_at, opened_at) AS "told_at!", reminders
            FROM incident
-           WHERE resolved_at IS NULL AND acknowledged_at IS NULL AND severity = 'P0'
+           WHERE verified AND resolved_at IS NULL AND acknowledged_at IS NULL AND severity = 'P0'
            ORDER BY incident_id FOR NO KEY UPDATE"#,
     );
     postgres::query("incident_unanswered", select.fetch_all(conn)).await

@@ -23,6 +23,18 @@ pub(crate) async fn heard(
     Ok(())
 }
 
+/// The whole chain was alive at that time.
+pub(crate) async fn watched(conn: &mut PgConnection, at: DateTime<Utc>) -> sqlx::Result<()> {
+    let upsert = sqlx::query!(
+        "INSERT INTO watched_day AS w (day, from_at, until_at) VALUES (($1 AT TIME ZONE 'UTC')::date, $1, $1)
+         ON CONFLICT ON CONSTRAINT watched_day_pk
+         DO UPDATE SET until_at = EXCLUDED.until_at WHERE w.until_at < EXCLUDED.until_at",
+        at,
+    );
+    postgres::query("heartbeat_watched", upsert.execute(conn)).await?;
+    Ok(())
+}
+
 pub(crate) async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<Heartbeat>> {
     let select =
         sqlx::query_as!(Heartbeat, "SELECT source, heard_at FROM heartbeat ORDER BY source");

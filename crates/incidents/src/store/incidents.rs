@@ -14,6 +14,7 @@ pub(crate) struct New {
     pub(crate) title: String,
     pub(crate) service: String,
     pub(crate) severity: Severity,
+    pub(crate) verified: bool,
     pub(crate) uncertain: bool,
     pub(crate) rule: String,
     pub(crate) incomplete: bool,
@@ -30,6 +31,7 @@ pub(crate) struct Locked {
     pub(crate) title: String,
     pub(crate) status: Status,
     pub(crate) severity: Severity,
+    pub(crate) verified: bool,
     pub(crate) by_hand: bool,
     pub(crate) opened_at: DateTime<Utc>,
     pub(crate) acknowledged_at: Option<DateTime<Utc>>,
@@ -43,6 +45,7 @@ struct Row {
     title: String,
     status: String,
     severity: String,
+    verified: bool,
     classified_by_hand: bool,
     opened_at: DateTime<Utc>,
     acknowledged_at: Option<DateTime<Utc>>,
@@ -59,6 +62,7 @@ impl TryFrom<Row> for Locked {
             title: row.title,
             status: parsed(&row.status)?,
             severity: parsed(&row.severity)?,
+            verified: row.verified,
             by_hand: row.classified_by_hand,
             opened_at: row.opened_at,
             acknowledged_at: row.acknowledged_at,
@@ -89,15 +93,15 @@ pub(crate) async fn open(conn: &mut PgConnection, new: &[New]) -> sqlx::Result<(
     let insert = sqlx::query!(
         "INSERT INTO incident (incident_id, number, cause, title, severity, classification_uncertain, rule,
                                status, service, incomplete, started_at, opened_at, response_due,
-                               resolution_due)
+                               resolution_due, verified)
          SELECT n.incident_id, n.number, n.cause, n.title, n.severity, n.uncertain, n.rule,
                 'investigating', n.service, n.incomplete, n.started_at, n.opened_at, n.response_due,
-                n.resolution_due
+                n.resolution_due, n.verified
          FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[],
                      $8::text[], $9::boolean[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
-                     $13::timestamptz[])
+                     $13::timestamptz[], $14::boolean[])
               AS n (incident_id, number, cause, title, severity, uncertain, rule, service, incomplete,
-                    started_at, opened_at, response_due, resolution_due)",
+                    started_at, opened_at, response_due, resolution_due, verified)",
         &new.iter().map(|n| n.id).collect::<Vec<_>>(),
         &new.iter().map(|n| n.number.to_string()).collect::<Vec<_>>(),
         &new.iter().map(|n| n.cause.clone()).collect::<Vec<_>>(),
@@ -111,6 +115,7 @@ pub(crate) async fn open(conn: &mut PgConnection, new: &[New]) -> sqlx::Result<(
         &new.iter().map(|n| n.opened_at).collect::<Vec<_>>(),
         &new.iter().map(|n| n.opened_at + n.target.response).collect::<Vec<_>>(),
         &new.iter().map(|n| n.opened_at + n.target.resolution).collect::<Vec<_>>(),
+        &new.iter().map(|n| n.verified).collect::<Vec<_>>(),
     );
     postgres::query("incident_open", insert.execute(conn)).await?;
     Ok(())
@@ -123,7 +128,7 @@ pub(crate) async fn lock_burning(
 ) -> sqlx::Result<Vec<Locked>> {
     let select = sqlx::query_as!(
         Row,
-        "SELECT incident_id, number, cause, title, status, severity, classified_by_hand, opened_at,
+        "SELECT incident_id, number, cause, title, status, severity, verified, classified_by_hand, opened_at,
                 acknowledged_at
          FROM incident WHERE cause = ANY($1) AND resolved_at IS NULL
          ORDER BY incident_id FOR NO KEY UPDATE",
@@ -137,7 +142,7 @@ pub(crate) async fn lock_burning(
 pub(crate) async fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Locked>> {
     let select = sqlx::query_as!(
         Row,
-        "SELECT incident_id, number, cause, title, status, severity, classified_by_hand, opened_at,
+        "SELECT incident_id, number, cause, title, status, severity, verified, classified_by_hand, opened_at,
                 acknowledged_at
          FROM incident WHERE incident_id = ANY($1)
          ORDER BY incident_id FOR NO KEY UPDATE",
@@ -153,6 +158,7 @@ pub(crate) struct Quiet {
     pub(crate) number: String,
     pub(crate) title: String,
     pub(crate) severity: String,
+    pub(crate) verified: bool,
     pub(crate) service: String,
     pub(crate) opened_at: DateTime<Utc>,
     pub(crate) resolved_at: DateTime<Utc>,
@@ -171,7 +177,7 @@ pub(crate) async fn resolve_quiet(
          WHERE incident_id = ANY($1) AND resolved_at IS NULL
            AND NOT EXISTS (SELECT FROM alert
                            WHERE alert.incident_id = incident.incident_id AND alert.ends_at IS NULL)
-         RETURNING incident_id AS id, number, title, severity, service, opened_at,
+         RETURNING incident_id AS id, number, title, severity, verified, service, opened_at,
                    resolved_at AS "resolved_at!""#,
         ids,
     );
@@ -234,6 +240,7 @@ pub(crate) async fn classify(
     let update = sqlx::query!(
         "UPDATE incident SET severity = $2, rule = $3, classified_by_hand = $4,
                 classification_uncertain = classification_uncertain AND NOT $4,
+                verified = verified OR $4, -- who classifies it vouches for it
                 response_due = $5, resolution_due = $6
          WHERE incident_id = $1",
         incident.id,
@@ -254,10 +261,30 @@ pub(crate) async fn set_merged(conn: &mut PgConnection, id: Uuid, into: Uuid) ->
     Ok(())
 }
 
+/// Ends the incidents whose last alerts went to others, for good. Pairs of which, and which goes on instead.
+pub(crate) async fn replace_empty(
+    conn: &mut PgConnection,
+    pairs: &[(Uuid, Uuid)],
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Uuid>> {
+    let (from, to): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+    let update = sqlx::query_scalar!(
+        "UPDATE incident SET status = 'resolved', resolved_at = GREATEST($3, started_at), merged_into = n.other
+         FROM UNNEST($1::uuid[], $2::uuid[]) AS n (id, other)
+         WHERE incident_id = n.id AND resolved_at IS NULL
+           AND NOT EXISTS (SELECT FROM alert WHERE alert.incident_id = n.id AND alert.ends_at IS NULL)
+         RETURNING incident_id",
+        &from,
+        &to,
+        now,
+    );
+    postgres::query("incident_replace", update.fetch_all(conn)).await
+}
+
 pub(crate) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Incident>> {
     let select = sqlx::query_as!(
         Incident,
-        "SELECT incident_id, number, title, severity, classification_uncertain, rule, status, service,
+        "SELECT incident_id, number, title, severity, verified, classification_uncertain, rule, status, service,
                 incomplete, started_at, opened_at, acknowledged_at, resolved_at, response_due,
                 resolution_due, response_breached_at, resolution_breached_at, merged_into, resolution
          FROM incident WHERE incident_id = $1",

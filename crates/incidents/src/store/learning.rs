@@ -145,7 +145,7 @@ pub(crate) async fn reminded(
     Ok(())
 }
 
-/// The incidents that opened in the period, without those that were merged into others.
+/// The incidents that opened in the period, without those that were merged into others or that nobody vouches for.
 pub(crate) async fn samples(
     conn: &mut PgConnection,
     from: DateTime<Utc>,
@@ -156,7 +156,8 @@ pub(crate) async fn samples(
         r#"SELECT severity, service, cause, title, started_at AS started, opened_at AS opened,
                   acknowledged_at AS acknowledged, resolved_at AS resolved,
                   (response_breached_at IS NOT NULL OR resolution_breached_at IS NOT NULL) AS "breached!"
-           FROM incident WHERE opened_at >= $1 AND opened_at < $2 AND merged_into IS NULL
+           FROM incident
+           WHERE verified AND opened_at >= $1 AND opened_at < $2 AND merged_into IS NULL
            ORDER BY incident_id LIMIT 20000"#,
         from,
         until,

@@ -14,6 +14,7 @@ enum IncidentTable {
     Number,
     Title,
     Severity,
+    Verified,
     ClassificationUncertain,
     Rule,
     Status,
@@ -69,6 +70,7 @@ pub(crate) async fn list(
             I::Number,
             I::Title,
             I::Severity,
+            I::Verified,
             I::ClassificationUncertain,
             I::Rule,
             I::Status,
@@ -91,6 +93,7 @@ pub(crate) async fn list(
         .and_where_option(filter.severity.map(|s| Expr::col(I::Severity).eq(s.as_str())))
         .and_where_option(affects)
         .and_where_option(acknowledged)
+        .and_where_option(filter.verified.map(|yes| Expr::col(I::Verified).eq(yes)))
         .order_by(I::IncidentId, Order::Desc)
         .limit(limit)
         .build_sqlx(PostgresQueryBuilder);

@@ -1,8 +1,14 @@
+use std::net::SocketAddr;
+
 use incidents::app::{Incidents, Policy};
-use incidents::http::Credential;
+use incidents::http::{Credential, Site};
 use incidents::peers::Login;
 use kit::Clock;
 use kit::caller::Role;
+use kit::config::{Edge, Limits, Listen, Tls};
+use kit::health::Health;
+use kit::redis::Redis;
+use kit::serve::{Listeners, Servers};
 use proto::incidents::v1::incidents_client::IncidentsClient;
 use proto::incidents::v1::{ListOpenRequest, ListOpenResponse};
 use serde_json::{Value, json};
@@ -10,10 +16,14 @@ use sqlx::PgPool;
 use testkit::http::{Api, Call, Reply};
 use testkit::tokens::Issuer;
 use testkit::{grpc, postgres};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 use tonic::service::Routes;
 
 pub const TOKEN: &str = "what-alertmanager-brings";
+
+/// How many connections the port holds.
+pub const CONNECTIONS: usize = 160;
 
 /// The service as production wires it: its own role, the real router, the guarded gRPC routes.
 pub struct TestApp {
@@ -38,23 +48,54 @@ impl TestApp {
 
     /// The service with this policy.
     pub fn policed(db: PgPool, policy: Policy) -> Self {
-        Self::made(postgres::app_pool(&db, "incidents_app"), db, "http://127.0.0.1:9", policy)
+        let pool = postgres::app_pool(&db, "incidents_app");
+        Self::made(pool, db, "http://127.0.0.1:9", policy, Clock::system())
     }
 
     /// The service with an auth to sign in at.
     pub fn with(pool: PgPool, db: PgPool, auth: &str) -> Self {
-        Self::made(pool, db, auth, Policy::default())
+        Self::made(pool, db, auth, Policy::default(), Clock::system())
     }
 
-    fn made(pool: PgPool, db: PgPool, auth: &str, policy: Policy) -> Self {
+    /// The service with an auth to sign in at, at another time.
+    pub fn at(db: PgPool, auth: &str, clock: Clock) -> Self {
+        Self::made(postgres::app_pool(&db, "incidents_app"), db, auth, Policy::default(), clock)
+    }
+
+    fn made(pool: PgPool, db: PgPool, auth: &str, policy: Policy, clock: Clock) -> Self {
         let issuer = Issuer::new();
-        let incidents = Incidents::new(pool, Clock::system(), policy);
+        let incidents = Incidents::new(pool, clock, policy);
         let login = Login::new(auth).unwrap();
-        let webhook = Credential::new(&TOKEN.into());
+        let site = Site {
+            webhook: Credential::new(&TOKEN.into()),
+            login,
+            secret: "the service's own at auth".into(),
+            connections: CONNECTIONS,
+        };
         let routes = incidents::grpc::routes(incidents.clone(), issuer.verifier());
-        let router = incidents::http::router(incidents.clone(), webhook, login, issuer.verifier());
+        let router = incidents::http::router(incidents.clone(), site, issuer.verifier()).unwrap();
         let api = Api::new(router.clone());
         Self { api, issuer, db, incidents, router, routes }
+    }
+
+    /// Behind its listeners, which know who asks. Until the guard is dropped.
+    pub fn serve(&self, edge: Edge) -> (SocketAddr, DropGuard) {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let limits = Limits { max_connections: CONNECTIONS, ..Limits::default() };
+        let tls = Tls::default();
+        let listen =
+            Listen { http_listen: any, grpc_listen: any, admin_listen: any, limits, edge, tls };
+        let listeners = Listeners::bind(&listen).unwrap();
+        let at = listeners.addresses().unwrap().http;
+        let pool = postgres::app_pool(&self.db, "incidents_app");
+        let servers = Servers {
+            http: self.router.clone(),
+            grpc: self.routes.clone(),
+            health: Health::new("incidents", pool, Redis::disabled()),
+        };
+        let stop = CancellationToken::new();
+        tokio::spawn(listeners.serve(servers, stop.clone()));
+        (at, stop.drop_guard())
     }
 
     /// Delivers alerts as Alertmanager does.

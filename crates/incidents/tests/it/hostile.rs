@@ -39,6 +39,40 @@ async fn a_wrong_credential_is_refused(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn a_body_of_another_media_type_is_refused(db: PgPool) {
+    let app = TestApp::new(db);
+    let operator = app.issuer.with_roles(kit::Clock::system().id(), &[kit::caller::Role::Operator]);
+    let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+    let body = payload(&[firing("a")]).to_string();
+    let alerts = async |media_type: &str| {
+        let call = app.api.post("/v1/alerts").bearer(TOKEN).body(media_type, body.clone());
+        call.send().await.status.as_u16()
+    };
+    let forms = async |path: &str, media_type: &str| {
+        let call = app.api.post(path).header("cookie", &format!("__Host-console={operator}"));
+        let call = call.header("sec-fetch-site", "same-origin").body(media_type, "key=k");
+        call.send().await.status.as_u16()
+    };
+    for wrong in
+        ["text/plain", form, "multipart/form-data; boundary=x", "application/json; charset=utf-16"]
+    {
+        assert_eq!(alerts(wrong).await, 415, "{wrong}");
+    }
+    nothing_was_stored(&app).await;
+    assert_eq!(alerts("application/json; charset=utf-8").await, 200);
+    let id = app.incidents().await[0]["incident_id"].as_str().unwrap().to_owned();
+    let at = |what: &str| format!("/console/incidents/{id}/{what}");
+    let paths = ["postmortem", "action", "finish", "rollback", "acknowledge"].map(at);
+    let own = ["/console/login", "/console/logout"].map(str::to_owned);
+    for path in paths.iter().chain(&own) {
+        for wrong in ["text/plain", json, "multipart/form-data; boundary=x"] {
+            assert_eq!(forms(path, wrong).await, 415, "{path}: {wrong}");
+        }
+        assert_ne!(forms(path, form).await, 415, "{path}");
+    }
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn what_is_no_payload_is_refused_for_good(db: PgPool) {
     let app = TestApp::new(db);
     let whole = payload(&[firing("a")]).to_string();

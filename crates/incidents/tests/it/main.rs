@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod app;
+mod auth;
 mod forgotten;
 mod grouping;
 mod hostile;
@@ -17,7 +18,10 @@ mod refusal;
 mod rollback;
 mod session;
 mod sinks;
+mod sources;
 mod status;
+mod streams;
 mod trouble;
+mod trust;
 mod watchdog;
 mod webhook;

@@ -1,18 +1,13 @@
 //! Errors in a browser: a page that says what happened and what to do. A program reads what it always read.
 
-use incidents::http::{Credential, router};
-use incidents::peers::Login;
-use kit::config::{Edge, Limits, Listen, Tls};
-use kit::health::Health;
-use kit::redis::Redis;
-use kit::serve::{Listeners, Servers};
+use kit::config::Edge;
 use serde_json::Value;
 use sqlx::PgPool;
 use testkit::http::Reply;
 use testkit::postgres::app_pool;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
-use crate::app::{TOKEN, TestApp};
+use crate::app::TestApp;
 
 /// What Firefox and Chromium send.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -82,31 +77,15 @@ async fn a_dependency_that_is_away_is_a_page_too(db: PgPool) {
 }
 
 /// incidents behind its listener, which limits clients.
-async fn serve(db: PgPool, limit: &str) -> (String, DropGuard) {
-    let any = "127.0.0.1:0".parse().unwrap();
+fn serve(db: PgPool, limit: &str) -> (String, DropGuard) {
     let edge = Edge { rate_limit: limit.parse().unwrap(), ..Edge::default() };
-    let (limits, tls) = (Limits::default(), Tls::default());
-    let listen =
-        Listen { http_listen: any, grpc_listen: any, admin_listen: any, limits, edge, tls };
-    let listeners = Listeners::bind(&listen).unwrap();
-    let at = listeners.addresses().unwrap().http;
-    let app = TestApp::new(db.clone());
-    let login = Login::new("http://127.0.0.1:9").unwrap();
-    let credential = Credential::new(&TOKEN.into());
-    let verifier = app.issuer.verifier();
-    let servers = Servers {
-        http: router(app.incidents.clone(), credential, login, verifier.clone()),
-        grpc: incidents::grpc::routes(app.incidents, verifier),
-        health: Health::new("incidents", app_pool(&db, "incidents_app"), Redis::disabled()),
-    };
-    let stop = CancellationToken::new();
-    tokio::spawn(listeners.serve(servers, stop.clone()));
-    (format!("http://{at}"), stop.drop_guard())
+    let (at, stop) = TestApp::new(db).serve(edge);
+    (format!("http://{at}"), stop)
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn whoever_asks_too_much_reads_when_to_come_back(db: PgPool) {
-    let (url, _stop) = serve(db, "3/1h").await;
+    let (url, _stop) = serve(db, "3/1h");
     let client = reqwest::Client::new();
     let ask = async |accept: &str| client.get(&url).header("accept", accept).send().await.unwrap();
     for _ in 0..3 {
@@ -125,4 +104,21 @@ async fn whoever_asks_too_much_reads_when_to_come_back(db: PgPool) {
         (429, b"application/problem+json".as_slice())
     );
     assert_eq!(refused.json::<Value>().await.unwrap()["code"], "rate_limited");
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn an_error_page_leads_to_no_other_site(db: PgPool) {
+    let (url, _stop) = serve(db, "1/1h");
+    let client = reqwest::Client::new();
+    let ask = async |path: &str| {
+        let call = client.get(format!("{url}{path}")).header("accept", BROWSER);
+        call.send().await.unwrap().text().await.unwrap()
+    };
+    ask("/").await;
+    for path in ["//evil.example/x", "///evil.example/x", "//evil.example"] {
+        let page = ask(path).await;
+        assert!(page.contains("href=\"/\">Try again</a>"), "{path}: {page}");
+        assert!(!page.contains("evil.example"), "{path}: {page}");
+    }
+    assert!(ask("/console/statistics?a=%2F").await.contains("href=\"/console/statistics?a=%2F\""));
 }

@@ -16,6 +16,7 @@ use testkit::eventually;
 use testkit::postgres::app_pool;
 
 use crate::app::{TestApp, firing, labelled, resolved};
+use crate::sources::Stub;
 
 /// A program of the operator's, as a shell script in a directory of its own; it writes down its calls.
 struct Script {
@@ -39,8 +40,12 @@ impl Script {
     }
 
     fn command(&self) -> Policy {
+        self.command_of(Policy::default())
+    }
+
+    fn command_of(&self, policy: Policy) -> Policy {
         let words = vec![self.path().display().to_string(), "rollback".to_owned()];
-        Policy { executor: Some(Executor::Command(words)), ..Policy::default() }
+        Policy { executor: Some(Executor::Command(words)), ..policy }
     }
 
     fn calls(&self) -> Vec<String> {
@@ -152,19 +157,56 @@ async fn nothing_is_rolled_back_that_nobody_approved(db: PgPool) {
     assert_eq!(without.incident(&id).await["can_roll_back"], json!([]));
 }
 
+/// An alert that asks for it, and a service that may do so when Prometheus has it firing.
+async fn automatic(db: &PgPool, script: &Script, policy: Policy) -> (TestApp, Stub) {
+    let stub = Stub::open(Clock::system().now()).await;
+    let sources = Some(stub.sources.clone());
+    (TestApp::policed(db.clone(), Policy { sources, ..script.command_of(policy) }), stub)
+}
+
+fn asks(name: &str, how: &str) -> Value {
+    let labels =
+        json!({ "alertname": name, "service": "points", "severity": "critical", "rollback": how });
+    labelled(name, labels)
+}
+
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
-async fn an_alert_may_ask_for_it_by_its_label_alone(db: PgPool) {
+async fn an_alert_of_prometheus_may_ask_for_it_where_that_is_allowed(db: PgPool) {
     let script = Script::new("automatic", "echo v1");
-    let app = TestApp::policed(db, script.command());
-    let labels = |how: &str| json!({ "severity": "critical", "service": "points", "cause": how, "rollback": how });
-    app.deliver(&[labelled("yes", labels("manual"))]).await.expect(200);
+    let allowed = Policy { rolls_back_by_itself: true, ..Policy::default() };
+    let (app, stub) = automatic(&db, &script, allowed).await;
+    let (yes, other) = (asks("yes", "automatic"), asks("other", "manual"));
+    stub.fires(&[&yes, &other]);
+    app.deliver(&[other]).await.expect(200);
     assert_eq!(app.count("rollback_run").await, 0);
-    let id = app.open(&labelled("auto", labels("automatic"))).await;
+    let id = app.open(&yes).await;
     let run = ended(&app, &id).await;
     assert_eq!((&run["status"], &run["approved_by"]), (&json!("succeeded"), &Value::Null));
     // Told again, it does not begin again.
-    app.deliver(&[labelled("auto", labels("automatic"))]).await.expect(200);
+    app.deliver(&[yes]).await.expect(200);
     assert_eq!(app.count("rollback_run").await, 1);
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn nobody_but_prometheus_begins_a_rollback(db: PgPool) {
+    let script = Script::new("forged", "echo v1");
+    let allowed = Policy { rolls_back_by_itself: true, ..Policy::default() };
+    let (app, stub) = automatic(&db, &script, allowed.clone()).await;
+    // Made up; and a true one, told with a label more.
+    app.deliver(&[asks("made up", "automatic")]).await.expect(200);
+    let mut plain = asks("true", "automatic");
+    plain["labels"].as_object_mut().unwrap().remove("rollback");
+    stub.fires(&[&plain]);
+    app.deliver(&[asks("true", "automatic")]).await.expect(200);
+    // Where nobody can be asked, and where it is not allowed, as by default.
+    let alone = TestApp::policed(db.clone(), script.command_of(allowed));
+    alone.deliver(&[asks("alone", "automatic")]).await.expect(200);
+    let (by_default, stub) = automatic(&db, &script, Policy::default()).await;
+    stub.fires(&[&asks("default", "automatic")]);
+    by_default.deliver(&[asks("default", "automatic")]).await.expect(200);
+    assert_eq!(app.count("incident").await, 4);
+    assert_eq!(app.count("rollback_run").await, 0);
+    assert_eq!(script.calls(), Vec::<String>::new());
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]

@@ -1,104 +1,222 @@
-//! An operator's session: it outlives every answer, and nobody else uses up its tries.
+//! An operator's session: it outlives every answer, ends when it should, and nobody else uses up its tries.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::ConnectInfo;
-use axum::http::HeaderMap;
-use axum::routing::post;
-use axum::{Extension, Json, Router};
+use chrono::TimeDelta;
 use kit::Clock;
 use kit::caller::Role;
-use serde_json::{Value, json};
 use sqlx::PgPool;
-use testkit::http::{Api, Reply};
+use testkit::eventually;
+use testkit::http::{Api, Call, Reply};
 use testkit::postgres::app_pool;
-use testkit::tokens::Issuer;
-use tokio::net::TcpListener;
 
 use crate::app::TestApp;
+use crate::auth::{Auth, DEVICE};
 
-/// What auth was brought beside the body: path, address, device, browser.
-type Calls = Arc<Mutex<Vec<[String; 4]>>>;
-
-const DEVICE: &str =
-    "__Host-device=d2; Path=/; Max-Age=31536000; Secure; HttpOnly; SameSite=Strict";
-
-/// An auth that takes everybody for an operator, where it listens, and what it is called with.
-async fn auth() -> (String, Calls) {
-    let calls = Calls::default();
-    let handler = |path: &'static str| {
-        let calls = calls.clone();
-        post(move |headers: HeaderMap, _: Json<Value>| async move {
-            let header = |name| headers.get(name).map_or("", |v| v.to_str().unwrap()).to_owned();
-            let [from, device, agent] = ["x-forwarded-for", "cookie", "user-agent"].map(header);
-            calls.lock().unwrap().push([path.to_owned(), from, device, agent]);
-            let token = Issuer::new().with_roles(Clock::system().id(), &[Role::Operator]);
-            let tokens = json!({ "access_token": token, "refresh_token": "next" });
-            ([("set-cookie", DEVICE)], Json(tokens))
-        })
-    };
-    let routes = Router::new()
-        .route("/v1/login", handler("/v1/login"))
-        .route("/v1/refresh", handler("/v1/refresh"));
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", socket.local_addr().unwrap());
-    tokio::spawn(async { axum::serve(socket, routes).await });
-    (url, calls)
-}
+const FORM: &str = "application/x-www-form-urlencoded";
 
 fn set_cookies(reply: &Reply) -> Vec<String> {
     let cookies = reply.headers.get_all("set-cookie").iter();
     cookies.map(|value| value.to_str().unwrap().to_owned()).collect()
 }
 
+/// What a browser sends back: the access token's cookie and the sealed one.
+struct Cookies {
+    access: String,
+    refresh: String,
+}
+
+impl Cookies {
+    fn of(reply: &Reply) -> Self {
+        let set = set_cookies(reply);
+        let one = |name: &str| {
+            let cookie = set.iter().find(|c| c.starts_with(&format!("{name}="))).unwrap();
+            cookie.split(';').next().unwrap().to_owned()
+        };
+        Self { access: one("__Host-console"), refresh: one("__Host-console-refresh") }
+    }
+}
+
+fn form(api: &Api, path: &str, cookies: &str, form: &str) -> Call {
+    let call = api.post(path).header("sec-fetch-site", "same-origin").header("cookie", cookies);
+    call.body(FORM, form.to_owned())
+}
+
+async fn signed_in(app: &TestApp, cookies: &str) -> Cookies {
+    let typed = "email=op%40example.com&password=right";
+    Cookies::of(&form(&app.api, "/console/login", cookies, typed).send().await.expect(303))
+}
+
+fn app(db: &PgPool, auth: &Auth) -> TestApp {
+    TestApp::with(app_pool(db, "incidents_app"), db.clone(), &auth.url)
+}
+
+/// The cookie of an access token that is too old.
+fn expired(app: &TestApp) -> String {
+    format!("__Host-console={}", app.issuer.expired(Clock::system().id()))
+}
+
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn a_renewed_session_survives_an_answer_that_is_an_error(db: PgPool) {
-    let (url, _) = auth().await;
+    let auth = Auth::open().await;
     let away = app_pool(&db, "incidents_app");
     away.close().await;
-    let here = TestApp::with(app_pool(&db, "incidents_app"), db.clone(), &url);
-    let away = TestApp::with(away, db, &url);
+    let here = app(&db, &auth);
+    let away = TestApp::with(away, db.clone(), &auth.url);
     let unknown = format!("/console/incidents/{}", Clock::system().id());
     for (app, path, status) in
         [(&here, unknown.as_str(), 404), (&away, &unknown, 503), (&away, "/console", 503)]
     {
-        let expired = app.issuer.expired(Clock::system().id());
-        let cookies = format!("__Host-console={expired}; __Host-console-refresh=good");
+        let Cookies { refresh, .. } = signed_in(&here, "").await;
+        let cookies = format!("{}; {refresh}", expired(app));
         let reply = app.api.get(path).header("cookie", &cookies).send().await.expect(status);
         assert_eq!(reply.header("content-type"), "text/html; charset=utf-8");
         // The old token is used up: without the new one, auth takes the next request for a thief's.
-        let set = set_cookies(&reply);
-        assert!(set.iter().any(|c| c.starts_with("__Host-console-refresh=next;")), "{set:?}");
-        assert!(set.iter().any(|c| c.starts_with("__Host-console=ey")), "{set:?}");
+        let renewed = Cookies::of(&reply);
+        assert!(renewed.access.starts_with("__Host-console=ey"), "{}", renewed.access);
+        assert_ne!(renewed.refresh, refresh);
         let length = reply.header("content-length");
         assert!(length.is_empty() || length == reply.body.len().to_string(), "{length}");
     }
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn an_operator_who_works_is_not_thrown_out_after_five_minutes(db: PgPool) {
+    let auth = Auth::open().await;
+    let app = app(&db, &auth);
+    let Cookies { refresh, .. } = signed_in(&app, "").await;
+    let cookies = format!("{}; {refresh}", expired(&app));
+    let reply = app.api.get("/console").header("cookie", &cookies).send().await.expect(200);
+    for word in ["; Path=/;", "; Secure", "; HttpOnly", "; SameSite=Strict"] {
+        assert!(set_cookies(&reply).iter().all(|cookie| cookie.contains(word)), "{word}");
+    }
+    // With what was set the next page needs no renewal.
+    let renewed = Cookies::of(&reply);
+    let next = app.api.get("/console").header("cookie", &renewed.access).send().await.expect(200);
+    assert_eq!(next.header("set-cookie"), "");
+    // A session that has ended is not renewed.
+    auth.sessions().ended.insert(1);
+    let cookies = format!("{}; {}", expired(&app), renewed.refresh);
+    let reply = app.api.get("/console").header("cookie", &cookies).send().await.expect(303);
+    assert_eq!(reply.header("location"), "/console/login?ended=true");
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn what_the_browser_keeps_is_of_use_to_us_alone(db: PgPool) {
+    let auth = Auth::open().await;
+    let app = app(&db, &auth);
+    let Cookies { refresh, .. } = signed_in(&app, "").await;
+    assert!(!refresh.contains("refresh-"), "{refresh}");
+    // Auth's own token is none of ours.
+    for refresh in ["__Host-console-refresh=refresh-0".to_owned(), refresh.replace('=', "=A")] {
+        let cookies = format!("{}; {refresh}", expired(&app));
+        let reply = app.api.get("/console").header("cookie", &cookies).send().await.expect(303);
+        assert_eq!(reply.header("location"), "/console/login?ended=true");
+    }
+    assert!(!auth.sessions().calls.iter().any(|call| call[0] == "/v1/refresh"));
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn whoever_signs_out_is_out_at_auth_whatever_is_left_of_the_session(db: PgPool) {
+    let auth = Auth::open().await;
+    let app = app(&db, &auth);
+    for left in ["access", "refresh", "expired", "both"] {
+        let Cookies { access, refresh } = signed_in(&app, "").await;
+        let cookies = match left {
+            "access" => access,
+            "refresh" => refresh,
+            "expired" => format!("{}; {refresh}", expired(&app)),
+            _ => format!("{access}; {refresh}"),
+        };
+        let reply = form(&app.api, "/console/logout", &cookies, "").send().await.expect(303);
+        assert!(set_cookies(&reply).iter().all(|cookie| cookie.contains("Max-Age=0")));
+        let (begun, ended) = auth.ended();
+        assert_eq!(ended.last(), Some(&begun), "{left}: the session goes on");
+    }
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn a_session_ends_when_auth_is_back(db: PgPool) {
+    let auth = Auth::open().await;
+    let app = app(&db, &auth);
+    let Cookies { refresh, .. } = signed_in(&app, "").await;
+    auth.sessions().away = true;
+    form(&app.api, "/console/logout", &refresh, "").send().await.expect(303);
+    assert_eq!(auth.ended(), (1, vec![]));
+    auth.sessions().away = false;
+    let over = async || (auth.ended() == (1, vec![1])).then_some(());
+    eventually(Duration::from_secs(15), over).await;
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn a_new_login_ends_the_session_before(db: PgPool) {
+    let auth = Auth::open().await;
+    let app = app(&db, &auth);
+    let Cookies { refresh, .. } = signed_in(&app, "").await;
+    signed_in(&app, &refresh).await;
+    assert_eq!(auth.ended(), (2, vec![1]));
+    // A wrong password ends nothing.
+    let Cookies { refresh, .. } = signed_in(&app, "").await;
+    let typed = "email=op%40example.com&password=wrong";
+    form(&app.api, "/console/login", &refresh, typed).send().await.expect(401);
+    assert_eq!(auth.ended(), (3, vec![1]));
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn whoever_is_refused_leaves_no_session_behind(db: PgPool) {
+    let auth = Auth::open().await;
+    let app = app(&db, &auth);
+    auth.sessions().role = Role::Member;
+    let typed = "email=me%40example.com&password=right";
+    form(&app.api, "/console/login", "", typed).send().await.expect(403);
+    assert_eq!(auth.ended(), (1, vec![1]));
+    // Nor does whoever is no operator any more.
+    auth.sessions().role = Role::Operator;
+    let Cookies { refresh, .. } = signed_in(&app, "").await;
+    auth.sessions().role = Role::Member;
+    let cookies = format!("{}; {refresh}", expired(&app));
+    let reply = app.api.get("/console").header("cookie", &cookies).send().await.expect(303);
+    assert!(set_cookies(&reply).iter().all(|cookie| cookie.contains("Max-Age=0")));
+    assert_eq!(auth.ended(), (2, vec![1, 2]));
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn twelve_hours_of_absence_end_the_session_whatever_the_browser_keeps(db: PgPool) {
+    let auth = Auth::open().await;
+    let app = app(&db, &auth);
+    for (hours, status, ended) in [(11, 200, vec![]), (13, 303, vec![2])] {
+        let Cookies { refresh, .. } = signed_in(&app, "").await;
+        let clock = Clock::fixed(Clock::system().now() + TimeDelta::hours(hours));
+        let later = TestApp::at(db.clone(), &auth.url, clock);
+        let cookies = format!("{}; {refresh}", expired(&app));
+        later.api.get("/console").header("cookie", &cookies).send().await.expect(status);
+        assert_eq!(auth.ended().1, ended, "after {hours} hours");
+    }
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn auth_learns_whose_browser_it_is_and_the_browser_what_it_is_known_by(db: PgPool) {
-    let (url, calls) = auth().await;
-    let app = TestApp::with(app_pool(&db, "incidents_app"), db, &url);
+    let auth = Auth::open().await;
+    let app = app(&db, &auth);
     let peer = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 4711);
     let api = Api::new(app.router.clone().layer(Extension(ConnectInfo(peer))));
 
-    let form = "email=op%40example.com&password=right";
-    let call = api.post("/console/login").header("sec-fetch-site", "same-origin");
+    let typed = "email=op%40example.com&password=right";
+    let call = form(&api, "/console/login", "other=1; __Host-device=d1; __Host-console=x", typed);
     // Only a proxy that we trust changes the address that we are given.
     let call = call.header("x-forwarded-for", "6.6.6.6").header("user-agent", "Lynx");
-    let call = call.header("cookie", "other=1; __Host-device=d1; __Host-console=x");
-    let call = call.body("application/x-www-form-urlencoded", form);
     let reply = call.send().await.expect(303);
     assert!(set_cookies(&reply).iter().any(|cookie| cookie == DEVICE));
 
-    let expired = app.issuer.expired(Clock::system().id());
-    let cookies =
-        format!("__Host-console={expired}; __Host-console-refresh=good; __Host-device=d1");
+    let Cookies { refresh, .. } = Cookies::of(&reply);
+    let cookies = format!("{}; {refresh}; __Host-device=d1", expired(&app));
     let call = api.get("/console").header("cookie", &cookies).header("user-agent", "Lynx");
     call.send().await.expect(200);
 
     let expected = ["/v1/login", "/v1/refresh"]
         .map(|path| [path, "192.0.2.7", "__Host-device=d1", "Lynx"].map(str::to_owned));
-    assert_eq!(*calls.lock().unwrap(), expected);
+    assert_eq!(auth.sessions().calls, expected);
 }

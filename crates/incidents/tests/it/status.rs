@@ -27,10 +27,11 @@ async fn a_program_reads_what_the_page_shows_and_nothing_private(db: PgPool) {
     let services: Vec<_> = quiet["services"].as_array().unwrap().clone();
     assert_eq!(
         services[1],
-        json!({ "name": "points", "status": "OPERATIONAL", "availability": 1.0, "days_affected": 0 })
+        json!({ "name": "points", "status": "OPERATIONAL", "availability": null, "days_known": 0, "days_affected": 0 })
     );
     assert_eq!(services.len(), 4);
-    assert_eq!(page(&app).await.matches("100 % available, no incidents recorded").count(), 8);
+    let unwatched = "watched for less than a day, no incidents recorded, 90 days unknown";
+    assert_eq!(page(&app).await.matches(unwatched).count(), 8);
 
     let id = app.open(&firing("a")).await;
     app.act(&id, "comments", json!({ "text": "only-for-operators" })).await.expect(200);
@@ -46,13 +47,50 @@ async fn a_program_reads_what_the_page_shows_and_nothing_private(db: PgPool) {
     };
     assert_eq!(["auth", "points", "booking"].map(of), ["DEGRADED", "CRITICAL", "OPERATIONAL"]);
     let active = burning["active_incidents"].as_array().unwrap();
-    assert_eq!((&active[0]["severity"], &active[0]["title"]), (&json!("P0"), &json!("a fails")));
+    assert_eq!(
+        (&active[0]["severity"], &active[0]["title"]),
+        (&json!("P0"), &json!("points does not work"))
+    );
     let names: Vec<_> = active[0].as_object().unwrap().keys().collect();
-    assert_eq!(names, ["number", "opened_at", "severity", "status", "title"]);
+    assert_eq!(names, ["number", "opened_at", "service", "severity", "status", "title"]);
     assert_eq!(active.len(), 2);
-    for private in [id.as_str(), "only-for-operators", "Ada", "fingerprint", "HighErrorRate"] {
+    for private in
+        [id.as_str(), "only-for-operators", "Ada", "fingerprint", "HighErrorRate", "a fails"]
+    {
         assert!(!burning.to_string().contains(private), "{private}");
     }
+}
+
+/// The alerting chain was alive on each of the last so many days, until now.
+async fn watched(app: &TestApp, days: i32) {
+    let days_before = "INSERT INTO watched_day (day, from_at, until_at)
+         SELECT d::date, d AT TIME ZONE 'UTC', LEAST(now(), (d + interval '1 day') AT TIME ZONE 'UTC')
+         FROM generate_series(date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(days => $1 - 1),
+                              now() AT TIME ZONE 'UTC', interval '1 day') AS d
+         ON CONFLICT DO NOTHING";
+    query(days_before).bind(days).execute(&app.db).await.unwrap();
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn days_before_anybody_watched_are_unknown_and_no_boast(db: PgPool) {
+    let app = TestApp::new(db);
+    // A system that is a moment old: the alerting chain is heard for the first time.
+    let labels = json!({ "alertname": "Watchdog", "severity": "none", "service": "prometheus" });
+    app.deliver(&[labelled("w", labels)]).await.expect(200);
+    let young = page(&app).await;
+    let said = "watched for less than a day, no incidents recorded, 89 days unknown";
+    assert_eq!(young.matches(said).count(), 8, "{young}");
+    assert!(!young.contains(" % available"));
+    assert_eq!(young.matches("<rect class=\"good\"").count(), 4);
+    assert_eq!(young.matches("<rect class=\"unknown\"").count(), 4 * 89);
+    let points = &status(&app).await["services"][1];
+    assert_eq!((&points["availability"], &points["days_known"]), (&Value::Null, &json!(1)));
+
+    watched(&app, 11).await;
+    let points = &status(&app).await["services"][1];
+    assert_eq!((&points["availability"], &points["days_known"]), (&json!(1.0), &json!(11)));
+    let said = "100 % available, no incidents recorded, 79 days unknown";
+    assert_eq!(page(&app).await.matches(said).count(), 8);
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
@@ -63,6 +101,7 @@ async fn availability_is_counted_from_the_record(db: PgPool) {
     let nine_days = "UPDATE incident SET (opened_at, started_at) = (now() - interval '12 days', now() - interval '12 days'),
         resolved_at = now() - interval '3 days' WHERE incident_id = $1";
     query(nine_days).bind(id).execute(&app.db).await.unwrap();
+    watched(&app, 91).await;
     let points = &status(&app).await["services"][1];
     assert_eq!(points["days_affected"], 10);
     let availability = points["availability"].as_f64().unwrap();

@@ -14,7 +14,7 @@ async fn an_alert_opens_an_incident(db: PgPool) {
     let outcome = app.deliver(&[firing("a")]).await.expect(200).json();
     assert_eq!(
         outcome,
-        json!({ "opened": 1, "joined": 0, "resolved": 0, "duplicate": 0, "unknown": 0 })
+        json!({ "opened": 1, "joined": 0, "resolved": 0, "duplicate": 0, "unknown": 0, "contradicted": 0, "unverified": 0 })
     );
 
     let incidents = app.incidents().await;
@@ -71,7 +71,8 @@ async fn parallel_deliveries_of_one_alert_are_one_incident(db: PgPool) {
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn two_deliveries_in_opposite_order_do_not_lock_each_other_out(db: PgPool) {
-    let app = TestApp::new(db);
+    // Two replicas: one takes its deliveries one after the other.
+    let (app, other) = (TestApp::new(db.clone()), TestApp::new(db));
     let there = ["a", "m", "z"].map(firing);
     let mut back = there.clone();
     back.reverse();
@@ -99,11 +100,33 @@ async fn two_deliveries_in_opposite_order_do_not_lock_each_other_out(db: PgPool)
         .await;
         held.rollback().await.unwrap();
     };
-    let (there, back, ()) = tokio::join!(app.deliver(&there), app.deliver(&back), let_go);
+    let (there, back, ()) = tokio::join!(app.deliver(&there), other.deliver(&back), let_go);
 
     let (there, back) = (there.expect(200).json(), back.expect(200).json());
     let opened = there["opened"].as_u64().unwrap() + back["opened"].as_u64().unwrap();
     assert_eq!(opened, 3);
+}
+
+#[sqlx::test(migrator = "incidents::MIGRATOR")]
+async fn a_delivery_waits_for_what_another_replica_holds(db: PgPool) {
+    let app = TestApp::new(db);
+    let mut held = app.db.begin().await.unwrap();
+    sqlx::query(
+        "INSERT INTO alert (fingerprint, starts_at, incident_id, labels, annotations)
+         VALUES ('a', '2030-01-01T00:00:00.123456Z', gen_random_uuid(), '{}', '{}')",
+    )
+    .execute(&mut *held)
+    .await
+    .unwrap();
+    // Longer than a statement waits for a lock.
+    let let_go = async {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        held.rollback().await.unwrap();
+    };
+    let alerts = [firing("a")];
+    let (waits, ()) = tokio::join!(app.deliver(&alerts), let_go);
+    assert_eq!(waits.expect(200).json()["opened"], 1);
+    assert_eq!(app.count("incident").await, 1);
 }
 
 /// Delivers the alerts 32 times in parallel, in either order, and adds up one field of the outcomes.
@@ -128,12 +151,12 @@ async fn an_incident_is_over_when_its_alert_is(db: PgPool) {
     let outcome = app.deliver(&[resolved(&firing("a"))]).await.expect(200).json();
     assert_eq!(
         outcome,
-        json!({ "opened": 0, "joined": 0, "resolved": 1, "duplicate": 0, "unknown": 0 })
+        json!({ "opened": 0, "joined": 0, "resolved": 1, "duplicate": 0, "unknown": 0, "contradicted": 0, "unverified": 0 })
     );
     let again = app.deliver(&[resolved(&firing("a"))]).await.expect(200).json();
     assert_eq!(
         again,
-        json!({ "opened": 0, "joined": 0, "resolved": 0, "duplicate": 1, "unknown": 0 })
+        json!({ "opened": 0, "joined": 0, "resolved": 0, "duplicate": 1, "unknown": 0, "contradicted": 0, "unverified": 0 })
     );
     // Too late: it has ended.
     app.deliver(&[firing("a")]).await.expect(200);
@@ -166,7 +189,7 @@ async fn the_end_of_what_never_fired_is_ignored_and_counted(db: PgPool) {
     let outcome = app.deliver(&[resolved(&firing("a"))]).await.expect(200).json();
     assert_eq!(
         outcome,
-        json!({ "opened": 0, "joined": 0, "resolved": 0, "duplicate": 0, "unknown": 1 })
+        json!({ "opened": 0, "joined": 0, "resolved": 0, "duplicate": 0, "unknown": 1, "contradicted": 0, "unverified": 0 })
     );
     assert!(app.incidents().await.is_empty());
     assert_eq!(ignored(), before + 1);

@@ -18,6 +18,9 @@ use crate::idempotency;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// How much of a body that is too large is still read, as RFC 9112 §9.6 advises: with unread bytes in
 /// its buffer a kernel resets the connection, and the client may lose our answer.
 const DISCARD: usize = 1024 * 1024;
@@ -33,15 +36,30 @@ pub struct Command<T> {
     pub body: T,
 }
 
-/// A body as it came, of any media type: for callers that speak a JSON we did not define.
+/// JSON as it came: for callers that speak a JSON we did not define.
 #[derive(Debug)]
-pub struct Raw(pub Vec<u8>);
+pub struct RawJson(pub Vec<u8>);
 
-impl<S: Send + Sync> FromRequest<S> for Raw {
+/// A form of an HTML page, as it came.
+#[derive(Debug)]
+pub struct RawForm(pub Vec<u8>);
+
+impl<S: Send + Sync> FromRequest<S> for RawJson {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
+        of_media_type(&parts.headers, JSON)?;
+        Ok(Self(bytes(&parts, body).await?))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for RawForm {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        of_media_type(&parts.headers, FORM)?;
         Ok(Self(bytes(&parts, body).await?))
     }
 }
@@ -74,13 +92,7 @@ async fn value(parts: &Parts, body: Body) -> Result<Value, ApiError> {
     if body.is_end_stream() {
         return Err(missing_body());
     }
-    if !is_json(&parts.headers) {
-        return Err(ApiError::new(
-            Kind::UnsupportedMediaType,
-            "unsupported_media_type",
-            "send the body as application/json",
-        ));
-    }
+    of_media_type(&parts.headers, JSON)?;
     let bytes = bytes(parts, body).await?;
     if bytes.is_empty() {
         return Err(missing_body());
@@ -107,14 +119,18 @@ fn missing_body() -> ApiError {
     ApiError::new(Kind::Malformed, "missing_body", "this request needs a JSON body")
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
+/// Refuses a body of another media type, or of another character set than UTF-8.
+fn of_media_type(headers: &HeaderMap, wanted: &str) -> Result<(), ApiError> {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (media_type, parameters) = value.split_once(';').unwrap_or((value, ""));
     let charset = parameters.trim().to_ascii_lowercase();
-    media_type.trim().eq_ignore_ascii_case("application/json")
-        && (charset.is_empty() || !charset.starts_with("charset") || charset.contains("utf-8"))
+    if media_type.trim().eq_ignore_ascii_case(wanted)
+        && (!charset.starts_with("charset") || charset.contains("utf-8"))
+    {
+        return Ok(());
+    }
+    let detail = format!("send the body as {wanted}");
+    Err(ApiError::new(Kind::UnsupportedMediaType, "unsupported_media_type", detail))
 }
 
 /// The whole body; 413 when it is larger than `limit`, whether it said so or not.

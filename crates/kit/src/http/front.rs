@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use tower::{Layer as _, ServiceExt as _};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::Limits;
+use super::{Limits, Origins};
 use crate::caller::{self, Verified, Verifier};
 use crate::config::{Edge, Proxy};
 use crate::error::{ApiError, Kind};
@@ -69,8 +69,6 @@ fn cors(config: &Edge) -> Option<CorsLayer> {
     (!origins.is_empty()).then(|| {
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
-            // For the cookie that says that a device is known.
-            .allow_credentials(true)
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
             .allow_headers([
                 AUTHORIZATION,
@@ -95,14 +93,13 @@ fn cors(config: &Edge) -> Option<CorsLayer> {
 }
 
 /// Answers browsers that ask whether they may, and says so on every other answer.
-pub(super) async fn shared_with_origins(request: Request, next: Next) -> Response {
-    let cors = request.extensions().get::<Front>().and_then(|front| front.0.cors.as_ref());
-    match cors.map(|cors| cors.layer(next.clone())) {
-        None => next.run(request).await,
-        Some(service) => {
-            service.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {})
-        }
-    }
+pub(super) async fn shared(origins: Origins, request: Request, next: Next) -> Response {
+    let cors = request.extensions().get::<Front>().and_then(|front| front.0.cors.clone());
+    let Some(cors) = cors.filter(|_| origins != Origins::Refused) else {
+        return next.run(request).await;
+    };
+    let service = cors.allow_credentials(origins == Origins::WithCookies).layer(next);
+    service.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {})
 }
 
 /// Refuses clients that have asked too much, and tells all others how much they have left.

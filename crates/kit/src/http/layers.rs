@@ -56,7 +56,7 @@ pub fn edge_with(
         // On every answer, also those that the layers below give.
         .layer(from_fn(security_headers))
         // Also on refusals, which a page could not read otherwise.
-        .layer(from_fn(front::shared_with_origins))
+        .layer(from_fn(move |request, next| front::shared(limits.origins, request, next)))
         // Before any work: an answer that the client cannot read is no answer.
         .layer(from_fn(acceptable))
         // A handler that hangs must not hold its client, or our memory, for ever.

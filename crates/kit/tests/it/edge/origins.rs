@@ -1,6 +1,7 @@
 //! Pages of other sites, in browsers.
 
 use kit::config::Edge;
+use kit::http::Origins;
 use testkit::redis::none;
 
 use super::wire::{Answer, exchange, request};
@@ -9,8 +10,12 @@ use super::world::World;
 const APP: &str = "https://app.good.example";
 
 async fn world(origins: &[&str]) -> World {
+    World::limited(&none(), edge(origins)).await
+}
+
+fn edge(origins: &[&str]) -> Edge {
     let cors_allowed_origins = origins.iter().map(|origin| origin.parse().unwrap()).collect();
-    World::limited(&none(), Edge { cors_allowed_origins, ..Edge::default() }).await
+    Edge { cors_allowed_origins, ..Edge::default() }
 }
 
 async fn ask(world: &World, line: &str, origin: &str, more: &[&str]) -> Answer {
@@ -33,7 +38,6 @@ async fn a_page_of_an_allowed_origin_may_call_and_read_every_answer() {
     let asked = preflight(&world, APP).await;
     assert_eq!(asked.status, 200);
     assert_eq!(asked.header("access-control-allow-origin"), APP);
-    assert_eq!(asked.header("access-control-allow-credentials"), "true");
     assert_eq!(asked.header("access-control-allow-methods"), "GET,POST,PUT,PATCH,DELETE");
     assert_eq!(asked.header("access-control-max-age"), "600");
     let headers = asked.header("access-control-allow-headers");
@@ -80,5 +84,20 @@ async fn without_origins_no_page_may_anything() {
     for answer in [asked, ask(&world, "GET /things", APP, &[]).await] {
         let said = answer.headers.iter().find(|(name, _)| name.starts_with("access-control"));
         assert_eq!(said, None);
+    }
+}
+
+#[tokio::test]
+async fn only_a_service_that_says_so_takes_the_cookies_of_another_origins_page() {
+    for (origins, allowed, cookies) in [
+        (Origins::Refused, "", ""),
+        (Origins::Anonymous, APP, ""),
+        (Origins::WithCookies, APP, "true"),
+    ] {
+        let world = World::shared(&none(), edge(&[APP]), origins).await;
+        for answer in [preflight(&world, APP).await, ask(&world, "GET /things", APP, &[]).await] {
+            assert_eq!(answer.header("access-control-allow-origin"), allowed, "{origins:?}");
+            assert_eq!(answer.header("access-control-allow-credentials"), cookies, "{origins:?}");
+        }
     }
 }

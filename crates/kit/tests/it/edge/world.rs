@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use kit::config::{self, Limits};
 use kit::error::Fields;
 use kit::health::Health;
-use kit::http::{self, Command, Json, Path, Query};
+use kit::http::{self, Command, Json, Origins, Path, Query};
 use kit::redis::Redis;
 use kit::serve::{Addresses, Listeners, Servers};
 use kit::{ApiError, page};
@@ -68,13 +68,19 @@ impl World {
     }
 
     pub async fn with(database: PgPool, redis: &config::Redis, limits: Limits) -> Self {
-        Self::behind(database, redis, limits, config::Edge::default()).await
+        let edge = config::Edge::default();
+        Self::behind(database, redis, limits, edge, Origins::Anonymous).await
     }
 
     /// With a database that is away, and clients that are limited.
     pub async fn limited(redis: &config::Redis, edge: config::Edge) -> Self {
+        Self::shared(redis, edge, Origins::Anonymous).await
+    }
+
+    /// The same for pages of other origins, which may do so much.
+    pub async fn shared(redis: &config::Redis, edge: config::Edge, origins: Origins) -> Self {
         let nowhere = PgPoolOptions::new().connect_lazy("postgres://x@127.0.0.1:1/x").unwrap();
-        Self::behind(nowhere, redis, limits(), edge).await
+        Self::behind(nowhere, redis, limits(), edge, origins).await
     }
 
     pub async fn behind(
@@ -82,6 +88,7 @@ impl World {
         redis: &config::Redis,
         limits: Limits,
         edge: config::Edge,
+        origins: Origins,
     ) -> Self {
         let seen = Arc::new(Seen::default());
         let any = "127.0.0.1:0".parse().unwrap();
@@ -96,7 +103,7 @@ impl World {
         let listeners = Listeners::bind(&listen).unwrap();
         let at = listeners.addresses().unwrap();
         let servers = Servers {
-            http: router(seen.clone()),
+            http: router(seen.clone(), origins),
             grpc: Routes::default(),
             health: Health::new(
                 "points",
@@ -114,7 +121,7 @@ impl World {
     }
 }
 
-fn router(seen: Arc<Seen>) -> Router {
+fn router(seen: Arc<Seen>, origins: Origins) -> Router {
     let routes = Router::new()
         .route("/things", post(create).get(list))
         .route("/things/{id}", get(one))
@@ -130,6 +137,7 @@ fn router(seen: Arc<Seen>) -> Router {
         request_timeout: Duration::from_secs(3),
         strict: &["/echo"],
         unlimited: &["/broken"],
+        origins,
         ..http::Limits::default()
     };
     let things = PathItem::new(HttpMethod::Post, Operation::default());
