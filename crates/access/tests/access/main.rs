@@ -10,5 +10,6 @@ mod described;
 mod doors;
 mod methods;
 mod routes;
+mod schemas;
 mod table;
 mod worlds;

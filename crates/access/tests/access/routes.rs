@@ -10,7 +10,7 @@ use sqlx::PgPool;
 
 use crate::callers::{ROUTES, token};
 use crate::worlds::{Auth, Booking, Incidents, Points, Thing, World};
-use crate::{bodies, described, doors, table};
+use crate::{bodies, described, doors, schemas, table};
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn the_routes_of_auth_let_in_whom_they_should(db: PgPool) {
@@ -57,7 +57,7 @@ async fn hold(title: &str, world: &impl World) {
             };
             let token = token(world.issuer(), caller, &thing);
             let call = call(&document, &method, &path, &thing, token);
-            let cell = seen(router, call, caller).await;
+            let cell = seen(&document, (method.as_str(), &path), router, call, caller).await;
             // What nothing has happened to, the next one may have.
             if method == Method::GET || ["401", "403", "404", "sign in"].contains(&cell.as_str()) {
                 found = Some(thing);
@@ -105,7 +105,13 @@ pub fn call(
 }
 
 /// The answer's status; with its code where that is not what this caller should be told.
-async fn seen(router: &Router, call: Request<Body>, caller: &str) -> String {
+async fn seen(
+    document: &Value,
+    route: (&str, &str),
+    router: &Router,
+    call: Request<Body>,
+    caller: &str,
+) -> String {
     let reply = doors::ask(router, call).await;
     let status = reply.status().as_u16();
     assert_ne!(status, 500, "{caller}");
@@ -113,11 +119,18 @@ async fn seen(router: &Router, call: Request<Body>, caller: &str) -> String {
     if to.is_some_and(|to| to.starts_with("/console/login")) {
         return "sign in".to_owned();
     }
+    let media_type = reply.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let media_type = media_type.unwrap_or_default().to_owned();
+    // A stream has no end.
+    if !media_type.ends_with("json") {
+        return if status == 401 { "401 page".to_owned() } else { status.to_string() };
+    }
+    let body = reply.into_body().collect().await.unwrap().to_bytes();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    schemas::hold(document, route, &status.to_string(), &media_type, &body);
     if status != 401 {
         return status.to_string();
     }
-    let body = reply.into_body().collect().await.unwrap().to_bytes();
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let code = body["code"].as_str().unwrap_or("page").to_owned();
     let expected = if caller == "expired" { "token_expired" } else { "invalid_token" };
     if code == expected { "401".to_owned() } else { format!("401 {code}") }

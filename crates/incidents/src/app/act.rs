@@ -50,6 +50,7 @@ pub enum Action {
 /// A role in the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ResponseRole)]
 pub enum Role {
     Commander,
     TechnicalLead,

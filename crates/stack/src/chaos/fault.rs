@@ -54,7 +54,8 @@ impl Fault {
                 "line-down: LINE answers 500 to every message while members book and cancel."
             }
             Self::AlertStorm => {
-                "alert-storm: 300 alerts of three causes reach Alertmanager at once."
+                "alert-storm: 300 alerts of three causes reach Alertmanager at once. Prometheus knows none of them: the \
+                 incidents are unverified, and on no public page."
             }
         }
     }

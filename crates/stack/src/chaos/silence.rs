@@ -11,7 +11,7 @@ use super::watch::{Watch, now};
 const BY: &str = "stack chaos";
 
 /// Whatever fails, its neighbors see it as well.
-const NEIGHBORS: &str = "HighErrorRate|Rollback.*";
+const NEIGHBORS: &str = "HighErrorRate|Rollback.*|UnverifiedAlerts";
 const BUDGET: &str = "ErrorBudgetBurn.*";
 
 /// Silences the alerts of this fault for as long as the usual windows see it.

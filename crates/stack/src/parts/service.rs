@@ -83,7 +83,8 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
         set("PROMETHEUS_URLS", format!("http://127.0.0.1:{}", ports.prometheus));
         // More than this Alertmanager's group_interval.
         set("ALERT_PATIENCE", "45s".to_owned());
-        // How it takes a service back: by this program, in this stack.
+        // How it takes a service back when an operator approves: by this program, in this stack. Never by itself
+        // (ROLLBACK_AUTOMATIC).
         set("ROLLBACK_EXECUTOR", "command".to_owned());
         set("ROLLBACK_COMMAND", format!("{} rollback", place.program("stack").display()));
         set("STACK_DIR", place.dir.display().to_string());

@@ -1,6 +1,6 @@
 use axum::Router;
 use incidents::app;
-use incidents::http::Credential;
+use incidents::http::{Credential, Site};
 use incidents::peers::Login;
 use kit::Clock;
 use kit::caller::Role;
@@ -30,7 +30,8 @@ impl Incidents {
         let incidents = app::Incidents::new(pool, Clock::system(), app::Policy::default());
         let login = Login::new("http://127.0.0.1:9").unwrap();
         let webhook = Credential::new(&ALERTMANAGER.into());
-        let router = incidents::http::router(incidents.clone(), webhook, login, issuer.verifier());
+        let site = Site { webhook, login, secret: "its own at auth".into(), connections: 160 };
+        let router = incidents::http::router(incidents.clone(), site, issuer.verifier()).unwrap();
         Self { issuer, clock: Clock::system(), incidents, router }
     }
 

@@ -46,8 +46,13 @@
   };
   const overall = () => document.querySelector('.overall h1')?.textContent ?? '';
   let running = false;
+  // What happens during a look may be too late for it: then there is another one.
+  let again = false;
   const refresh = async () => {
-    if (running) return;
+    if (running) {
+      again = true;
+      return;
+    }
     running = true;
     try {
       const reply = await fetch(location.href, { headers: { accept: 'text/html, */*;q=0.8' }, credentials: 'same-origin' });
@@ -62,7 +67,13 @@
       say('');
       const spoken = document.getElementById('spoken');
       if (before !== overall()) spoken.textContent = `Now ${overall()}`;
-    } catch { say('The connection is lost. What you see may be old.'); } finally { running = false; }
+    } catch { say('The connection is lost. What you see may be old.'); } finally {
+      running = false;
+      if (again) {
+        again = false;
+        refresh();
+      }
+    }
   };
   const source = new EventSource('/changes');
   source.addEventListener('change', refresh);
