@@ -110,7 +110,7 @@ async fn a_made_up_alert_joins_no_incident_that_people_trust(db: PgPool) {
     let id = scene.app.open(&ours).await;
     scene.stub.fires(&[]);
     let forged = labelled("forged", labels(json!({ "severity": "critical" })));
-    scene.app.deliver(&[forged.clone()]).await.expect(200);
+    scene.app.deliver(std::slice::from_ref(&forged)).await.expect(200);
     assert_eq!(scene.app.incident(&id).await["severity"], "P2");
     assert_eq!(scene.app.incidents().await.len(), 2);
     // It does not keep it up either.
@@ -194,7 +194,7 @@ async fn a_made_up_heartbeat_hides_no_dead_prometheus(db: PgPool) {
     let scene = Scene::new(db).await;
     let labels = json!({ "alertname": "Watchdog", "severity": "none", "service": "prometheus" });
     let beat = labelled("w", labels);
-    scene.app.deliver(&[beat.clone()]).await.expect(200);
+    scene.app.deliver(std::slice::from_ref(&beat)).await.expect(200);
     assert_eq!(scene.app.count("heartbeat WHERE source = 'alertmanager'").await, 1);
     assert_eq!(scene.app.count("heartbeat WHERE source = 'prometheus'").await, 0);
     assert_eq!(scene.app.count("watched_day").await, 0);

@@ -9,7 +9,7 @@ use stack::demo::people;
 use tokio::process::Command;
 
 use crate::bench::Bench;
-use crate::load::login;
+use crate::load::operator;
 
 /// The first of these programs that is here.
 fn program(names: &[&str]) -> Option<PathBuf> {
@@ -47,7 +47,7 @@ async fn people_see_it_live_and_work_through_it_in_a_browser() {
     let pictures = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pages");
     fs::create_dir_all(&pictures).unwrap();
     let token = fs::read_to_string(bench.place.secrets().join("alert_webhook_token")).unwrap();
-    let operator = login(&bench, &reqwest::Client::new(), "operator@example.com").await;
+    let operator = operator(&bench, &reqwest::Client::new(), "incidents").await;
     let auth = bench.process("auth").pid;
     let output = Command::new(node)
         .arg(scripts.join("browser/test.mjs"))
