@@ -13,6 +13,7 @@ mod fallback;
 mod held;
 mod history;
 mod hold;
+mod issuance;
 mod ledger;
 mod merchants;
 mod open;
@@ -33,6 +34,7 @@ pub use error::Error;
 pub use fallback::{Earned, QueuedView};
 pub use history::{Entry, HistoryFilter, Page};
 pub use hold::{AskedHold, PlaceHold, actor};
+pub use issuance::{IssuanceView, Issuing, TenderValues, TenderView};
 pub use merchants::Membership;
 pub use reconcile::{Audit, audit, reconcile};
 pub use redeem::Redeem;
@@ -74,6 +76,7 @@ pub struct Points {
     /// What takes earnings while the database is away.
     queue: Queue,
     writer: Writer,
+    issuing: Issuing,
 }
 
 /// An account, as far as the caller may see it. What is not theirs looks like what is not there.
@@ -89,13 +92,19 @@ pub enum Which {
 
 impl Points {
     pub fn new(db: PgPool, redis: Redis, clock: Clock) -> Self {
+        Self::with(db, redis, clock, Issuing::default())
+    }
+
+    /// The ledger of a deployment with this unit of account and these bounds.
+    pub fn with(db: PgPool, redis: Redis, clock: Clock, issuing: Issuing) -> Self {
         let balances = Balances::new(&redis, &db);
         let rules = Cache::new("points:rules", rules::TTL, redis.clone(), &db);
         metrics::declare();
-        let writer = Writer::start(&Ledger::new(db.clone(), clock.clone()), &balances);
+        let writer =
+            Writer::start(&Ledger::new(db.clone(), clock.clone(), issuing.clone()), &balances);
         let breaker = Breaker::new("postgres", breaker::Config::default());
         let queue = Queue::new(Redis::disabled(), clock.clone());
-        Self { db, redis, clock, balances, rules, breaker, queue, writer }
+        Self { db, redis, clock, balances, rules, breaker, queue, writer, issuing }
     }
 
     /// How it degrades while the database is away: when the breaker opens, and the durable Redis that
@@ -114,10 +123,13 @@ impl Points {
     ) -> anyhow::Result<Self> {
         let secret = &config.auth.service_client_secret;
         let queue = Redis::patient(&config.redis, "points", "fallback-queue", secret)?;
-        let points = Self::new(db, redis, Clock::system()).degrading(config.redis.breaker(), queue);
+        let issuing = config.issuing()?;
+        let points = Self::with(db, redis, Clock::system(), issuing);
+        let points = points.degrading(config.redis.breaker(), queue);
         tokio::spawn(jobs::housekeeping(points.db.clone(), stop.clone()));
         tokio::spawn(points.clone().expire_holds(stop.clone()));
         tokio::spawn(points.clone().apply_queued(stop.clone()));
+        tokio::spawn(points.clone().measure_issuance(stop.clone()));
         tokio::spawn(points.clone().audit_hourly(stop.clone()));
         Ok(points)
     }

@@ -8,6 +8,7 @@ mod command;
 mod conversion;
 mod draft;
 mod hold;
+mod worth;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -20,6 +21,7 @@ pub use books::{Books, Decision, Done, Earned, Entry, Moved, Recorded, Side, Tra
 pub use command::{Adjustment, Command, Payer, Recipient};
 pub use conversion::{Basis, Currency, Purchase, Rate, Rule, RuleId};
 pub use hold::{Held, Hold, HoldState, HoldTime};
+pub use worth::{Bounds, Issuance, Price, Tender, Value};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountId(pub Uuid);
@@ -106,6 +108,25 @@ pub enum Refused {
     ReferenceCharacter,
     #[error("a reference says why: it is not empty")]
     ReferenceMissing,
+    #[error("a tender value is 1 to {max} points for 1 to {max} minor units, of another currency than the unit of account", max = Tender::MAX)]
+    Tender,
+    #[error("an operator has not said what a point is worth in this currency")]
+    TenderValueMissing,
+    #[error("a price is a whole number of minor units, at least 1")]
+    Price,
+    #[error("the points are worth more than the price")]
+    ExceedsPrice,
+    #[error(
+        "the highest rate is 1 to 100 percent, and a budget 0 to {} points",
+        Bounds::MAX_BUDGET
+    )]
+    Bounds,
+    #[error("the rate gives more of a purchase than this merchant may")]
+    RateExceedsLimit,
+    #[error("the merchant has given away its points of this month")]
+    IssuanceBudget,
+    #[error("nobody earns points at a merchant that they belong to")]
+    OwnMerchant,
     #[error("an account cannot hold that many points")]
     BalanceLimit,
     #[error("no such account, hold or transfer")]

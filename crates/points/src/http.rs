@@ -1,6 +1,7 @@
 //! The public API, as JSON over HTTP.
 
 mod holds;
+mod issuance;
 mod movements;
 mod rules;
 mod statements;
@@ -51,6 +52,9 @@ pub fn router(points: Points, verifier: Verifier) -> Router {
         .routes(routes!(holds::release))
         .routes(routes!(rules::create, rules::list))
         .routes(routes!(rules::end))
+        .routes(routes!(issuance::tender_values))
+        .routes(routes!(issuance::set_tender_value))
+        .routes(routes!(issuance::issuance, issuance::set_issuance))
         .routes(routes!(statements::mine))
         .routes(routes!(statements::any))
         .with_state(points)

@@ -22,7 +22,7 @@ static FALLBACK: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
         "points_fallback_total",
         "Earnings for the fallback queue: queued, reused (the key was another's), full, unavailable; and \
-         from it: applied, refused, postponed, unreadable.",
+         from it: applied, refused, postponed, unsigned, unreadable.",
         &["result"],
     )
 });
@@ -31,6 +31,22 @@ static DEPTH: LazyLock<IntGauge> =
 static AGE: LazyLock<IntGauge> = LazyLock::new(|| {
     gauge("points_fallback_queue_age_seconds", "How long the first of them has waited.")
 });
+
+static ISSUANCE_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_vec(
+        "points_issuance_refused_total",
+        "Earnings and rules that were beyond what a merchant may give away, by reason.",
+        &["reason"],
+    )
+});
+static ISSUANCE_USED: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "points_issuance_highest_used_percent",
+        "The highest share of a merchant's budget of this month that is used.",
+    )
+});
+const ISSUANCE: [&str; 4] =
+    ["issuance_budget_exhausted", "own_merchant", "rate_exceeds_limit", "tender_value_missing"];
 
 /// Rules of the ledger that the domain keeps by itself. When the database has to refuse, we have a bug.
 const INVARIANTS: [&str; 11] = [
@@ -57,11 +73,15 @@ pub(crate) fn declare() {
             TRANSACTIONS.with_label_values(&[kind.as_str(), status]);
         }
     }
-    let outcomes = ["applied", "refused", "postponed", "unreadable"];
+    let outcomes = ["applied", "refused", "postponed", "unsigned", "unreadable"];
     for result in ["queued", "reused", "full", "unavailable"].into_iter().chain(outcomes) {
         FALLBACK.with_label_values(&[result]);
     }
     fallback_queue(0, 0);
+    issuance_used(0);
+    for reason in ISSUANCE {
+        ISSUANCE_REFUSED.with_label_values(&[reason]);
+    }
     declare_conflict("account");
     for invariant in INVARIANTS {
         declare_invariant("account", invariant);
@@ -74,6 +94,19 @@ pub(crate) fn declare() {
 /// Counts what happened to an earning on its way through the fallback queue.
 pub(crate) fn fallback(result: &str) {
     FALLBACK.with_label_values(&[result]).inc();
+}
+
+/// How much of its budget the merchant has used that has used most of it.
+pub(crate) fn issuance_used(percent: i64) {
+    ISSUANCE_USED.set(percent);
+}
+
+/// Counts a refusal, if it is one of what a merchant may give away.
+pub(crate) fn issuance_refused(error: &Error) {
+    let code = error.code();
+    if let Some(reason) = ISSUANCE.iter().find(|reason| **reason == code) {
+        ISSUANCE_REFUSED.with_label_values(&[reason]).inc();
+    }
 }
 
 /// How many earnings wait, and for how long.
@@ -94,6 +127,9 @@ pub(crate) fn count(kind: TransferKind, answer: &Result<Answer, Error>) {
     };
     TRANSACTIONS.with_label_values(&[kind.as_str(), status]).inc();
 
+    if let Err(error) = answer {
+        issuance_refused(error);
+    }
     if let Err(Error::Refused(Refused::Books)) = answer {
         invariant_violated("account", BOOKS);
     }

@@ -4,18 +4,20 @@ mod audit;
 mod batch;
 mod books;
 mod history;
+mod issuance;
 mod merchants;
 mod rules;
 mod statement;
 
 pub(crate) use audit::{broken_transfers, standings, steps};
-pub(crate) use batch::{Answered, write};
+pub(crate) use batch::{Answered, Batch, write};
 pub(crate) use books::{
     Kept, KeyName, accounts_behind, any_plan, begin, earned, holds, index_only, kept, lock,
     lock_free, look, name, now, overdue, owners, recorded,
 };
 pub(crate) use history::history;
-pub(crate) use merchants::{joined, left, role_in, sellers};
+pub(crate) use issuance::{given, highest_used, set_bounds, set_tender, tenders};
+pub(crate) use merchants::{joined, left, role_in};
 pub(crate) use rules::{add_rule, end_rule, list_rules, lock_rule, rules_since, withdraw_rule};
 pub(crate) use statement::statement;
 

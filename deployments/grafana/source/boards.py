@@ -196,6 +196,10 @@ POINTS = service("points", "Points", "Points earned, and the cache before the ba
           bad=50_000),
     panel("Oldest waiting earning", "EarningsWaiting is at two minutes.", "s",
           ("max by (service) (points_fallback_queue_age_seconds)", "age"), warn=30, bad=120),
+    panel("Budgets of merchants", "The highest share of a month's budget that is given away. IssuanceBudgetNearlySpent is at 80 %.",
+          "percent", ("max by (service) (points_issuance_highest_used_percent)", "used"), warn=80, bad=100, high=100),
+    panel("Not given away", "Refused per second: beyond a bound, without a tender value, or to oneself.", "ops",
+          (rate("points_issuance_refused_total", "", "reason"), "{{reason}}"), stack=True),
     panel("What becomes of them", "Per second: into the queue, and out of it. Refused and unreadable ones need a person.",
           "ops", (rate("points_fallback_total", "", "result"), "{{result}}"), stack=True),
 ])

@@ -1,16 +1,17 @@
 //! What becomes of the commands of a batch, one by one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::http::StatusCode;
+use chrono::NaiveDate;
 use kit::idempotency::{self, Answer};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::ledger::{Claim, Posted, Verdict, Work};
 use super::{Error, view};
-use crate::domain::{Account, AccountId, Books, Decision};
-use crate::store::{self, Answered, Kept};
+use crate::domain::{Account, AccountId, Books, Decision, Done};
+use crate::store::{self, Answered, Batch, Kept};
 
 /// Takes the commands of a batch one by one, and remembers what to write.
 pub(super) struct Desk<'a> {
@@ -22,10 +23,12 @@ pub(super) struct Desk<'a> {
     decisions: Vec<Decision>,
     /// Which verdict each decision made.
     made: Vec<usize>,
+    /// Whose budgets are used.
+    month: NaiveDate,
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(kept: HashMap<store::KeyName, Kept>) -> Self {
+    pub(super) fn new(kept: HashMap<store::KeyName, Kept>, month: NaiveDate) -> Self {
         Self {
             kept,
             used: HashMap::new(),
@@ -33,6 +36,7 @@ impl<'a> Desk<'a> {
             verdicts: Vec::new(),
             decisions: Vec::new(),
             made: Vec::new(),
+            month,
         }
     }
 
@@ -110,6 +114,7 @@ impl<'a> Desk<'a> {
         // The order in which everybody locks them.
         accounts.sort_unstable_by_key(|account| account.id.0);
         let opened: Vec<_> = self.decisions.iter().filter_map(|decision| decision.opened).collect();
+        let issued = self.issued();
         let answered: Vec<_> = self
             .made
             .iter()
@@ -119,7 +124,25 @@ impl<'a> Desk<'a> {
                 Some(Answered { principal: &claim.principal, key: &claim.key, answer })
             })
             .collect();
-        store::write(tx, &self.decisions, &accounts, &opened, &answered).await
+        let (decisions, month) = (&self.decisions[..], self.month);
+        let (accounts, opened, answered) = (&accounts[..], &opened[..], &answered[..]);
+        let batch = Batch { decisions, accounts, opened, answered, month, issued: &issued };
+        store::write(tx, &batch).await
+    }
+
+    /// What each merchant gives away in this batch, and its budget.
+    fn issued(&self) -> BTreeMap<Uuid, (i64, i64)> {
+        let mut issued = BTreeMap::new();
+        for decision in &self.decisions {
+            let merchant = decision.transfer.as_ref().and_then(|transfer| transfer.merchant);
+            if let (Some(merchant), Some(issuance), Done::Moved(moved)) =
+                (merchant, decision.issued, &decision.done)
+            {
+                let of = issued.entry(merchant.0).or_insert((0, 0));
+                *of = (of.0 + moved.points, issuance.bounds.budget_points());
+            }
+        }
+        issued
     }
 }
 

@@ -76,15 +76,15 @@ impl Points {
         self.run(principal, key, command).await
     }
 
-    /// The rate that applies at that moment. Plain points need none.
+    /// The merchant's rate at that moment, when it has one. Plain points need none.
     pub(super) async fn rate(
         &self,
         merchant: MerchantId,
         basis: &Basis,
         at: DateTime<Utc>,
-    ) -> Result<Rate, Error> {
+    ) -> Result<Option<Rate>, Error> {
         match basis {
-            Basis::Points(_) => Ok(Rate::STANDARD),
+            Basis::Points(_) => Ok(None),
             Basis::Purchase(_, currency) => {
                 // On the heap: a lookup in the cache is a future of many kilobytes.
                 let rules = Box::pin(self.guarded(self.rules_of(merchant, currency, at)));

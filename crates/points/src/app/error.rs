@@ -205,10 +205,20 @@ fn kind(refused: Refused) -> Kind {
         | Refused::Time
         | Refused::Adjustment
         | Refused::HoldTime
+        | Refused::Tender
+        | Refused::Price
+        | Refused::Bounds
         | Refused::ReferenceMissing
         | Refused::ReferenceTooLong
         | Refused::ReferenceCharacter => Kind::Invalid,
-        Refused::PurchaseTooSmall | Refused::BalanceLimit | Refused::SelfTransfer => Kind::Refused,
+        Refused::PurchaseTooSmall
+        | Refused::BalanceLimit
+        | Refused::SelfTransfer
+        | Refused::TenderValueMissing
+        | Refused::ExceedsPrice
+        | Refused::RateExceedsLimit
+        | Refused::IssuanceBudget
+        | Refused::OwnMerchant => Kind::Refused,
         Refused::InsufficientPoints
         | Refused::RuleOverlaps
         | Refused::RuleEnded
@@ -228,7 +238,16 @@ fn kind(refused: Refused) -> Kind {
 
 pub(super) fn code(refused: Refused) -> &'static str {
     match refused {
-        Refused::Amount | Refused::Purchase | Refused::Adjustment => "invalid_amount",
+        Refused::Amount | Refused::Purchase | Refused::Adjustment | Refused::Price => {
+            "invalid_amount"
+        }
+        Refused::Tender => "invalid_tender_value",
+        Refused::Bounds => "invalid_bounds",
+        Refused::TenderValueMissing => "tender_value_missing",
+        Refused::ExceedsPrice => "exceeds_price",
+        Refused::RateExceedsLimit => "rate_exceeds_limit",
+        Refused::IssuanceBudget => "issuance_budget_exhausted",
+        Refused::OwnMerchant => "own_merchant",
         Refused::PurchaseTooSmall => "purchase_too_small",
         Refused::Currency => "invalid_currency",
         Refused::Rate => "invalid_rate",
@@ -262,6 +281,9 @@ fn field(refused: Refused) -> Option<&'static str> {
     match refused {
         Refused::Amount | Refused::Adjustment => Some("points"),
         Refused::Purchase => Some("purchase_minor"),
+        Refused::Price => Some("price_minor"),
+        Refused::Tender => Some("points"),
+        Refused::Bounds => Some("budget_points"),
         Refused::Currency => Some("currency"),
         Refused::Rate => Some("points"),
         Refused::RulePeriod => Some("valid_until"),

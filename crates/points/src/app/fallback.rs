@@ -107,13 +107,15 @@ impl Points {
 
     /// Applies one entry and takes it off the queue. An error: the ledger is away again.
     async fn apply(&self, entry: Entry) -> Result<(), Error> {
-        let Some(queued) = entry.queued() else {
-            tracing::error!(
-                position = entry.position,
-                "an entry of the fallback queue is unreadable"
-            );
-            metrics::fallback("unreadable");
-            return Ok(());
+        let queued = match self.queue.read(&entry) {
+            Ok(queued) => queued,
+            Err(why) => {
+                // It stays: as evidence, or for a version that can read it.
+                let (position, why) = (&entry.position, why.as_str());
+                tracing::error!(position, why, "an entry of the fallback queue is not ours");
+                metrics::fallback(why);
+                return Ok(());
+            }
         };
         let claim = Claim { principal: queued.principal.clone(), key: queued.key() };
         let outcome = match self.apply_now(&queued, claim).await {

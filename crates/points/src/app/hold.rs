@@ -12,7 +12,8 @@ use super::ledger::Work;
 use super::view::HoldView;
 use super::{Error, Points, checked_amount, checked_reference};
 use crate::domain::{
-    Actor, Amount, Command, HoldId, HoldTime, MemberId, MerchantId, Payer, Reference, ServiceName,
+    Actor, Amount, Command, Currency, HoldId, HoldTime, MemberId, MerchantId, Payer, Price,
+    Reference, Refused, ServiceName,
 };
 use crate::store;
 
@@ -29,6 +30,8 @@ pub struct PlaceHold {
     pub merchant: Option<MerchantId>,
     pub reference: Reference,
     pub lasts: HoldTime,
+    /// What the points are to pay of, when a service holds them.
+    pub price: Option<Price>,
     pub placed_by: Option<ServiceName>,
 }
 
@@ -53,12 +56,22 @@ impl PlaceHold {
         let merchant = asked.merchant.map(MerchantId);
         fields.done(|| {
             let (amount, reference, lasts) = (amount?, reference?, lasts?);
-            Some(Self { id: None, from, amount, merchant, reference, lasts, placed_by: None })
+            let (id, price, placed_by) = (None, None, None);
+            Some(Self { id, from, amount, merchant, reference, lasts, price, placed_by })
         })
     }
 }
 
 impl Points {
+    /// A price in this currency; in the unit of account when it is empty.
+    pub fn price(&self, minor: i64, currency: String) -> Result<Price, Refused> {
+        let currency = match currency.as_str() {
+            "" => self.issuing.currency.clone(),
+            _ => Currency::new(currency)?,
+        };
+        Price::new(minor, currency)
+    }
+
     /// Makes points unavailable until they are captured, released or expired.
     pub async fn hold(
         &self,
@@ -66,9 +79,10 @@ impl Points {
         key: Key,
         hold: PlaceHold,
     ) -> Result<Answer, Error> {
-        let PlaceHold { id, from, amount, merchant, reference, lasts, placed_by } = hold;
+        let PlaceHold { id, from, amount, merchant, reference, lasts, price, placed_by } = hold;
         let id = id.unwrap_or_else(|| HoldId(self.clock.id()));
-        let command = Command::Hold { id, from, amount, merchant, reference, lasts, placed_by };
+        let command =
+            Command::Hold { id, from, amount, merchant, reference, lasts, price, placed_by };
         self.run(principal, key, command).await
     }
 

@@ -10,6 +10,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use kit::idempotency::{Answer, Key};
 use kit::{Clock, postgres};
 use observability::metrics::concurrency_conflict;
@@ -19,8 +20,9 @@ use uuid::Uuid;
 use super::Error;
 use super::desk::Desk;
 use super::held::Held;
+use super::issuance::{Issuing, month};
 use super::stuck::Stuck;
-use crate::domain::{Account, AccountId, Books, Command};
+use crate::domain::{Account, AccountId, Books, Command, Tender};
 use crate::store::{self, Kept, KeyName};
 
 /// How often a batch starts anew because somebody else was first with a key, an account or a hold.
@@ -64,6 +66,7 @@ pub(crate) struct Ledger {
     db: PgPool,
     clock: Clock,
     stuck: Stuck,
+    issuing: Issuing,
 }
 
 /// How accounts are kept from others between reading and writing.
@@ -83,8 +86,8 @@ impl Locking {
 }
 
 impl Ledger {
-    pub(super) fn new(db: PgPool, clock: Clock) -> Self {
-        Self { db, clock, stuck: Stuck::default() }
+    pub(super) fn new(db: PgPool, clock: Clock, issuing: Issuing) -> Self {
+        Self { db, clock, stuck: Stuck::default(), issuing }
     }
 
     /// Does these commands, in order, in one transaction. A refused one is answered and does nothing; one
@@ -178,11 +181,11 @@ impl Ledger {
         batch: &'a [Work],
         locking: Locking,
     ) -> sqlx::Result<Option<Desk<'a>>> {
-        let Loaded { mut books, mut now, kept } = self.load(conn, batch, locking).await?;
+        let Loaded { mut books, mut now, kept, month } = self.load(conn, batch, locking).await?;
         if !books.is_complete() {
             return Ok(None);
         }
-        let mut desk = Desk::new(kept);
+        let mut desk = Desk::new(kept, month);
         let ids = || self.clock.id();
         for work in batch {
             let now = *now.get_or_insert_with(|| self.clock.now());
@@ -235,12 +238,7 @@ impl Ledger {
             let holds = store::holds(tx, &holds).await?;
             holds.into_iter().for_each(|hold| loaded.books.add_hold(hold));
         }
-        let sales = loaded.books.sales(commands());
-        if !sales.is_empty() {
-            for (merchant, member) in store::sellers(tx, &sales).await? {
-                loaded.books.add_seller(merchant, member);
-            }
-        }
+        self.load_merchants(tx, batch, &mut loaded).await?;
         if !events.is_empty() {
             for (event, earned) in store::earned(tx, &events).await? {
                 loaded.books.add_earned(event, earned);
@@ -252,6 +250,42 @@ impl Ledger {
             }
         }
         Ok(loaded)
+    }
+
+    /// What merchants may give away, who belongs to them, and what points are worth elsewhere.
+    async fn load_merchants(
+        &self,
+        tx: &mut PgConnection,
+        batch: &[Work],
+        loaded: &mut Loaded,
+    ) -> sqlx::Result<()> {
+        let commands = || batch.iter().map(|work| &work.command);
+        loaded.month = month(self.clock.now());
+        let pairs = loaded.books.memberships(commands());
+        let mut merchants: Vec<_> =
+            commands().filter_map(Command::earning).map(|(id, _)| id.0).collect();
+        merchants.sort_unstable();
+        merchants.dedup();
+        if !(merchants.is_empty() && pairs.is_empty()) {
+            let (given, belong) = store::given(tx, &merchants, loaded.month, &pairs).await?;
+            for merchant in given {
+                let issuance = merchant.issuance(self.issuing.bounds);
+                loaded.books.add_issuance(merchant.merchant, issuance);
+            }
+            belong.into_iter().for_each(|(m, member)| loaded.books.add_seller(m, member));
+        }
+        loaded.books.add_tender(self.issuing.currency.clone(), Tender::UNIT);
+        let foreign = commands().filter_map(Command::currency);
+        let foreign: Vec<_> = foreign
+            .filter(|currency| **currency != self.issuing.currency)
+            .map(|currency| currency.as_str().to_owned())
+            .collect();
+        if !foreign.is_empty() {
+            for (currency, tender) in store::tenders(tx, Some(&foreign)).await? {
+                loaded.books.add_tender(currency, tender);
+            }
+        }
+        Ok(())
     }
 
     /// Locks those of these accounts that nobody else has locked; the others are busy.
@@ -282,6 +316,7 @@ struct Loaded {
     kept: HashMap<KeyName, Kept>,
     /// Read from the database where it decides something.
     now: Option<chrono::DateTime<chrono::Utc>>,
+    month: NaiveDate,
 }
 
 /// Somebody else used the key, opened the account, made the hold or reversed the transfer since we
@@ -294,6 +329,8 @@ fn is_twin(error: &sqlx::Error) -> bool {
                 "idempotency_key_pk"
                     | "account_one_per_member"
                     | "hold_pk"
+                    // Another replica has given away what was left: now we see it, and refuse.
+                    | "issuance_within_budget"
                     | "transfer_captures_once"
                     | "transfer_event_once"
                     | "transfer_reversed_once"

@@ -16,10 +16,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::issuance::month;
 use super::merchants::{owned, sold};
 use super::{Error, Points};
-use crate::domain::{Actor, Currency, MemberId, MerchantId, Rate, Refused, Rule, RuleId};
-use crate::store;
+use crate::domain::{Actor, Currency, Issuance, MemberId, MerchantId, Rate, Refused, Rule, RuleId};
+use crate::{metrics, store};
 
 /// How long a merchant's rules may be answered from the cache. Forgotten after every change.
 pub(super) const TTL: Duration = Duration::from_hours(1);
@@ -132,6 +133,15 @@ impl Points {
             if rule.from < now || rule.until.is_some_and(|until| until <= rule.from) {
                 return Err(Refused::RulePeriod.into());
             }
+            let Issuance { bounds, .. } = points.given(&mut tx, rule.merchant, month(now)).await?;
+            // Without a tender value nothing is earned by purchase there, whatever the rule says.
+            if let Some(tender) = points.tender(&mut tx, &rule.currency).await?
+                && let Err(refused) = bounds.permit(rule.rate, tender)
+            {
+                let error = Error::from(refused);
+                metrics::issuance_refused(&error);
+                return Err(error);
+            }
             if !store::add_rule(&mut tx, &rule, by, now).await? {
                 return Err(Refused::RuleOverlaps.into());
             }
@@ -226,7 +236,10 @@ impl Points {
             Ok::<_, Arc<sqlx::Error>>(Some(Versioned { version, value: rules }))
         };
         let found = self.rules.get_or_load(&cached(merchant, currency), load).await?;
-        Ok(found.map(|found| found.value).unwrap_or_default())
+        let rules = found.map(|found| found.value).unwrap_or_default();
+        // A cache's words: a rule of somebody else is none.
+        let ours = |rule: &Rule| rule.merchant == merchant && rule.currency == *currency;
+        Ok(rules.into_iter().filter(ours).collect())
     }
 }
 

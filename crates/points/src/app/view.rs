@@ -41,6 +41,9 @@ pub struct HoldView {
     pub transfer_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// What the points pay of a service's price, in the minor units of its currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_minor: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -80,6 +83,7 @@ impl From<&Hold> for HoldView {
             captured,
             transfer_id: transfer.map(|id| id.0),
             reference: of.map(|held| held.reference.as_str().to_owned()),
+            value_minor: of.and_then(|held| held.value.as_ref()).map(|value| value.minor),
             expires_at: of.map(|held| held.expires_at),
         }
     }

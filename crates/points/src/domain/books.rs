@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::draft::Draft;
 use super::{
-    Account, AccountId, Balance, Command, EventId, Hold, HoldId, MemberId, MerchantId, Reference,
-    Refused, ServiceName, TransferId, TransferKind,
+    Account, AccountId, Balance, Command, Currency, EventId, Hold, HoldId, Issuance, MemberId,
+    MerchantId, Recipient, Reference, Refused, ServiceName, Tender, TransferId, TransferKind,
 };
 
 /// What the commands of a batch need to know, as it is after those already decided. Everything in it
@@ -21,7 +21,10 @@ pub struct Books {
     /// Accounts that somebody else has locked, and their members: nothing is decided about them.
     busy: HashMap<AccountId, MemberId>,
     /// Which member belongs to which merchant.
-    sellers: HashSet<(MerchantId, MemberId)>,
+    pub(super) sellers: HashSet<(MerchantId, MemberId)>,
+    pub(super) issuance: HashMap<MerchantId, Issuance>,
+    /// What points are worth, in the currencies that these commands name.
+    pub(super) tenders: HashMap<Currency, Tender>,
 }
 
 /// A transfer that may be reversed.
@@ -56,6 +59,16 @@ pub struct Decision {
     pub accounts: Vec<Account>,
     /// The one of them that was not there before.
     pub opened: Option<AccountId>,
+    /// What the merchant has given away, with this earning.
+    pub issued: Option<Issuance>,
+}
+
+impl Decision {
+    /// An answer that changes nothing.
+    pub(super) fn nothing(done: Done) -> Self {
+        let (accounts, transfer, hold) = (Vec::new(), None, None);
+        Self { done, transfer, hold, accounts, opened: None, issued: None }
+    }
 }
 
 /// What the caller is told.
@@ -131,12 +144,49 @@ impl Books {
         self.sellers.insert((merchant, member));
     }
 
-    /// For which merchant each command is asked by one who sells.
-    pub fn sales<'a>(
+    pub fn add_issuance(&mut self, merchant: MerchantId, issuance: Issuance) {
+        self.issuance.insert(merchant, issuance);
+    }
+
+    pub fn add_tender(&mut self, currency: Currency, tender: Tender) {
+        self.tenders.insert(currency, tender);
+    }
+
+    /// What a merchant has given away, with what was decided so far.
+    pub fn issuance_of(&self, merchant: MerchantId) -> Option<Issuance> {
+        self.issuance.get(&merchant).copied()
+    }
+
+    /// The members of whom it matters whether they belong to a merchant: who sells, and who is given points.
+    pub fn memberships<'a>(
         &self,
         commands: impl Iterator<Item = &'a Command>,
     ) -> Vec<(MerchantId, MemberId)> {
-        commands.filter_map(|command| self.merchant_of(command).zip(command.seller())).collect()
+        let pairs = commands.flat_map(|command| {
+            let seller = self.merchant_of(command).zip(command.seller());
+            let given =
+                command.earning().and_then(|(merchant, to)| Some(merchant).zip(self.recipient(to)));
+            seller.into_iter().chain(given)
+        });
+        pairs.collect()
+    }
+
+    /// The member who is given points, when their account is known.
+    fn recipient(&self, to: Recipient) -> Option<MemberId> {
+        match to {
+            Recipient::Account(id) => Some(self.accounts.get(&id)?.member),
+            Recipient::Member(member) => Some(member),
+        }
+    }
+
+    /// True when a member would be given points at a merchant of their own.
+    pub(super) fn is_own(&self, merchant: MerchantId, to: Recipient) -> bool {
+        self.recipient(to).is_some_and(|member| self.sellers.contains(&(merchant, member)))
+    }
+
+    pub(super) fn tender(&self, currency: Option<&Currency>) -> Result<Tender, Refused> {
+        let Some(currency) = currency else { return Ok(Tender::UNIT) };
+        self.tenders.get(currency).copied().ok_or(Refused::TenderValueMissing)
     }
 
     fn merchant_of(&self, command: &Command) -> Option<MerchantId> {
@@ -214,6 +264,12 @@ impl Books {
         }
         let reversed = decision.transfer.as_ref().and_then(|transfer| transfer.reverses);
         let Done::Moved(moved) = &decision.done else { return };
+        if let Some(issued) = decision.issued
+            && let Some(merchant) =
+                decision.transfer.as_ref().and_then(|transfer| transfer.merchant)
+        {
+            self.add_issuance(merchant, issued);
+        }
         if let Some(recorded) = reversed.and_then(|id| self.transfers.get_mut(&id)) {
             recorded.reversed = Some(moved.clone());
         }

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountId, Actor, Amount, Basis, EventId, HoldId, HoldTime, MemberId, MerchantId, Rate,
-    Reference, Refused, ServiceName, TransferId, TransferKind,
+    AccountId, Actor, Amount, Basis, Currency, EventId, HoldId, HoldTime, MemberId, MerchantId,
+    Price, Rate, Reference, Refused, ServiceName, TransferId, TransferKind,
 };
 
 /// What may be asked of the ledger.
@@ -11,7 +11,8 @@ pub enum Command {
     Earn {
         to: Recipient,
         basis: Basis,
-        rate: Rate,
+        /// The merchant's own; `None`: the standard.
+        rate: Option<Rate>,
         merchant: MerchantId,
         reference: Reference,
         /// The event that says it was earned: it earns once, for ever.
@@ -49,6 +50,8 @@ pub enum Command {
         merchant: Option<MerchantId>,
         reference: Reference,
         lasts: HoldTime,
+        /// What the points are to pay of.
+        price: Option<Price>,
         /// The service that placed it for the member.
         placed_by: Option<ServiceName>,
     },
@@ -167,6 +170,23 @@ impl Command {
     pub fn seller(&self) -> Option<MemberId> {
         match self {
             Self::Earn { by, .. } | Self::Capture { by, .. } => by.member(),
+            _ => None,
+        }
+    }
+
+    /// The merchant that gives points away, and to whom.
+    pub fn earning(&self) -> Option<(MerchantId, Recipient)> {
+        match self {
+            Self::Earn { merchant, to, .. } => Some((*merchant, *to)),
+            _ => None,
+        }
+    }
+
+    /// The currency whose worth in points decides.
+    pub fn currency(&self) -> Option<&Currency> {
+        match self {
+            Self::Earn { basis: Basis::Purchase(_, currency), .. } => Some(currency),
+            Self::Hold { price: Some(price), .. } => Some(&price.currency),
             _ => None,
         }
     }

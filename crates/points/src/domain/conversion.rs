@@ -108,9 +108,6 @@ impl Default for Currency {
 }
 
 impl Rate {
-    /// Of a merchant that has no rule at that time: 1 point for every full 100 minor units.
-    pub const STANDARD: Self = Self { points: 1, per_minor: 100, min_minor: 1 };
-
     pub const MAX_POINTS: i64 = 1_000_000;
     pub const MAX_PER_MINOR: i64 = 1_000_000_000;
     pub const MAX_MIN_MINOR: i64 = 1_000_000_000_000;
@@ -187,9 +184,9 @@ impl Rule {
         Ok(Self { until: Some(end.max(self.from)), ..self })
     }
 
-    /// The rate at that moment, among a merchant's rules. At most one applies.
-    pub fn rate(rules: &[Self], at: DateTime<Utc>) -> Rate {
-        rules.iter().find(|rule| rule.applies(at)).map_or(Rate::STANDARD, |rule| rule.rate)
+    /// The rate at that moment, among a merchant's rules. At most one applies; without one the standard does.
+    pub fn rate(rules: &[Self], at: DateTime<Utc>) -> Option<Rate> {
+        rules.iter().find(|rule| rule.applies(at)).map(|rule| rule.rate)
     }
 }
 
@@ -224,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_point_is_earned_for_every_full_hundred() {
-        let worth = |minor| Rate::STANDARD.worth(&purchase(minor)).map(Amount::get);
+        let worth = |minor| rate(1, 100, 1).worth(&purchase(minor)).map(Amount::get);
         assert_eq!(worth(99), Err(Refused::PurchaseTooSmall));
         assert_eq!(worth(100), Ok(1));
         assert_eq!(worth(199), Ok(1));
@@ -314,8 +311,8 @@ mod tests {
             };
             let rules = [rule(0, Some(at(1_000))), rule(1, Some(at(2_000)))];
             let expected = match second / 1_000 {
-                n @ 0..2 => rate(n + 2, 100, 1),
-                _ => Rate::STANDARD,
+                n @ 0..2 => Some(rate(n + 2, 100, 1)),
+                _ => None,
             };
             prop_assert_eq!(Rule::rate(&rules, at(second)), expected);
         }

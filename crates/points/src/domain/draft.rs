@@ -6,8 +6,9 @@ use uuid::Uuid;
 use super::books::{Books, Decision, Done, Earned, Entry, Moved, Side, Transfer};
 use super::hold::Held;
 use super::{
-    Account, AccountId, Actor, Adjustment, Amount, Balance, Command, EventId, Hold, MemberId,
-    MerchantId, Payer, Recipient, Reference, Refused, TransferId, TransferKind,
+    Account, AccountId, Actor, Adjustment, Amount, Balance, Basis, Command, EventId, Hold,
+    Issuance, MemberId, MerchantId, Payer, Rate, Recipient, Reference, Refused, TransferId,
+    TransferKind,
 };
 
 const ISSUANCE: &str = "issuance";
@@ -24,6 +25,7 @@ pub(super) struct Draft<'a> {
     entries: Vec<Entry>,
     hold: Option<Hold>,
     opened: Option<AccountId>,
+    issued: Option<Issuance>,
 }
 
 /// Why a transfer is recorded.
@@ -44,7 +46,7 @@ impl Cause {
 impl<'a> Draft<'a> {
     pub(super) fn new(books: &'a Books, now: DateTime<Utc>, ids: &'a dyn Fn() -> Uuid) -> Self {
         let (accounts, entries) = (Vec::new(), Vec::new());
-        Self { books, now, ids, accounts, entries, hold: None, opened: None }
+        Self { books, now, ids, accounts, entries, hold: None, opened: None, issued: None }
     }
 
     pub(super) fn decide(self, command: Command) -> Result<Decision, Refused> {
@@ -54,7 +56,7 @@ impl<'a> Draft<'a> {
                     return self.earned_before(earned, to, merchant, &reference);
                 }
                 let cause = Cause::new(TransferKind::Earn, Some(merchant), reference);
-                self.earn(to, rate.worth(&basis)?, Cause { event, ..cause })
+                self.earn(to, (basis, rate, merchant), Cause { event, ..cause })
             }
             Command::Redeem { from, amount, merchant, reference } => {
                 self.redeem(from, amount, merchant, reference)
@@ -66,8 +68,11 @@ impl<'a> Draft<'a> {
             Command::Adjust { account, by, seen, reference } => {
                 self.adjust(account, by, seen, reference)
             }
-            Command::Hold { id, from, amount, merchant, reference, lasts, placed_by } => {
+            Command::Hold { id, from, amount, merchant, reference, lasts, price, placed_by } => {
+                let tender = self.books.tender(price.as_ref().map(|price| &price.currency))?;
+                let value = price.map(|price| tender.pays(amount, &price)).transpose()?;
                 let held = |account, now| Held {
+                    value,
                     account,
                     amount,
                     merchant,
@@ -100,7 +105,12 @@ impl<'a> Draft<'a> {
         if same { Ok(Self::repeated(&earned.moved)) } else { Err(Refused::EventExists) }
     }
 
-    fn earn(mut self, to: Recipient, amount: Amount, cause: Cause) -> Result<Decision, Refused> {
+    fn earn(
+        mut self,
+        to: Recipient,
+        (basis, rate, merchant): (Basis, Option<Rate>, MerchantId),
+        cause: Cause,
+    ) -> Result<Decision, Refused> {
         let account = match to {
             Recipient::Account(id) => self.account(id)?,
             Recipient::Member(member) => match self.of_member(member) {
@@ -108,6 +118,17 @@ impl<'a> Draft<'a> {
                 Err(_) => self.open(member),
             },
         };
+        if self.books.is_own(merchant, to) {
+            return Err(Refused::OwnMerchant);
+        }
+        let currency = match &basis {
+            Basis::Purchase(_, currency) => Some(currency),
+            Basis::Points(_) => None,
+        };
+        let issuance = self.books.issuance_of(merchant).ok_or(Refused::Books)?;
+        let tender = self.books.tender(currency)?;
+        let amount = issuance.bounds.worth(&basis, rate, tender)?;
+        self.issued = Some(issuance.spend(amount)?);
         self.member(account, amount.get(), |balance| balance.earn(amount))?;
         self.system(ISSUANCE, -amount.get());
         self.moved(amount.get(), cause)
@@ -294,19 +315,17 @@ impl Draft<'_> {
             occurred_at: self.now,
             entries: self.entries,
         };
-        let (accounts, opened) = (self.accounts, self.opened);
-        Decision { done, transfer: Some(transfer), hold: self.hold, accounts, opened }
+        let (accounts, opened, issued) = (self.accounts, self.opened, self.issued);
+        Decision { done, transfer: Some(transfer), hold: self.hold, accounts, opened, issued }
     }
 
     /// An answer without a transfer: what was asked for is there.
     fn unchanged(self, hold: &Hold) -> Decision {
-        let done = Done::Hold(hold.clone());
-        Decision { done, transfer: None, hold: self.hold, accounts: Vec::new(), opened: None }
+        Decision { hold: self.hold, ..Decision::nothing(Done::Hold(hold.clone())) }
     }
 
     /// The first answer, without a transfer: it was done before.
     fn repeated(moved: &Moved) -> Decision {
-        let done = Done::Moved(moved.clone());
-        Decision { done, transfer: None, hold: None, accounts: Vec::new(), opened: None }
+        Decision::nothing(Done::Moved(moved.clone()))
     }
 }

@@ -2,6 +2,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     AccountId, Actor, Amount, HoldId, MerchantId, Reference, Refused, ServiceName, TransferId,
+    Value,
 };
 
 /// Points promised to somebody, until they are captured, released or expired.
@@ -24,6 +25,8 @@ pub struct Held {
     pub amount: Amount,
     pub merchant: Option<MerchantId>,
     pub reference: Reference,
+    /// What the points pay of a price, when a service holds them for one.
+    pub value: Option<Value>,
     pub expires_at: DateTime<Utc>,
 }
 
@@ -103,6 +106,8 @@ impl Held {
             && self.amount == asked.amount
             && self.merchant == asked.merchant
             && self.reference == asked.reference
+            && self.value.as_ref().map(|value| &value.currency)
+                == asked.value.as_ref().map(|value| &value.currency)
     }
 }
 

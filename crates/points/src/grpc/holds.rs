@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 
 use super::{id, principal, service};
 use crate::app::{AskedHold, Error, HoldView, PlaceHold, Points, Receipt, Reverse};
-use crate::domain::{Actor, Amount, HoldId, MemberId, Payer, ServiceName};
+use crate::domain::{Actor, Amount, HoldId, MemberId, Payer, Price, ServiceName};
 
 pub(super) const HOLD: &str = "/points.v1.Holds/Hold";
 pub(super) const CAPTURE: &str = "/points.v1.Holds/Capture";
@@ -33,7 +33,10 @@ impl Rpc for Server {
         let (service, message) = (service(&request)?, request.into_inner());
         let key = key(&message.idempotency_key, HOLD, &message)?;
         self.granted(&service, &message).await.map_err(ApiError::from)?;
-        let (principal, hold) = (principal(&service), place(service, message)?);
+        let price = self.points.price(message.price_minor, message.currency.clone());
+        let price = price.map_err(Error::from).map_err(ApiError::from)?;
+        let hold = place(service.clone(), message, price)?;
+        let principal = principal(&service);
         let answer = self.points.hold(principal, key, hold).await.map_err(ApiError::from)?;
         Ok(Response::new(body::<HoldView>(&answer)?.into()))
     }
@@ -114,7 +117,7 @@ fn body<T: DeserializeOwned>(answer: &Answer) -> Result<T, ApiError> {
     Ok(serde_json::from_slice(&answer.body).map_err(Error::from)?)
 }
 
-fn place(service: ServiceName, message: HoldRequest) -> Result<PlaceHold, ApiError> {
+fn place(service: ServiceName, message: HoldRequest, price: Price) -> Result<PlaceHold, ApiError> {
     let member = MemberId(id("member_id", &message.member_id)?);
     let merchant = Some(id("merchant_id", &message.merchant_id)?);
     let hold = HoldId(id("hold_id", &message.hold_id)?);
@@ -125,7 +128,7 @@ fn place(service: ServiceName, message: HoldRequest) -> Result<PlaceHold, ApiErr
         seconds: (message.expires_in_seconds != 0).then_some(message.expires_in_seconds),
     };
     let placed = PlaceHold::try_new(Payer::Member(member), asked)?;
-    Ok(PlaceHold { id: Some(hold), placed_by: Some(service), ..placed })
+    Ok(PlaceHold { id: Some(hold), price: Some(price), placed_by: Some(service), ..placed })
 }
 
 impl From<HoldView> for HoldResponse {
@@ -145,7 +148,7 @@ impl From<HoldView> for HoldResponse {
             points: hold.points.unwrap_or_default(),
             captured: hold.captured.unwrap_or_default(),
             transfer_id: text(hold.transfer_id),
-            value_minor: 0,
+            value_minor: hold.value_minor.unwrap_or_default(),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What a batch of commands writes: a statement for each kind of row, however many commands there are.
 
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
 use kit::idempotency::{Answer, Key};
 use kit::postgres;
 use sqlx::PgConnection;
@@ -14,21 +17,24 @@ pub(crate) struct Answered<'a> {
     pub(crate) answer: &'a Answer,
 }
 
-/// Everything that the commands of a batch decided. `accounts` are the changed ones, once each, as
-/// they are after the last command.
-pub(crate) async fn write(
-    conn: &mut PgConnection,
-    decisions: &[Decision],
-    accounts: &[Account],
-    opened: &[AccountId],
-    answered: &[Answered<'_>],
-) -> sqlx::Result<()> {
-    open(conn, accounts, opened).await?;
-    for hold in decisions.iter().filter_map(|decision| decision.hold.as_ref()) {
+/// Everything that the commands of a batch decided.
+pub(crate) struct Batch<'a> {
+    pub(crate) decisions: &'a [Decision],
+    /// The changed ones, once each, as they are after the last command, in the order of their ids.
+    pub(crate) accounts: &'a [Account],
+    pub(crate) opened: &'a [AccountId],
+    pub(crate) answered: &'a [Answered<'a>],
+    pub(crate) month: NaiveDate,
+    /// What merchants give away, once each, in the order of their ids: points, and the budget of the month.
+    pub(crate) issued: &'a BTreeMap<Uuid, (i64, i64)>,
+}
+
+pub(crate) async fn write(conn: &mut PgConnection, batch: &Batch<'_>) -> sqlx::Result<()> {
+    open(conn, batch.accounts, batch.opened).await?;
+    for hold in batch.decisions.iter().filter_map(|decision| decision.hold.as_ref()) {
         save_hold(conn, hold).await?;
     }
-    let transfers = decisions.iter().filter_map(|decision| decision.transfer.as_ref());
-    append(conn, &transfers.collect::<Vec<_>>(), accounts, answered).await
+    append(conn, batch).await
 }
 
 async fn open(
@@ -54,10 +60,11 @@ async fn save_hold(conn: &mut PgConnection, hold: &Hold) -> sqlx::Result<()> {
         _ => None,
     };
     let of = hold.of.as_ref();
+    let value = of.and_then(|held| held.value.as_ref());
     let insert = sqlx::query!(
         "INSERT INTO hold AS old (hold_id, account_id, amount, merchant_id, reference, state, captured,
-                                  expires_at, placed_by, created_at, settled_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                                  expires_at, placed_by, created_at, settled_at, currency, value_minor)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
          ON CONFLICT ON CONSTRAINT hold_pk DO UPDATE
          SET state = excluded.state, captured = excluded.captured, settled_at = excluded.settled_at
          WHERE old.account_id = excluded.account_id AND excluded.state <> 'active'",
@@ -72,6 +79,8 @@ async fn save_hold(conn: &mut PgConnection, hold: &Hold) -> sqlx::Result<()> {
         hold.placed_by.as_ref().map(|service| service.0.as_str()),
         hold.created_at,
         hold.settled_at,
+        value.map(|value| value.currency.as_str()),
+        value.map(|value| value.minor),
     );
     let saved = postgres::query("ledger_hold", insert.execute(conn)).await?;
     if saved.rows_affected() == 1 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
@@ -79,12 +88,10 @@ async fn save_hold(conn: &mut PgConnection, hold: &Hold) -> sqlx::Result<()> {
 
 /// One statement, because a round trip costs more than the work in it. All entries of a transfer are in
 /// it: at its end the database checks that they sum to zero.
-async fn append(
-    conn: &mut PgConnection,
-    transfers: &[&Transfer],
-    accounts: &[Account],
-    answered: &[Answered<'_>],
-) -> sqlx::Result<()> {
+async fn append(conn: &mut PgConnection, batch: &Batch<'_>) -> sqlx::Result<()> {
+    let Batch { decisions, accounts, answered, month, issued, .. } = batch;
+    let transfers: Vec<_> =
+        decisions.iter().filter_map(|decision| decision.transfer.as_ref()).collect();
     let of = |pick: fn(&Transfer) -> Uuid| transfers.iter().map(|t| pick(t)).collect::<Vec<_>>();
     let kinds: Vec<_> = transfers.iter().map(|t| t.kind.as_str().to_owned()).collect();
     let references: Vec<_> = transfers.iter().map(|t| t.reference.as_str().to_owned()).collect();
@@ -93,7 +100,7 @@ async fn append(
     let reverses: Vec<_> = transfers.iter().map(|t| t.reverses.map(|id| id.0)).collect();
     let holds: Vec<_> = transfers.iter().map(|t| t.hold.map(|id| id.0)).collect();
     let causes: Vec<_> = transfers.iter().map(|t| t.event.map(|id| id.0)).collect();
-    let entries = Entries::of(transfers);
+    let entries = Entries::of(&transfers);
     let statuses: Vec<_> = answered
         .iter()
         .map(|a| i16::try_from(a.answer.status.as_u16()).unwrap_or(i16::MAX)) // statuses end at 999
@@ -116,14 +123,24 @@ async fn append(
              SELECT * FROM unnest($15::text[], $16::text[], $17::text[], $18::bytea[], $19::smallint[],
                                   $20::bytea[]) AS a (principal, route, key, fingerprint, status, body)
              ORDER BY principal, route, key -- so that twins elsewhere meet in one order
+         ), settled AS (
+             -- They are all there, and locked. An update with a join could be planned to scan the table.
+             INSERT INTO account (account_id, member_id, opened_at, earned, used, held, version)
+             SELECT * FROM unnest($21::uuid[], $26::uuid[], $27::timestamptz[], $22::bigint[], $23::bigint[],
+                                  $24::bigint[], $25::bigint[])
+             ON CONFLICT ON CONSTRAINT account_pk DO UPDATE
+             SET earned = excluded.earned, used = excluded.used, held = excluded.held,
+                 version = excluded.version
+             RETURNING account_id
          )
-         -- They are all there, and locked. An update with a join could be planned to scan the table.
-         INSERT INTO account (account_id, member_id, opened_at, earned, used, held, version)
-         SELECT * FROM unnest($21::uuid[], $26::uuid[], $27::timestamptz[], $22::bigint[], $23::bigint[],
-                              $24::bigint[], $25::bigint[])
-         ON CONFLICT ON CONSTRAINT account_pk DO UPDATE
-         SET earned = excluded.earned, used = excluded.used, held = excluded.held,
-             version = excluded.version",
+         -- After the accounts, in one order: so that nobody waits in a circle.
+         INSERT INTO issuance AS old (merchant_id, month, points, budget)
+         SELECT i.merchant_id, $29, i.points, i.budget
+         FROM unnest($30::uuid[], $31::bigint[], $32::bigint[]) AS i (merchant_id, points, budget)
+         WHERE (SELECT count(*) FROM settled) > 0
+         ORDER BY i.merchant_id
+         ON CONFLICT ON CONSTRAINT issuance_pk DO UPDATE
+         SET points = old.points + excluded.points, budget = excluded.budget",
         &of(|t| t.id.0),
         &kinds,
         &references,
@@ -152,6 +169,10 @@ async fn append(
         &accounts.iter().map(|account| account.member.0).collect::<Vec<_>>(),
         &accounts.iter().map(|account| account.opened_at).collect::<Vec<_>>(),
         &causes as _,
+        *month,
+        &issued.keys().copied().collect::<Vec<_>>(),
+        &issued.values().map(|(points, _)| *points).collect::<Vec<_>>(),
+        &issued.values().map(|(_, budget)| *budget).collect::<Vec<_>>(),
     );
     postgres::query("ledger_append", statement.execute(conn)).await?;
     Ok(())

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::AccountRow;
 use crate::domain::{
-    Account, AccountId, Amount, Earned, EventId, Held, Hold, HoldId, HoldState, MemberId,
-    MerchantId, Moved, Recorded, Reference, ServiceName, TransferId, TransferKind,
+    Account, AccountId, Amount, Currency, Earned, EventId, Held, Hold, HoldId, HoldState, MemberId,
+    MerchantId, Moved, Recorded, Reference, ServiceName, TransferId, TransferKind, Value,
 };
 
 /// Makes this connection plan once for all, and for indexes, until [`any_plan`].
@@ -203,7 +203,7 @@ pub(crate) async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> 
 pub(crate) async fn holds(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Hold>> {
     let select = sqlx::query!(
         r#"SELECT hold_id, account_id, amount, merchant_id, reference, state, captured, expires_at,
-                  placed_by, created_at, settled_at,
+                  placed_by, created_at, settled_at, currency, value_minor,
                   (SELECT transfer_id FROM transfer t
                    WHERE t.hold_id = h.hold_id AND t.kind = 'capture') AS capture
            FROM hold h WHERE hold_id = ANY ($1)"#,
@@ -218,6 +218,10 @@ pub(crate) async fn holds(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result
                     amount: Amount::new(amount).map_err(corrupt)?,
                     merchant: row.merchant_id.map(MerchantId),
                     reference: Reference::from_stored(row.reference),
+                    value: row.value_minor.zip(row.currency).map(|(minor, currency)| Value {
+                        minor,
+                        currency: Currency::from_stored(currency),
+                    }),
                     expires_at,
                 }),
                 _ => None,

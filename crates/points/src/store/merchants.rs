@@ -2,7 +2,6 @@
 
 use kit::postgres;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::domain::{MemberId, MerchantId, MerchantRole};
 
@@ -55,21 +54,4 @@ pub(crate) async fn role_in(
         &roles,
     );
     postgres::query("merchant_role", select.fetch_one(conn)).await
-}
-
-/// Which of these pairs there are.
-pub(crate) async fn sellers(
-    conn: &mut PgConnection,
-    pairs: &[(MerchantId, MemberId)],
-) -> sqlx::Result<Vec<(MerchantId, MemberId)>> {
-    let (merchants, members): (Vec<_>, Vec<_>) = pairs.iter().map(|(m, p)| (m.0, p.0)).unzip();
-    let select = sqlx::query!(
-        "SELECT DISTINCT m.merchant_id, m.member_id FROM merchant_member m
-         JOIN unnest($1::uuid[], $2::uuid[]) AS asked (merchant_id, member_id)
-              USING (merchant_id, member_id)",
-        &merchants as &[Uuid],
-        &members as &[Uuid],
-    );
-    let rows = postgres::query("ledger_sellers", select.fetch_all(conn)).await?;
-    Ok(rows.into_iter().map(|row| (MerchantId(row.merchant_id), MemberId(row.member_id))).collect())
 }

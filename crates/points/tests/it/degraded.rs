@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use kit::redis::Redis;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::http::Reply;
@@ -198,6 +199,50 @@ async fn under_load_every_earning_of_an_outage_counts_once_though_redis_dies_in_
     assert_eq!(app.entries().await, keys);
     app.the_books_balance().await;
     println!("{} acknowledged, of these {queued} queued; {refused} refused", acknowledged.len());
+}
+
+/// Whoever can write into Redis cannot mint.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn an_entry_of_the_queue_that_is_not_ours_changes_no_money_and_stays(db: PgPool) {
+    let World { app, gate, redis, _stop } = world(db).await;
+    let (account, _) = app.rich(100).await;
+    gate.close();
+    let queued = app.earn(account, points(30)).await.expect(202);
+    let secret = testkit::redis::secret();
+    let stranger = Redis::patient(&redis.config(), "points", "stranger", &secret).unwrap();
+    // The true entry, as it is, and what a stranger makes of it.
+    let forge = "
+        local queue = KEYS[1] .. ':queue'
+        local job = redis.call('XRANGE', queue, '-', '+')[1][2][2]
+        local text = string.sub(job, 65)
+        local other = '\"key\":\"' .. ARGV[1] .. '\"'
+        local renamed = string.gsub(text, '\"key\":\"[^\"]+\"', other)
+        local unasked = string.gsub(renamed, '\"by\":\"Operator\",?', '')
+        local dear = string.gsub(text, '\"Points\":30', '\"Points\":3000')
+        for _, forged in ipairs({text, renamed, unasked, string.sub(job, 1, 64) .. renamed,
+                                 string.sub(job, 1, 64) .. dear, string.rep('0', 64) .. text, 'x'}) do
+            redis.call('XADD', queue, '*', 'job', forged)
+        end
+        redis.call('XADD', queue, '*', 'job', job)
+        return redis.call('XLEN', queue)";
+    let key = key();
+    let forged = async || stranger.eval::<i64>(forge, "{fallback}", &[key.as_bytes()]).await.ok();
+    assert_eq!(testkit::eventually(Duration::from_secs(5), forged).await, 9);
+
+    gate.open();
+    assert_eq!(outcome(&app, &app.operator(), &queued).await["state"], "applied");
+    let length = "return redis.call('XLEN', KEYS[1] .. ':queue')";
+    testkit::eventually(Duration::from_secs(10), || async {
+        let left = stranger.eval::<i64>(length, "{fallback}", &[]).await;
+        left.is_ok_and(|left| left == 7).then_some(())
+    })
+    .await;
+    assert_eq!(app.standing(account).await, (130, 0, 0, 3), "once, though its copy was there too");
+    let text = String::from_utf8(observability::metrics::render().1).unwrap();
+    let counted =
+        text.lines().find(|line| line.contains(r#"points_fallback_total{result="unsigned"}"#));
+    assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{counted:?}");
+    app.the_books_balance().await;
 }
 
 #[sqlx::test(migrator = "points::MIGRATOR")]

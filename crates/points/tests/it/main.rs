@@ -14,6 +14,7 @@ mod history;
 mod holds;
 mod hot;
 mod idempotency;
+mod issuance;
 mod ledger;
 mod log;
 mod merchants;

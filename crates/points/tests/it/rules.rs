@@ -69,6 +69,7 @@ async fn a_purchase_is_worth_what_the_merchants_rule_says_from_its_first_moment_
     assert_eq!(worth(merchant, 1_000).await, 50);
 
     // A currency has its own rules.
+    crate::issuance::tender(&app, "EUR", 1, 1).await;
     let body = json!({ "purchase_minor": 1_000, "currency": "EUR", "merchant_id": merchant });
     assert_eq!(app.earn(account, body).await.expect(201).json()["points"], 10);
     // Plain points are what they are.
@@ -81,7 +82,7 @@ async fn a_rule_that_begins_later_applies_then_though_the_rules_are_cached(db: P
     let app = TestApp::new(db);
     let (account, _) = app.member().await;
     let merchant = id();
-    let mut body = rate(2, 1);
+    let mut body = rate(20, 100);
     body["valid_from"] = seconds_from_now(2);
     create(&app, merchant, body).await.expect(201);
     let worth = async || {
@@ -89,7 +90,7 @@ async fn a_rule_that_begins_later_applies_then_though_the_rules_are_cached(db: P
     };
     assert_eq!(worth().await, 1);
     let began = tokio::time::Instant::now();
-    testkit::eventually(Duration::from_secs(10), || async { (worth().await == 200).then_some(()) })
+    testkit::eventually(Duration::from_secs(10), || async { (worth().await == 20).then_some(()) })
         .await;
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
@@ -235,6 +236,7 @@ async fn a_booking_earns_by_the_rule_of_its_own_moment_and_currency(db: PgPool) 
     let worth = async |at: String, currency: &str| {
         app.earn_by_booking(told(at, currency)).await.unwrap().points
     };
+    crate::issuance::tender(&app, "USD", 1, 1).await;
     // Two rules that are over: one since a moment, one since ten days, which no cache keeps.
     let old = create(&app, Uuid::nil(), in_dollars(3)).await.expect(201).json();
     end(&app, &old, json!({})).await.expect(200);

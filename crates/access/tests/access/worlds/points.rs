@@ -91,6 +91,9 @@ impl World for Points {
         fields.insert("points".to_owned(), json!(1));
         fields.insert("to_account_id".to_owned(), json!(friend));
         fields.insert("merchant_id".to_owned(), json!(merchant));
+        for (field, value) in [("minor", 1), ("max_rate_percent", 20), ("budget_points", 1_000)] {
+            fields.insert(field.to_owned(), json!(value));
+        }
         Thing {
             owner,
             shop,
@@ -99,6 +102,7 @@ impl World for Points {
                 ("holds", hold),
                 ("transfers", id(&spend, "transfer_id")),
                 ("merchants", merchant.to_string()),
+                ("tender-values", "EUR".to_owned()),
                 ("conversion-rules", rule),
                 ("queued", Uuid::nil().to_string()),
                 ("docs", "index.html".to_owned()),

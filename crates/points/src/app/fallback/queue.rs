@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use kit::idempotency::{self, Answer, Key};
-use kit::redis::{Redis, Unavailable};
+use kit::redis::{Redis, SIGNATURE, SigningKey, Unavailable};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::app::ledger::Claim;
 use crate::app::{Earn, Error, Receipt};
-use crate::domain::{Actor, Basis, MerchantId, Recipient, Reference};
+use crate::domain::{Actor, Basis, EventId, MerchantId, Recipient, Reference};
 use crate::metrics;
 
 /// How often the queue is looked at.
@@ -64,6 +64,8 @@ return {redis.call('XLEN', queue), first[1] and first[1][1] or ''}";
 #[derive(Clone)]
 pub(in crate::app) struct Queue {
     redis: Redis,
+    /// Signs what is queued: what comes back is applied only if it is ours.
+    signing: SigningKey,
     clock: kit::Clock,
 }
 
@@ -91,6 +93,24 @@ pub(super) struct Entry {
     text: String,
 }
 
+/// Why an entry is kept, and never applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotOurs {
+    /// Without a signature of ours, or altered since.
+    Unsigned,
+    /// Signed by a version that wrote another format.
+    Unreadable,
+}
+
+impl NotOurs {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
 pub(super) enum Outcome {
     Applied(Answer),
     Refused(String),
@@ -113,7 +133,8 @@ struct Record {
 
 impl Queue {
     pub(in crate::app) fn new(redis: Redis, clock: kit::Clock) -> Self {
-        Self { redis, clock }
+        let signing = redis.signing_key("fallback-queue");
+        Self { redis, signing, clock }
     }
 
     /// True when it is on disk, now or since an earlier try; false when nothing was kept.
@@ -126,7 +147,7 @@ impl Queue {
             metrics::fallback("unavailable");
             return Ok(false);
         }
-        let (id, job) = (queued.id.to_string(), serde_json::to_vec(queued)?);
+        let (id, job) = (queued.id.to_string(), self.signed(serde_json::to_vec(queued)?));
         let record = Record { principal: queued.principal.clone(), state: State::queued() };
         let record = serde_json::to_vec(&record)?;
         let arguments = [id.as_bytes(), queued.fingerprint.as_bytes(), &record, &job, MAX_DEPTH];
@@ -155,6 +176,24 @@ impl Queue {
         let page = page.map_err(|Unavailable| Error::NotQueued)?;
         let entries = page.chunks_exact(2);
         Ok(entries.map(|e| Entry { position: e[0].clone(), text: e[1].clone() }).collect())
+    }
+
+    /// An entry as it is kept: its signature in 64 hexadecimal digits, and the earning.
+    fn signed(&self, job: Vec<u8>) -> Vec<u8> {
+        let mut entry = hex(&self.signing.sign(&[&job])).into_bytes();
+        entry.extend(job);
+        entry
+    }
+
+    /// The earning of an entry that we have signed. Whoever can write into Redis cannot mint.
+    pub(super) fn read(&self, entry: &Entry) -> Result<Queued, NotOurs> {
+        let (signature, job) =
+            entry.text.split_at_checked(2 * SIGNATURE).ok_or(NotOurs::Unsigned)?;
+        let signature = unhex(signature).ok_or(NotOurs::Unsigned)?;
+        if !self.signing.verify(&[job.as_bytes()], &signature) {
+            return Err(NotOurs::Unsigned);
+        }
+        serde_json::from_str(job).map_err(|_| NotOurs::Unreadable)
     }
 
     /// Takes an entry off the queue and keeps its outcome. Should this fail, it is applied again, which
@@ -217,11 +256,8 @@ impl Queued {
     }
 
     pub(super) fn key(&self) -> Key {
-        let mut fingerprint = [0; 32];
-        for (byte, digits) in fingerprint.iter_mut().zip(self.fingerprint.as_bytes().chunks(2)) {
-            let digits = std::str::from_utf8(digits).unwrap_or_default();
-            *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
-        }
+        let fingerprint = unhex(&self.fingerprint);
+        let fingerprint = fingerprint.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         Key { value: self.key.clone(), route: self.route.clone(), fingerprint }
     }
 
@@ -229,14 +265,9 @@ impl Queued {
         let reference = Reference::new(self.reference.clone())?;
         let (to, basis, merchant) = (self.to, self.basis.clone(), self.merchant);
         let by = self.by.clone();
-        Ok(Earn { to, basis, merchant, reference, by, event: None, at: Some(self.at) })
-    }
-}
-
-impl Entry {
-    /// Input from a stranger, like everything that comes out of Redis.
-    pub(super) fn queued(&self) -> Option<Queued> {
-        serde_json::from_str(&self.text).ok()
+        // A copy of an entry earns nothing, however old its key is.
+        let event = Some(EventId(self.id));
+        Ok(Earn { to, basis, merchant, reference, by, event, at: Some(self.at) })
     }
 }
 
@@ -280,4 +311,9 @@ fn id(principal: &str, key: &Key) -> Uuid {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2);
+    digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok()).collect()
 }
