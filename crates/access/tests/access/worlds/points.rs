@@ -91,7 +91,9 @@ impl World for Points {
         fields.insert("points".to_owned(), json!(1));
         fields.insert("to_account_id".to_owned(), json!(friend));
         fields.insert("merchant_id".to_owned(), json!(merchant));
-        for (field, value) in [("minor", 1), ("max_rate_percent", 20), ("budget_points", 1_000)] {
+        let money =
+            [("per_minor", 100), ("minor", 1), ("max_rate_percent", 20), ("budget_points", 1_000)];
+        for (field, value) in money {
             fields.insert(field.to_owned(), json!(value));
         }
         Thing {
