@@ -61,7 +61,7 @@ pub struct Booking {
     /// With how many points a part of the price was paid.
     #[serde(skip_serializing_if = "is_zero")]
     pub points_paid: i64,
-    /// How much of the price they have paid.
+    /// The part of the price that the points have paid.
     #[serde(skip_serializing_if = "is_zero")]
     pub points_value_minor: i64,
     pub created_at: DateTime<Utc>,

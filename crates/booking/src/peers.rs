@@ -45,7 +45,7 @@ pub trait Points: Send + Sync + 'static {
     async fn step(&self, saga: &Saga, step: Step, grant: Option<&Grant>) -> anyhow::Result<Heard>;
 }
 
-/// What came of a purchase.
+/// The effect of a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Earned {
     Points,

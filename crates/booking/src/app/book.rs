@@ -104,7 +104,7 @@ impl Bookings {
         Ok(answer)
     }
 
-    /// What would be booked, if it may be.
+    /// Returns the booking as it would be written, if it may be made.
     async fn bookable(&self, conn: &mut PgConnection, wanted: &Book) -> Result<Wish, Error> {
         self.guard.stands()?;
         let now = self.clock.now();

@@ -1,5 +1,5 @@
-//! Who asks. A place at a merchant counts only together with the role for it, in the token of the request: whoever
-//! loses the role loses what it opened with their next token.
+//! The caller of a use case. A place at a merchant counts only together with the role for it, in the token of the
+//! request: whoever loses the role loses what it opened with their next token.
 
 use kit::caller::Role;
 use kit::{ApiError, Caller};
@@ -56,7 +56,7 @@ impl By {
         self.owner.map(Owner::id)
     }
 
-    /// Whether they act as the owner when this is who owns the merchant.
+    /// True when they act as the owner and this is the merchant's owner.
     pub fn owns(self, owner: Option<Uuid>) -> bool {
         owner.is_some() && self.owner() == owner
     }

@@ -14,7 +14,7 @@ use super::{Bookings, By, Error};
 use crate::domain::{Booking, Status};
 use crate::store;
 
-/// How many bookings are looked for at once.
+/// The bookings that are looked for at once.
 const BATCH: i64 = 100;
 
 /// A merchant that takes no booking any more.
@@ -111,7 +111,7 @@ impl Bookings {
         }
     }
 
-    /// Whether it was still ahead.
+    /// Cancels one booking. False when it was not ahead any more.
     async fn end_booking(&self, booking: Uuid, member: Uuid) -> Result<bool, Error> {
         let this = self.clone();
         command::run(async move {

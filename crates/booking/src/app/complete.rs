@@ -24,7 +24,8 @@ pub struct BookingCompleted {
     pub price_minor: i64,
     #[serde(default)]
     pub points_paid: i64,
-    /// What they paid of the price, which earns none. Versions from before do not say it: as much as the points.
+    /// The part of the price that they paid, which earns none. Versions from before do not say it: as much as
+    /// the points.
     #[serde(default)]
     pub points_value_minor: Option<i64>,
     /// Of the price, the merchant's. Versions from before do not say it, and neither the time.

@@ -14,7 +14,7 @@ use crate::{metrics, store};
 /// How old the knowledge may be that the constraint is there.
 const PERIOD: Duration = Duration::from_secs(3);
 
-/// How soon somebody looks again when the database did not say.
+/// The pause before the next look when the database did not answer.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Whether the constraint was there when somebody last looked. Cheap to clone.

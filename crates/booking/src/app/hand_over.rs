@@ -19,7 +19,7 @@ pub struct HandOver {
     pub member_id: Uuid,
 }
 
-/// Who owns a merchant now.
+/// A merchant and its new owner.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HandedOver {
     pub merchant_id: Uuid,

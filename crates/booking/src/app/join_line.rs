@@ -12,7 +12,7 @@ use crate::domain::{LineCode, LineUserId};
 use crate::peers::{Push, Pushed};
 use crate::store::{self, NewCode};
 
-/// How many codes a member, or a LINE user, is sent by one merchant's channel within an hour.
+/// The most codes that one merchant's channel sends for a member, or to a LINE user, within an hour.
 const CODES_PER_HOUR: i64 = 3;
 
 impl Bookings {

@@ -9,13 +9,13 @@ use super::{Bookings, By, Error};
 use crate::domain::{Booking, Kept, Promise, Rules, Status, TimeZone, in_order};
 use crate::store;
 
-/// How many bookings are read at once.
+/// The bookings that are read at once.
 const BATCH: i64 = 1000;
 
-/// What a change of a zone's rules has done to what is booked.
+/// The effect of a change of a zone's rules on the bookings ahead.
 #[derive(Debug, Default)]
 pub struct Rezoned {
-    /// How many were looked at.
+    /// The number of bookings that were looked at.
     pub seen: usize,
     /// Those whose instant is to change; with `apply` it has.
     pub moved: Vec<Moved>,

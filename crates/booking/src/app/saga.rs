@@ -33,7 +33,7 @@ const PAUSE: Pause = Pause {
     patience: Duration::from_secs(5 * 60),
 };
 
-/// What is written down of an answer that speaks of another hold, or of other points.
+/// The reason that is recorded when an answer speaks of another hold, or of other points.
 const NOT_OURS: &str = "answer_does_not_match";
 
 impl Bookings {

@@ -20,7 +20,7 @@ pub enum Occasion {
 impl Occasion {
     pub const ALL: [Self; 4] = [Self::Booked, Self::Reminder, Self::Moved, Self::Cancelled];
 
-    /// Whether a message about a booking that starts at `told` is still true of the booking as it stands;
+    /// True when a message about a booking that starts at `told` still fits the booking as it stands;
     /// `None` when it is in the archive.
     pub fn is_true(self, told: DateTime<Utc>, booking: Option<(Status, DateTime<Utc>)>) -> bool {
         match self {

@@ -16,12 +16,12 @@ pub struct Promise {
     pub merchant_id: Uuid,
     pub staff_id: Uuid,
     pub starts_at: DateTime<Utc>,
-    /// What the clock of `zone` is to show then.
+    /// The reading of the clock of `zone` that was promised.
     pub wall_start: NaiveDateTime,
     pub zone: TimeZone,
 }
 
-/// What a promise has come to.
+/// The state of a promise under the rules of today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// The clock shows then what was promised.

@@ -43,7 +43,7 @@ pub enum Step {
     Reverse,
 }
 
-/// What points said. A failure to answer is none of these: it is asked again. An answer says of which hold it
+/// An answer of points. A failure to answer is none of these: it is asked again. An answer says of which hold it
 /// speaks and of how much, and [`Saga::hear`] compares: what exists under our id need not be ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -79,7 +79,7 @@ pub struct Saga {
     /// Of the booking, in the minor unit of `currency`: what the points pay a part of.
     pub price_minor: i64,
     pub currency: String,
-    /// What the points pay of the price, as points says; 0 until they are held.
+    /// The part of the price that the points pay, as points says; 0 until they are held.
     pub value_minor: i64,
     pub state: SagaState,
     /// The booking was cancelled while the capture was on its way.
@@ -105,11 +105,11 @@ pub enum Change {
 pub const INSUFFICIENT: &str = "insufficient_points";
 /// What points says to the release of what was spent.
 const CAPTURED: &str = "hold_captured";
-/// What points says of a hold that is not ours, as if it were not there.
+/// The answer of points about a hold that is not ours, as if it were not there.
 const NOT_FOUND: &str = "not_found";
-/// What points says when a booking in a currency without a tender value is paid.
+/// The answer of points when a booking in a currency without a tender value is paid.
 pub const TENDER_VALUE_MISSING: &str = "tender_value_missing";
-/// What points says when the points are worth more than the price, or nothing.
+/// The answer of points when the points are worth more than the price, or nothing.
 pub const EXCEEDS_PRICE: &str = "exceeds_price";
 /// The booking's own hold was over before points answered.
 pub const EXPIRED: &str = "hold_expired";

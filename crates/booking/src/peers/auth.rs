@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use super::points::is_outage;
 
-/// What auth has signed for a member: it is shown to points, and to nobody else.
+/// A member's consent, signed by auth: it is shown to points, and to nobody else.
 pub type Grant = SecretString;
 
-/// Who signs for members.
+/// The service that signs for members.
 #[async_trait]
 pub trait Grants: Send + Sync + 'static {
     /// A grant for one hold, which outlives the token of the member who asks for it.

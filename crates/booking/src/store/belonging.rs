@@ -68,7 +68,7 @@ pub(crate) async fn mark_untold(
     Ok(rows.into_iter().filter_map(|row| Some((row.merchant_id, row.owner_id?))).collect())
 }
 
-/// Whose a merchant is.
+/// The ownership of a merchant.
 pub(crate) struct Standing {
     /// `None`: it is closed.
     pub(crate) owner_id: Option<Uuid>,

@@ -85,7 +85,7 @@ pub(crate) struct Due {
     pub(crate) merchant_id: Uuid,
     pub(crate) kind: String,
     pub(crate) starts_at: DateTime<Utc>,
-    /// How its booking stands now, and when it starts; `None` when it is in the archive.
+    /// The status and the start of its booking now; `None` when it is in the archive.
     pub(crate) status: Option<String>,
     pub(crate) starts_now: Option<DateTime<Utc>>,
     pub(crate) merchant: String,

@@ -16,7 +16,7 @@ struct Row {
     wall_zone: String,
 }
 
-/// What is booked or held from `now` on, by start, after this place.
+/// Returns the bookings and holds from `now` on, by start, after this place.
 pub(crate) async fn promises(
     conn: &mut PgConnection,
     now: DateTime<Utc>,

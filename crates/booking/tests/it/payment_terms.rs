@@ -1,11 +1,11 @@
-//! What counts as a payment: our own hold, by the grant of its member, for what points are worth.
+//! Only our own hold, by the grant of its member, is a payment.
 
 use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::app::member;
-use crate::saga_world::{Cut, World, code};
+use crate::saga_world::{Cut, PRICE, World, code};
 
 impl World {
     /// Somebody else's hold of the member's points, under the id of this booking's payment.
@@ -13,14 +13,10 @@ impl World {
         let saga = "SELECT saga_id FROM saga WHERE booking_id = $1";
         let saga: Uuid =
             sqlx::query_scalar(saga).bind(booking).fetch_one(&self.app.db).await.unwrap();
-        let plant = "WITH taken AS (
-                         UPDATE account SET held = held + $3, version = version + 1
-                         WHERE member_id = $2 RETURNING account_id
-                     )
-                     INSERT INTO hold (hold_id, account_id, amount, reference, state, placed_by,
+        let plant = "INSERT INTO hold (hold_id, account_id, amount, reference, state, placed_by,
                                        expires_at, created_at)
                      SELECT $1, account_id, $3, '', 'active', $4, now() + interval '1 day', now()
-                     FROM taken";
+                     FROM account WHERE member_id = $2";
         let planted = sqlx::query(plant).bind(saga).bind(who).bind(points).bind(by);
         assert_eq!(planted.execute(&self.ledger).await.unwrap().rows_affected(), 1);
     }
@@ -76,4 +72,35 @@ async fn a_grant_that_does_not_fit_ends_the_payment(db: PgPool) {
         assert_eq!(world.app.status(&world.shop, booking).await, "cancelled");
     }
     assert_eq!((world.balance(member(2)).await, world.holds().await[0]), (1000, 0));
+}
+
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn points_pay_in_another_currency_what_they_are_worth_there(db: PgPool) {
+    let world = World::in_currency(db, "USD").await;
+    world.rich(member(2), 100_000).await;
+    let booking = world.held(member(2), 0).await;
+    let refused = world.pay(member(2), booking, 150).send().await;
+    assert_eq!(code(&refused), (422, "tender_value_missing".to_owned()));
+    assert_eq!(world.app.status(&world.shop, booking).await, "cancelled");
+
+    // 3 points pay 2 cents.
+    world.tender("USD", 3, 2).await;
+    let booking = world.held(member(2), 1).await;
+    let paid = world.pay(member(2), booking, 151).send().await.expect(200).json();
+    assert_eq!(
+        (&paid["points_paid"], &paid["points_value_minor"], &paid["price_minor"]),
+        (&json!(151), &json!(100), &json!(PRICE))
+    );
+    // More points than the price has cents are allowed; more than it is worth, or worth nothing, are not.
+    let booking = world.held(member(2), 2).await;
+    let paid = world.pay(member(2), booking, 7500).send().await.expect(200).json();
+    assert_eq!(paid["points_value_minor"], PRICE);
+    for (n, points, why) in [(3, 7502, "exceeds_price"), (4, 1, "points_refused")] {
+        let booking = world.held(member(2), n).await;
+        let refused = world.pay(member(2), booking, points).send().await;
+        assert_eq!(refused.code(), why, "{}", refused.text());
+        assert_eq!(world.app.status(&world.shop, booking).await, "cancelled");
+    }
+    world.settle().await;
+    assert_eq!(world.balance(member(2)).await, 100_000 - 151 - 7500);
 }

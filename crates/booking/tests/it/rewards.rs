@@ -202,6 +202,8 @@ async fn a_visit_is_worth_what_the_merchants_rule_said_when_it_was_over(db: PgPo
     let tell = async |path: &str, key: &str, body: Value| {
         world.till.post(path).bearer(&operator).key(key).json(body).send().await.json()
     };
+    // A cent is worth a point.
+    world.tender("USD", 1, 1).await;
     let rate = |points: i64| json!({ "currency": "USD", "points": points, "per_minor": 100 });
     let rule = tell(&rules, "first", rate(7)).await;
     let later = App::with(db, clock.now(), world.wire.clone());
@@ -209,7 +211,7 @@ async fn a_visit_is_worth_what_the_merchants_rule_said_when_it_was_over(db: PgPo
     later.post_keyed(owner, &done, json!({}), "done").send().await.expect(200);
     let end = format!("/v1/conversion-rules/{}/end", rule["rule_id"].as_str().unwrap());
     tell(&end, "end", json!({})).await;
-    tell(&rules, "second", rate(500)).await;
+    tell(&rules, "second", rate(20)).await;
 
     let stop = CancellationToken::new();
     tokio::spawn(peers::deliver(service_pool(&app.db), world.wire.clone(), stop.clone()));

@@ -1,4 +1,4 @@
-//! What was taken away is gone: a role, a merchant, a place in one.
+//! A role, a merchant or a place in one that was taken away is gone.
 
 use kit::caller::Role;
 use serde_json::{Value, json};
@@ -146,7 +146,7 @@ async fn a_closed_merchant_is_nobodys_and_gives_back_what_members_have_ahead(db:
     assert_eq!(told, expected);
 }
 
-/// What was booked while the closing was going on.
+/// A booking that is made while the merchant is being closed.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_hold_at_a_closed_merchant_is_neither_confirmed_nor_paid(db: PgPool) {
     let world = World::new(db).await;

@@ -105,6 +105,15 @@ impl World {
         balance.unwrap().into_inner().available
     }
 
+    /// So many points are worth so many minor units of this currency.
+    pub async fn tender(&self, currency: &str, points: i64, minor: i64) {
+        let token = self.issuer.with_roles(member(99), &[kit::caller::Role::Operator]);
+        let path = format!("/v1/tender-values/{currency}");
+        let body = json!({ "points": points, "minor": minor });
+        let told = self.till.put(&path).bearer(&token).json(body).send().await;
+        assert!(told.status.is_success(), "{}", told.text());
+    }
+
     /// Active holds, captured ones, and those that were released.
     pub async fn holds(&self) -> [i64; 3] {
         let count = async |state: &str| {
