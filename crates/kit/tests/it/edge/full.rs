@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use kit::config::{self, Limits};
+use kit::http::Origins;
 use sqlx::postgres::PgPoolOptions;
 use testkit::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -81,7 +82,7 @@ async fn an_address_has_only_its_share_of_the_connections() {
             ..limits()
         };
         let nowhere = PgPoolOptions::new().connect_lazy("postgres://x@127.0.0.1:1/x").unwrap();
-        World::behind(nowhere, &config::Redis::new(None), share, edge).await
+        World::behind(nowhere, &config::Redis::new(None), share, edge, Origins::Anonymous).await
     };
     let closed = async |connection: &mut TcpStream| {
         let byte = timeout(Duration::from_millis(500), connection.read_u8()).await;
