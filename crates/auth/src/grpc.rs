@@ -78,7 +78,7 @@ impl Rpc for Server {
         let terms = purpose.ok_or_else(|| refused("purpose_missing", "a grant has a purpose"))?;
         let Purpose::HoldPoints(terms) = terms;
         let issued = self.0.issue_grant(&service, &access_token, terms.try_into()?).await;
-        let issued = issued.map_err(ApiError::from)?;
+        let issued = issued.map_err(|error| of_member(ApiError::from(error)))?;
         Ok(Response::new(IssueGrantResponse {
             grant: issued.grant.expose_secret().to_owned(),
             expires_in: issued.expires_in.as_secs().try_into().unwrap_or(i64::MAX),
@@ -110,6 +110,18 @@ impl TryFrom<proto::auth::v1::HoldPoints> for HoldPoints {
             points: message.points,
             merchant_id: id(&message.merchant_id, "merchant_id is no UUID")?,
         })
+    }
+}
+
+/// `UNAUTHENTICATED` is about the calling service's own token; the member's, in the request, is a condition that
+/// does not hold. The reason says which.
+fn of_member(error: ApiError) -> Status {
+    match error.kind() {
+        Kind::Unauthenticated => {
+            let detail = "the member's access token is not good";
+            ApiError::new(Kind::Refused, error.code().to_owned(), detail).into()
+        }
+        _ => error.into(),
     }
 }
 

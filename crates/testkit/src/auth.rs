@@ -121,7 +121,10 @@ impl Auth for FakeAuth {
         let token = header.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
         let service = verifier.service(token).await.map_err(refused)?;
         let asked = request.into_inner();
-        let member = verifier.member(&asked.access_token).await.map_err(refused)?;
+        let member = verifier.member(&asked.access_token).await.map_err(|refused| {
+            let detail = "the member's access token is not good";
+            kit::ApiError::new(kit::Kind::Refused, kit::Classify::code(&refused), detail)
+        })?;
         let Some(issue_grant_request::Purpose::HoldPoints(hold)) = asked.purpose else {
             return Err(Status::invalid_argument("a grant has a purpose"));
         };

@@ -83,18 +83,23 @@ async fn whoever_is_not_signed_in_any_more_confirms_nothing(db: PgPool) {
     let booking = service(&app, "booking").await;
     app.register(ADA).await.expect(202);
     // Ended by another replica a moment ago: the feed has not said so yet.
-    let (ended, closed) = (app.token(ADA).await, app.token(ADA).await);
-    elsewhere.api.delete("/v1/sessions/current").bearer(&ended).send().await.expect(204);
-    let refused = ask(&app, &booking, &ended, Some(terms())).await.unwrap_err();
-    assert_eq!((refused.code(), code(&refused)), (Code::Unauthenticated, "session_revoked".into()));
+    let (left, closed) = (app.token(ADA).await, app.token(ADA).await);
+    elsewhere.api.delete("/v1/sessions/current").bearer(&left).send().await.expect(204);
+    let refused = ask(&app, &booking, &left, Some(terms())).await.unwrap_err();
+    let ended = (Code::FailedPrecondition, "session_revoked".to_owned());
+    assert_eq!((refused.code(), code(&refused)), ended);
     let member = app.auth.verifier().member(&closed).await.unwrap().sub;
     elsewhere.auth.disable(member, Actor::CommandLine).await.unwrap();
     let refused = ask(&app, &booking, &closed, Some(terms())).await.unwrap_err();
-    assert_eq!((refused.code(), code(&refused)), (Code::Unauthenticated, "session_revoked".into()));
+    assert_eq!((refused.code(), code(&refused)), ended);
     for nobody in ["", "nonsense", &booking] {
         let refused = ask(&app, &booking, nobody, Some(terms())).await.unwrap_err();
-        assert_eq!(code(&refused), "invalid_token", "{nobody}");
+        let seen = (refused.code(), code(&refused));
+        assert_eq!(seen, (Code::FailedPrecondition, "invalid_token".to_owned()), "{nobody}");
     }
+    // UNAUTHENTICATED is about the service alone.
+    let refused = ask(&app, "nonsense", &closed, Some(terms())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]

@@ -1,4 +1,4 @@
-//! Auth over gRPC: what a member allows us to do for them.
+//! Auth over gRPC, which signs grants for members.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use proto::auth::v1::issue_grant_request::Purpose;
 use proto::auth::v1::{HoldPoints, IssueGrantRequest};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
-use tonic::{Code, async_trait};
+use tonic::{Code, Status, async_trait};
 use uuid::Uuid;
 
 use super::points::is_outage;
@@ -32,7 +32,7 @@ pub struct GrantHold<'a> {
     pub merchant_id: Uuid,
 }
 
-/// Why there is no grant. No text of auth's is in it.
+/// The reason that there is no grant. No text of auth's is in it.
 #[derive(Debug, Error)]
 pub enum NoGrant {
     /// The token is not, or no longer, the member's.
@@ -82,13 +82,20 @@ impl Grants for AuthOverGrpc {
             Err(breaker::Open { .. }) => Err(NoGrant::Away("breaker_open")),
             Ok(Ok(granted)) => Ok(granted.into_inner().grant.into()),
             Ok(Err(status)) => Err(match status.code() {
-                Code::Unauthenticated => NoGrant::Refused,
+                Code::FailedPrecondition if is_about_member(&status) => NoGrant::Refused,
+                Code::Unauthenticated => NoGrant::Away("own_token_refused"),
                 Code::DeadlineExceeded => NoGrant::Away("timeout"),
                 Code::Unavailable => NoGrant::Away("unavailable"),
                 _ => NoGrant::Away("failed"),
             }),
         }
     }
+}
+
+/// True when auth refused the member's token, and not ours.
+fn is_about_member(status: &Status) -> bool {
+    let reason = kit::error::reason(status);
+    matches!(reason.as_deref(), Some("invalid_token" | "token_expired" | "session_revoked"))
 }
 
 /// Nobody signs: for a service that takes no payments.

@@ -15,7 +15,8 @@ use crate::app::member;
 #[tokio::test]
 async fn a_grant_is_for_one_hold_of_whoever_has_the_token_and_an_outage_is_told_from_a_refusal() {
     let issuer = Issuer::new();
-    let auth = FakeAuth::new(issuer.clone()).listen().await;
+    let fake = FakeAuth::new(issuer.clone());
+    let auth = fake.listen().await;
     let client = AuthOverGrpc::new(&testkit::auth::config(&auth.url, "booking")).unwrap();
     let (hold_id, merchant_id) = (Uuid::from_u128(7), Uuid::from_u128(8));
     let ask = async |token: String| {
@@ -32,6 +33,12 @@ async fn a_grant_is_for_one_hold_of_whoever_has_the_token_and_an_outage_is_told_
     for bad in [stranger.member(member(2)), issuer.service("booking"), String::new()] {
         assert!(matches!(ask(bad).await, Err(NoGrant::Refused)));
     }
+
+    // Auth refuses our own token: no fault of the member's, and over with our next one.
+    fake.rotate_to(stranger.clone());
+    let refused = ask(stranger.member(member(2))).await;
+    assert!(matches!(refused, Err(NoGrant::Away("own_token_refused"))));
+    ask(stranger.member(member(2))).await.unwrap();
 
     drop(auth);
     eventually(Duration::from_secs(20), || async {
