@@ -109,6 +109,7 @@ locals {
     # blue and green together, at their most, stay below the role's CONNECTION LIMIT
     DATABASE_POOL_MAX = tostring(floor((var.app_connections - local.spare_connections) / (2 * var.max_tasks)) - local.connections_beside_the_pool)
   }
+  points_currency = "JPY" # one point pays one minor unit of it; points and booking have to agree
   client = {
     DATABASE_URL          = "database_url"
     REDIS_URL             = "redis_url"
@@ -135,6 +136,7 @@ locals {
       environment = {
         AUTH_GRPC_URL     = "http://auth-grpc:50051"
         SERVICE_CLIENT_ID = "points"
+        POINTS_CURRENCY   = local.points_currency
       }
       secrets = local.client
     }
@@ -146,6 +148,7 @@ locals {
         AUTH_GRPC_URL     = "http://auth-grpc:50051"
         POINTS_GRPC_URL   = "http://points-grpc:50051"
         SERVICE_CLIENT_ID = "booking"
+        POINTS_CURRENCY   = local.points_currency
       }
       secrets = merge(
         local.client,
