@@ -53,7 +53,7 @@ pub enum Earned {
     Nothing(Nothing),
 }
 
-/// Why a purchase earns nothing.
+/// The reason that a purchase earns nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nothing {
     /// Less was paid than a point is worth.
@@ -176,7 +176,11 @@ impl Purchase {
 
 /// Points and auth, where an operator says that they are.
 pub fn over_grpc(config: &Config) -> anyhow::Result<(Arc<dyn Points>, Arc<dyn Grants>)> {
-    let points = PointsOverGrpc::shared(&config.points_grpc_url, &config.auth)?;
+    let points = PointsOverGrpc::shared(
+        &config.points_grpc_url,
+        &config.auth,
+        config.points_currency.clone(),
+    )?;
     Ok((points, AuthOverGrpc::shared(&config.auth)?))
 }
 

@@ -29,7 +29,7 @@ pub(crate) use hours::{
     delete_closure, insert_closure, list_closures, replace_hours, week_of_staff,
 };
 pub(crate) use line::{
-    NewCode, channel_of_merchant, delete_channel, delete_contact, insert_code, try_code,
+    MostCodes, NewCode, channel_of_merchant, delete_channel, delete_contact, insert_code, try_code,
     upsert_channel, upsert_contact,
 };
 pub(crate) use list::list_bookings;

@@ -103,7 +103,7 @@ impl FakeLine {
     pub fn last_code(&self) -> Option<String> {
         let digits = |text: &str| {
             let words = text.split(|c: char| !c.is_ascii_digit());
-            words.filter(|word| word.len() == 6).next_back().map(str::to_owned)
+            words.rev().find(|word| word.len() == 6).map(str::to_owned)
         };
         self.lock().taken.iter().rev().find_map(|taken| digits(&taken.text))
     }

@@ -1,5 +1,5 @@
-//! The caller of a use case. A place at a merchant counts only together with the role for it, in the token of the
-//! request: whoever loses the role loses what it opened with their next token.
+//! The caller of a use case: a member, and an owner only with the role. A member who loses the role acts as a plain
+//! member with their next token.
 
 use kit::caller::Role;
 use kit::{ApiError, Caller};
@@ -19,7 +19,7 @@ impl Owner {
         Ok(Self(caller.id))
     }
 
-    /// Whom an operator names on the command line.
+    /// The member that an operator names on the command line.
     pub fn named(member: Uuid) -> Self {
         Self(member)
     }

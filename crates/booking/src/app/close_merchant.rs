@@ -80,12 +80,22 @@ impl Bookings {
     ) -> Result<DateTime<Utc>, Error> {
         let now = self.clock.now();
         store::close_merchant(tx, merchant_id, now).await?;
-        for member_id in store::unlink_all_staff(tx, merchant_id).await? {
-            self.tell_belonging(tx, STAFF_UNLINKED, Belonging { merchant_id, member_id }).await?;
-        }
+        self.unlink_everybody(tx, merchant_id).await?;
         let belonging = Belonging { merchant_id, member_id: owner };
         self.tell_belonging(tx, OWNER_LEFT, belonging).await?;
         Ok(now)
+    }
+
+    /// Nobody signs in as staff of this merchant any more; tells of each.
+    pub(super) async fn unlink_everybody(
+        &self,
+        tx: &mut PgConnection,
+        merchant_id: Uuid,
+    ) -> Result<(), Error> {
+        for member_id in store::unlink_all_staff(tx, merchant_id).await? {
+            self.tell_belonging(tx, STAFF_UNLINKED, Belonging { merchant_id, member_id }).await?;
+        }
+        Ok(())
     }
 
     /// Cancels what members have ahead of them at closed merchants, and says how many. Can stop and go on

@@ -10,8 +10,7 @@ use crate::store;
 
 impl Bookings {
     /// 200 with the [`Booking`], now `confirmed`, also when it was already. All of it is paid at the
-    /// merchant's. For the member who holds it
-    /// and for the merchant's owner.
+    /// merchant's. For the member who holds it and for the merchant's owner.
     pub async fn confirm(&self, by: By, key: Key, booking: Uuid) -> Result<Answer, Error> {
         let this = self.clone();
         command::run(async move { this.make_firm(by, &key, booking).await }).await

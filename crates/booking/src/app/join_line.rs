@@ -10,10 +10,11 @@ use uuid::Uuid;
 use super::{Bookings, Error};
 use crate::domain::{LineCode, LineUserId};
 use crate::peers::{Push, Pushed};
-use crate::store::{self, NewCode};
+use crate::store::{self, MostCodes, NewCode};
 
-/// The most codes that one merchant's channel sends for a member, or to a LINE user, within an hour.
-const CODES_PER_HOUR: i64 = 3;
+/// The codes that one merchant's channel sends within an hour. A LINE user may be sent those of several members, so
+/// that a stranger who names their id does not use up the codes of the member whose it is.
+const CODES_PER_HOUR: MostCodes = MostCodes { of_member: 3, to_user: 30 };
 
 impl Bookings {
     /// Sends a code to this user of the merchant's channel. Nothing else changes until it comes back, within ten

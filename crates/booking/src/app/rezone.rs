@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::confirm::lock_with_calendars;
 use super::{Bookings, By, Error};
 use crate::domain::{Booking, Kept, Promise, Rules, Status, TimeZone, in_order};
-use crate::store;
+use crate::{metrics, store};
 
 /// The bookings that are read at once.
 const BATCH: i64 = 1000;
@@ -32,7 +32,7 @@ pub struct Moved {
     pub to: DateTime<Utc>,
 }
 
-/// Why a booking is not mended.
+/// The reason that a booking is not mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unmended {
     #[error("the clock skips its local time")]
@@ -85,12 +85,18 @@ impl Bookings {
             let Some(member) = member else { return Ok(true) };
             let by = By::member(member);
             let found = lock_with_calendars(&mut tx, promise.booking_id, by, None).await?;
-            let ahead = matches!(found.status, Status::Held | Status::Confirmed);
-            if !ahead || found.starts_at != promise.starts_at {
-                return Ok(true);
-            }
+            let had = found.starts_at;
             let ends_at = to + (found.ends_at - found.starts_at);
             let booking = Booking { starts_at: to, ends_at, ..found };
+            let (merchant, staff) = (booking.merchant_id, booking.staff_id);
+            let over = store::expire_holds(&mut tx, merchant, staff, booking.occupied()).await?;
+            // It may itself be a hold that was over.
+            let found = store::lock_booking(&mut tx, promise.booking_id, by).await?;
+            let status = found.map_or(Status::Expired, |found| found.status);
+            let ahead = matches!(status, Status::Held | Status::Confirmed);
+            if !ahead || had != promise.starts_at {
+                return Ok(true);
+            }
             let moved = store::mend_time(&mut tx, &booking, promise.starts_at, this.clock.now());
             match moved.await {
                 Err(error) if postgres::constraint(&error) == Some("no_overlap_bookings") => {
@@ -99,6 +105,7 @@ impl Bookings {
                 moved => moved?,
             }
             postgres::commit(tx).await?;
+            metrics::expired(over);
             tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "moved with its clock");
             Ok(true)
         })

@@ -136,9 +136,7 @@ impl Saga {
         }
         match (step, heard) {
             (Step::Hold, Heard::Held { hold_id, points, value_minor })
-                if *hold_id == self.saga_id
-                    && *points == self.points
-                    && (1..=self.price_minor).contains(value_minor) =>
+                if *hold_id == self.saga_id && *points == self.points =>
             {
                 self.held(*value_minor, booking)
             }
@@ -175,14 +173,25 @@ impl Saga {
         }
     }
 
-    /// Points holds what was asked for, and the booking may have ended meanwhile.
+    /// Points holds what was asked for, and the booking may have ended meanwhile. Points that pay nothing, or more
+    /// than the price, are freed again with the slot.
     fn held(&self, value_minor: i64, booking: Status) -> Change {
+        if !(1..=self.most()).contains(&value_minor) {
+            return self
+                .fails(EXCEEDS_PRICE, (booking == Status::Held).then_some(Status::Cancelled));
+        }
         let held = Saga { state: SagaState::Capturing, value_minor, ..self.clone() };
         match booking {
             Status::Held => self.moves(held, Some(Status::Confirmed)),
             Status::Expired => self.fails(EXPIRED, None),
             _ => self.fails(CANCELLED, None),
         }
+    }
+
+    /// The most that the points may pay. Sagas from before do not know their price; their points, which were
+    /// compared with it, pay one minor unit each.
+    fn most(&self) -> i64 {
+        if self.price_minor == 0 { self.points } else { self.price_minor }
     }
 
     /// What the end of its booking leads to; `None` when there is nothing to take back any more.
@@ -328,8 +337,6 @@ mod tests {
             Heard::Held { hold_id: other, points: 5, value_minor: 5 },
             Heard::Held { hold_id, points: 1, value_minor: 5 },
             Heard::Held { hold_id, points: 6, value_minor: 5 },
-            Heard::Held { hold_id, points: 5, value_minor: 0 },
-            Heard::Held { hold_id, points: 5, value_minor: 8 },
             Heard::Reversed,
         ] {
             let change = saga(SagaState::Holding).hear(Step::Hold, &heard, Status::Held);
@@ -350,6 +357,31 @@ mod tests {
         let released = Heard::Released { hold_id: other };
         let change = saga(SagaState::Releasing).hear(Step::Release, &released, Status::Cancelled);
         assert_eq!(change, Change::Stuck);
+    }
+
+    #[test]
+    fn points_that_pay_nothing_or_more_than_the_price_are_freed_with_the_slot() {
+        // 0: a saga from before, whose points were compared with the price.
+        for (price_minor, good, bad) in [(7, [1, 7], [0, 8]), (0, [1, 5], [0, 6])] {
+            let saga = Saga { price_minor, ..saga(SagaState::Holding) };
+            let hear = |value_minor, booking| {
+                saga.hear(Step::Hold, &Heard::Held { hold_id: ID, points: 5, value_minor }, booking)
+            };
+            for value in good {
+                let Change::Moves { saga, booking } = hear(value, Status::Held) else { panic!() };
+                assert_eq!((saga.state, saga.value_minor), (SagaState::Capturing, value));
+                assert_eq!(booking, Some(Status::Confirmed));
+            }
+            for value in bad {
+                for (stands, becomes) in
+                    [(Status::Held, Some(Status::Cancelled)), (Status::Cancelled, None)]
+                {
+                    let Change::Moves { saga, booking } = hear(value, stands) else { panic!() };
+                    assert_eq!(saga.failure.as_deref(), Some(EXCEEDS_PRICE));
+                    assert_eq!((saga.state, booking), (SagaState::Releasing, becomes));
+                }
+            }
+        }
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub(super) struct StaffMember {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOwner {
     member_id: Uuid,
+    /// Whoever signs in as staff goes on to; false when absent.
+    #[serde(default)]
+    keeps_staff: bool,
 }
 
 /// Open a merchant's calendar. For merchant administrators; whoever creates it owns it.
@@ -116,7 +119,8 @@ pub(super) async fn close_merchant(
     Ok(bookings.close_merchant(caller.id, key, merchant).await?)
 }
 
-/// Hand a merchant to another owner, with its bookings; a closed one is open again. For operators.
+/// Hand a merchant to another owner, with its bookings; a closed one is open again. Its staff are unlinked, unless
+/// they are kept. For operators.
 #[utoipa::path(
     post, path = "/v1/merchants/{merchant_id}/owner", tag = "merchants",
     params(("merchant_id" = Uuid, Path), IdempotencyKey),
@@ -127,9 +131,9 @@ pub(super) async fn hand_over(
     State(bookings): State<Bookings>,
     caller: Caller,
     Path(merchant_id): Path<Uuid>,
-    Command { key, body: NewOwner { member_id } }: Command<NewOwner>,
+    Command { key, body: NewOwner { member_id, keeps_staff } }: Command<NewOwner>,
 ) -> Result<Answer, ApiError> {
     caller.require(&[Role::Operator])?;
-    let wanted = HandOver { operator_id: caller.id, merchant_id, member_id };
+    let wanted = HandOver { operator_id: caller.id, merchant_id, member_id, keeps_staff };
     Ok(bookings.hand_over(key, wanted).await?)
 }

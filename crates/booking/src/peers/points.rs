@@ -17,7 +17,9 @@ use tonic::{Code, Response, Status, async_trait};
 use uuid::Uuid;
 
 use super::{Earned, Grant, Is, News, Nothing, Points, Purchase};
-use crate::domain::{EXCEEDS_PRICE, Heard, INSUFFICIENT, Saga, Step, TENDER_VALUE_MISSING};
+use crate::domain::{
+    Currency, EXCEEDS_PRICE, Heard, INSUFFICIENT, Saga, Step, TENDER_VALUE_MISSING,
+};
 
 /// How long points keeps what is held when it hears nothing more. Longer than any outage that we mean to
 /// survive without a person; a saga that dies does not keep them for ever.
@@ -30,23 +32,30 @@ pub struct PointsOverGrpc {
     holds: HoldsClient<Peer>,
     merchants: MerchantsClient<Peer>,
     breaker: Breaker,
+    /// In whose minor unit a point is worth one.
+    currency: Currency,
 }
 
 impl PointsOverGrpc {
     /// Connects lazily to `url` (http://host:port).
-    pub fn new(url: &str, auth: &kit::config::Auth) -> anyhow::Result<Self> {
+    pub fn new(url: &str, auth: &kit::config::Auth, currency: Currency) -> anyhow::Result<Self> {
         let peer = Peer::new(url, auth)?;
         Ok(Self {
             points: PointsClient::new(peer.clone()),
             holds: HoldsClient::new(peer.clone()),
             merchants: MerchantsClient::new(peer),
             breaker: Breaker::new("points", breaker::Config::default()),
+            currency,
         })
     }
 
     /// The same, for everybody who needs it.
-    pub fn shared(url: &str, auth: &kit::config::Auth) -> anyhow::Result<Arc<dyn Points>> {
-        Ok(Arc::new(Self::new(url, auth)?))
+    pub fn shared(
+        url: &str,
+        auth: &kit::config::Auth,
+        currency: Currency,
+    ) -> anyhow::Result<Arc<dyn Points>> {
+        Ok(Arc::new(Self::new(url, auth, currency)?))
     }
 
     async fn call<T>(
@@ -105,6 +114,18 @@ impl PointsOverGrpc {
         };
         Ok(self.call(self.holds.clone().reverse(request)).await?.map(drop))
     }
+
+    fn held(&self, saga: &Saga, hold: &HoldResponse) -> Result<Heard, Status> {
+        let points = hold.points;
+        // Sagas from before name no currency: theirs was ours.
+        let is_own = saga.currency.is_empty() || saga.currency == self.currency.as_str();
+        let value_minor = match hold.value_minor {
+            // The version before does not say it.
+            0 if is_own => points,
+            value => value,
+        };
+        Ok(Heard::Held { hold_id: hold_id(hold)?, points, value_minor })
+    }
 }
 
 #[async_trait]
@@ -152,7 +173,7 @@ impl Points for PointsOverGrpc {
 
     async fn step(&self, saga: &Saga, step: Step, grant: Option<&Grant>) -> anyhow::Result<Heard> {
         let answer = match step {
-            Step::Hold => self.hold(saga, grant).await?.and_then(|hold| held(&hold)),
+            Step::Hold => self.hold(saga, grant).await?.and_then(|hold| self.held(saga, &hold)),
             Step::Capture => self.capture(saga).await?.and_then(|hold| captured(&hold)),
             Step::Release => {
                 let answer = self.release(saga).await?;
@@ -174,13 +195,6 @@ impl Points for PointsOverGrpc {
             _ => Err(failure(&status)),
         }
     }
-}
-
-fn held(hold: &HoldResponse) -> Result<Heard, Status> {
-    let points = hold.points;
-    // The version before does not say it: one point pays one minor unit.
-    let value_minor = if hold.value_minor == 0 { points } else { hold.value_minor };
-    Ok(Heard::Held { hold_id: hold_id(hold)?, points, value_minor })
 }
 
 fn captured(hold: &HoldResponse) -> Result<Heard, Status> {
@@ -226,9 +240,14 @@ const FINAL: [&str; 14] = [
     "balance_limit_exceeded",
 ];
 
-/// One for each step of a saga, so that a step has one effect.
+/// One for each step of a saga, so that a step has one effect. The version before captures with another request
+/// under the key `capture`, and a key is refused for another request.
 fn key(saga: &Saga, step: Step) -> String {
-    format!("saga:{}:{}", saga.saga_id, step.as_str())
+    let name = match step {
+        Step::Capture => "capture-points",
+        Step::Hold | Step::Release | Step::Reverse => step.as_str(),
+    };
+    format!("saga:{}:{name}", saga.saga_id)
 }
 
 fn reference(saga: &Saga) -> String {

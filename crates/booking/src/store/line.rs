@@ -81,12 +81,19 @@ pub(crate) struct NewCode<'a> {
     pub(crate) sealed: &'a [u8],
 }
 
-/// Records a code. False when the member, or the LINE user, had `most` of this merchant's within the hour. Nobody
+/// The most codes of one merchant within an hour.
+#[derive(Clone, Copy)]
+pub(crate) struct MostCodes {
+    pub(crate) of_member: i64,
+    pub(crate) to_user: i64,
+}
+
+/// Records a code. False when the member, or the LINE user, had the `most` of this merchant's within the hour. Nobody
 /// counts the same merchant's at the same time, until the transaction ends.
 pub(crate) async fn insert_code(
     conn: &mut PgConnection,
     code: &NewCode<'_>,
-    most: i64,
+    most: MostCodes,
 ) -> sqlx::Result<bool> {
     let lock = sqlx::query!(
         "SELECT pg_advisory_xact_lock(hashtextextended('line codes ' || $1::uuid, 0))",
@@ -99,14 +106,16 @@ pub(crate) async fn insert_code(
         "INSERT INTO line_code (code_id, merchant_id, member_id, line_user_id, code)
          SELECT $1, $2, $3, $4, $5
          WHERE (SELECT count(*) FROM line_code
-                WHERE merchant_id = $2 AND (member_id = $3 OR line_user_id = $4)
-                  AND created_at > now() - interval '1 hour') < $6",
+                WHERE merchant_id = $2 AND member_id = $3 AND created_at > now() - interval '1 hour') < $6
+           AND (SELECT count(*) FROM line_code
+                WHERE merchant_id = $2 AND line_user_id = $4 AND created_at > now() - interval '1 hour') < $7",
         code.code_id,
         code.merchant_id,
         code.member_id,
         code.user.as_str(),
         code.sealed,
-        most,
+        most.of_member,
+        most.to_user,
     );
     Ok(query("insert_line_code", insert.execute(conn)).await?.rows_affected() == 1)
 }

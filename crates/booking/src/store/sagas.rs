@@ -189,8 +189,8 @@ pub(crate) async fn grant_of_saga(
     Ok(grant.map(SecretString::from))
 }
 
-/// Where it now stands, with its next step due after `lease` for whoever comes then. The grant is of no use
-/// any more once points has been asked.
+/// Writes the saga's new state, with its next step due after `lease`. The grant is deleted once points has
+/// answered.
 pub(crate) async fn update_saga(
     conn: &mut PgConnection,
     saga: &Saga,

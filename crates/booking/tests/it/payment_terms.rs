@@ -1,5 +1,6 @@
 //! Only our own hold, by the grant of its member, is a payment.
 
+use booking::domain::Step;
 use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -72,6 +73,25 @@ async fn a_grant_that_does_not_fit_ends_the_payment(db: PgPool) {
         assert_eq!(world.app.status(&world.shop, booking).await, "cancelled");
     }
     assert_eq!((world.balance(member(2)).await, world.holds().await[0]), (1000, 0));
+}
+
+/// Its answer was lost, and it is replaced.
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_capture_of_the_version_before_is_ours(db: PgPool) {
+    let world = World::new(db).await;
+    world.rich(member(2), 1000).await;
+    let booking = world.held(member(2), 0).await;
+    world.wire.cut(Cut::After(Step::Hold));
+    let pay = world.pay(member(2), booking, 300);
+    pay.clone().send().await.expect(202);
+    let saga = "SELECT saga_id FROM saga WHERE booking_id = $1";
+    let saga: Uuid = sqlx::query_scalar(saga).bind(booking).fetch_one(&world.app.db).await.unwrap();
+    world.captured_by_the_version_before(saga).await;
+    world.wire.cut(Cut::No);
+    world.settle().await;
+    assert_eq!(pay.send().await.expect(200).json()["points_paid"], 300);
+    assert_eq!(world.saga(booking).await["state"], "captured");
+    assert_eq!(world.balance(member(2)).await, 700);
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]

@@ -127,16 +127,15 @@ async fn what_points_will_not_pay_is_not_paid_and_the_slot_is_free(db: PgPool) {
         assert_eq!(code(&refused), (422, why.to_owned()));
         assert_eq!(world.app.status(&world.shop, booking).await, "cancelled");
     }
-    // More than the price, or nothing: no answer to what was asked. It confirms nothing, and a person looks.
+    // Held, and worth more than the price, or nothing: the hold is released, and nobody has to look.
     for (hour, value) in [(11, PRICE + 1), (13, 0)] {
-        let (booking, pending) = world.pays(hour, 150, Ok(value)).await;
-        assert_eq!(pending.expect(202).json()["status"], "held");
-        let attention =
-            "SELECT needs_attention_at IS NOT NULL AND last_error = 'answer_does_not_match'
-                         FROM saga WHERE booking_id = $1";
-        let attention: bool =
-            sqlx::query_scalar(attention).bind(booking).fetch_one(&world.app.db).await.unwrap();
-        assert!(attention);
+        let (booking, refused) = world.pays(hour, 150, Ok(value)).await;
+        assert_eq!(code(&refused), (422, "exceeds_price".to_owned()));
+        assert_eq!(world.app.status(&world.shop, booking).await, "cancelled");
+        let saga = "SELECT state = 'released' AND needs_attention_at IS NULL FROM saga WHERE booking_id = $1";
+        let is_over: bool =
+            sqlx::query_scalar(saga).bind(booking).fetch_one(&world.app.db).await.unwrap();
+        assert!(is_over);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use booking::app::Belonging;
-use booking::domain::{Heard, Saga, Step};
+use booking::domain::{Currency, Heard, Saga, Step};
 use booking::peers::{self, Earned, Grant, Is, News, Nothing, Points, PointsOverGrpc, Purchase};
 use chrono::TimeDelta;
 use kit::caller::Role;
@@ -269,7 +269,7 @@ async fn over_grpc() -> (Wire, PointsOverGrpc, [Listening; 2]) {
     );
     let server = testkit::grpc::listen(routes).await;
     let auth_config = testkit::auth::config(&auth.url, "booking");
-    let client = PointsOverGrpc::new(&server.url, &auth_config).unwrap();
+    let client = PointsOverGrpc::new(&server.url, &auth_config, Currency::default()).unwrap();
     (wire, client, [auth, server])
 }
 

@@ -96,6 +96,28 @@ async fn what_cannot_be_mended_is_said_and_left_alone(db: PgPool) {
     assert!(done.unmended.iter().all(|(_, why)| *why == Unmended::Skipped));
 }
 
+/// A hold that is over has no slot, whenever the job comes that says so.
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_hold_that_is_over_is_in_nobodys_way(db: PgPool) {
+    let (app, shop, service) = world(db).await;
+    let ten = booked(&app, &shop, service, "2030-06-03T10:00").await;
+    let held = app.hold(member(3), &shop, service, "2030-06-03T09:00").send().await.expect(201);
+    let held = id(&held, "booking_id");
+    sqlx::query(
+        "UPDATE booking SET wall_start = '2030-06-03T10:00',
+                            created_at = created_at - interval '1 day', expires_at = now() - interval '1 second'
+         WHERE booking_id = $1",
+    )
+    .bind(held)
+    .execute(&app.db)
+    .await
+    .unwrap();
+    let done = app.bookings.rezone(&ten_hours, true).await.unwrap();
+    assert_eq!(done.unmended, []);
+    assert_eq!(starts_at(&app, ten).await, "2030-06-03T00:00:00Z");
+    assert_eq!(app.status(&shop, held).await, "expired");
+}
+
 /// The version before writes no wall times, and moves bookings without renewing them.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn what_an_older_version_wrote_is_recorded_and_not_moved_by_mistake(db: PgPool) {

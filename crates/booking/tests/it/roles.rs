@@ -171,6 +171,8 @@ async fn a_merchant_that_is_handed_over_keeps_its_bookings_and_obeys_its_new_own
     let (app, shop) = (&world.app, world.shop);
     let booking = world.held(member(2), 0).await;
     app.act(member(2), booking, "confirm").send().await.expect(200);
+    let link = format!("/v1/merchants/{}/staff/{}/member", shop.merchant, shop.staff);
+    app.put(shop.owner, &link, json!({ "member_id": member(5) })).send().await.expect(204);
     let path = format!("/v1/merchants/{}/owner", shop.merchant);
     let body = json!({ "member_id": member(8) });
     app.post(member(8), &path, body.clone()).send().await.expect(403);
@@ -192,10 +194,25 @@ async fn a_merchant_that_is_handed_over_keeps_its_bookings_and_obeys_its_new_own
         told,
         [
             of("merchant.registered", shop.owner),
+            of("staff.linked", member(5)),
+            of("staff.unlinked", member(5)), // the owner before had chosen them
             of("owner.left", shop.owner),
             of("merchant.registered", member(8)),
         ]
     );
+
+    // An operator who knows the staff keeps them.
+    app.put(member(8), &link, json!({ "member_id": member(6) })).send().await.expect(204);
+    let kept = json!({ "member_id": member(9), "keeps_staff": true });
+    app.operate(&path, kept).send().await.expect(200);
+    let linked: Option<Uuid> =
+        sqlx::query_scalar("SELECT member_id FROM staff WHERE merchant_id = $1 AND staff_id = $2")
+            .bind(shop.merchant)
+            .bind(shop.staff)
+            .fetch_one(&app.db)
+            .await
+            .unwrap();
+    assert_eq!(linked, Some(member(6)));
 
     // A closed merchant is open again when somebody has it.
     app.operate(&format!("/v1/merchants/{}/closure", shop.merchant), json!({}))

@@ -11,8 +11,9 @@ use booking::peers::{
 use kit::Clock;
 use kit::caller::Verifier;
 use proto::points::v1::earn_request::Basis;
+use proto::points::v1::holds_client::HoldsClient;
 use proto::points::v1::points_client::PointsClient;
-use proto::points::v1::{EarnRequest, GetBalanceRequest};
+use proto::points::v1::{CaptureRequest, EarnRequest, GetBalanceRequest};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -61,7 +62,7 @@ impl World {
         let auth = FakeAuth::new(issuer.clone()).listen().await;
         let server = testkit::grpc::listen(points.clone()).await;
         let config = testkit::auth::config(&auth.url, "booking");
-        let client = PointsOverGrpc::new(&server.url, &config).unwrap();
+        let client = PointsOverGrpc::new(&server.url, &config, Currency::default()).unwrap();
         let wire = Arc::new(Wire::new(client));
 
         let app = App::with(db, now(), wire.clone());
@@ -103,6 +104,17 @@ impl World {
         let request = testkit::grpc::request(request, &self.issuer.service("inspector"));
         let balance = PointsClient::new(self.points.clone()).get_balance(request).await;
         balance.unwrap().into_inner().available
+    }
+
+    /// Captures a hold as the version before does: all of it, under its own key.
+    pub async fn captured_by_the_version_before(&self, hold: Uuid) {
+        let request = CaptureRequest {
+            idempotency_key: format!("saga:{hold}:capture"),
+            hold_id: hold.to_string(),
+            points: 0,
+        };
+        let request = testkit::grpc::request(request, &self.issuer.service("booking"));
+        HoldsClient::new(self.points.clone()).capture(request).await.unwrap();
     }
 
     /// So many points are worth so many minor units of this currency.
