@@ -1,7 +1,7 @@
 //! Events leave through the outbox: written in the business transaction, delivered by the relay.
 
 mod attempt;
-mod batches;
+mod queue;
 mod reception;
 mod relay;
 mod store;
@@ -9,11 +9,9 @@ mod store;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use observability::Carrier;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use batches::relay_batches;
 pub use relay::relay;
 pub use store::prune;
 
@@ -49,14 +47,4 @@ pub async fn publish(tx: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
 /// means: try again later. It may see an event twice, and tells by its id.
 pub trait Deliver: Send + Sync + 'static {
     fn deliver(&self, event: &Event) -> impl Future<Output = anyhow::Result<()>> + Send;
-}
-
-/// A consumer that takes many events at once, such as a log or a stream: all of them or none. An error
-/// or a panic means: try again later, without ever giving up on one.
-pub trait DeliverAll: Send + Sync + 'static {
-    /// The events of one aggregate are in order. Each comes with the context it was published in.
-    fn deliver_all(
-        &self,
-        events: &[(Event, Carrier)],
-    ) -> impl Future<Output = anyhow::Result<()>> + Send;
 }

@@ -17,10 +17,10 @@ const REFUSED: u8 = 78;
 pub trait Config: clap::Parser + Send + 'static {
     fn observability(&self) -> &observability::Config;
 
-    /// What it lets clients do: refused in production when that is as good as everything.
+    /// The freedom of its clients: refused in production when that is as good as everything.
     fn edge(&self) -> &config::Edge;
 
-    /// What no variable can know by itself: whether they go together. An error names the variable.
+    /// Checks that the variables go together, which none can know by itself. An error names the variable.
     fn check(&self) -> Result<(), String> {
         Ok(())
     }

@@ -66,7 +66,7 @@ pub fn user_id() -> Option<String> {
     with_request(|request| request.user_id.get().cloned()).flatten()
 }
 
-/// Where the current request came from, as far as proxies are believed.
+/// The address that the current request came from, as far as proxies are believed.
 pub fn client_ip() -> Option<IpAddr> {
     with_request(|request| request.origin.client_ip).flatten()
 }

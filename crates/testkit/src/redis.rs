@@ -22,7 +22,7 @@ pub fn config() -> config::Redis {
     config::Redis::new(Some(url().into()))
 }
 
-/// What a service under test signs with, the same in each of its replicas.
+/// The secret that a service under test signs with, the same in each of its replicas.
 pub fn secret() -> SecretString {
     "the secret of a service under test".into()
 }

@@ -1,4 +1,4 @@
-//! How an entry looks in Redis: `<version>:<expires>:<signature>:<JSON>`, or a tombstone.
+//! The form of an entry in Redis: `<version>:<expires>:<signature>:<JSON>`, or a tombstone.
 //!
 //! The signature covers the full key, so that a value is good under that key only, and the moment it expires, so
 //! that an old one that somebody puts back is refused. Whatever is not signed so is counted and ignored.
@@ -18,7 +18,7 @@ use crate::redis::SigningKey;
 /// signed: all it can do is to make us ask the database.
 pub(super) const TOMBSTONE: &[u8] = b"-";
 
-/// How far the clocks of two replicas may be apart, in milliseconds.
+/// The most that the clocks of two replicas may be apart, in milliseconds.
 const SKEW: i64 = 60_000;
 
 pub(super) enum Entry<V> {
@@ -28,7 +28,7 @@ pub(super) enum Entry<V> {
     Refused(&'static str),
 }
 
-/// Why an entry is not believed.
+/// The reasons not to believe an entry.
 pub(super) const REASONS: [&str; 3] = ["malformed", "forged", "expired"];
 const MALFORMED: &str = REASONS[0];
 const FORGED: &str = REASONS[1];

@@ -89,7 +89,7 @@ impl Shared {
         Self { name, ttl, redis, envelope, incarnation, owed, repairing }
     }
 
-    /// Where a key is kept in Redis now; nothing while there is no Redis, or no connection to the database has said
+    /// The place of a key in Redis now; nothing while there is no Redis, or no connection to the database has said
     /// which one it is. What is read before and kept after a load has one place.
     pub(super) fn place(&self, key: &str) -> Option<Place> {
         let incarnation = self.redis.is_enabled().then(|| self.incarnation.current())??;
@@ -161,7 +161,7 @@ impl Shared {
         self.redis.eval::<i64>(PUT, &place.0, &arguments).await.is_ok()
     }
 
-    /// What [`PUT`] takes; nothing when the value is too large to keep.
+    /// The arguments of [`PUT`]; nothing when the value is too large to keep.
     fn arguments<V: Serialize>(&self, place: &Place, value: &Versioned<V>) -> Option<[Vec<u8>; 3]> {
         let ttl = self.ttl.mul_f64(rand::random_range(0.8..=1.2));
         let (version, rest) = self.envelope.seal(&self.redis.key(&place.0), value, ttl)?;

@@ -49,7 +49,7 @@ impl Front {
         }))
     }
 
-    /// Who speaks for many clients.
+    /// The proxies, which speak for many clients.
     pub(crate) fn proxies(&self) -> &[Proxy] {
         &self.0.proxies
     }

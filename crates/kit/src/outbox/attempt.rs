@@ -1,4 +1,4 @@
-//! One try to deliver one event, and what its failure says.
+//! One try to deliver one event, and the meaning of its failure.
 
 use std::time::Duration;
 
@@ -10,37 +10,49 @@ use super::store::Due;
 use super::{Deliver, Event};
 use crate::breaker;
 
-pub(super) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why an event was not delivered, as it may be written down: no text from elsewhere.
+/// The reason that an event was not delivered, as it may be written down: no text from elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The consumer is away. Says nothing about the event, so it is tried for ever.
-    Outage,
-    /// The consumer failed, or does not know us: a fault of it or of the event, which only other events tell.
-    Broken,
+    /// The circuit breaker is open: nobody was asked.
+    NotAsked,
+    /// The consumer cannot be reached, or does not answer in time.
+    ConsumerAway,
+    /// The consumer answered with a fault of its own, or does not know us.
+    ConsumerFailed,
     /// The consumer understood the event and refused it.
-    Refused,
+    EventRefused,
     Panicked,
 }
 
 impl Failure {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Outage => "consumer unavailable",
-            Self::Broken => "failed",
-            Self::Refused => "refused",
+            Self::NotAsked | Self::ConsumerAway => "consumer unavailable",
+            Self::ConsumerFailed => "failed",
+            Self::EventRefused => "refused",
             Self::Panicked => "panicked",
+        }
+    }
+
+    /// An event that failed so often, of the times that count against it, is poison.
+    pub(super) fn allowed(self) -> i32 {
+        match self {
+            Self::EventRefused => 5,
+            Self::ConsumerFailed | Self::Panicked => 10,
+            // A network that drops every other call does so ten times in a row.
+            Self::NotAsked | Self::ConsumerAway => 100,
         }
     }
 
     fn of(error: &anyhow::Error) -> Self {
         use tonic::Code;
-        let away = |cause: &(dyn std::error::Error + 'static)| {
-            cause.is::<breaker::Open>() || cause.is::<std::io::Error>()
-        };
-        if error.chain().any(away) {
-            return Self::Outage;
+        if error.chain().any(|cause| cause.is::<breaker::Open>()) {
+            return Self::NotAsked;
+        }
+        if error.chain().any(|cause| cause.is::<std::io::Error>()) {
+            return Self::ConsumerAway;
         }
         let code =
             error.chain().find_map(|cause| Some(cause.downcast_ref::<tonic::Status>()?.code()));
@@ -50,7 +62,7 @@ impl Failure {
                 | Code::DeadlineExceeded
                 | Code::ResourceExhausted
                 | Code::Cancelled,
-            ) => Self::Outage,
+            ) => Self::ConsumerAway,
             Some(
                 Code::InvalidArgument
                 | Code::NotFound
@@ -60,7 +72,7 @@ impl Failure {
                 | Code::OutOfRange
                 | Code::Unimplemented
                 | Code::DataLoss,
-            ) => Self::Refused,
+            ) => Self::EventRefused,
             Some(
                 Code::Ok
                 | Code::Unknown
@@ -68,7 +80,7 @@ impl Failure {
                 | Code::Unauthenticated
                 | Code::PermissionDenied,
             )
-            | None => Self::Broken,
+            | None => Self::ConsumerFailed,
         }
     }
 }
@@ -89,7 +101,7 @@ pub(super) async fn attempt<D: Deliver>(deliver: &D, due: &Due) -> Result<(), Fa
             Ok(Err(_)) => Err(Failure::Panicked), // the hook has logged it
             Err(_) => {
                 tracing::warn!(event = %id, kind, "event not delivered in time");
-                Err(Failure::Outage)
+                Err(Failure::ConsumerAway)
             }
         }
     };

@@ -1,60 +1,180 @@
 //! Tells an event that its consumer cannot take from a consumer that can take none.
 //!
-//! Many aggregates that fail alike are an outage: their events wait, with growing pauses, and none is given up. An
-//! event is to blame only if, since it was last tried, its consumer took more events of its kind than fail now.
+//! A failure counts against an event if its consumer took others of its kind since the event failed before. A refusal
+//! counts as well while few aggregates are refused: a consumer that refuses many, and takes none, is the wrong
+//! version, or lost its data. What does not count is tried again, with growing pauses, for [`PATIENCE`] at most.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::relay::{MAX_PAUSE, OUTAGE_PAUSE};
+use super::attempt::Failure;
 use super::store::Due;
 
-/// How each kind of event fares since this process leads.
+/// As many aggregates refused in a row, and no event of their kind taken, are an outage of the consumer.
+const MANY: usize = 5;
+
+/// No event is tried for longer, whatever its consumer answers. Shorter than the 72 h for which a consumer keeps an
+/// idempotency key: a repeat after that might have a second effect.
+const PATIENCE: Duration = Duration::from_hours(48);
+
+/// An event that came late to its first try is given this long, however old it is.
+const LATE_PATIENCE: Duration = Duration::from_hours(1);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// Shorter than the other, so that a backlog drains as soon as the consumer is back.
+const MAX_PAUSE_AWAY: Duration = Duration::from_secs(5);
+
+/// Follows from a failure.
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// Try again after a pause; the event has failed so many times that count.
+    Retry(i32, Duration),
+    Park(i32),
+}
+
+/// The fortune of each kind of event since this process leads.
 #[derive(Default)]
 pub(super) struct Reception(Mutex<HashMap<String, Kind>>);
 
 #[derive(Default)]
 struct Kind {
-    /// How many were taken.
+    /// The number of events taken.
     taken: u64,
-    /// Those that failed at their last try, with how many had been taken by then.
-    failing: HashMap<i64, u64>,
-    /// When the last one was taken, or the first one failed.
-    since: Option<Instant>,
+    failing: HashMap<i64, Failing>,
+    /// The aggregates refused since the last event was taken.
+    refused: HashSet<String>,
+}
+
+/// An event that failed and was not taken yet.
+struct Failing {
+    first: Instant,
+    /// The number of events of its kind that were taken when it failed last.
+    taken: u64,
 }
 
 impl Reception {
     /// An event was delivered.
     pub(super) fn taken(&self, due: &Due) {
-        self.with(due, |kind, position| {
-            kind.taken += 1;
-            kind.failing.remove(&position);
-            kind.since = Some(Instant::now());
-        });
-    }
-
-    /// An event is given up, and fails no more.
-    pub(super) fn parked(&self, due: &Due) {
-        self.with(due, |kind, position| kind.failing.remove(&position));
-    }
-
-    /// An event failed. The pause before it is tried again when its consumer is to blame, nothing when the event is.
-    pub(super) fn failed(&self, due: &Due) -> Option<Duration> {
-        self.with(due, |kind, position| {
-            let since = *kind.since.get_or_insert_with(Instant::now);
-            let before = kind.failing.insert(position, kind.taken);
-            let others = kind.failing.len() as u64 - 1;
-            let taken = before.map_or(0, |before| kind.taken - before);
-            let to_blame = taken > others;
-            (!to_blame).then(|| since.elapsed().clamp(OUTAGE_PAUSE, MAX_PAUSE))
-        })
-    }
-
-    fn with<T>(&self, due: &Due, change: impl FnOnce(&mut Kind, i64) -> T) -> T {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        change(kinds.entry(due.event.kind.clone()).or_default(), due.position)
+        let kind = kinds.entry(due.event.kind.clone()).or_default();
+        kind.taken += 1;
+        kind.failing.remove(&due.position);
+        kind.refused.clear();
+    }
+
+    /// An event failed.
+    pub(super) fn failed(&self, due: &Due, failure: Failure, now: Instant) -> Verdict {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = kinds.entry(due.event.kind.clone()).or_default();
+        if failure == Failure::EventRefused {
+            kind.refused.insert(due.event.aggregate.clone());
+        }
+        let few = kind.refused.len() < MANY;
+        let taken = kind.taken;
+        let event = kind.failing.entry(due.position).or_insert(Failing { first: now, taken });
+        let others_taken = taken > event.taken;
+        event.taken = taken;
+        let failing_for = now - event.first;
+
+        let counts = match failure {
+            Failure::NotAsked => false,
+            Failure::ConsumerAway | Failure::ConsumerFailed | Failure::Panicked => others_taken,
+            Failure::EventRefused => others_taken || few,
+        };
+        let attempts = if counts { due.attempts + 1 } else { due.attempts.max(1) };
+        let too_old = due.age > PATIENCE && failing_for > LATE_PATIENCE;
+        if too_old || (counts && attempts >= failure.allowed()) {
+            kind.failing.remove(&due.position);
+            return Verdict::Park(attempts);
+        }
+        let longest = match failure {
+            Failure::NotAsked | Failure::ConsumerAway => MAX_PAUSE_AWAY,
+            Failure::ConsumerFailed | Failure::EventRefused | Failure::Panicked => MAX_PAUSE,
+        };
+        // Its own failures alone make the pause grow, so it doubles whatever happens to others.
+        Verdict::Retry(attempts, failing_for.clamp(FIRST_PAUSE, longest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use observability::Carrier;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::outbox::Event;
+
+    fn due(position: i64, age: Duration) -> Due {
+        let event = Event {
+            id: Uuid::from_u128(1),
+            aggregate: position.to_string(),
+            kind: "thing.happened".to_owned(),
+            payload: serde_json::Value::Null,
+            occurred_at: chrono::DateTime::UNIX_EPOCH,
+        };
+        let carrier = Carrier::default();
+        Due { position, event, carrier, attempts: 0, settled: true, age }
+    }
+
+    /// Fails all of them until they are parked. The time that each one took.
+    fn until_parked(mut events: Vec<Due>, failure: Failure) -> Vec<Duration> {
+        let (reception, began, mut now) = (Reception::default(), Instant::now(), Instant::now());
+        let mut parked = Vec::new();
+        while !events.is_empty() {
+            now += MAX_PAUSE;
+            events.retain_mut(|due| {
+                due.age += MAX_PAUSE;
+                match reception.failed(due, failure, now) {
+                    Verdict::Park(_) => parked.push(now - began),
+                    Verdict::Retry(attempts, _) => {
+                        due.attempts = attempts;
+                        return true;
+                    }
+                }
+                false
+            });
+            assert!(now - began < Duration::from_hours(1000), "{} wait for ever", events.len());
+        }
+        parked
+    }
+
+    #[test]
+    fn poison_is_parked_in_the_end_though_nothing_else_happens() {
+        for count in [1, 3, 50] {
+            for failure in [Failure::ConsumerAway, Failure::ConsumerFailed, Failure::EventRefused] {
+                let events = (0..count).map(|n| due(n, Duration::ZERO)).collect();
+                let parked = until_parked(events, failure);
+                assert_eq!(parked.len() as i64, count);
+                assert!(parked.iter().all(|took| *took < Duration::from_hours(49)), "{parked:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_event_is_given_an_hour() {
+        let old = vec![due(1, Duration::from_hours(100))];
+        let parked = until_parked(old, Failure::ConsumerFailed);
+        assert!(parked[0] > LATE_PATIENCE, "{parked:?}");
+    }
+
+    #[test]
+    fn the_pauses_of_an_event_grow_though_others_are_taken() {
+        let (reception, mut now) = (Reception::default(), Instant::now());
+        let (poison, other) = (due(1, Duration::ZERO), due(2, Duration::ZERO));
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            let verdict = reception.failed(&poison, Failure::ConsumerFailed, now);
+            let Verdict::Retry(_, pause) = verdict else { panic!("{verdict:?}") };
+            pauses.push(pause);
+            now += pause;
+            reception.taken(&other);
+        }
+        assert!(pauses.is_sorted(), "{pauses:?}");
+        assert_eq!(pauses[11], MAX_PAUSE);
     }
 }

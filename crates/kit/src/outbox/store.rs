@@ -2,20 +2,23 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use observability::Carrier;
 use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use super::Event;
 use crate::postgres::query;
 
-/// How many rows one statement of [`prune`] deletes.
+/// The most rows that one statement of [`prune`] deletes.
 const PRUNE_BATCH: i64 = 1000;
 
-/// How many events one poll takes to deliver them one by one.
-pub(super) const BATCH: i64 = 200;
+/// The most events that one poll takes.
+const BATCH: i64 = 200;
 
-/// An event that may be delivered now, with how often that failed so far.
+/// An event that may be delivered now, with the number of failures that count against it.
+#[derive(Debug)]
 pub(super) struct Due {
     pub(super) position: i64,
     pub(super) event: Event,
@@ -24,6 +27,8 @@ pub(super) struct Due {
     /// No transaction that could publish something earlier is still running. A row whose transaction has not begun
     /// yet by this cluster's count came from another cluster, with a dump or by logical replication.
     pub(super) settled: bool,
+    /// The time since it was published.
+    pub(super) age: Duration,
 }
 
 pub(super) struct Backlog {
@@ -52,38 +57,98 @@ pub(super) async fn insert(tx: &mut PgConnection, event: &Event) -> sqlx::Result
     Ok(())
 }
 
-/// The first events that are due, in order, of aggregates that are neither in `busy` nor held back by
-/// an earlier event that failed. Each aggregate's events are there without a gap.
+/// The events that a poll asks for. They are asked for apart, so that however many fail, the others have their turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Events never tried, in order, of aggregates that no failed event holds back. Each aggregate's are there
+    /// without a gap.
+    New,
+    /// Failed events whose pause is over, those that waited longest first. One of each aggregate, for it holds back
+    /// the others until it is delivered.
+    Failed,
+}
+
+/// The first events of this turn that are due, of aggregates that are not in `busy`.
 pub(super) async fn due(
     leader: &mut PgConnection,
+    turn: Turn,
     busy: &[String],
-    limit: i64,
 ) -> sqlx::Result<Vec<Due>> {
+    match turn {
+        Turn::New => due_new(leader, busy).await,
+        Turn::Failed => due_failed(leader, busy).await,
+    }
+}
+
+async fn due_new(leader: &mut PgConnection, busy: &[String]) -> sqlx::Result<Vec<Due>> {
     let rows = query(
         "outbox_due",
-        sqlx::query!(
+        sqlx::query_as!(
+            Row,
             r#"SELECT position, id, aggregate, kind, payload, carrier, occurred_at, attempts,
+                      extract(epoch FROM now() - created_at)::bigint AS "age_seconds!",
                       xid < pg_snapshot_xmin(pg_current_snapshot())
                           OR xid >= pg_snapshot_xmax(pg_current_snapshot()) AS "settled!"
                FROM outbox_event e
-               WHERE delivered_at IS NULL AND parked_at IS NULL AND next_attempt_at <= now()
+               WHERE delivered_at IS NULL AND attempts = 0 AND next_attempt_at <= now()
                  AND aggregate <> ALL ($1)
                  AND NOT EXISTS (
                      SELECT FROM outbox_event earlier
                      WHERE earlier.aggregate = e.aggregate AND earlier.position < e.position
-                       AND earlier.delivered_at IS NULL AND earlier.attempts > 0
-                       AND (earlier.parked_at IS NOT NULL OR earlier.next_attempt_at > now()))
+                       AND earlier.delivered_at IS NULL AND earlier.attempts > 0)
                ORDER BY position
                LIMIT $2"#,
             busy,
-            limit
+            BATCH
         )
         .fetch_all(leader),
     )
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Due {
+    Ok(rows.into_iter().map(Due::from).collect())
+}
+
+async fn due_failed(leader: &mut PgConnection, busy: &[String]) -> sqlx::Result<Vec<Due>> {
+    let rows = query(
+        "outbox_due_failed",
+        sqlx::query_as!(
+            Row,
+            r#"SELECT position, id, aggregate, kind, payload, carrier, occurred_at, attempts,
+                      extract(epoch FROM now() - created_at)::bigint AS "age_seconds!",
+                      true AS "settled!"
+               FROM outbox_event e
+               WHERE delivered_at IS NULL AND attempts > 0 AND parked_at IS NULL
+                 AND next_attempt_at <= now() AND aggregate <> ALL ($1)
+                 AND NOT EXISTS (
+                     SELECT FROM outbox_event earlier
+                     WHERE earlier.aggregate = e.aggregate AND earlier.position < e.position
+                       AND earlier.delivered_at IS NULL AND earlier.attempts > 0)
+               ORDER BY next_attempt_at
+               LIMIT $2"#,
+            busy,
+            BATCH
+        )
+        .fetch_all(leader),
+    )
+    .await?;
+    Ok(rows.into_iter().map(Due::from).collect())
+}
+
+struct Row {
+    position: i64,
+    id: Uuid,
+    aggregate: String,
+    kind: String,
+    payload: serde_json::Value,
+    carrier: serde_json::Value,
+    occurred_at: DateTime<Utc>,
+    attempts: i32,
+    age_seconds: i64,
+    settled: bool,
+}
+
+impl From<Row> for Due {
+    fn from(row: Row) -> Self {
+        Self {
             position: row.position,
             event: Event {
                 id: row.id,
@@ -95,8 +160,9 @@ pub(super) async fn due(
             carrier: serde_json::from_value(row.carrier).unwrap_or_default(),
             attempts: row.attempts,
             settled: row.settled,
-        })
-        .collect())
+            age: Duration::from_secs(row.age_seconds.try_into().unwrap_or(0)),
+        }
+    }
 }
 
 pub(super) async fn delivered(db: &PgPool, position: i64) -> sqlx::Result<()> {
@@ -113,21 +179,7 @@ pub(super) async fn delivered(db: &PgPool, position: i64) -> sqlx::Result<()> {
     Ok(())
 }
 
-pub(super) async fn delivered_all(db: &PgPool, positions: &[i64]) -> sqlx::Result<()> {
-    query(
-        "outbox_delivered_all",
-        sqlx::query!(
-            "UPDATE outbox_event SET delivered_at = now(), attempts = attempts + 1, last_error = NULL
-             WHERE position = ANY ($1)",
-            positions
-        )
-        .execute(db),
-    )
-    .await?;
-    Ok(())
-}
-
-/// Records a failure: `attempts` so far, why, and when to try again.
+/// Records a failure: `attempts` so far, the reason, and the pause before it is tried again.
 pub(super) async fn failed(
     db: &PgPool,
     position: i64,

@@ -1,4 +1,4 @@
-//! When the server last answered this process, and when it last lost a connection.
+//! The moments when the server last answered this process, and when it last lost a connection.
 //!
 //! One process has one server. A connection that was lost says that the others may be dead too; an answer says that
 //! whoever waits in vain for a connection waits for others of ours, and not for a server that is away.
@@ -23,17 +23,17 @@ pub(super) fn note<T>(result: &sqlx::Result<T>) {
     }
 }
 
-/// Whether the server has answered this process since then.
+/// True if the server has answered this process since then.
 pub(super) fn answered_within(period: Duration) -> bool {
     is_within(&ANSWERED, period)
 }
 
-/// Whether a connection of this process was lost since then.
+/// True if a connection of this process was lost since then.
 pub(super) fn lost_within(period: Duration) -> bool {
     is_within(&LOST, period)
 }
 
-/// Whether the connection is gone: the statement cannot have been answered on it.
+/// True if the connection is gone: the statement cannot have been answered on it.
 pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() != ErrorKind::TimedOut,

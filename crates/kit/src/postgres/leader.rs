@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgSeverity};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::time::timeout;
 
@@ -29,7 +29,7 @@ struct State {
     connection: Option<PgConnection>,
     /// Grows with every connection, so that a leader knows its own.
     generation: u64,
-    /// What this connection has locked, with a leader or without: one that panicked has none.
+    /// The locks of this connection, with a leader or without: one that panicked has none.
     locked: HashSet<i64>,
 }
 
@@ -90,7 +90,7 @@ impl Candidate {
 
 impl Leader {
     /// Does something on the connection that holds the lock: whatever still works there is done as the leader. An
-    /// error when leadership was lost, and for every other office of this replica when the connection is.
+    /// error when leadership was lost, or when the statement failed.
     pub(crate) async fn ask<T>(
         &self,
         ask: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
@@ -163,7 +163,8 @@ impl Session {
 }
 
 impl State {
-    /// The connection is there only while nothing went wrong on it, and nobody was cut off in the middle.
+    /// Keeps the connection unless it is lost, or somebody was cut off in the middle of a statement: a statement that
+    /// fails costs no other office its lock.
     async fn ask<T>(
         &mut self,
         ask: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
@@ -172,9 +173,15 @@ impl State {
             return Err(sqlx::Error::WorkerCrashed);
         };
         let asked = ask(&mut connection).await;
-        if asked.is_ok() {
+        if asked.as_ref().err().is_none_or(is_of_the_statement) {
             self.connection = Some(connection);
         }
         asked
     }
+}
+
+/// True for an error that the server answered with, and after which it takes the next statement.
+fn is_of_the_statement(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref());
+    error.is_some_and(|error: &PgDatabaseError| error.severity() == PgSeverity::Error)
 }

@@ -132,7 +132,7 @@ async fn clean(connection: &mut PgConnection) -> sqlx::Result<bool> {
     }
 }
 
-/// Whether the server is still there. It was when the connection was released; since then another may have died.
+/// An error if the server is not there any more. It was when the connection was released; since then another may have died.
 async fn test(connection: &mut PgConnection, idle: Duration) -> sqlx::Result<bool> {
     if idle > FRESH || contact::lost_within(idle) {
         connection.ping().await?;

@@ -39,7 +39,7 @@ pub(super) struct Visitor {
     pub(super) place: Place,
 }
 
-/// What a connection takes up, until it is dropped.
+/// The share of the server that a connection takes up, until it is dropped.
 pub(super) struct Place {
     _port: OwnedSemaphorePermit,
     _share: Option<Share>,

@@ -6,7 +6,6 @@ mod command;
 mod idempotency;
 mod jobs;
 mod outbox;
-mod outbox_batches;
 mod pool;
 pub mod redis_server;
 mod relay;

@@ -1,4 +1,4 @@
-//! What the relay makes of a consumer that fails, of rows from elsewhere, and of its own end as the leader.
+//! The relay, before a consumer that fails, with rows from elsewhere, and at its own end as the leader.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,6 +80,61 @@ async fn a_consumer_that_fails_for_everybody_is_away_and_nothing_is_parked(db: P
 #[sqlx::test(migrator = "PLATFORM")]
 async fn a_consumer_that_does_not_know_us_is_away_and_nothing_is_parked(db: PgPool) {
     an_outage(&db, Code::Unauthenticated).await;
+}
+
+/// The wrong version, or restored without its data.
+#[sqlx::test(migrator = "PLATFORM")]
+async fn a_consumer_that_refuses_everybody_is_away_and_nothing_more_is_parked(db: PgPool) {
+    for code in [Code::NotFound, Code::Unimplemented] {
+        an_outage(&db, code).await;
+    }
+}
+
+#[sqlx::test(migrator = "PLATFORM")]
+async fn several_poison_events_are_parked_while_few_others_are_taken(db: PgPool) {
+    for code in [Code::Internal, Code::Unavailable] {
+        let parked = metric(&["outbox_parked_total"]);
+        let consumer = Broken::with(code);
+        consumer.repaired.store(true, Ordering::SeqCst);
+        for n in 0..7 {
+            publish(&db, &event(&format!("{code:?} {n}"), 13)).await;
+        }
+        let _relay = Relay::start(&db, consumer.clone());
+        testkit::eventually(Duration::from_secs(60), || async {
+            publish(&db, &event("healthy", 1)).await;
+            hurry(&db).await;
+            (metric(&["outbox_parked_total"]) - parked == 7.0).then_some(())
+        })
+        .await;
+    }
+}
+
+#[sqlx::test(migrator = "PLATFORM")]
+async fn events_that_fail_keep_no_others_from_their_turn(db: PgPool) {
+    /// Answers nothing about poison, for a while.
+    struct Slow(Consumer);
+    impl Deliver for Slow {
+        async fn deliver(&self, event: &Event) -> anyhow::Result<()> {
+            if event.payload["n"] == 13 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                anyhow::bail!("as planned");
+            }
+            self.0.deliver(event).await
+        }
+    }
+    for n in 0..400 {
+        publish(&db, &event(&n.to_string(), 13)).await;
+    }
+    // Each has failed, and is due again.
+    let failed = "UPDATE outbox_event SET attempts = 1";
+    sqlx::query(failed).execute(&db).await.unwrap();
+    let consumer = Consumer::new(|_, _| Ok(()));
+    let _relay = Relay::start(&db, Slow(consumer.clone()));
+    publish(&db, &event("healthy", 1)).await;
+    testkit::eventually(Duration::from_secs(10), || async {
+        (consumer.taken().len() == 1).then_some(())
+    })
+    .await;
 }
 
 #[sqlx::test(migrator = "PLATFORM")]

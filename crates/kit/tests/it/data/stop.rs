@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kit::outbox::{self, Deliver, DeliverAll, Event};
+use kit::outbox::{self, Deliver, Event};
 use kit::{command, jobs};
-use observability::Carrier;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -34,13 +33,6 @@ impl Work {
 
 impl Deliver for Work {
     async fn deliver(&self, _: &Event) -> anyhow::Result<()> {
-        self.run().await;
-        Ok(())
-    }
-}
-
-impl DeliverAll for Work {
-    async fn deliver_all(&self, _: &[(Event, Carrier)]) -> anyhow::Result<()> {
         self.run().await;
         Ok(())
     }
@@ -93,19 +85,6 @@ async fn a_delivery_is_recorded_before_a_stop_and_no_other_is_begun(db: PgPool) 
     })
     .await;
     assert_eq!(delivered(&db).await, 1);
-}
-
-#[sqlx::test(migrator = "PLATFORM")]
-async fn a_delivery_of_many_is_recorded_before_a_stop(db: PgPool) {
-    for n in 0..3 {
-        publish(&db, &event("one", n)).await;
-    }
-    let pool = service_pool(&db);
-    outlasts_a_stop(|work, stop| {
-        tokio::spawn(outbox::relay_batches(pool, work, stop));
-    })
-    .await;
-    assert_eq!(delivered(&db).await, 3);
 }
 
 #[tokio::test]
