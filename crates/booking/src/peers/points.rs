@@ -116,15 +116,8 @@ impl PointsOverGrpc {
     }
 
     fn held(&self, saga: &Saga, hold: &HoldResponse) -> Result<Heard, Status> {
-        let points = hold.points;
-        // Sagas from before name no currency: theirs was ours.
-        let is_own = saga.currency.is_empty() || saga.currency == self.currency.as_str();
-        let value_minor = match hold.value_minor {
-            // The version before does not say it.
-            0 if is_own => points,
-            value => value,
-        };
-        Ok(Heard::Held { hold_id: hold_id(hold)?, points, value_minor })
+        let value_minor = worth(hold, &saga.currency, &self.currency);
+        Ok(Heard::Held { hold_id: hold_id(hold)?, points: hold.points, value_minor })
     }
 }
 
@@ -195,6 +188,13 @@ impl Points for PointsOverGrpc {
             _ => Err(failure(&status)),
         }
     }
+}
+
+/// The part of a price in `currency` that a hold pays. The version of points before does not say it, and then each point pays
+/// one minor unit of our `own` currency. Sagas from before name none: theirs was our own.
+fn worth(hold: &HoldResponse, currency: &str, own: &Currency) -> i64 {
+    let is_own = currency.is_empty() || currency == own.as_str();
+    if hold.value_minor == 0 && is_own { hold.points } else { hold.value_minor }
 }
 
 fn captured(hold: &HoldResponse) -> Result<Heard, Status> {
@@ -274,4 +274,23 @@ pub(crate) fn reason(error: &anyhow::Error) -> String {
 
 pub(super) fn is_outage(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_without_a_value_pays_its_points_in_our_own_currency_alone() {
+        let own = Currency::default();
+        let worth = |value_minor, currency| {
+            worth(
+                &HoldResponse { points: 150, value_minor, ..HoldResponse::default() },
+                currency,
+                &own,
+            )
+        };
+        assert_eq!((worth(0, "JPY"), worth(0, ""), worth(0, "USD")), (150, 150, 0));
+        assert_eq!((worth(100, "JPY"), worth(100, "USD")), (100, 100));
+    }
 }
