@@ -2,8 +2,8 @@
 -- version, whose effects add up to the change. An entry comes with its transfer, and never later. All is checked once
 -- for each statement, so that a batch pays once.
 
--- Nobody reads the events of points: they are written no more.
-DELETE FROM outbox_event WHERE kind LIKE 'Points%';
+-- Nobody reads the events of points: they are written no more. Those that are there stay for one release, because
+-- replicas of the release before compare them with the ledger.
 
 CREATE FUNCTION account_follows_entries() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE

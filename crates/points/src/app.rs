@@ -60,7 +60,7 @@ use self::fallback::Queue;
 use self::ledger::{Claim, Ledger, Work};
 use self::writer::Writer;
 use crate::config::Config;
-use crate::domain::{AccountId, Amount, Command, MemberId, Reference, Refused, Rule};
+use crate::domain::{AccountId, Amount, Command, Currency, MemberId, Reference, Refused, Rule};
 use crate::metrics;
 
 /// The ledger. Cheap to clone: each transport holds one.
@@ -135,6 +135,11 @@ impl Points {
     }
 
     /// How it and what it stands on are.
+    /// The unit of account: one point pays one minor unit of it.
+    pub fn currency(&self) -> &Currency {
+        &self.issuing.currency
+    }
+
     pub fn health(&self) -> Health {
         Health::new("points", self.db.clone(), self.redis.clone())
     }

@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::app::{AccountView, Asked, Earn, Error, Points, Receipt, Which};
-use crate::domain::{Actor, EventId, MemberId, Recipient, Refused, ServiceName};
+use crate::domain::{Actor, Currency, EventId, MemberId, Recipient, Refused, ServiceName};
 
 const EARN: &str = "/points.v1.Points/Earn";
 const ALLOW: Allowlist = &[
@@ -49,10 +49,11 @@ impl Rpc for Server {
     async fn earn(&self, request: Request<EarnRequest>) -> Result<Response<EarnResponse>, Status> {
         let service = service(&request)?;
         let principal = principal(&service);
-        let message = request.into_inner();
+        let mut message = request.into_inner();
+        let event = event(&mut message).map_err(ApiError::from)?;
         let key = Key::grpc(&message.idempotency_key, EARN, &message.encode_to_vec())
             .map_err(ApiError::from)?;
-        let command = command(service, message)?;
+        let command = command(service, message, event, self.0.currency())?;
 
         let answer = self.0.earn(principal, key, command).await.map_err(ApiError::from)?;
         let receipt: Receipt = serde_json::from_slice(&answer.body)
@@ -86,7 +87,20 @@ fn id(field: &'static str, text: &str) -> Result<Uuid, Error> {
     text.parse().map_err(|_| Error::InvalidId(field))
 }
 
-fn command(service: ServiceName, message: EarnRequest) -> Result<Earn, ApiError> {
+/// Takes the event out of the message: with and without it, a message with the same key is the same command. The
+/// release before sends it as the key alone; an event that nobody names is that key, for this release only.
+fn event(message: &mut EarnRequest) -> Result<EventId, Error> {
+    let named = std::mem::take(&mut message.event_id);
+    let text = if named.is_empty() { &message.idempotency_key } else { &named };
+    Ok(EventId(id("event_id", text)?))
+}
+
+fn command(
+    service: ServiceName,
+    message: EarnRequest,
+    event: EventId,
+    unit: &Currency,
+) -> Result<Earn, ApiError> {
     let (purchase_minor, points) = match message.basis {
         Some(Basis::PurchaseMinor(minor)) => (Some(Some(minor)), None),
         Some(Basis::Points(points)) => (None, Some(Some(points))),
@@ -94,7 +108,6 @@ fn command(service: ServiceName, message: EarnRequest) -> Result<Earn, ApiError>
     };
     let member = MemberId(id("member_id", &message.member_id)?);
     let merchant = id("merchant_id", &message.merchant_id)?;
-    let event = EventId(id("event_id", &message.event_id)?);
     let currency = Some(message.currency).filter(|currency| !currency.is_empty());
     let reference = message.reference;
     let asked = Asked { purchase_minor, points, currency, merchant, reference };
@@ -102,7 +115,7 @@ fn command(service: ServiceName, message: EarnRequest) -> Result<Earn, ApiError>
         "" => None,
         text => Some(text.parse().map_err(|_| Error::from(Refused::Time))?),
     };
-    let earn = Earn::try_new(Actor::Service(service), Recipient::Member(member), asked)?;
+    let earn = Earn::try_new(Actor::Service(service), Recipient::Member(member), asked, unit)?;
     Ok(Earn { at, event: Some(event), ..earn })
 }
 

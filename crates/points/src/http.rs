@@ -77,7 +77,7 @@ struct EarnBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 1_000_000_000)]
     points: Option<Value>,
-    /// Of the purchase, in ISO 4217; JPY when absent.
+    /// Of the purchase, in ISO 4217; the deployment's unit of account when absent.
     #[serde(default)]
     currency: Option<String>,
     merchant_id: Uuid,
@@ -132,7 +132,8 @@ async fn earn(
     Command { key, body }: Command<EarnBody>,
 ) -> Result<Response, ApiError> {
     caller.require(&[Role::Staff, Role::MerchantAdmin, Role::Operator])?;
-    let command = Earn::try_new(actor(&caller), Recipient::Account(AccountId(id)), body.into())?;
+    let to = Recipient::Account(AccountId(id));
+    let command = Earn::try_new(actor(&caller), to, body.into(), points.currency())?;
     Ok(match points.earn_or_queue(caller.id.to_string(), key, command).await? {
         Earned::Now(answer) => answer.into_response(),
         Earned::Later(queued) => {

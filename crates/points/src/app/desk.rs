@@ -68,7 +68,7 @@ impl<'a> Desk<'a> {
                 }
                 self.made.push(self.verdicts.len());
                 let (answer, opened) = (answer(&decision), decision.opened);
-                // What was done before, too: whoever did it may have ended before readers were told.
+                // Also of a command that was done before: its replica may have ended before readers were told.
                 let accounts = match decision.transfer {
                     Some(_) => decision.accounts.clone(),
                     None => books.accounts_of(&work.command),

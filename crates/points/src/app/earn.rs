@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
-use kit::ApiError;
 use kit::error::Fields;
 use kit::idempotency::{Answer, Key};
+use kit::{ApiError, postgres};
 use uuid::Uuid;
 
 use super::{Error, Points, checked_reference};
@@ -9,6 +9,7 @@ use crate::domain::{
     Actor, Amount, Basis, Command, Currency, EventId, MerchantId, Purchase, Rate, Recipient,
     Reference, Refused, Rule,
 };
+use crate::store;
 
 /// Credits an account.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ pub struct Earn {
 pub struct Asked {
     pub purchase_minor: Option<Option<i64>>,
     pub points: Option<Option<i64>>,
-    /// Of the purchase; booking's own when absent.
+    /// Of the purchase; the deployment's unit of account when absent.
     pub currency: Option<String>,
     pub merchant: Uuid,
     pub reference: String,
@@ -37,9 +38,14 @@ pub struct Asked {
 
 impl Earn {
     /// The command, or an error that names every wrong field.
-    pub fn try_new(by: Actor, to: Recipient, asked: Asked) -> Result<Self, ApiError> {
+    pub fn try_new(
+        by: Actor,
+        to: Recipient,
+        asked: Asked,
+        unit: &Currency,
+    ) -> Result<Self, ApiError> {
         let mut fields = Fields::new();
-        let currency = asked.currency.map_or_else(|| Ok(Currency::default()), Currency::new);
+        let currency = asked.currency.map_or_else(|| Ok(unit.clone()), Currency::new);
         let currency = fields.check("currency", "invalid_currency", currency);
         let basis = match (asked.purchase_minor, asked.points) {
             (Some(minor), None) => {
@@ -69,11 +75,27 @@ impl Points {
     /// Runs the command once for each key. The answer's body is a [`super::Receipt`].
     pub async fn earn(&self, principal: String, key: Key, earn: Earn) -> Result<Answer, Error> {
         let Earn { to, basis, merchant, reference, by, event, at } = earn;
-        let now = self.clock.now();
-        let at = at.map_or(Ok(now), |at| Rule::moment(at, now))?;
+        let at = self.moment(at, event).await?;
         let rate = self.rate(merchant, &basis, at).await?;
         let command = Command::Earn { to, basis, rate, merchant, reference, event, by };
         self.run(principal, key, command).await
+    }
+
+    /// The moment whose rule decides. An event that has earned is answered as it was, however old it is by now.
+    async fn moment(
+        &self,
+        at: Option<DateTime<Utc>>,
+        event: Option<EventId>,
+    ) -> Result<DateTime<Utc>, Error> {
+        let now = self.clock.now();
+        let refused = match Rule::moment(at.unwrap_or(now), now) {
+            Ok(moment) => return Ok(moment),
+            Err(refused) => refused,
+        };
+        let Some(event) = event else { return Err(refused.into()) };
+        let mut conn = postgres::query("acquire", self.db.acquire()).await?;
+        let earned = store::earned(&mut conn, &[event.0]).await?;
+        if earned.is_empty() { Err(refused.into()) } else { Ok(now) }
     }
 
     /// The merchant's rate at that moment, when it has one. Plain points need none.

@@ -111,9 +111,7 @@ impl Points {
             Ok(queued) => queued,
             Err(why) => {
                 // It stays: as evidence, or for a version that can read it.
-                let (position, why) = (&entry.position, why.as_str());
-                tracing::error!(position, why, "an entry of the fallback queue is not ours");
-                metrics::fallback(why);
+                self.queue.tell(&entry, why);
                 return Ok(());
             }
         };

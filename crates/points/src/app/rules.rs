@@ -86,9 +86,14 @@ pub struct RuleFilter {
 
 impl NewRule {
     /// The rule, or an error that names every wrong field.
-    pub fn try_new(merchant: Uuid, by: Uuid, asked: AskedRule) -> Result<Self, ApiError> {
+    pub fn try_new(
+        merchant: Uuid,
+        by: Uuid,
+        asked: AskedRule,
+        unit: &Currency,
+    ) -> Result<Self, ApiError> {
         let mut fields = Fields::new();
-        let currency = asked.currency.map_or_else(|| Ok(Currency::default()), Currency::new);
+        let currency = asked.currency.map_or_else(|| Ok(unit.clone()), Currency::new);
         let currency = fields.check("currency", "invalid_currency", currency);
         let mut whole = |name: &'static str, value: Option<i64>, max: i64| {
             let value = value.filter(|value| (1..=max).contains(value)).ok_or(Refused::Rate);

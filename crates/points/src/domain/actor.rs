@@ -36,7 +36,7 @@ impl Actor {
     }
 }
 
-/// What a member is to a merchant.
+/// A member's role at a merchant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MerchantRole {
     /// Also sets what a purchase is worth.

@@ -8,11 +8,11 @@ pub struct Standing {
     pub account: AccountId,
     pub sums: Sums,
     pub version: i64,
-    /// What its active holds hold.
+    /// The sum of its active holds.
     pub holds: i64,
 }
 
-/// What an account has earned, used and promised.
+/// The points that an account has earned, used and promised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     pub earned: i64,

@@ -34,13 +34,13 @@ pub struct Recorded {
     pub merchant: Option<MerchantId>,
     /// The service whose hold it captured.
     pub placed_by: Option<ServiceName>,
-    /// What undid it.
+    /// Its reversal.
     pub reversed: Option<Moved>,
     /// The members' entries, payers first.
     pub lines: Vec<(AccountId, i64)>,
 }
 
-/// What an event has earned.
+/// The earning of an event.
 #[derive(Clone, Debug)]
 pub struct Earned {
     pub moved: Moved,
@@ -48,7 +48,7 @@ pub struct Earned {
     pub reference: Reference,
 }
 
-/// What a command does, if it is allowed to.
+/// The effect of an allowed command.
 #[derive(Debug)]
 pub struct Decision {
     pub done: Done,
@@ -59,7 +59,7 @@ pub struct Decision {
     pub accounts: Vec<Account>,
     /// The one of them that was not there before.
     pub opened: Option<AccountId>,
-    /// What the merchant has given away, with this earning.
+    /// The merchant's issuance, with this earning.
     pub issued: Option<Issuance>,
 }
 
@@ -71,7 +71,7 @@ impl Decision {
     }
 }
 
-/// What the caller is told.
+/// The answer to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
     Moved(Moved),

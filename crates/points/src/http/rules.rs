@@ -19,7 +19,7 @@ use crate::domain::{MemberId, MerchantId, RuleId};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleBody {
-    /// ISO 4217; JPY when absent.
+    /// ISO 4217; the deployment's unit of account when absent.
     #[serde(default)]
     currency: Option<String>,
     /// `⌊purchase × points ÷ per_minor⌋` points, all in minor units.
@@ -71,7 +71,7 @@ pub(super) async fn create(
     Command { key, body }: Command<RuleBody>,
 ) -> Result<Answer, ApiError> {
     caller.require(&[Role::MerchantAdmin, Role::Operator])?;
-    let rule = NewRule::try_new(id, caller.id, body.into())?;
+    let rule = NewRule::try_new(id, caller.id, body.into(), points.currency())?;
     Ok(points.create_rule(actor(&caller), key, rule).await?)
 }
 

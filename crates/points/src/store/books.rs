@@ -274,7 +274,7 @@ pub(crate) async fn recorded(
     Ok(found)
 }
 
-/// What the reversals of these transfers did to the first of their accounts.
+/// The reversals of these transfers, at the first of their accounts.
 async fn reversals(
     conn: &mut PgConnection,
     ids: &[Uuid],
@@ -303,7 +303,7 @@ async fn reversals(
     Ok(moved.collect())
 }
 
-/// What these events have earned.
+/// The earnings of these events.
 pub(crate) async fn earned(
     conn: &mut PgConnection,
     events: &[Uuid],

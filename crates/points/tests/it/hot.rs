@@ -141,6 +141,13 @@ async fn an_earning_of_a_member_whose_account_is_locked_opens_no_second_one(db: 
     let app = TestApp::new(db);
     let (locked, _) = app.rich(100).await;
     let member = app.member_of(locked).await;
+    // A sequence counts the tries to open an account, those that were rolled back as well.
+    let count = "CREATE SEQUENCE tries;
+        CREATE FUNCTION tried() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+            $$ BEGIN PERFORM nextval('tries'); RETURN NEW; END $$;
+        CREATE TRIGGER tried BEFORE INSERT ON account
+            FOR EACH ROW WHEN (NEW.version = 1) EXECUTE FUNCTION tried()";
+    sqlx::raw_sql(count).execute(&app.db).await.unwrap();
     let mut somebody = app.db.begin().await.unwrap();
     sqlx::query("SELECT FROM account WHERE account_id = $1 FOR UPDATE")
         .bind(locked)
@@ -153,6 +160,8 @@ async fn an_earning_of_a_member_whose_account_is_locked_opens_no_second_one(db: 
     let refused = app.earn_by_booking(earning.clone()).await.unwrap_err();
     assert_eq!(grpc::code(&refused), "database_busy");
     assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
+    let tried = sqlx::query_scalar::<_, bool>("SELECT is_called FROM tries");
+    assert!(!tried.fetch_one(&app.db).await.unwrap(), "nobody tries to open a second one");
     // A stranger's earning is not held up, and opens what it is to open.
     app.earn_by_booking(message(id(), Basis::Points(1))).await.unwrap();
     somebody.rollback().await.unwrap();

@@ -84,7 +84,14 @@ async fn an_event_earns_once_though_its_key_is_forgotten(db: PgPool) {
         let refused = app.earn_by_booking(EarnRequest { idempotency_key: key(), ..change }).await;
         assert_eq!(grpc::code(&refused.unwrap_err()), "event_exists");
     }
-    let none = EarnRequest { idempotency_key: key(), event_id: String::new(), ..earning.clone() };
+    let old = kit::Clock::system().now() - chrono::TimeDelta::days(91);
+    let late =
+        EarnRequest { occurred_at: old.to_rfc3339(), idempotency_key: key(), ..earning.clone() };
+    assert_eq!(app.earn_by_booking(late.clone()).await.unwrap(), first, "however old it is");
+    let late = EarnRequest { event_id: id().to_string(), idempotency_key: key(), ..late };
+    assert_eq!(grpc::code(&app.earn_by_booking(late).await.unwrap_err()), "invalid_time");
+    let idempotency_key = "no UUID".to_owned();
+    let none = EarnRequest { idempotency_key, event_id: String::new(), ..earning.clone() };
     assert_eq!(grpc::code(&app.earn_by_booking(none).await.unwrap_err()), "invalid_id");
     assert_eq!(app.entries().await, 2);
 
@@ -96,6 +103,23 @@ async fn an_event_earns_once_though_its_key_is_forgotten(db: PgPool) {
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == answers[0].as_ref().unwrap()));
     assert_eq!(app.entries().await, 3);
     app.the_books_balance().await;
+}
+
+/// While booking is replaced, the one release tells an event and the other one repeats it.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn an_event_of_the_release_before_is_its_key_and_the_same_command_as_ours(db: PgPool) {
+    let app = TestApp::new(db);
+    let key = id().to_string();
+    let earning = message(id(), Basis::PurchaseMinor(12_345));
+    let before =
+        EarnRequest { idempotency_key: key.clone(), event_id: String::new(), ..earning.clone() };
+    let ours = EarnRequest { idempotency_key: key.clone(), event_id: key, ..earning };
+    let first = app.earn_by_booking(before.clone()).await.unwrap();
+    assert_eq!(app.earn_by_booking(ours.clone()).await.unwrap(), first);
+    sqlx::query("DELETE FROM idempotency_key").execute(&app.db).await.unwrap();
+    assert_eq!(app.earn_by_booking(ours).await.unwrap(), first);
+    assert_eq!(app.earn_by_booking(before).await.unwrap(), first);
+    assert_eq!(app.entries().await, 1);
 }
 
 #[sqlx::test(migrator = "points::MIGRATOR")]

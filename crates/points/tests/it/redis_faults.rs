@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
+use serde_json::json;
 use sqlx::PgPool;
 use testkit::redis::Server;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::app::{TestApp, points};
+use crate::app::{TestApp, id, points};
 
 const CLIENTS: usize = 8;
 const PHASES: [&str; 6] = ["well", "killed", "back", "frozen", "flushed", "lying"];
@@ -111,6 +112,47 @@ async fn no_error_no_stale_balance_and_hardly_a_delay(db: PgPool) {
     for (phase, slowest) in PHASES.iter().zip(p99) {
         // A machine that builds meanwhile is no slower for Redis's sake: what it adds by itself is allowed.
         assert!(slowest <= 2 * p99[0] + ADDED, "{phase}: {slowest:?} after {:?}", p99[0]);
+    }
+    app.the_books_balance().await;
+}
+
+/// A rule list as points itself wrote it, under the key of another merchant.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn the_rules_of_another_merchant_change_no_money(db: PgPool) {
+    let server = Server::start().await;
+    let app = TestApp::with_redis(&server.config_of("points"), db.clone());
+    let (account, _) = app.member().await;
+    let (dear, cheap) = (id(), id());
+    for (merchant, points) in [(dear, 20), (cheap, 2)] {
+        let path = format!("/v1/merchants/{merchant}/conversion-rules");
+        let rule = json!({ "points": points, "per_minor": 100 });
+        app.post(&path, &app.operator(), rule).await.expect(201);
+    }
+    let earned = async |app: &TestApp, merchant: Uuid| {
+        let body = json!({ "purchase_minor": 1_000, "merchant_id": merchant });
+        app.earn(account, body).await.expect(201).json()["points"].clone()
+    };
+    assert_eq!((earned(&app, dear).await, earned(&app, cheap).await), (json!(200), json!(20)));
+
+    let secret = testkit::redis::secret();
+    let stranger = kit::redis::Redis::patient(&server.config(), "points", "stranger", &secret);
+    let (stranger, dear, cheap_id) = (stranger.unwrap(), dear.to_string(), cheap.to_string());
+    let swap = "
+        local find = function(id) return redis.call('KEYS', 'points:points:rules:*' .. id .. '*')[1] end
+        local dear, cheap = find(ARGV[1]), find(ARGV[2])
+        if not dear or not cheap then return 0 end
+        redis.call('SET', cheap, redis.call('GET', dear))
+        return 1";
+    testkit::eventually(Duration::from_secs(5), || async {
+        let ids = [dear.as_bytes(), cheap_id.as_bytes()];
+        let swapped = stranger.eval::<i64>(swap, "", &ids).await;
+        swapped.is_ok_and(|swapped| swapped == 1).then_some(())
+    })
+    .await;
+    // Also by a replica that has never seen the rules.
+    let fresh = TestApp::with_redis(&server.config_of("points"), db);
+    for app in [&app, &fresh] {
+        assert_eq!(earned(app, cheap).await, json!(20));
     }
     app.the_books_balance().await;
 }

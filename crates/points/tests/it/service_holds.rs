@@ -180,3 +180,40 @@ async fn a_hold_that_cannot_expire_holds_up_none_behind_it(db: PgPool) {
     stop.cancel();
     job.await.unwrap();
 }
+
+/// Replicas of the release before know `by_service` and no `placed_by`.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn a_hold_is_the_same_to_replicas_of_the_release_before(db: PgPool) {
+    let app = TestApp::new(db);
+    let (account, owner) = app.rich(100).await;
+    let member = app.member_of(account).await;
+    let by_service = async |hold: &str| {
+        let select =
+            sqlx::query_scalar::<_, bool>("SELECT by_service FROM hold WHERE hold_id = $1");
+        select.bind(hold.parse::<Uuid>().unwrap()).fetch_one(&app.db).await.unwrap()
+    };
+    let ours = app.hold_by_booking(wanted(member, 10)).await.unwrap().hold_id;
+    assert!(by_service(&ours).await, "the member does not free it there");
+    let own = place(&app, account, &owner, 10).await.to_string();
+    assert!(!by_service(&own).await, "the member frees it there");
+
+    // Theirs, with the columns that they name: a hold of booking, one of the member, and a tombstone.
+    let (booking, members, tombstone) = (id(), id(), id());
+    for (hold, by_service) in [(booking, true), (members, false)] {
+        let insert = "INSERT INTO hold (hold_id, account_id, amount, reference, state, expires_at, by_service,
+                                        created_at)
+                      VALUES ($1, $2, 1, '', 'active', now() + interval '1 hour', $3, now())";
+        let insert = sqlx::query(insert).bind(hold).bind(account).bind(by_service);
+        insert.execute(&app.db).await.unwrap();
+    }
+    let insert = "INSERT INTO hold (hold_id, reference, state, by_service, created_at, settled_at)
+                  VALUES ($1, '', 'released', false, now(), now())";
+    sqlx::query(insert).bind(tombstone).execute(&app.db).await.unwrap();
+    let select = "SELECT hold_id, placed_by FROM hold WHERE hold_id = ANY ($1)";
+    let select = sqlx::query_as::<_, (Uuid, Option<String>)>(select);
+    let found = select.bind([booking, members, tombstone]).fetch_all(&app.db).await.unwrap();
+    for (hold, placed_by) in found {
+        let expected = (hold != members).then_some("booking");
+        assert_eq!(placed_by.as_deref(), expected, "{hold}");
+    }
+}

@@ -134,9 +134,11 @@ locals {
       memory   = 512
       paths    = ["/v1/*"]
       environment = {
-        AUTH_GRPC_URL     = "http://auth-grpc:50051"
-        SERVICE_CLIENT_ID = "points"
-        POINTS_CURRENCY   = local.points_currency
+        AUTH_GRPC_URL             = "http://auth-grpc:50051"
+        SERVICE_CLIENT_ID         = "points"
+        POINTS_CURRENCY           = local.points_currency
+        ISSUANCE_MAX_RATE_PERCENT = "20"
+        ISSUANCE_BUDGET_POINTS    = "10000000"
       }
       secrets = local.client
     }

@@ -1,5 +1,7 @@
 //! The queue in Redis: a stream of what to apply, and beside it what has become of each.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -67,6 +69,8 @@ pub(in crate::app) struct Queue {
     /// Signs what is queued: what comes back is applied only if it is ours.
     signing: SigningKey,
     clock: kit::Clock,
+    /// The positions of entries that are not ours and were told of: the queue is read each second, and they stay.
+    told: Arc<Mutex<HashSet<String>>>,
 }
 
 /// An earning as it is kept.
@@ -134,7 +138,7 @@ struct Record {
 impl Queue {
     pub(in crate::app) fn new(redis: Redis, clock: kit::Clock) -> Self {
         let signing = redis.signing_key("fallback-queue");
-        Self { redis, signing, clock }
+        Self { redis, signing, clock, told: Arc::default() }
     }
 
     /// True when it is on disk, now or since an earlier try; false when nothing was kept.
@@ -194,6 +198,16 @@ impl Queue {
             return Err(NotOurs::Unsigned);
         }
         serde_json::from_str(job).map_err(|_| NotOurs::Unreadable)
+    }
+
+    /// Logs and counts an entry that is not ours, once for each process.
+    pub(super) fn tell(&self, entry: &Entry, why: NotOurs) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(entry.position.clone()) {
+            let (position, why) = (&entry.position, why.as_str());
+            tracing::error!(position, why, "an entry of the fallback queue is not ours");
+            metrics::fallback(why);
+        }
     }
 
     /// Takes an entry off the queue and keeps its outcome. Should this fail, it is applied again, which
