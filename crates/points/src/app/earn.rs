@@ -93,9 +93,13 @@ impl Points {
             Err(refused) => refused,
         };
         let Some(event) = event else { return Err(refused.into()) };
+        // On the heap, because it is rare and large.
+        if Box::pin(self.has_earned(event)).await? { Ok(now) } else { Err(refused.into()) }
+    }
+
+    async fn has_earned(&self, event: EventId) -> Result<bool, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        let earned = store::earned(&mut conn, &[event.0]).await?;
-        if earned.is_empty() { Err(refused.into()) } else { Ok(now) }
+        Ok(!store::earned(&mut conn, &[event.0]).await?.is_empty())
     }
 
     /// The merchant's rate at that moment, when it has one. Plain points need none.

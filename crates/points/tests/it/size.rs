@@ -24,8 +24,13 @@ async fn a_request_needs_little_room() {
         merchant: Uuid::nil(),
         reference: String::new(),
     };
-    let earn =
-        Earn::try_new(Actor::Operator, Recipient::Account(AccountId(Uuid::nil())), asked).unwrap();
+    let earn = Earn::try_new(
+        Actor::Operator,
+        Recipient::Account(AccountId(Uuid::nil())),
+        asked,
+        points.currency(),
+    )
+    .unwrap();
     let key = Key::new("key", "route", b"").unwrap();
     let earn = points.earn_or_queue(String::new(), key, earn);
     let balance = points.balance(Which::Any(AccountId(Uuid::nil())));
