@@ -126,6 +126,10 @@ bench-layers: ## What our layers cost: a route that does nothing, behind all of 
 	@cargo build --quiet --profile load -p loadtest
 	@$(or $(CARGO_TARGET_DIR),target)/load/loadtest layers
 
+campaign-adversary: programs ## Members and strangers against the whole system, while it is killed and cut. TIME=1200 SEED=1
+	@ADVERSARY_SECONDS=$(or $(TIME),$(SECONDS_TOTAL),1200) ADVERSARY_SEED=$(or $(SEED),1) ADVERSARY_SHRINK_SECONDS=600 \
+		cargo test --workspace --test adversary -- --nocapture
+
 campaign-points: programs ## 100,000 commands by clients that hang up, on a ledger that is killed; PostgreSQL away for 30 s
 	@CAMPAIGN_COMMANDS=$(or $(CAMPAIGN_COMMANDS),100000) $(STACK) exec -- cargo test --package points --test it -- --nocapture --test-threads 1 \
 		campaign:: degraded::under_load
@@ -228,6 +232,5 @@ down-docker:
 	@docker compose down
 
 .PHONY: up up-min redeploy down status logs psql demo clean test fmt lint check sqlx sqlx-check help programs tools \
-	check-telemetry check-alerts check-k8s check-terraform check-planted campaign-incidents drill-restore bench-login report-enumeration bench-points bench-layers campaign-points campaign-booking bench-booking \
-	migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force unpark \
+	check-telemetry check-alerts check-k8s check-terraform check-planted campaign-incidents drill-restore bench-login report-enumeration bench-points bench-layers campaign-points campaign-booking bench-booking migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force unpark campaign-adversary \
 	setup-build setup-run setup-check up-native up-docker redeploy-native redeploy-docker down-native down-docker

@@ -45,7 +45,9 @@ fn program(settings: &Settings, name: &str, arguments: &[&str]) -> anyhow::Resul
 fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, String)>> {
     let Settings { place, ports, .. } = settings;
     let own = ports.service(name);
-    let grpc = |service: &str| format!("http://127.0.0.1:{}", ports.service(service).grpc);
+    let port = |to: &str, usual| settings.port(name, to, usual);
+    let grpc =
+        |service: &str| format!("http://127.0.0.1:{}", port(service, ports.service(service).grpc));
     let mut environment = Vec::new();
     let mut set = |variable: &str, value: String| environment.push((variable.to_owned(), value));
 
@@ -96,9 +98,9 @@ fn environment(settings: &Settings, name: &str) -> anyhow::Result<Vec<(String, S
         environment.push((variable.to_owned(), String::new()));
         environment.push((format!("{variable}_FILE"), path.display().to_string()));
     };
-    let database = postgres::url(place, ports.postgres, name, "app")?;
+    let database = postgres::url(place, port("postgres", ports.postgres), name, "app")?;
     secret("DATABASE_URL", place.keep(&format!("{name}_database_url"), &database)?);
-    let redis = redis::url(place, ports.redis, name)?;
+    let redis = redis::url(place, port("redis", ports.redis), name)?;
     secret("REDIS_URL", place.keep(&format!("{name}_redis_url"), &redis)?);
     let mut made = |variable: &str, name: &str| {
         place.secret(name)?;

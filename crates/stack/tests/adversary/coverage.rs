@@ -1,0 +1,142 @@
+//! Every public route is reached, by somebody who may and by somebody who may not.
+
+use serde_json::{Value, json};
+
+use crate::cast::{ANN, BEN, CYD, OLGA, OPERATOR, SAM, STRANGER};
+use crate::draw::Style;
+use crate::run::Run;
+use crate::step::{Step, Token, reference};
+use crate::world::Reached;
+
+/// A route that is not asked for with success, and why.
+const SPARED: [(&str, &str); 1] =
+    [("POST /v1/incidents/{id}/rollbacks", "would take a service back under our feet")];
+
+impl Run<'_> {
+    /// What an operator is there for, and then whatever was not reached.
+    pub async fn reach_the_rest(&mut self) {
+        self.log_in_operator().await;
+        self.operate().await;
+        let members = [OPERATOR, OLGA, SAM, ANN, BEN, CYD];
+        for round in 0..4 {
+            for (n, reached) in self.missed() {
+                if reached.granted == 0 {
+                    for who in members {
+                        let route = &self.world.api.routes[n];
+                        if who != OPERATOR && route.service == "incidents" {
+                            continue;
+                        }
+                        let call = self.draw(who, n, Style::Valid, &[]);
+                        self.step(Step::Calls(vec![call])).await;
+                    }
+                }
+                if reached.refused == 0 {
+                    let mut call = self.draw(STRANGER, n, Style::Hostile, &[]);
+                    if round == 0 && !self.world.api.routes[n].is_open {
+                        call.token = Token::None;
+                    }
+                    self.step(Step::Calls(vec![call])).await;
+                }
+            }
+        }
+    }
+
+    /// An alert, its incident from beginning to end, a correction, an account that is closed and opened.
+    async fn operate(&mut self) {
+        let token = self.world.bench.place.secret("alert_webhook_token").unwrap();
+        for name in ["DrillOne", "DrillTwo"] {
+            let alert = json!([{
+                "status": "firing", "fingerprint": self.dice.hex(16), "startsAt": self.just_now(),
+                "labels": {"alertname": format!("{name}{}", self.nonce), "service": "points", "severity": "warning"},
+                "annotations": {"summary": "a drill"},
+            }]);
+            let hints =
+                [("alerts", alert), ("version", json!("4")), ("truncatedAlerts", Value::Null)];
+            if let Some(route) = self.world.api.find("incidents", "POST /v1/alerts") {
+                let mut call = self.draw(OPERATOR, route, Style::Valid, &hints);
+                call.token = Token::Text(token.clone());
+                self.step(Step::Calls(vec![call])).await;
+            }
+        }
+        let none = Value::Null;
+        let all = [
+            ("status", none.clone()),
+            ("severity", none.clone()),
+            ("service", none.clone()),
+            ("acknowledged", none.clone()),
+            ("limit", none.clone()),
+            ("cursor", none.clone()),
+        ];
+        let list = self.ask(OPERATOR, "incidents", "GET /v1/incidents", &all).await;
+        let incident = |n: usize| reference(list, &format!("/items/{n}/incident_id"));
+        let one =
+            [("incident_id", incident(0)), ("text", json!("a note")), ("severity", json!("P2"))];
+        self.ask(OPERATOR, "incidents", "GET /v1/incidents/{id}", &one).await;
+        for what in ["acknowledgement", "comments", "severity", "services", "roles", "actions"] {
+            let path = format!("POST /v1/incidents/{{id}}/{what}");
+            self.ask(OPERATOR, "incidents", &path, &one).await;
+        }
+        let note = [one[0].clone(), ("at", json!(self.just_now())), ("text", json!("seen"))];
+        self.ask(OPERATOR, "incidents", "POST /v1/incidents/{id}/timeline", &note).await;
+        self.ask(OPERATOR, "incidents", "GET /v1/actions", &[]).await;
+        self.correct().await;
+    }
+
+    async fn correct(&mut self) {
+        let ann = ("account_id", self.place("ann"));
+        let seen = self.ask(OPERATOR, "points", "GET /v1/accounts/{id}", &[ann.clone()]).await;
+        let hints = [ann, ("If-Match", reference(seen, "/etag")), ("points", json!(7))];
+        let path = "POST /v1/accounts/{id}/adjustments";
+        let made = self.ask(OPERATOR, "points", path, &hints).await;
+        let back = [("transfer_id", reference(made, "/transfer_id"))];
+        self.ask(OPERATOR, "points", "POST /v1/transfers/{id}/reversal", &back).await;
+        self.ask(
+            OPERATOR,
+            "booking",
+            "GET /v1/sagas",
+            &[("state", Value::Null), ("cursor", Value::Null)],
+        )
+        .await;
+        let tender = [("currency_id", json!("CAD")), ("points", json!(100)), ("minor", json!(90))];
+        self.ask(OPERATOR, "points", "PUT /v1/tender-values/{currency}", &tender).await;
+        let ben = [("member_id", self.member_of(BEN))];
+        for method in ["PUT", "DELETE"] {
+            let path = format!("{method} /v1/members/{{id}}/disabled");
+            self.ask(OPERATOR, "auth", &path, &ben).await;
+            self.must(BEN, "points", "GET /v1/accounts/me", &[], &[200, 401]).await;
+        }
+    }
+
+    fn just_now(&self) -> String {
+        let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
+        now.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    fn missed(&self) -> Vec<(usize, Reached)> {
+        let reached = self.world.reached.borrow();
+        let routes = self.world.api.routes.iter().enumerate();
+        let all = routes.map(|(n, _)| (n, reached.get(&n).copied().unwrap_or_default()));
+        all.filter(|(_, reached)| reached.granted == 0 || reached.refused == 0).collect()
+    }
+
+    /// What was never reached, as people read it; and how often each was.
+    pub fn coverage(&self) -> (String, Vec<String>) {
+        let reached = self.world.reached.borrow();
+        let (mut table, mut missed) = (String::new(), Vec::new());
+        for (n, route) in self.world.api.routes.iter().enumerate() {
+            let Reached { granted, refused } = reached.get(&n).copied().unwrap_or_default();
+            let name = format!("{} {}", route.service, route.name());
+            table += &format!("{granted:>6} granted {refused:>6} refused  {name}\n");
+            let spared = SPARED.iter().any(|(spared, _)| *spared == route.name());
+            // A page without parameters, for everybody, has nothing to refuse.
+            let no_reason = route.is_open && !route.changes_something() && route.params.is_empty();
+            if granted == 0 && !spared {
+                missed.push(format!("{name}: never granted"));
+            }
+            if refused == 0 && !no_reason {
+                missed.push(format!("{name}: never refused"));
+            }
+        }
+        (table, missed)
+    }
+}
