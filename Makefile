@@ -98,6 +98,9 @@ check-terraform: ## The Terraform modules: format, arguments, references
 check-planted: setup-check ## Plant faults, one after the other: each check must see its own
 	@deployments/check/planted.sh && deployments/check/planted-cloud.sh && $(MAKE) --no-print-directory programs && deployments/check/planted-telemetry.sh
 
+check-planted-code: programs ## Break the code, one defect at a time: a named test must see it. An hour; ONLY=grant for some
+	@scripts/planted-adversary
+
 campaign-incidents: programs ## 1,000 alerts among 45 crashes, and a minute without any channel. Some minutes
 	@CAMPAIGN=full cargo test --package stack --test it storm:: -- --nocapture
 	@CAMPAIGN=full $(STACK) exec -- cargo test --package incidents --test it afterward_in_order -- --nocapture
@@ -232,5 +235,5 @@ down-docker:
 	@docker compose down
 
 .PHONY: up up-min redeploy down status logs psql demo clean test fmt lint check sqlx sqlx-check help programs tools \
-	check-telemetry check-alerts check-k8s check-terraform check-planted campaign-incidents drill-restore bench-login report-enumeration bench-points bench-layers campaign-points campaign-booking bench-booking migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force unpark campaign-adversary \
+	check-telemetry check-alerts check-k8s check-terraform check-planted campaign-incidents drill-restore bench-login report-enumeration bench-points bench-layers campaign-points campaign-booking bench-booking migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force unpark campaign-adversary check-planted-code \
 	setup-build setup-run setup-check up-native up-docker redeploy-native redeploy-docker down-native down-docker

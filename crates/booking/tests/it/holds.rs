@@ -123,6 +123,39 @@ async fn the_job_ends_holds_that_are_over_and_nothing_else(db: PgPool) {
     assert_eq!(statuses, ["expired", "expired", "held", "confirmed"]);
 }
 
+/// A confirmation that was in time commits while the job runs.
+#[sqlx::test(migrator = "booking::MIGRATOR")]
+async fn a_hold_that_is_being_confirmed_does_not_expire_meanwhile(db: PgPool) {
+    let app = App::new(db);
+    let (shop, service) = open(&app, 30, 0).await;
+    let held = app.hold(member(2), &shop, service, "2030-01-02T09:00").send().await.expect(201);
+    let booking = id(&held, "booking_id");
+    app.overdue(booking).await;
+    let mut confirming = app.db.begin().await.unwrap();
+    sqlx::query("UPDATE booking SET status = 'confirmed', expires_at = NULL WHERE booking_id = $1")
+        .bind(booking)
+        .execute(&mut *confirming)
+        .await
+        .unwrap();
+    let bookings = app.bookings.clone();
+    let job = tokio::spawn(async move { bookings.expire_overdue().await });
+    // It is through, or waits for the row.
+    testkit::eventually(std::time::Duration::from_secs(5), || async {
+        let waiting: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+                            WHERE NOT granted AND datname = current_database())",
+        )
+        .fetch_one(&app.db)
+        .await
+        .unwrap();
+        (waiting || job.is_finished()).then_some(())
+    })
+    .await;
+    confirming.commit().await.unwrap();
+    assert_eq!(job.await.unwrap().unwrap(), 0);
+    assert_eq!(app.status(&shop, booking).await, "confirmed");
+}
+
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn whoever_is_free_is_taken_until_nobody_is(db: PgPool) {
     let app = App::new(db);

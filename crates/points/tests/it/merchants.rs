@@ -150,6 +150,29 @@ async fn news_that_comes_twice_or_late_counts_once(db: PgPool) {
     earn(&app, account, merchant, &token).await.expect(404);
 }
 
+/// The event is known only together with what it told.
+#[sqlx::test(migrator = "points::MIGRATOR")]
+async fn news_that_could_not_be_kept_is_taken_when_it_comes_again(db: PgPool) {
+    let app = TestApp::new(db.clone());
+    let (account, _) = app.member().await;
+    let (merchant, clerk) = (id(), id());
+    let joined = Some(membership(merchant, clerk, MerchantRole::Staff));
+    let join = async || {
+        let told = app.by_booking(JoinRequest { membership: joined.clone() });
+        app.merchants().join(told).await.map(drop)
+    };
+    let rename = async |from: &str, to: &str| {
+        let statement = format!("ALTER TABLE {from} RENAME TO {to}");
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&db).await.unwrap();
+    };
+    rename("merchant_member", "elsewhere").await;
+    join().await.unwrap_err();
+    rename("elsewhere", "merchant_member").await;
+    join().await.unwrap();
+    let token = app.issuer.with_roles(clerk, &[Role::Staff]);
+    earn(&app, account, merchant, &token).await.expect(201);
+}
+
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn a_repeated_earning_is_answered_as_before_also_after_its_sender_has_left(db: PgPool) {
     let app = TestApp::new(db);

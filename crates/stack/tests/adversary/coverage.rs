@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cast::{ANN, BEN, CYD, OLGA, OPERATOR, SAM, STRANGER};
+use crate::cast::{ANN, BEN, CYD, OLGA, OPERATOR, OTTO, SAM, STRANGER, SUE};
 use crate::draw::Style;
 use crate::run::Run;
 use crate::step::{Step, Token, reference};
@@ -99,12 +99,44 @@ impl Run<'_> {
         .await;
         let tender = [("currency_id", json!("CAD")), ("points", json!(100)), ("minor", json!(90))];
         self.ask(OPERATOR, "points", "PUT /v1/tender-values/{currency}", &tender).await;
+        self.close_a_shop().await;
         let ben = [("member_id", self.member_of(BEN))];
         for method in ["PUT", "DELETE"] {
             let path = format!("{method} /v1/members/{{id}}/disabled");
             self.ask(OPERATOR, "auth", &path, &ben).await;
             self.must(BEN, "points", "GET /v1/accounts/me", &[], &[200, 401]).await;
         }
+    }
+
+    /// A shop that is closed takes no booking and gives nothing away; its next owner owns it alone.
+    async fn close_a_shop(&mut self) {
+        let shop = ("merchant_id", self.place("m2"));
+        let service = ("service_id", self.place("service2"));
+        let close = "POST /v1/merchants/{merchant_id}/closure";
+        let closed = self.ask(OPERATOR, "booking", close, &[shop.clone()]).await;
+        if !self.granted(closed) {
+            return;
+        }
+        let services = "POST /v1/merchants/{merchant_id}/services";
+        let earn = "POST /v1/accounts/{id}/earnings";
+        let give = [
+            shop.clone(),
+            ("account_id", self.place("cyd")),
+            ("points", json!(1)),
+            ("purchase_minor", Value::Null),
+        ];
+        let refused = &[403, 404, 409, 422];
+        self.must(OTTO, "booking", services, &[shop.clone()], refused).await;
+        self.must(CYD, "booking", "POST /v1/holds", &[shop.clone(), service], refused).await;
+        self.wait_for_quiet().await;
+        for who in [OTTO, SUE] {
+            self.must(who, "points", earn, &give, refused).await;
+        }
+        let next = [shop.clone(), ("member_id", self.member_of(OLGA))];
+        let hand_over = "POST /v1/merchants/{merchant_id}/owner";
+        self.ask(OPERATOR, "booking", hand_over, &next).await;
+        self.must(OTTO, "booking", services, &[shop.clone()], refused).await;
+        self.ask(OLGA, "booking", services, &[shop]).await;
     }
 
     fn just_now(&self) -> String {

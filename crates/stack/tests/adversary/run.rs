@@ -139,6 +139,7 @@ impl<'w> Run<'w> {
             }
             Step::Wait(call, until) => self.wait(number, call, *until).await,
             Step::Mail { who, says } => self.read_mail(number, *who, says).await,
+            Step::Line { who } => self.read_line(number, *who).await,
             Step::Role { who, verb, role } => self.set_role(*who, verb, role).await,
             Step::Break(fault) => {
                 self.is_broken = true;

@@ -101,6 +101,7 @@ pub fn story(run: &Run<'_>, steps: &Trace) -> String {
             Step::Mail { who, says } => {
                 text += &format!("#{n} {} reads the mail `{says}`\n", run.cast[*who].name);
             }
+            Step::Line { who } => text += &format!("#{n} {} reads LINE\n", run.cast[*who].name),
             Step::Role { who, verb, role } => {
                 text += &format!("#{n} auth {verb} {role} {}\n", run.cast[*who].name);
             }

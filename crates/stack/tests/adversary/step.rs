@@ -102,6 +102,10 @@ pub enum Step {
         who: usize,
         says: &'static str,
     },
+    /// Reads the newest message on LINE. The answer is its code.
+    Line {
+        who: usize,
+    },
     /// An operator gives or takes a role on the command line.
     Role {
         who: usize,

@@ -1,5 +1,6 @@
 //! Bookings, their payments and the ledger agree.
 
+use super::money::worth;
 use super::records::{Records, Row, id, number};
 use crate::run::Run;
 
@@ -81,7 +82,7 @@ impl Run<'_> {
             let plain = records.merchants.get(&merchant).is_some_and(|m| m["currency"] == "JPY")
                 && !records.rules.iter().any(|rule| id(rule, "merchant_id") == merchant)
                 && !self.ever_belonged(records, &member, &merchant);
-            let paid = number(booking, "price_minor") - number(booking, "points_paid");
+            let paid = number(booking, "price_minor") - worth(booking);
             if booking["status"] != "completed" || !plain || paid < 100 {
                 continue;
             }

@@ -247,7 +247,7 @@ impl Run<'_> {
         if by_event.count() > 1 {
             return Err("earned_twice");
         }
-        let paid = number(booking, "price_minor") - number(booking, "points_paid");
+        let paid = number(booking, "price_minor") - worth(booking);
         let limit = paid * MOST_PERCENT / 100;
         if movement.amount > limit { Err("issued_beyond_its_bound") } else { Ok(()) }
     }
@@ -379,4 +379,10 @@ impl Run<'_> {
         });
         owner || owned || joined || self.belongs_now(records, member, merchant)
     }
+}
+
+/// What points paid of a booking's price.
+pub fn worth(booking: &Row) -> i64 {
+    let value = booking["points_value_minor"].as_i64();
+    value.unwrap_or_else(|| number(booking, "points_paid"))
 }

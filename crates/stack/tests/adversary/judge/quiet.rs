@@ -95,14 +95,11 @@ async fn hurry(world: &World) {
 /// How many earnings wait in Redis.
 async fn queued(world: &World) -> i64 {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let password = world.bench.place.secret("redis_password").unwrap();
+    let password = stack::parts::redis::password(&world.bench.place, "points").unwrap();
     let address = (std::net::Ipv4Addr::LOCALHOST, world.bench.ports.redis);
     let Ok(mut socket) = tokio::net::TcpStream::connect(address).await else { return -1 };
-    // Whatever the prefix: the one stream there is.
-    let script = "local n = 0 for _, k in ipairs(redis.call('KEYS', '*queue')) do \
-                  if redis.call('TYPE', k).ok == 'stream' then n = n + redis.call('XLEN', k) end end return n";
-    let eval = format!("*3\r\n$4\r\nEVAL\r\n${}\r\n{script}\r\n$1\r\n0\r\n", script.len());
-    let _ = socket.write_all(format!("AUTH {password}\r\n{eval}QUIT\r\n").as_bytes()).await;
+    let ask = format!("AUTH points {password}\r\nXLEN points:{{fallback}}:queue\r\nQUIT\r\n");
+    let _ = socket.write_all(ask.as_bytes()).await;
     let mut text = String::new();
     let _ = socket.read_to_string(&mut text).await;
     let count = text.lines().find_map(|line| line.strip_prefix(':')?.trim().parse().ok());

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::cast::{ANN, BEN, CYD, OLGA, OTTO, SAM, STRANGER, SUE};
 use crate::run::Run;
-use crate::step::{Step, reference};
+use crate::step::{At, Step, reference};
 
 const SHOP: &str = "/v1/merchants/{merchant_id}";
 
@@ -15,6 +15,14 @@ impl Run<'_> {
             self.ask(who, "booking", &format!("PUT {SHOP}/line"), &shop).await;
         }
         self.ask(BEN, "booking", &format!("PUT {SHOP}/line/contact"), &shop).await;
+        if !self.is_broken {
+            let message = self.step(Step::Line { who: BEN }).await;
+            let code = reference(At { step: message, call: 0 }, "/code");
+            let proof = [shop[0].clone(), ("code", code)];
+            let path = format!("PUT {SHOP}/line/contact/proof");
+            self.ask(ANN, "booking", &path, &proof).await;
+            self.ask(BEN, "booking", &path, &proof).await;
+        }
         let booking = self.hold(BEN, &shop).await;
         let hints = [("booking_id", booking.clone()), ("points", Value::Null)];
         let path = |what: &str| format!("POST /v1/bookings/{{booking_id}}/{what}");
