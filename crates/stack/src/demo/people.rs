@@ -155,8 +155,17 @@ struct Api {
 
 impl Api {
     async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<StatusCode> {
-        let call = self.client.post(format!("{}{path}", self.url)).header("idempotency-key", key);
-        Ok(call.json(body).send().await?.status())
+        // A machine that is compiling has no connection to spare for a moment: the same again, with its key.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let call = self.client.post(format!("{}{path}", self.url));
+            let call = call.header("idempotency-key", key).json(body);
+            let status = call.send().await?.status();
+            if status != StatusCode::SERVICE_UNAVAILABLE || Instant::now() > deadline {
+                return Ok(status);
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     async fn is_verified(&self, person: &Person) -> anyhow::Result<bool> {

@@ -105,6 +105,12 @@ impl Run<'_> {
         self.log_in_operator().await;
         self.open_shop(OLGA, SAM, "1", "JPY").await;
         self.open_shop(OTTO, SUE, "2", "USD").await;
+        // For all casts after the first, dollars have a worth.
+        if self.seed > 1000 {
+            let worth =
+                [("currency_id", json!("USD")), ("points", json!(100)), ("minor", json!(66))];
+            self.ask(OPERATOR, "points", "PUT /v1/tender-values/{currency}", &worth).await;
+        }
         for who in REGISTERED {
             let account = self.ask(who, "points", "POST /v1/accounts", &[]).await;
             let name: &'static str = ["ann", "ben", "cyd", "olga", "sam", "otto", "sue"][who - 1];

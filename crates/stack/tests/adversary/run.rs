@@ -27,6 +27,8 @@ pub struct Done {
     /// The session whose token it brought, and its member.
     pub session: Option<String>,
     pub principal: Option<String>,
+    /// The only service that the token is for.
+    pub audience: Option<String>,
     /// The roles of whoever called, then.
     pub roles: Vec<&'static str>,
     pub answer: Answer,
@@ -55,6 +57,7 @@ pub struct Run<'w> {
     pub world: &'w World,
     /// In every name, so that a cast meets nothing of the one before.
     pub nonce: String,
+    pub seed: u64,
     pub dice: Dice,
     pub cast: Vec<Person>,
     pub pool: Pool,
@@ -82,6 +85,7 @@ impl<'w> Run<'w> {
         Self {
             world,
             nonce: nonce.to_owned(),
+            seed,
             dice: Dice::new(seed),
             cast: Person::everybody(nonce),
             pool: Pool::default(),
@@ -129,8 +133,12 @@ impl<'w> Run<'w> {
                 for (n, call) in calls.iter().enumerate() {
                     self.call(At { step: number, call: n }, call).await;
                 }
+                self.insist(number, calls).await;
             }
-            Step::Together(calls) => self.together(number, calls).await,
+            Step::Together(calls) => {
+                self.together(number, calls).await;
+                self.insist(number, calls).await;
+            }
             Step::Twins(foreign, nobodys) => {
                 let (one, other) = (At { step: number, call: 0 }, At { step: number, call: 1 });
                 self.call(one, foreign).await;
@@ -147,6 +155,24 @@ impl<'w> Run<'w> {
             }
             Step::Mend => self.mend().await,
             Step::Forge { text } => self.forge(text).await,
+        }
+    }
+
+    /// In the set-up a busy machine is asked again, with the same key, as a client should.
+    async fn insist(&mut self, number: usize, calls: &[Call]) {
+        let begun = Instant::now();
+        if self.set_up > 0 {
+            return;
+        }
+        for (n, call) in calls.iter().enumerate() {
+            let at = At { step: number, call: n };
+            while begun.elapsed() < Duration::from_secs(20)
+                && self.log.iter().rev().find(|done| done.at == at).is_some_and(Done::is_unknown)
+                && !self.answers.contains_key(&at)
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                self.call(at, call).await;
+            }
         }
     }
 
@@ -308,11 +334,13 @@ impl<'w> Run<'w> {
         calm: bool,
     ) {
         let session = ready.token.as_ref().and_then(|token| self.sessions.of_token(token));
+        let audience = ready.token.as_ref().and_then(|token| self.sessions.audience(token));
         let principal = session.as_ref().map(|id| self.sessions.member(id));
         let done = Done {
             at,
             who: call.who,
             principal,
+            audience,
             roles: self.cast[call.who].roles.clone(),
             route: call.route,
             path: ready.ids,

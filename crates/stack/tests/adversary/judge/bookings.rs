@@ -44,9 +44,14 @@ impl Run<'_> {
                 );
             }
             let merchant = records.merchants.get(&id(booking, "merchant_id"));
-            let foreign = merchant.is_some_and(|merchant| merchant["currency"] != "JPY");
-            if paid != 0 && foreign && !self.has_tender() {
-                self.accuse("paid_without_a_worth", format!("{paid} points paid for {booking}"));
+            let currency = merchant.map(|merchant| id(merchant, "currency")).unwrap_or_default();
+            let value = records.value_of(paid, &currency);
+            if paid != 0 && value != Some(worth(booking)) {
+                let what = format!("{paid} points are worth {value:?} {currency}: {booking}");
+                self.accuse("paid_without_a_worth", what);
+            }
+            if worth(booking) > number(booking, "price_minor") {
+                self.accuse("paid_without_a_worth", format!("more than the price: {booking}"));
             }
             self.judge_status(records, booking_id, booking);
         }

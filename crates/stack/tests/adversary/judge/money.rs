@@ -214,14 +214,11 @@ impl Run<'_> {
         }
         let limit = match (done.body["points"].as_i64(), done.body["purchase_minor"].as_i64()) {
             (Some(points), _) => points,
-            (None, Some(minor)) => minor * MOST_PERCENT / 100,
-            (None, None) => 0,
+            (None, minor) => {
+                let currency = done.body["currency"].as_str().unwrap_or("JPY");
+                most(records, minor.unwrap_or(0), currency).ok_or("issued_without_a_worth")?
+            }
         };
-        let foreign = done.body["purchase_minor"].is_i64()
-            && done.body["currency"].as_str().is_some_and(|currency| currency != "JPY");
-        if foreign && !self.has_tender() {
-            return Err("issued_without_a_worth");
-        }
         if movement.amount > limit { Err("issued_beyond_its_bound") } else { Ok(()) }
     }
 
@@ -248,7 +245,9 @@ impl Run<'_> {
             return Err("earned_twice");
         }
         let paid = number(booking, "price_minor") - worth(booking);
-        let limit = paid * MOST_PERCENT / 100;
+        let currency = records.merchants.get(merchant).map(|m| id(m, "currency"));
+        let limit = most(records, paid, &currency.unwrap_or_default());
+        let limit = limit.ok_or("issued_without_a_worth")?;
         if movement.amount > limit { Err("issued_beyond_its_bound") } else { Ok(()) }
     }
 
@@ -339,15 +338,6 @@ impl Run<'_> {
         }
     }
 
-    /// A currency other than the deployment's has a worth in points here.
-    pub fn has_tender(&self) -> bool {
-        self.log.iter().any(|done| {
-            done.granted()
-                && self.world.api.routes[done.route].path.starts_with("/v1/tender-values")
-                && self.world.api.routes[done.route].changes_something()
-        })
-    }
-
     pub fn belongs_now(&self, records: &Records, member: &str, merchant: &str) -> bool {
         let belongs =
             |row: &Row| id(row, "merchant_id") == merchant && id(row, "member_id") == member;
@@ -385,4 +375,15 @@ impl Run<'_> {
 pub fn worth(booking: &Row) -> i64 {
     let value = booking["points_value_minor"].as_i64();
     value.unwrap_or_else(|| number(booking, "points_paid"))
+}
+
+/// The most points that a purchase may give; None where points are worth nothing in its currency.
+fn most(records: &Records, minor: i64, currency: &str) -> Option<i64> {
+    let share = minor * MOST_PERCENT / 100;
+    if currency == "JPY" {
+        return Some(share);
+    }
+    let tender = records.tenders.get(currency)?;
+    let (unit, minor) = (number(tender, "points"), number(tender, "minor"));
+    i64::try_from(i128::from(share) * i128::from(unit) / i128::from(minor)).ok()
 }

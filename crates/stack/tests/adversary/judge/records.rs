@@ -16,6 +16,8 @@ pub struct Records {
     pub entries: HashMap<String, Vec<Row>>,
     pub holds: HashMap<String, Row>,
     pub rules: Vec<Row>,
+    /// By their currency.
+    pub tenders: HashMap<String, Row>,
     pub belongs: Vec<Row>,
     pub bookings: HashMap<String, Row>,
     pub sagas: Vec<Row>,
@@ -105,6 +107,7 @@ impl Records {
             entries,
             holds: by(rows(p, "hold").await, "hold_id"),
             rules: rows(p, "conversion_rule").await,
+            tenders: by(rows(p, "tender_value").await, "currency"),
             belongs: rows(p, "merchant_member").await,
             bookings,
             sagas: rows(b, "saga").await,
@@ -128,6 +131,16 @@ impl Records {
             }
         }
         Self { wrong, ..records }
+    }
+
+    /// What so many points pay of a price in this currency; None where nobody has said.
+    pub fn value_of(&self, points: i64, currency: &str) -> Option<i64> {
+        if currency == "JPY" {
+            return Some(points);
+        }
+        let tender = self.tenders.get(currency)?;
+        let (unit, minor) = (number(tender, "points"), number(tender, "minor"));
+        i64::try_from(i128::from(points) * i128::from(minor) / i128::from(unit)).ok()
     }
 
     pub fn member_of_account(&self, account: &str) -> String {

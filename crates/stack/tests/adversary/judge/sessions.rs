@@ -16,7 +16,6 @@ pub struct Session {
     pub member: String,
     pub email: String,
     token: String,
-    audience: Option<String>,
     ended: Option<(Instant, &'static str)>,
     is_probed: bool,
 }
@@ -24,12 +23,17 @@ pub struct Session {
 #[derive(Default)]
 pub struct Sessions {
     by_id: HashMap<String, Session>,
-    by_token: HashMap<String, String>,
+    /// Its session, and the service that it is for alone.
+    by_token: HashMap<String, (String, Option<String>)>,
 }
 
 impl Sessions {
     pub fn of_token(&self, token: &str) -> Option<String> {
-        self.by_token.get(token).cloned()
+        self.by_token.get(token).map(|(session, _)| session.clone())
+    }
+
+    pub fn audience(&self, token: &str) -> Option<String> {
+        self.by_token.get(token).and_then(|(_, audience)| audience.clone())
     }
 
     pub fn member(&self, id: &str) -> String {
@@ -104,12 +108,11 @@ impl Run<'_> {
             member: member.clone(),
             email: email.unwrap_or_default(),
             token: token.clone(),
-            audience: audience.clone(),
             ended,
             is_probed: false,
         };
         self.sessions.by_id.insert(id.clone(), session);
-        self.sessions.by_token.insert(token.clone(), id);
+        self.sessions.by_token.insert(token.clone(), (id, audience.clone()));
         let person = &mut self.cast[done.who];
         person.tokens.insert(audience.unwrap_or_else(|| "*".to_owned()), token);
         if done.who != STRANGER {
@@ -160,7 +163,7 @@ impl Run<'_> {
         if !done.granted() || route.is_open {
             return;
         }
-        if let Some(audience) = &session.audience
+        if let Some(audience) = &done.audience
             && audience != route.service
         {
             let what = format!("{name} took a token that is for {audience}");
