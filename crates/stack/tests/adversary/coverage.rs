@@ -107,7 +107,16 @@ impl Run<'_> {
         let edited =
             [one[0].clone(), version, ("body", json!("What happened")), ("done", json!(false))];
         self.ask(OPERATOR, "incidents", &path("postmortem"), &edited).await;
+        let list = self.ask(OPERATOR, "incidents", "GET /v1/actions", &[]).await;
+        for pointer in ["/items/0", "/actions/0", "/0"] {
+            let pointer = |name: &str| reference(list, &format!("{pointer}/{name}"));
+            let done =
+                [("incident_id", pointer("incident_id")), ("action_id", pointer("action_id"))];
+            let path = "POST /v1/incidents/{id}/actions/{action}/done";
+            self.ask(OPERATOR, "incidents", path, &done).await;
+        }
         self.correct().await;
+        self.sell().await;
         self.miss().await;
     }
 
@@ -134,6 +143,25 @@ impl Run<'_> {
             self.ask(OPERATOR, "auth", &path, &ben).await;
             self.must(BEN, "points", "GET /v1/accounts/me", &[], &[200, 401]).await;
         }
+    }
+
+    /// What only a merchant does, by its owner.
+    async fn sell(&mut self) {
+        let held = [
+            ("account_id", self.place("ann")),
+            ("merchant_id", self.place("m1")),
+            ("points", json!(1)),
+            ("expires_in_seconds", json!(600)),
+        ];
+        let held = self.ask(ANN, "points", "POST /v1/accounts/{id}/holds", &held).await;
+        let hold = [("hold_id", reference(held, "/hold_id")), ("points", json!(1))];
+        self.ask(OLGA, "points", "POST /v1/holds/{id}/capture", &hold).await;
+        let shop = ("merchant_id", self.place("m1"));
+        let services = "/v1/merchants/{merchant_id}/services";
+        let made = self.ask(OLGA, "booking", &format!("POST {services}"), &[shop.clone()]).await;
+        let edited =
+            [shop, ("service_id", reference(made, "/service_id")), ("If-Match", json!("\"1\""))];
+        self.ask(OLGA, "booking", &format!("PUT {services}/{{service_id}}"), &edited).await;
     }
 
     /// An appointment that begins at once, and to which nobody comes.
@@ -181,7 +209,7 @@ impl Run<'_> {
         let refused = &[403, 404, 409, 422];
         self.must(OTTO, "booking", services, &[shop.clone()], refused).await;
         self.must(CYD, "booking", "POST /v1/holds", &[shop.clone(), service], refused).await;
-        self.wait_for_quiet().await;
+        self.step(Step::Quiet).await;
         for who in [OTTO, SUE] {
             self.must(who, "points", earn, &give, refused).await;
         }

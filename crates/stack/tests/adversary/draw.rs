@@ -188,7 +188,7 @@ impl Run<'_> {
             "closes" => json!("24:00"),
             "weekday" => json!(self.dice.range(1, 7)),
             "line_user_id" => json!(format!("U{}", self.dice.hex(32))),
-            "channel_token" => json!("a channel's token"),
+            "channel_token" => json!("channel-token-of-a-shop"),
             "duration_minutes" => json!(60),
             "buffer_minutes" | "cancellation_notice_minutes" => json!(0),
             "price_minor" => json!(self.dice.range(500, 5000)),

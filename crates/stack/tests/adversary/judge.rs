@@ -92,7 +92,7 @@ impl Run<'_> {
         let sure = |done: &Done| {
             done.calm
                 && matches!(done.answer.status, Some(400..500))
-                && done.answer.status != Some(429)
+                && ![Some(401), Some(429)].contains(&done.answer.status)
         };
         if one.granted() && !other.granted() {
             return; // whether that is right is for `access` to say

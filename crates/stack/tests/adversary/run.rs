@@ -154,6 +154,7 @@ impl<'w> Run<'w> {
                 self.world.network.inflict(&self.world.bench, *fault);
             }
             Step::Mend => self.mend().await,
+            Step::Quiet => self.wait_for_quiet().await,
             Step::Forge { text } => self.forge(text).await,
         }
     }

@@ -97,6 +97,7 @@ pub fn story(run: &Run<'_>, steps: &Trace) -> String {
     for (n, step) in steps {
         match step {
             Step::Break(fault) => text += &format!("#{n} {fault}\n"),
+            Step::Quiet => text += &format!("#{n} wait until it is quiet\n"),
             Step::Mend => text += &format!("#{n} mend everything\n"),
             Step::Mail { who, says } => {
                 text += &format!("#{n} {} reads the mail `{says}`\n", run.cast[*who].name);

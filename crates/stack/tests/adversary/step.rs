@@ -114,6 +114,8 @@ pub enum Step {
     },
     Break(Fault),
     Mend,
+    /// Waits until nothing is on its way.
+    Quiet,
     /// A stranger tells Alertmanager of an alert.
     Forge {
         text: String,

@@ -9,8 +9,9 @@ const SHOP: &str = "/v1/merchants/{merchant_id}";
 impl Run<'_> {
     /// A channel, a contact, and what is told of a booking; by its people and by others.
     pub async fn line(&mut self) {
-        let (owner, shop) = self.shop();
-        let other = if owner == OLGA { OTTO } else { OLGA };
+        let (owner, other) = (OLGA, OTTO);
+        let shop = [("merchant_id", "m1"), ("service_id", "service1"), ("staff_id", "staff1")];
+        let shop = shop.map(|(name, place)| (name, self.place(place)));
         for who in [other, ANN, owner] {
             self.ask(who, "booking", &format!("PUT {SHOP}/line"), &shop).await;
         }
@@ -86,7 +87,7 @@ impl Run<'_> {
             return;
         }
         // Points hears of it from booking's outbox.
-        self.wait_for_quiet().await;
+        self.step(Step::Quiet).await;
         let refused = &[403, 404];
         self.must(SAM, "points", "POST /v1/accounts/{id}/earnings", &earn, refused).await;
     }
