@@ -1,9 +1,8 @@
--- Codes are asked for by somebody: each has a share of their own of the mails that one member may get, so that a
--- stranger who asks does not use up the owner's. A keyed hash of the network or of the device that asked.
+-- Each requester of codes has a share of the mails that one member may get, so that a stranger does not use up the
+-- owner's. A keyed hash of the network or of the device that asked; empty when the version before wrote it.
 ALTER TABLE mail_code
     ADD COLUMN requester bytea NOT NULL DEFAULT '\x',
     ADD CONSTRAINT mail_code_requester_is_sha256 CHECK (octet_length(requester) IN (0, 32));
-ALTER TABLE mail_code ALTER COLUMN requester DROP DEFAULT;
 
 -- Devices on which a member has signed in: strangers' wrong guesses do not lock them out. The token that a
 -- device brings back is derived from `device_id` with a key that is not in this database.

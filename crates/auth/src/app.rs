@@ -126,6 +126,9 @@ pub enum Error {
     SessionRevoked,
     #[error("this session is over; sign in again")]
     SessionExpired,
+    /// A refresh may narrow what the session was opened for, and nothing else.
+    #[error("this session was opened for another service; sign in for this one")]
+    OtherAudience,
     #[error("no such session")]
     SessionNotFound,
     #[error("no such member")]
@@ -174,7 +177,7 @@ impl Classify for Error {
             Self::Overloaded => Kind::Unavailable,
             Self::MemberNotFound | Self::SessionNotFound => Kind::NotFound,
             Self::VersionConflict => Kind::Precondition,
-            Self::OwnAccount | Self::ObviousPassword => Kind::Refused,
+            Self::OwnAccount | Self::ObviousPassword | Self::OtherAudience => Kind::Refused,
             Self::Refused(refused) => refused.kind(),
             Self::Hash | Self::Random(_) | Self::Sign(_) => Kind::Internal,
             Self::Idempotency(error) => error.kind(),
@@ -195,6 +198,7 @@ impl Classify for Error {
             Self::MemberNotFound | Self::SessionNotFound => "not_found",
             Self::VersionConflict => "version_conflict",
             Self::OwnAccount => "own_account",
+            Self::OtherAudience => "audience_not_of_session",
             Self::ObviousPassword => "password_obvious",
             Self::InvalidClient => "invalid_client",
             Self::InvalidCode => "code_invalid",

@@ -1,4 +1,4 @@
-//! What the other services need, over gRPC.
+//! auth's API for the other services, over gRPC.
 
 use kit::caller::{Refused, ServiceCaller};
 use kit::grpc::Allowlist;
@@ -125,7 +125,7 @@ fn of_member(error: ApiError) -> Status {
     }
 }
 
-/// What points takes in one command.
+/// The most that points takes in one command.
 const MOST_POINTS: i64 = 1_000_000_000;
 
 fn refused(code: &'static str, detail: &'static str) -> Status {

@@ -50,7 +50,8 @@ impl Mailer {
         subject: &str,
         text: String,
     ) -> anyhow::Result<()> {
-        let to: Mailbox = to.parse().ok().context("the address is none that mail knows")?;
+        let to: Mailbox =
+            to.parse().map_err(|_| hopeless("the address is none that mail knows"))?;
         let message = Message::builder()
             .message_id(Some(format!("<{id}@auth>")))
             .from(self.from.clone())
@@ -61,10 +62,14 @@ impl Mailer {
             .context("cannot compose the mail")?;
         match &self.way {
             Way::Smtp(smtp) => {
-                // The server's text may quote the address.
-                smtp.send(message)
-                    .await
-                    .map_err(|e| anyhow::anyhow!("SMTP refused: permanent={}", e.is_permanent()))?;
+                // Not its own text, which may quote the address.
+                smtp.send(message).await.map_err(|error| {
+                    if error.is_permanent() {
+                        hopeless("the SMTP server refuses this mail for good")
+                    } else {
+                        anyhow::anyhow!("SMTP failed")
+                    }
+                })?;
             }
             Way::Directory(directory) => {
                 let file = directory.join(format!("{id}.eml"));
@@ -76,6 +81,11 @@ impl Mailer {
     }
 }
 
+/// A failure that the next try cannot mend: the outbox soon gives up on the mail.
+pub(crate) fn hopeless(problem: impl Into<String>) -> anyhow::Error {
+    tonic::Status::invalid_argument(problem).into()
+}
+
 /// For our user alone: a code opens an account.
 async fn write(directory: &Path, file: &Path, mail: &[u8]) -> anyhow::Result<()> {
     let mut builder = fs::DirBuilder::new();
@@ -83,7 +93,7 @@ async fn write(directory: &Path, file: &Path, mail: &[u8]) -> anyhow::Result<()>
     builder.create(directory).await.context("cannot make MAIL_SINK_DIR")?;
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    // Whoever looks finds a whole mail or none.
+    // Renamed when it is complete: a reader finds a whole mail or none.
     let part = file.with_extension("part");
     let mut open = options.open(&part).await.context("cannot make a file in MAIL_SINK_DIR")?;
     open.write_all(mail).await.context("cannot write the mail")?;

@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub use self::verifier::Verifier;
 use crate::error::{ApiError, Classify, Kind};
 
-/// What a person may be allowed to do, beyond their own things.
+/// A permission of a person beyond their own things.
 #[derive(
     Clone,
     Copy,
@@ -80,7 +80,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Whether the caller has this role.
+    /// True when the caller has this role.
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
     }
@@ -114,6 +114,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// A session, by a valid access token for any of the services: enough to end the session, and nothing else. As an
+/// extractor: 401 without one.
+#[derive(Clone, Copy, Debug)]
+pub struct AnySession {
+    pub member: Uuid,
+    pub session: Uuid,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AnySession {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let verifier = parts.extensions.get::<Verifier>().ok_or(Refused::NoVerifier)?;
+        let token = verifier.any_member(bearer(&parts.headers)?).await?;
+        observability::context::set_user(token.sub);
+        Ok(Self { member: token.sub, session: token.sid })
+    }
+}
+
 /// A service with a valid service token, put into the extensions of a gRPC request by
 /// [`crate::grpc::guard`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +140,7 @@ pub struct ServiceCaller {
     pub name: String,
 }
 
-/// Why a caller may not.
+/// The reason to refuse a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// None, malformed, forged, or meant for someone else. Which one, a forger need not know.

@@ -7,7 +7,7 @@ use super::{Auth, Error};
 use crate::domain::{Client, DeviceToken, Email};
 use crate::store::devices;
 
-/// What the proof in a device's token is for, as the keyring tells uses apart.
+/// Tells the proof in a device's token from other uses of the keyring.
 const PURPOSE: &str = "device";
 
 impl Auth {
@@ -27,7 +27,7 @@ impl Auth {
         Ok(known.then(|| device.clone()))
     }
 
-    /// What the device is to bring back the next time, after somebody has signed in on it.
+    /// The token that the device is to bring back the next time, after somebody has signed in on it.
     pub(super) async fn remember_device(
         &self,
         tx: &mut PgConnection,

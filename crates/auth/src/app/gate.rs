@@ -39,7 +39,7 @@ pub(crate) enum Secret {
 /// A guess that may be checked: counted everywhere it has to be. Whatever comes of it is to be said, by
 /// [`Auth::wrong`], [`Auth::right`] or [`Auth::unchecked`].
 pub(super) struct Reserved {
-    email: Email,
+    pub(super) email: Email,
     secret: Secret,
     /// The device it comes from, if the member has signed in on it before.
     pub(super) device: Option<DeviceToken>,
@@ -108,10 +108,12 @@ impl Auth {
         let of_all = Count {
             account: self.keyring.blind("login", email.as_str().as_bytes()),
             limit: STRANGERS_ATTEMPTS,
+            doubles: true,
         };
         let own = |purpose, bytes: &[u8]| Count {
             account: self.keyring.blind(purpose, &at(email, bytes)),
             limit: ATTEMPTS,
+            doubles: secret == Secret::Password,
         };
         let network = network.map_or(&[][..], |network| network.as_bytes());
         match (secret, device) {

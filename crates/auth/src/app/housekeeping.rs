@@ -1,15 +1,13 @@
 use std::time::Duration;
 
-use kit::{jobs, postgres};
+use kit::jobs;
 use observability::task::supervise;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use super::Auth;
-use crate::domain::Actor;
 use crate::metrics;
-use crate::store::events::{self, Event};
-use crate::store::{attempts, codes, devices, members, notices, sessions};
+use crate::store::{attempts, codes, devices, events, members, notices, sessions};
 
 /// How old the gauge of active sessions may be.
 const COUNT_PERIOD: Duration = Duration::from_secs(15);
@@ -20,7 +18,7 @@ const FORGET_PERIOD: Duration = Duration::from_mins(10);
 const AT_A_TIME: i32 = 500;
 
 impl Auth {
-    /// What nobody asks for and has to be done all the same, until `stop`.
+    /// Does the periodic work, until `stop`.
     pub fn keep_house(&self, stop: &CancellationToken) {
         tokio::spawn(jobs::housekeeping(self.db.clone(), stop.clone()));
         let auth = self.clone();
@@ -67,18 +65,8 @@ impl Auth {
         }
     }
 
-    /// Deletes accounts whose addresses nobody has verified in time. Sessions end first, so that the other services
-    /// hear of it; the account goes with a later turn.
+    /// Deletes accounts that nobody has verified or used in time.
     pub async fn delete_unverified(&self) -> anyhow::Result<()> {
-        let mut tx = postgres::begin(&self.db).await?;
-        let ended = sessions::end_unverified(&mut tx).await?;
-        for (member, session) in &ended {
-            let event = Event::new("never_verified", Actor::Auth).of(*member).in_session(*session);
-            self.note(&mut tx, event).await?;
-        }
-        postgres::commit(tx).await?;
-        let ended: Vec<_> = ended.into_iter().map(|(_, session)| session).collect();
-        self.announce(&ended);
         let mut conn = self.db.acquire().await?;
         let deleted = members::delete_unverified(&mut conn, AT_A_TIME).await?;
         if deleted > 0 {

@@ -93,9 +93,13 @@ impl Auth {
         let (session, salt) = (self.clock.id(), random::<32>().map_err(Error::Random)?);
 
         let mut tx = postgres::begin(&self.db).await?;
-        let agent = &login.client.device;
-        let begun = sessions::begin(&mut tx, session, member_id, changed_at, &salt, agent).await?;
-        let ends = begun.ok_or(Error::InvalidCredentials)?; // changed or disabled while we hashed
+        let opened = (&login.client.device, login.audience);
+        let begun = sessions::begin(&mut tx, session, member_id, changed_at, &salt, opened).await?;
+        let Some(ends) = begun else {
+            tx.rollback().await?;
+            self.unchecked(guess).await?;
+            return Err(Error::InvalidCredentials); // changed or disabled while we hashed
+        };
         // Now, and not before we hashed: whoever takes a role back waits for us and ends this session, or did so
         // before it began.
         let roles = members::roles(&mut tx, member_id).await?;
@@ -109,7 +113,8 @@ impl Auth {
         postgres::commit(tx).await?;
 
         let audience = login.audience;
-        let signed = Signed { member_id, session, generation: 0, ends, audience };
+        let operator = audience.is_some();
+        let signed = Signed { member_id, session, generation: 0, ends, audience, operator };
         Ok(Session { device: Some(device), ..self.issue(signed, &roles, &salt)? })
     }
 

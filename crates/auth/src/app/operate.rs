@@ -32,8 +32,8 @@ impl Auth {
         }
     }
 
-    /// A role is in a member's tokens from the next login or refresh on. Only for a verified address: anybody may
-    /// register any address, and the role would be theirs.
+    /// A role is in a member's tokens from the next login or refresh on. Only for a verified address, and
+    /// a password chosen since: anybody may register any address, and the role would be theirs.
     pub async fn grant(&self, command: &Grant) -> anyhow::Result<()> {
         let email = Email::parse(&command.email)?;
         ensure!(command.role != Role::Member, "everybody is a member already");
@@ -42,8 +42,13 @@ impl Auth {
         let mut tx = postgres::begin(&self.db).await?;
         let granted = members::grant(&mut tx, &email, role, self.clock.now()).await?;
         let Some(member) = granted else {
-            members::by_email(&mut tx, &email).await?.context(NOBODY)?;
-            bail!("nobody has verified this address; a role is for whoever reads its mail");
+            let member = members::by_email(&mut tx, &email).await?.context(NOBODY)?;
+            let profile = members::profile(&mut tx, member).await?.context(NOBODY)?;
+            ensure!(
+                profile.verified,
+                "nobody has verified this address; a role is for whoever reads its mail"
+            );
+            bail!("the password is older than the verification of this address: reset it first");
         };
         let event = Event::new("role_granted", Actor::CommandLine).of(member);
         self.note(&mut tx, event).await?;
@@ -70,7 +75,7 @@ impl Auth {
         Ok(())
     }
 
-    /// Whom an operator means.
+    /// The member that an operator means.
     pub async fn find(&self, account: &Account) -> anyhow::Result<Uuid> {
         if let Some(id) = account.account {
             return Ok(id);

@@ -79,10 +79,13 @@ impl Auth {
 
         let mut tx = postgres::begin(&self.db).await?;
         if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
+            tx.rollback().await?;
+            self.unchecked(&guess).await?;
             return Ok(answer);
         }
-        self.right(&mut tx, &guess).await?;
         if !members::replace_hash(&mut tx, member, &known.hash, &hash, self.clock.now()).await? {
+            tx.rollback().await?;
+            self.unchecked(&guess).await?;
             return Err(Error::InvalidCredentials); // somebody changed it meanwhile
         }
         devices::forget_all(&mut tx, member).await?;
@@ -91,6 +94,8 @@ impl Auth {
         let ended = self.end_within(&mut tx, member, which, kind, by).await?;
         self.note(&mut tx, Event::new(kind, by).of(member).in_session(session)).await?;
         self.tell(&mut tx, member, Notice::PasswordChanged).await?;
+        // Last, as a login takes the count after the password.
+        self.right(&mut tx, &guess).await?;
         let answer = Answer::json(StatusCode::OK, &json!({ "status": "changed" }));
         idempotency::record(&mut tx, &principal, &key, &answer).await?;
         postgres::commit(tx).await?;

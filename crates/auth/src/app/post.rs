@@ -1,4 +1,3 @@
-use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kit::outbox::{self, Deliver, Event};
@@ -9,7 +8,8 @@ use uuid::Uuid;
 use super::mail::Purpose;
 use super::notices::{self, Notice};
 use super::{Auth, mail};
-use crate::mailer::Mailer;
+use crate::domain::Email;
+use crate::mailer::{Mailer, hopeless};
 use crate::store::{self, codes};
 
 impl Auth {
@@ -36,7 +36,7 @@ impl Deliver for Postman {
         let letter = match event.kind.as_str() {
             notices::KIND => self.notice(id(event, "notice_id")?).await?,
             mail::KIND => self.letter(event).await?,
-            other => anyhow::bail!("an event of the unknown kind {other}"),
+            other => return Err(hopeless(format!("an event of the unknown kind {other}"))),
         };
         // For an address that nobody has, or of no use any more.
         let Some(Letter { to, subject, text }) = letter else { return Ok(()) };
@@ -45,16 +45,22 @@ impl Deliver for Postman {
 }
 
 impl Postman {
+    fn address(&self, event: &Event) -> anyhow::Result<Email> {
+        let to = self.auth.unsealed(word(event, "to")?);
+        to.map_err(|_| hopeless("an address that cannot be opened"))
+    }
+
     /// Makes the code now, whose life begins with the mail; when the mail has to be tried again, it is there.
     async fn letter(&self, event: &Event) -> anyhow::Result<Option<Letter>> {
-        let (code, to) = (id(event, "code_id")?, self.auth.unsealed(word(event, "to")?)?);
+        let (code, to) = (id(event, "code_id")?, self.address(event)?);
         let purposes = [Purpose::Verify, Purpose::Reset];
         let purpose = word(event, "purpose")?;
         let purpose = purposes.into_iter().find(|known| known.as_str() == purpose);
-        let purpose = purpose.context("a code of an unknown purpose")?;
+        let purpose = purpose.ok_or_else(|| hopeless("a code of an unknown purpose"))?;
         // An event that an older version wrote has none.
         let requester = event.payload["requester"].as_str().unwrap_or_default();
-        let requester = STANDARD.decode(requester).context("a requester that is none")?;
+        let requester =
+            STANDARD.decode(requester).map_err(|_| hopeless("a requester that is none"))?;
         let mut tx = postgres::begin(&self.auth.db).await?;
         let life = purpose.life();
         codes::create(&mut tx, code, &to, purpose.as_str(), life, &requester).await?;
@@ -76,16 +82,16 @@ impl Postman {
         let mut conn = self.auth.db.acquire().await?;
         let Some(kept) = store::notices::find(&mut conn, id).await? else { return Ok(None) };
         let notice = Notice::ALL.into_iter().find(|notice| notice.as_str() == kept.kind);
-        let notice = notice.context("a notice of an unknown kind")?;
+        let notice = notice.ok_or_else(|| hopeless("a notice of an unknown kind"))?;
         let (subject, text) = (notice.subject(), notice.text().to_owned());
         Ok(Some(Letter { to: kept.email, subject, text }))
     }
 }
 
 fn id(event: &Event, name: &str) -> anyhow::Result<Uuid> {
-    word(event, name)?.parse().with_context(|| format!("an event without {name}"))
+    word(event, name)?.parse().map_err(|_| hopeless(format!("an event without {name}")))
 }
 
 fn word<'a>(event: &'a Event, name: &str) -> anyhow::Result<&'a str> {
-    event.payload[name].as_str().with_context(|| format!("an event without {name}"))
+    event.payload[name].as_str().ok_or_else(|| hopeless(format!("an event without {name}")))
 }

@@ -2,9 +2,10 @@ use axum::http::StatusCode;
 use kit::idempotency::{self, Answer, Key};
 use kit::{command, postgres};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::audit::log as audit;
-use super::gate::Secret;
+use super::gate::{Reserved, Secret};
 use super::mail::{PRINCIPAL, Purpose};
 use super::notices::Notice;
 use super::{Auth, Error};
@@ -21,6 +22,13 @@ pub struct Proof {
     pub code: Code,
     pub password: Password,
     pub client: Client,
+}
+
+/// The code that was brought.
+struct Found {
+    id: Uuid,
+    member: Uuid,
+    purpose: Purpose,
 }
 
 /// The answer to a code. The first time, also what the device is to bring back at its next login.
@@ -77,21 +85,37 @@ impl Auth {
             }
         };
 
+        let found = Found { id, member, purpose };
+        let proven = self.accept(found, &hash, &key, &guess, &client).await;
+        // A device is made known by the commit.
+        if !matches!(&proven, Ok(Proven { device: Some(_), .. })) {
+            self.unchecked(&guess).await?;
+        }
+        proven
+    }
+
+    /// Rows are locked in the order that all use: the password, the member, codes and sessions, counts of guesses.
+    async fn accept(
+        &self,
+        Found { id, member, purpose }: Found,
+        hash: &str,
+        key: &Key,
+        guess: &Reserved,
+        client: &Client,
+    ) -> Result<Proven, Error> {
         let mut tx = postgres::begin(&self.db).await?;
-        if let Some(answer) = idempotency::claim(&mut tx, PRINCIPAL, &key).await? {
+        if let Some(answer) = idempotency::claim(&mut tx, PRINCIPAL, key).await? {
             return Ok(Proven { answer, device: None });
         }
-        if !codes::use_up(&mut tx, id, member).await? {
-            return Err(Error::InvalidCode); // somebody was faster
-        }
+        let now = self.clock.now();
+        members::set_hash(&mut tx, member, hash, now).await?;
         let first = codes::verify(&mut tx, member).await?;
         if purpose == Purpose::Verify && !first {
             return Err(Error::InvalidCode); // verified by a reset meanwhile
         }
-        self.right(&mut tx, &guess).await?;
-        self.forgive(&mut tx, &email, &client).await?;
-        let now = self.clock.now();
-        members::set_hash(&mut tx, member, &hash, now).await?;
+        if !codes::use_up(&mut tx, id, member).await? {
+            return Err(Error::InvalidCode); // somebody was faster
+        }
         let kind = match purpose {
             Purpose::Verify => "email_verified",
             Purpose::Reset => "password_reset",
@@ -99,13 +123,15 @@ impl Auth {
         let by = Actor::Member(member);
         let ended = self.end_within(&mut tx, member, Which::All, kind, by).await?;
         let known = guess.device.as_ref();
-        let device = self.remember_device(&mut tx, known, &email, member, now).await?;
+        let device = self.remember_device(&mut tx, known, &guess.email, member, now).await?;
         if purpose == Purpose::Reset {
             self.tell(&mut tx, member, Notice::PasswordChanged).await?;
         }
         self.note(&mut tx, Event::new(kind, by).of(member)).await?;
+        self.right(&mut tx, guess).await?;
+        self.forgive(&mut tx, &guess.email, client).await?;
         let answer = Answer::json(StatusCode::OK, &json!({ "status": "done" }));
-        idempotency::record(&mut tx, PRINCIPAL, &key, &answer).await?;
+        idempotency::record(&mut tx, PRINCIPAL, key, &answer).await?;
         postgres::commit(tx).await?;
         self.announce(&ended);
         self.forget_profile(member).await;

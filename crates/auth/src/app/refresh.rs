@@ -14,7 +14,7 @@ use crate::metrics;
 use crate::store::events::Event;
 use crate::store::sessions::{self, Locked, Which};
 
-/// What the proof in a refresh token is for, as the keyring tells uses apart.
+/// Tells the proof in a refresh token from other uses of the keyring.
 const PURPOSE: &str = "refresh";
 
 impl Auth {
@@ -38,7 +38,7 @@ impl Auth {
         &self,
         token: &RefreshToken,
         device: &Device,
-        audience: Option<Audience>,
+        asked: Option<Audience>,
     ) -> Result<Session, Error> {
         let mut tx = postgres::begin(&self.db).await?;
         let Some(session) = sessions::lock(&mut tx, token.session).await? else {
@@ -49,7 +49,10 @@ impl Auth {
             return Err(refused(None, token, Error::InvalidToken));
         }
 
-        let Locked { member_id, salt, state, ends, now, roles } = session;
+        let Locked { member_id, salt, state, ends, now, audience: opened, roles } = session;
+        if opened.is_some() && asked.is_some() && asked != opened {
+            return Err(Error::OtherAudience);
+        }
         match state.judge(token.generation, device, now) {
             Renewal::Rotate => sessions::rotate(&mut tx, token.session, device).await?,
             Renewal::Again => {}
@@ -70,25 +73,27 @@ impl Auth {
         postgres::commit(tx).await?;
 
         let generation = token.generation + 1;
-        let session = Signed { member_id, session: token.session, generation, ends, audience };
-        self.issue(session, &roles, &salt)
+        let (audience, operator) = (opened.or(asked), opened.is_some());
+        let session = token.session;
+        let signed = Signed { member_id, session, generation, ends, audience, operator };
+        self.issue(signed, &roles, &salt)
     }
 
     /// The tokens of a session. An access token for all services says nothing of an operator: any of them could use
-    /// it at the others. Who wants to be one asks for a token for one service.
+    /// it at the others. Who wants to be one opens a session for one service.
     pub(super) fn issue(
         &self,
         signed: Signed,
         roles: &[String],
         salt: &[u8],
     ) -> Result<Session, Error> {
-        let Signed { member_id, session, generation, ends, audience } = signed;
+        let Signed { member_id, session, generation, ends, audience, operator } = signed;
         let now = self.clock.now();
         let expires = now + ACCESS_TOKEN_LIFE;
         let one = audience.map(|audience| [audience.as_str()]);
         let services = one.as_ref().map_or(&SERVICES[..], |one| &one[..]);
         let mut roles = with_member(roles);
-        roles.retain(|role| audience.is_some() || *role != Role::Operator);
+        roles.retain(|role| operator || *role != Role::Operator);
         let (id, life) = (self.clock.id(), (now, expires));
         let claims = Member::new(member_id, session, roles, services, id, life);
         let access_token: SecretString =
@@ -120,6 +125,8 @@ pub(super) struct Signed {
     pub(super) generation: i32,
     pub(super) ends: DateTime<Utc>,
     pub(super) audience: Option<Audience>,
+    /// The session was opened for one service, so that its tokens may say that the member is an operator.
+    pub(super) operator: bool,
 }
 
 /// A proof is derived and not drawn, so that it can be made again, and need not be kept.

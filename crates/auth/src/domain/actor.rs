@@ -10,7 +10,7 @@ pub enum Actor<'a> {
     Operator(Uuid),
     /// A service, by its client id.
     Service(&'a str),
-    /// Whoever may run our program beside the service.
+    /// Somebody who may run our program beside the service.
     CommandLine,
     /// We ourselves, because it was time.
     Auth,

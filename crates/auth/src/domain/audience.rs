@@ -21,4 +21,9 @@ impl Audience {
             Self::Incidents => "incidents",
         }
     }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        let known = [Self::Auth, Self::Points, Self::Booking, Self::Incidents];
+        known.into_iter().find(|audience| audience.as_str() == name)
+    }
 }

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use kit::caller::AnySession;
 use kit::error::Fields;
 use kit::http::{Command, IdempotencyKey, Path};
 use kit::idempotency::Answer;
@@ -21,7 +22,7 @@ use crate::domain::{Audience, Guess, Password, RefreshToken};
 pub(super) struct RefreshBody {
     #[schema(value_type = String)]
     refresh_token: SecretString,
-    /// As at a login, whatever the token before was for.
+    /// Narrows a session for all services to one, without the role of an operator. A session for one stays for that.
     audience: Option<Audience>,
 }
 
@@ -70,13 +71,13 @@ pub(super) async fn list(State(auth): State<Auth>, caller: Caller) -> Result<Res
     Ok(private(Sessions { sessions: auth.sessions(caller.id, caller.session).await? }))
 }
 
-/// Signs the caller out.
+/// Signs the caller out. Takes an access token for any of the services.
 #[utoipa::path(delete, path = "/v1/sessions/current", responses((status = 204)))]
 pub(super) async fn logout(
     State(auth): State<Auth>,
-    caller: Caller,
+    ended: AnySession,
 ) -> Result<StatusCode, ApiError> {
-    auth.logout(caller.id, caller.session).await?;
+    auth.logout(ended.member, ended.session).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

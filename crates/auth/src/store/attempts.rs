@@ -22,9 +22,11 @@ pub(crate) struct Attempt {
 pub(crate) struct Count {
     pub(crate) account: [u8; 32],
     pub(crate) limit: i32,
+    /// Each window that was used up makes the next one twice as long.
+    pub(crate) doubles: bool,
 }
 
-/// What comes of asking for a guess.
+/// The outcome of asking for a guess.
 pub(crate) enum Reservation {
     /// Counted everywhere.
     Made(Vec<Attempt>),
@@ -44,12 +46,13 @@ pub(crate) async fn reserve(
     window: Duration,
 ) -> sqlx::Result<Reservation> {
     let accounts: Vec<_> = counts.iter().map(|count| count.account.to_vec()).collect();
+    let doubles: Vec<_> = counts.iter().map(|count| count.doubles).collect();
     let limits: Vec<_> = counts.iter().map(|count| count.limit).collect();
     // Rows are taken in the order that they are asked for in, which is always the same: no deadlock.
     let statement = sqlx::query!(
         r#"WITH asked AS (
-               SELECT * FROM unnest($1::bytea[], $2::int4[]) WITH ORDINALITY
-                   AS k (account, allowed, place)
+               SELECT * FROM unnest($1::bytea[], $2::int4[], $4::bool[]) WITH ORDINALITY
+                   AS k (account, allowed, doubles, place)
            ), used_up AS MATERIALIZED (
                SELECT a.window_ends_at, a.failed >= k.allowed AS locked
                FROM asked k
@@ -63,12 +66,13 @@ pub(crate) async fn reserve(
                ON CONFLICT (account) DO UPDATE SET
                    allowed = excluded.allowed,
                    level = CASE WHEN a.window_ends_at > now() THEN a.level
-                       WHEN a.failed >= a.allowed THEN least(a.level + 1, 6) ELSE 0 END,
+                       WHEN a.failed >= a.allowed AND (SELECT k.doubles FROM asked k WHERE k.account = a.account) THEN least(a.level + 1, 6) ELSE 0 END,
                    reserved = CASE WHEN a.window_ends_at <= now() THEN 1 ELSE a.reserved + 1 END,
                    failed = CASE WHEN a.window_ends_at <= now() THEN 0 ELSE a.failed END,
                    window_ends_at = CASE WHEN a.window_ends_at <= now()
                        THEN now() + make_interval(secs => $3)
-                           * CASE WHEN a.failed >= a.allowed THEN power(2, least(a.level + 1, 6)) ELSE 1 END
+                           * CASE WHEN a.failed >= a.allowed AND (SELECT k.doubles FROM asked k WHERE k.account = a.account)
+                               THEN power(2, least(a.level + 1, 6)) ELSE 1 END
                        ELSE a.window_ends_at END
                WHERE a.window_ends_at <= now() OR a.reserved < excluded.allowed
                RETURNING account, window_ends_at
@@ -81,6 +85,7 @@ pub(crate) async fn reserve(
         &accounts,
         &limits,
         window.as_secs_f64(),
+        &doubles,
     );
     let rows = query("attempt_reserve", statement.fetch_all(&mut *conn)).await?;
     if let Some(lock) = rows.iter().find(|row| row.locked) {
@@ -148,7 +153,7 @@ pub(crate) async fn count_guessed(conn: &mut PgConnection) -> sqlx::Result<i64> 
     query("attempt_count_guessed", statement.fetch_one(conn)).await
 }
 
-/// What was guessed at is no longer a secret.
+/// Forgets a count: the secret that was guessed at holds no longer.
 pub(crate) async fn clear(conn: &mut PgConnection, count: &Count) -> sqlx::Result<()> {
     let statement =
         sqlx::query!("DELETE FROM login_attempt WHERE account = $1", &count.account[..]);

@@ -13,7 +13,10 @@ const EACH: i64 = 3;
 
 /// How many all requesters together get. Beyond it there is still one when no other is live: strangers cannot keep
 /// an owner without a code.
-const ALL: i64 = 20;
+const ALL: i64 = 6;
+
+/// How many codes of one purpose are live at once: each is one that a guess may hit.
+const LIVE: i64 = 5;
 
 /// A code for the member with this address, if there is one, it is of use, and there have not been too many within
 /// the hour: nobody's mailbox is to be filled. Again for the same code, it does nothing.
@@ -45,7 +48,7 @@ pub(crate) async fn create(
                       count(*) FILTER (WHERE used_at IS NULL AND expires_at > now()) AS live
                FROM (SELECT *, created_at > now() - interval '1 hour' AS is_new FROM mail_code
                      WHERE member_id = $2 AND purpose = $3) c) c
-         WHERE own < $6 AND (sent < $7 OR live = 0)
+         WHERE own < $6 AND live < $8 AND (sent < $7 OR live = 0)
          ON CONFLICT ON CONSTRAINT mail_code_pk DO NOTHING",
         id,
         member,
@@ -54,11 +57,12 @@ pub(crate) async fn create(
         requester,
         EACH,
         ALL,
+        LIVE,
     );
     query("code_create", statement.execute(tx)).await.map(drop)
 }
 
-/// Where a code goes, unless there is none or it has become useless.
+/// The address that a code goes to, unless there is none or the code has become useless.
 pub(crate) async fn addressee(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<String>> {
     let statement = sqlx::query_scalar!(
         "SELECT m.email FROM mail_code c JOIN member m USING (member_id)

@@ -68,9 +68,13 @@ pub(crate) async fn credentials(
     query("member_credentials", statement.fetch_optional(conn)).await
 }
 
-/// Beyond `member`, which everybody is.
+/// Beyond `member`, which everybody is. None while the address is not verified: anybody may register any.
 pub(crate) async fn roles(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<String>> {
-    let statement = sqlx::query_scalar!("SELECT role FROM member_role WHERE member_id = $1", id);
+    let statement = sqlx::query_scalar!(
+        "SELECT role FROM member_role JOIN member USING (member_id)
+         WHERE member_id = $1 AND verified_at IS NOT NULL",
+        id,
+    );
     query("member_roles", statement.fetch_all(conn)).await
 }
 
@@ -152,7 +156,7 @@ pub(crate) async fn profile(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<O
 }
 
 /// Gives the member with this address a role; `None` when there is no such member, or nobody has proven that they
-/// read the mail that goes there.
+/// read the mail that goes there and chosen the password since.
 pub(crate) async fn grant(
     conn: &mut PgConnection,
     email: &Email,
@@ -161,9 +165,10 @@ pub(crate) async fn grant(
 ) -> sqlx::Result<Option<Uuid>> {
     let statement = sqlx::query_scalar!(
         "WITH known AS (
-             UPDATE member SET version = version + 1
-             WHERE email = $1 AND verified_at IS NOT NULL
-             RETURNING member_id
+             UPDATE member m SET version = version + 1 FROM member_password p
+             WHERE m.email = $1 AND p.member_id = m.member_id
+               AND p.changed_at >= m.verified_at - interval '1 minute'
+             RETURNING m.member_id
          ), granted AS (
              INSERT INTO member_role (member_id, role, granted_at)
              SELECT member_id, $2, $3 FROM known
@@ -228,10 +233,11 @@ pub(crate) async fn delete_unverified(conn: &mut PgConnection, most: i32) -> sql
     Ok(query("member_delete_unverified", statement.fetch_one(conn)).await?.unsigned_abs())
 }
 
-/// Whether the account was disabled before, after its row is locked. `None` when there is none.
+/// True for an account that is disabled, after its row is locked. `None` when there is none.
 pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<bool>> {
     let statement = sqlx::query_scalar!(
-        r#"SELECT disabled_at IS NOT NULL AS "disabled!" FROM member WHERE member_id = $1 FOR UPDATE"#,
+        r#"SELECT disabled_at IS NOT NULL AS "disabled!" FROM member WHERE member_id = $1
+           FOR NO KEY UPDATE"#,
         id,
     );
     query("member_lock", statement.fetch_optional(tx)).await
@@ -250,7 +256,7 @@ pub(crate) async fn set_disabled(
     query("member_set_disabled", statement.execute(tx)).await.map(drop)
 }
 
-/// Whom to write to.
+/// A member to write to.
 pub(crate) struct Addressee {
     pub(crate) email: String,
     pub(crate) verified: bool,

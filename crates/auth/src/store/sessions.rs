@@ -7,7 +7,7 @@ use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{Device, IDLE_LIFE, Renewable, SESSION_LIFE};
+use crate::domain::{Audience, Device, IDLE_LIFE, Renewable, SESSION_LIFE};
 
 /// A session and what its refresh tokens are derived from.
 pub(crate) struct Locked {
@@ -17,8 +17,10 @@ pub(crate) struct Locked {
     /// When it ends however much it is used.
     pub(crate) ends: DateTime<Utc>,
     pub(crate) now: DateTime<Utc>,
-    /// What the member is, beside a member. Whoever takes a role back ends the sessions as well, so that none
-    /// is read here that is gone when the lock is ours.
+    /// The service that it was opened for.
+    pub(crate) audience: Option<Audience>,
+    /// Beside member. Whoever takes a role back ends the sessions as well, so that none is read here that is gone
+    /// when the lock is ours. None while the address is not verified.
     pub(crate) roles: Vec<String>,
 }
 
@@ -41,27 +43,29 @@ pub(crate) enum Which {
 
 /// Begins a session, unless the password has changed or the account was disabled since it was checked: that
 /// ends all sessions, and this one must not slip through behind. Nor of an account that is about to be deleted,
-/// because nobody has verified its address in time. `None` then.
+/// because nobody has verified or used it in time. `None` then.
 pub(crate) async fn begin(
     tx: &mut PgConnection,
     id: Uuid,
     member: Uuid,
     password_of: DateTime<Utc>,
     salt: &[u8],
-    device: &Device,
+    (device, audience): (&Device, Option<Audience>),
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
     let statement = sqlx::query_scalar!(
         "WITH proof AS (
              SELECT p.member_id FROM member_password p JOIN member m USING (member_id)
              WHERE p.member_id = $2 AND p.changed_at = $3 AND m.disabled_at IS NULL
-               AND (m.verified_at IS NOT NULL OR m.verify_by > now()
-                    OR EXISTS (SELECT FROM member_role r WHERE r.member_id = m.member_id))
+               AND (m.verified_at IS NOT NULL OR m.verify_by IS NULL OR m.verify_by > now()
+                    OR EXISTS (SELECT FROM member_role r WHERE r.member_id = m.member_id)
+                    OR EXISTS (SELECT FROM security_event e
+                               WHERE e.member_id = m.member_id AND e.kind = 'signed_in'))
              FOR SHARE
          )
          INSERT INTO session (session_id, member_id, created_at, expires_at, rotated_at,
-                              idle_expires_at, refresh_salt, device)
+                              idle_expires_at, refresh_salt, device, audience)
          SELECT $1, member_id, now(), now() + make_interval(secs => $6), now(),
-                now() + make_interval(secs => $7), $4, $5
+                now() + make_interval(secs => $7), $4, $5, $8
          FROM proof
          RETURNING expires_at",
         id,
@@ -71,6 +75,7 @@ pub(crate) async fn begin(
         device.as_str(),
         SESSION_LIFE.as_secs_f64(),
         IDLE_LIFE.as_secs_f64(),
+        audience.map(Audience::as_str),
     );
     query("session_begin", statement.fetch_optional(tx)).await
 }
@@ -80,10 +85,11 @@ pub(crate) async fn begin(
 pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Locked>> {
     // Not `now()`: that was before we waited for the lock.
     let statement = sqlx::query!(
-        r#"SELECT member_id, refresh_salt, generation, rotated_at, device, expires_at AS ends,
+        r#"SELECT member_id, refresh_salt, generation, rotated_at, device, audience, expires_at AS ends,
                least(expires_at, idle_expires_at) AS "expires_at!",
                ended_at IS NOT NULL AS "ended!", clock_timestamp() AS "now!",
-               ARRAY(SELECT role FROM member_role r WHERE r.member_id = s.member_id) AS "roles!"
+               ARRAY(SELECT role FROM member_role r JOIN member m USING (member_id)
+                     WHERE r.member_id = s.member_id AND m.verified_at IS NOT NULL) AS "roles!"
            FROM session s WHERE session_id = $1 FOR UPDATE"#,
         id,
     );
@@ -100,6 +106,7 @@ pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
         },
         ends: row.ends,
         now: row.now,
+        audience: row.audience.as_deref().and_then(Audience::parse),
         roles: row.roles,
     }))
 }
@@ -140,20 +147,6 @@ pub(crate) async fn end(
         reason,
     );
     query("session_end", statement.fetch_all(tx)).await
-}
-
-/// Ends the sessions of accounts that nobody has verified in time; says whose.
-pub(crate) async fn end_unverified(tx: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, Uuid)>> {
-    let statement = sqlx::query!(
-        "UPDATE session s SET ended_at = clock_timestamp(), end_reason = 'never_verified'
-         FROM member m
-         WHERE m.member_id = s.member_id AND s.ended_at IS NULL
-           AND m.verified_at IS NULL AND m.verify_by < now()
-           AND NOT EXISTS (SELECT FROM member_role r WHERE r.member_id = m.member_id)
-         RETURNING s.member_id, s.session_id"
-    );
-    let rows = query("session_end_unverified", statement.fetch_all(tx)).await?;
-    Ok(rows.into_iter().map(|row| (row.member_id, row.session_id)).collect())
 }
 
 /// The sessions that were ended no longer than this ago.

@@ -76,10 +76,9 @@ async fn an_operators_token_is_for_one_service_and_no_other_can_use_it(db: PgPoo
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
-async fn a_token_for_all_services_says_nothing_of_an_operator(db: PgPool) {
+async fn a_session_for_all_services_says_nothing_of_an_operator(db: PgPool) {
     let app = operator(db).await;
     let session = login(&app, None).await;
-    // Whatever the token before was for.
     let narrow = renew(&app, &session, Some("points")).await;
     let wide = renew(&app, &narrow, None).await;
     for session in [&session, &wide] {
@@ -89,9 +88,39 @@ async fn a_token_for_all_services_says_nothing_of_an_operator(db: PgPool) {
             assert!(claims.roles.contains(&Role::MerchantAdmin), "{service}");
         }
     }
+    let claims = verifier(&app, "points").member(token(&narrow)).await.unwrap();
+    assert!(!claims.roles.contains(&Role::Operator), "narrower, and still no operator's");
+    let elsewhere = verifier(&app, "booking").member(token(&narrow)).await;
+    assert_eq!(elsewhere.err(), Some(Refused::Invalid));
     let somebody = format!("/v1/members/{}/disabled", uuid::Uuid::max());
     let refused = app.api.put(&somebody).bearer(token(&session)).send().await.expect(403);
     assert_eq!(refused.code(), "forbidden");
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_session_for_one_service_stays_for_that_one(db: PgPool) {
+    let app = operator(db).await;
+    let session = login(&app, Some("points")).await;
+    let body = json!({ "refresh_token": session["refresh_token"], "audience": "booking" });
+    let refused = app.api.post("/v1/refresh").json(body).send().await.expect(422);
+    assert_eq!(refused.code(), "audience_not_of_session");
+    // The refused request has used up nothing.
+    let renewed = renew(&app, &session, None).await;
+    let claims = verifier(&app, "points").member(token(&renewed)).await.unwrap();
+    assert!(claims.roles.contains(&Role::Operator));
+    let elsewhere = verifier(&app, "booking").member(token(&renewed)).await;
+    assert_eq!(elsewhere.err(), Some(Refused::Invalid));
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_session_is_ended_with_its_own_token_for_whichever_service(db: PgPool) {
+    let app = operator(db).await;
+    for audience in SERVICES {
+        let session = login(&app, Some(audience)).await;
+        let end = app.api.delete("/v1/sessions/current").bearer(token(&session));
+        end.send().await.expect(204);
+        assert_eq!(app.refresh(&session).await.expect(401).code(), "session_revoked");
+    }
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]

@@ -191,9 +191,11 @@ async fn a_network_is_kept_for_90_days_and_the_event_for_ever(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
-async fn an_account_that_nobody_verifies_in_time_is_deleted_and_its_history_is_not(db: PgPool) {
+async fn an_account_that_nobody_verifies_or_uses_is_deleted_and_its_history_is_not(db: PgPool) {
     let app = TestApp::new(db).await;
-    for email in [ADA, "verified@example.org", "fresh@example.org", "operator@example.org"] {
+    let others = ["before", "fresh", "operator", "used", "verified"];
+    let others = others.map(|name| format!("{name}@example.org"));
+    for email in others.iter().map(String::as_str).chain([ADA]) {
         app.register(email).await.expect(202);
     }
     for email in ["verified@example.org", "operator@example.org"] {
@@ -201,37 +203,61 @@ async fn an_account_that_nobody_verifies_in_time_is_deleted_and_its_history_is_n
     }
     let grant = Grant { email: "operator@example.org".to_owned(), role: Role::Operator };
     app.auth.grant(&grant).await.unwrap();
-    let session = app.session(ADA).await;
-    let member: uuid::Uuid = session["member_id"].as_str().unwrap().parse().unwrap();
-    let sql = "UPDATE member SET verify_by = now() - interval '1 second'
-               WHERE email <> 'fresh@example.org'";
-    sqlx::query(sql).execute(&app.db).await.unwrap();
-    // A role from before roles needed an address keeps the account.
-    let sql = "UPDATE member SET verified_at = NULL WHERE email = 'operator@example.org'";
-    sqlx::query(sql).execute(&app.db).await.unwrap();
-
-    app.auth.delete_unverified().await.unwrap();
-    // The other services hear that the session has ended, before it is gone.
-    let token = session["access_token"].as_str().unwrap();
-    assert_eq!(app.api.get("/v1/me").bearer(token).send().await.code(), "session_revoked");
-    assert_eq!(app.count("member").await, 4);
+    let used = app.session("used@example.org").await;
+    let sql = "SELECT member_id FROM member WHERE email = $1";
+    let member: uuid::Uuid = sqlx::query_scalar(sql).bind(ADA).fetch_one(&app.db).await.unwrap();
+    let sql = "INSERT INTO security_event (event_id, kind, member_id) VALUES (gen_random_uuid(), 'looked_at', $1)";
+    sqlx::query(sql).bind(member).execute(&app.db).await.unwrap();
+    let sql = "UPDATE member SET verify_by = now() - interval '61 minutes'
+               WHERE email <> 'fresh@example.org';
+               -- It was there before the migration.
+               UPDATE member SET verify_by = NULL, created_at = now() - interval '1 year'
+               WHERE email = 'before@example.org';
+               -- A role from before roles needed an address keeps the account.
+               UPDATE member SET verified_at = NULL WHERE email = 'operator@example.org';
+               -- Its session was forgotten long ago.
+               UPDATE session SET ended_at = now(), end_reason = 'logout';
+               DELETE FROM session";
+    sqlx::raw_sql(sql).execute(&app.db).await.unwrap();
+    // Who comes now comes too late: the account may be gone at any moment.
     assert_eq!(app.login(ADA, PASSWORD).await.expect(401).code(), "invalid_credentials");
-    app.login("operator@example.org", PASSWORD).await.expect(200);
 
-    let sql = "UPDATE session SET ended_at = ended_at - interval '11 min'";
-    sqlx::query(sql).execute(&app.db).await.unwrap();
     app.auth.delete_unverified().await.unwrap();
     let left: Vec<String> = sqlx::query_scalar("SELECT email FROM member ORDER BY email")
         .fetch_all(&app.db)
         .await
         .unwrap();
-    assert_eq!(left, ["fresh@example.org", "operator@example.org", "verified@example.org"]);
+    assert_eq!(left, others);
+    assert_eq!(app.session("used@example.org").await["member_id"], used["member_id"]);
+    app.login("before@example.org", PASSWORD).await.expect(200);
     let sql = "SELECT count(*) FROM security_event WHERE member_id = $1";
     let history: i64 = sqlx::query_scalar(sql).bind(member).fetch_one(&app.db).await.unwrap();
-    assert!(history > 0);
+    assert_eq!(history, 1);
     // And the address is free for its owner.
     let again = json!({ "email": ADA, "password": PASSWORD, "display_name": "Ada" });
     app.api.post("/v1/register").key("again").json(again).send().await.expect(202);
     app.auth.disable(member, Actor::CommandLine).await.unwrap_err();
     app.login(ADA, PASSWORD).await.expect(200);
+}
+
+#[sqlx::test(migrations = false)]
+async fn whoever_was_there_before_the_migration_is_never_deleted(db: PgPool) {
+    for migration in auth::MIGRATOR.iter().filter(|m| m.migration_type.is_up_migration()) {
+        if migration.version == 10 {
+            let sql = "INSERT INTO member (member_id, email, display_name, created_at)
+                       VALUES (gen_random_uuid(), 'old@example.org', 'Old', now() - interval '1 year')";
+            sqlx::query(sql).execute(&db).await.unwrap();
+        }
+        sqlx::raw_sql(migration.sql.clone()).execute(&db).await.unwrap();
+    }
+    // As the version before writes, while both run.
+    let sql = "INSERT INTO member (member_id, email, display_name, created_at)
+                   VALUES (gen_random_uuid(), 'new@example.org', 'New', now());
+               INSERT INTO security_event (event_id, kind) VALUES (gen_random_uuid(), 'signed_in');
+               INSERT INTO mail_code (code_id, member_id, purpose, expires_at)
+                   SELECT gen_random_uuid(), member_id, 'verify', now() FROM member";
+    sqlx::raw_sql(sql).execute(&db).await.unwrap();
+    let sql = "SELECT email FROM member WHERE verify_by IS NULL";
+    let kept: Vec<String> = sqlx::query_scalar(sql).fetch_all(&db).await.unwrap();
+    assert_eq!(kept, ["old@example.org"]);
 }

@@ -136,3 +136,38 @@ async fn a_login_that_is_checked_while_a_role_is_taken_back_does_not_get_it(db: 
     assert_eq!(roles, [Role::Member]);
     refresh(&app.api, &session, "phone").await.expect(200);
 }
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn who_has_not_chosen_the_password_since_the_verification_gets_no_role(db: PgPool) {
+    let post = Post::new(db).await;
+    let app = &post.app;
+    app.register(ADA).await.expect(202);
+    app.verified(ADA).await;
+    let old = "UPDATE member_password SET changed_at = changed_at - interval '1 day'";
+    sqlx::query(old).execute(&app.db).await.unwrap();
+    let refused = app.auth.grant(&grant()).await.unwrap_err();
+    assert!(refused.to_string().contains("reset it first"), "{refused}");
+    post.quiet().await;
+    let before = post.mails().len();
+    post.ask("/v1/password/forgot", "f", json!({ "email": ADA })).await.expect(202);
+    let code = post.code(before + 1).await;
+    let body = json!({ "email": ADA, "code": code, "new_password": OWN });
+    post.ask("/v1/password/reset", "r", body).await.expect(200);
+    app.auth.grant(&grant()).await.unwrap();
+    assert_eq!(app.count("member_role").await, 1);
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_role_of_an_address_that_nobody_has_verified_is_in_no_token(db: PgPool) {
+    let app = TestApp::new(db).await;
+    app.register(ADA).await.expect(202);
+    let sql = "INSERT INTO member_role (member_id, role, granted_at)
+               SELECT member_id, 'merchant_admin', now() FROM member";
+    sqlx::query(sql).execute(&app.db).await.unwrap();
+    let session = app.session(ADA).await;
+    let renewed = app.refresh(&session).await.expect(200).json();
+    for session in [&session, &renewed] {
+        let token = session["access_token"].as_str().unwrap();
+        assert_eq!(app.auth.verifier().member(token).await.unwrap().roles, [Role::Member]);
+    }
+}

@@ -190,6 +190,23 @@ async fn what_a_server_says_about_an_address_is_not_kept(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
+async fn a_mail_that_is_refused_for_good_is_soon_given_up_and_a_busy_server_is_not(db: PgPool) {
+    let server = Server::default();
+    let port = server.listen(0).await;
+    let (app, _stop) = deliver(db, format!("smtp://127.0.0.1:{port}")).await;
+    for (mood, says) in [(Mood::Refuse, "refused"), (Mood::Busy, "failed")] {
+        server.next([mood]);
+        let email = format!("{says}@example.org");
+        app.register(&email).await.expect(202);
+        let failed = || async {
+            let sql = "SELECT last_error FROM outbox_event WHERE last_error = $1";
+            sqlx::query(sql).bind(says).fetch_optional(&app.db).await.unwrap()
+        };
+        eventually(Duration::from_secs(10), failed).await;
+    }
+}
+
+#[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn where_tls_is_required_nothing_is_said_without_it(db: PgPool) {
     let server = Server::default();
     let port = server.listen(0).await;

@@ -68,11 +68,37 @@ pub struct Life {
     nbf: i64,
 }
 
+/// The services that a member's token names.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+struct Services(Vec<String>);
+
+/// The audience of every member's token of the version before. To be removed with the next release (decision 0017).
+const MEMBERS: &str = "members";
+
+impl<'de> Deserialize<'de> for Services {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Audience {
+            Of(Vec<String>),
+            Before(String),
+        }
+        match Audience::deserialize(deserializer)? {
+            Audience::Of(services) => Ok(Self(services)),
+            Audience::Before(name) if name == MEMBERS => Ok(Self(vec![name])),
+            Audience::Before(_) => Err(serde::de::Error::custom("the audience is no list")),
+        }
+    }
+}
+
 /// A member's access token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
     #[serde(flatten)]
-    registered: Registered<Vec<String>>,
+    registered: Registered<Services>,
+    /// Tokens of the version before have none.
+    #[serde(default)]
     client_id: String,
     /// The member's id.
     pub sub: Uuid,
@@ -143,14 +169,23 @@ impl Member {
         (now, expires): (DateTime<Utc>, DateTime<Utc>),
     ) -> Self {
         let services = services.iter().map(|&service| service.to_owned()).collect();
-        let registered = Registered::new(services, now, expires, id);
+        let registered = Registered::new(Services(services), now, expires, id);
         let client_id = FIRST_PARTY.to_owned();
         Self { registered, client_id, sub: member, sid: session, roles }
     }
 
     /// True when the token is for this service, perhaps among others.
     pub fn is_for(&self, service: &str) -> bool {
-        self.registered.aud.iter().any(|named| named == service)
+        let named = |name: &str| self.registered.aud.0.iter().any(|named| named == name);
+        named(service) || (named(MEMBERS) && SERVICES.contains(&service))
+    }
+
+    /// The claims as a token for all services has them: the version before said `operator` in every token.
+    pub(super) fn for_all(mut self) -> Self {
+        if self.registered.aud.0.iter().any(|named| named == MEMBERS) {
+            self.roles.retain(|role| *role != Role::Operator);
+        }
+        self
     }
 
     /// When the token ends, in seconds since the Unix epoch.
@@ -288,7 +323,7 @@ pub(super) fn verify<C: Claims>(
     rules.set_issuer(&[ISSUER]);
     match C::AUDIENCE {
         Some(audience) => rules.set_audience(&[audience]),
-        // Whoever asks compares it with a name of theirs.
+        // The caller compares it with a name of theirs.
         None => rules.validate_aud = false,
     }
     // Times are checked below, by our own clock; their types by `Life`, which is strict.

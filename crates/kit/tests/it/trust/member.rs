@@ -99,3 +99,36 @@ async fn without_keys_a_token_is_not_called_invalid() {
     assert!(!reply.header("retry-after").is_empty());
     api.get("/me").bearer("nonsense").send().await.expect(401);
 }
+
+#[tokio::test]
+async fn a_token_of_the_version_before_is_for_all_services_and_says_nothing_of_an_operator() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let issuer = Issuer::new();
+    let now = chrono::Utc::now().timestamp();
+    let header = serde_json::json!({ "typ": "at+jwt", "alg": "EdDSA", "kid": "test-key" });
+    let token = |audience: serde_json::Value| {
+        let claims = serde_json::json!({
+            "iss": "auth", "aud": audience, "exp": now + 300, "iat": now, "nbf": now, "jti": MEMBER,
+            "sub": MEMBER, "sid": MEMBER, "roles": ["member", "staff", "operator"],
+        });
+        let part = |json: &serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        let signed = format!("{}.{}", part(&header), part(&claims));
+        let key = ring::signature::Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()));
+        format!("{signed}.{signature}")
+    };
+    for service in ["auth", "points", "booking", "incidents"] {
+        let verifier = Verifier::empty(service, Clock::system());
+        verifier.set_keys(issuer.keys());
+        // The second time from memory.
+        for _ in 0..2 {
+            let claims = verifier.member(&token("members".into())).await.unwrap();
+            assert_eq!((claims.sub, claims.roles), (MEMBER, vec![Role::Member, Role::Staff]));
+        }
+        assert!(verifier.member(&token(service.into())).await.is_err(), "no list");
+    }
+    let stranger = Verifier::empty("inspector", Clock::system());
+    stranger.set_keys(issuer.keys());
+    assert!(stranger.member(&token("members".into())).await.is_err());
+}
