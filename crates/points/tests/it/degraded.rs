@@ -220,21 +220,22 @@ async fn an_entry_of_the_queue_that_is_not_ours_changes_no_money_and_stays(db: P
         local unasked = string.gsub(renamed, '\"by\":\"Operator\",?', '')
         local dear = string.gsub(text, '\"Points\":30', '\"Points\":3000')
         for _, forged in ipairs({text, renamed, unasked, string.sub(job, 1, 64) .. renamed,
-                                 string.sub(job, 1, 64) .. dear, string.rep('0', 64) .. text, 'x'}) do
+                                 string.sub(job, 1, 64) .. dear, string.rep('0', 64) .. text,
+                                 string.rep('0', 64) .. unasked, 'x'}) do
             redis.call('XADD', queue, '*', 'job', forged)
         end
         redis.call('XADD', queue, '*', 'job', job)
         return redis.call('XLEN', queue)";
     let key = key();
     let forged = async || stranger.eval::<i64>(forge, "{fallback}", &[key.as_bytes()]).await.ok();
-    assert_eq!(testkit::eventually(Duration::from_secs(5), forged).await, 9);
+    assert_eq!(testkit::eventually(Duration::from_secs(5), forged).await, 10);
 
     gate.open();
     assert_eq!(outcome(&app, &app.operator(), &queued).await["state"], "applied");
     let length = "return redis.call('XLEN', KEYS[1] .. ':queue')";
     testkit::eventually(Duration::from_secs(10), || async {
         let left = stranger.eval::<i64>(length, "{fallback}", &[]).await;
-        left.is_ok_and(|left| left == 7).then_some(())
+        left.is_ok_and(|left| left == 8).then_some(())
     })
     .await;
     assert_eq!(app.standing(account).await, (130, 0, 0, 3), "once, though its copy was there too");

@@ -140,7 +140,7 @@ impl Run<'_> {
         ];
         let route = self.world.api.find("points", "POST /v1/accounts/{id}/earnings").unwrap();
         let call = self.draw(OLGA, route, Style::Valid, &hints);
-        self.step(Step::Wait(call, Until::Granted)).await;
+        self.step(Step::Wait(Box::new(call), Until::Granted)).await;
     }
 
     /// Registers and shows that the address is theirs.

@@ -122,7 +122,8 @@ impl Run<'_> {
 
     async fn correct(&mut self) {
         let ann = ("account_id", self.place("ann"));
-        let seen = self.ask(OPERATOR, "points", "GET /v1/accounts/{id}", &[ann.clone()]).await;
+        let seen =
+            self.ask(OPERATOR, "points", "GET /v1/accounts/{id}", std::slice::from_ref(&ann)).await;
         let hints = [ann, ("If-Match", reference(seen, "/etag")), ("points", json!(7))];
         let path = "POST /v1/accounts/{id}/adjustments";
         let made = self.ask(OPERATOR, "points", path, &hints).await;
@@ -158,7 +159,9 @@ impl Run<'_> {
         self.ask(OLGA, "points", "POST /v1/holds/{id}/capture", &hold).await;
         let shop = ("merchant_id", self.place("m1"));
         let services = "/v1/merchants/{merchant_id}/services";
-        let made = self.ask(OLGA, "booking", &format!("POST {services}"), &[shop.clone()]).await;
+        let made = self
+            .ask(OLGA, "booking", &format!("POST {services}"), std::slice::from_ref(&shop))
+            .await;
         let edited =
             [shop, ("service_id", reference(made, "/service_id")), ("If-Match", json!("\"1\""))];
         self.ask(OLGA, "booking", &format!("PUT {services}/{{service_id}}"), &edited).await;
@@ -186,7 +189,7 @@ impl Run<'_> {
         let hints = [("booking_id", reference(booked, "/booking_id"))];
         let route = self.world.api.find("booking", route).unwrap();
         let call = self.draw(OLGA, route, Style::Valid, &hints);
-        self.step(Step::Wait(call, Until::Granted)).await;
+        self.step(Step::Wait(Box::new(call), Until::Granted)).await;
     }
 
     /// A shop that is closed takes no booking and gives nothing away; its next owner owns it alone.
@@ -194,7 +197,7 @@ impl Run<'_> {
         let shop = ("merchant_id", self.place("m2"));
         let service = ("service_id", self.place("service2"));
         let close = "POST /v1/merchants/{merchant_id}/closure";
-        let closed = self.ask(OPERATOR, "booking", close, &[shop.clone()]).await;
+        let closed = self.ask(OPERATOR, "booking", close, std::slice::from_ref(&shop)).await;
         if !self.granted(closed) {
             return;
         }
@@ -207,7 +210,7 @@ impl Run<'_> {
             ("purchase_minor", Value::Null),
         ];
         let refused = &[403, 404, 409, 422];
-        self.must(OTTO, "booking", services, &[shop.clone()], refused).await;
+        self.must(OTTO, "booking", services, std::slice::from_ref(&shop), refused).await;
         self.must(CYD, "booking", "POST /v1/holds", &[shop.clone(), service], refused).await;
         self.step(Step::Quiet).await;
         for who in [OTTO, SUE] {
@@ -216,7 +219,7 @@ impl Run<'_> {
         let next = [shop.clone(), ("member_id", self.member_of(OLGA))];
         let hand_over = "POST /v1/merchants/{merchant_id}/owner";
         self.ask(OPERATOR, "booking", hand_over, &next).await;
-        self.must(OTTO, "booking", services, &[shop.clone()], refused).await;
+        self.must(OTTO, "booking", services, std::slice::from_ref(&shop), refused).await;
         self.ask(OLGA, "booking", services, &[shop]).await;
     }
 

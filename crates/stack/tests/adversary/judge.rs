@@ -129,16 +129,21 @@ impl Run<'_> {
         self.judge_bookings(&records);
         self.judge_access(&records);
         self.judge_notes(&records);
-        // What another cast was accused of is still in the databases.
+        self.forget_what_is_known(told);
+        self.judge_sessions().await;
+        self.judge_forged().await;
+    }
+}
+
+impl Run<'_> {
+    /// What another cast was accused of is still in the databases.
+    fn forget_what_is_known(&mut self, told: usize) {
         let mut known = self.world.known.borrow_mut();
         let mut n = 0;
         self.found.retain(|found| {
             n += 1;
             n <= told || known.insert(found.what.clone())
         });
-        drop(known);
-        self.judge_sessions().await;
-        self.judge_forged().await;
     }
 }
 

@@ -62,8 +62,7 @@ async fn pump(
     mut state: watch::Receiver<Mode>,
 ) {
     let mut buffer = vec![0; 16 << 10];
-    loop {
-        let Ok(n @ 1..) = from.read(&mut buffer).await else { break };
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
         if state.wait_for(|mode| *mode != Mode::Hangs).await.is_err() {
             break;
         }

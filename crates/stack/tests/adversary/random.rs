@@ -261,6 +261,6 @@ impl Run<'_> {
         Self::fill(&mut foreign, &hole, seen.template());
         let nothing = json!(self.dice.uuid());
         Self::fill(&mut nobodys, &hole, nothing);
-        Some(Step::Twins(foreign, nobodys))
+        Some(Step::Twins(Box::new([foreign, nobodys])))
     }
 }

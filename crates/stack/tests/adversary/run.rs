@@ -139,7 +139,8 @@ impl<'w> Run<'w> {
                 self.together(number, calls).await;
                 self.insist(number, calls).await;
             }
-            Step::Twins(foreign, nobodys) => {
+            Step::Twins(calls) => {
+                let [foreign, nobodys] = &**calls;
                 let (one, other) = (At { step: number, call: 0 }, At { step: number, call: 1 });
                 self.call(one, foreign).await;
                 self.call(other, nobodys).await;

@@ -96,7 +96,7 @@ pub enum Step {
     /// All at the same time.
     Together(Vec<Call>),
     /// The same call with a foreign id and with one that nothing has: nobody may see a difference.
-    Twins(Call, Call),
+    Twins(Box<[Call; 2]>),
     /// Reads the newest mail that says this. The answer is its code.
     Mail {
         who: usize,
@@ -121,7 +121,7 @@ pub enum Step {
         text: String,
     },
     /// The same call, until it is answered so.
-    Wait(Call, Until),
+    Wait(Box<Call>, Until),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,8 +135,8 @@ impl Step {
     pub fn calls(&self) -> Vec<&Call> {
         match self {
             Self::Calls(calls) | Self::Together(calls) => calls.iter().collect(),
-            Self::Twins(one, other) => vec![one, other],
-            Self::Wait(call, _) => vec![call],
+            Self::Twins(calls) => calls.iter().collect(),
+            Self::Wait(call, _) => vec![call.as_ref()],
             _ => Vec::new(),
         }
     }

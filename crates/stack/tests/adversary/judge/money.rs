@@ -324,9 +324,10 @@ impl Run<'_> {
             .filter_map(|done| Some((done.path[0].clone(), done.body["budget_points"].as_i64()?)))
             .collect();
         for (merchant, budget) in budgets {
-            let issued = records.transfers.iter().filter(|t| {
-                t["kind"] == "earn" && t["merchant_id"] == Value::from(merchant.clone())
-            });
+            let issued = records
+                .transfers
+                .iter()
+                .filter(|t| t["kind"] == "earn" && t["merchant_id"] == merchant.as_str());
             let sum: i64 = issued
                 .flat_map(|t| records.entries.get(&id(t, "transfer_id")).into_iter().flatten())
                 .filter(|entry| !entry["account_id"].is_null())

@@ -60,7 +60,7 @@ impl Run<'_> {
         let session = self.answers.get(&of).and_then(|answer| answer["session_id"].as_str());
         if session.is_some_and(|session| self.sessions.is_over(session)) {
             let call = self.call_with(who, service, route, of);
-            self.step(Step::Wait(call, Until::Refused)).await;
+            self.step(Step::Wait(Box::new(call), Until::Refused)).await;
         }
     }
 
@@ -110,7 +110,7 @@ impl Run<'_> {
     /// Asks for a code by mail, and sets a password with it.
     async fn forgotten(&mut self, who: usize, statuses: &'static [u16]) {
         let email = self.own_email(who);
-        self.ask(who, "auth", "POST /v1/password/forgot", &[email.clone()]).await;
+        self.ask(who, "auth", "POST /v1/password/forgot", std::slice::from_ref(&email)).await;
         let mail = self.step(Step::Mail { who, says: "password" }).await;
         let code = reference(At { step: mail, call: 0 }, "/code");
         let hints = [email, ("code", code)];
@@ -149,7 +149,7 @@ impl Run<'_> {
         let with =
             [theirs.clone(), ("password", of("stranger", "password")), ("audience", Value::Null)];
         let inside = self.ask(STRANGER, "auth", "POST /v1/login", &with).await;
-        self.ask(NINA, "auth", "POST /v1/register", &[theirs.clone()]).await;
+        self.ask(NINA, "auth", "POST /v1/register", std::slice::from_ref(&theirs)).await;
         let mail = self.step(Step::Mail { who: NINA, says: "Is this your address" }).await;
         let code = reference(At { step: mail, call: 0 }, "/code");
         let proof = [theirs, ("code", code)];
