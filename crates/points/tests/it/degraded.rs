@@ -246,7 +246,7 @@ async fn an_entry_of_the_queue_that_is_not_ours_changes_no_money_and_stays(db: P
         let name = r#"points_fallback_total{result="unsigned"} "#;
         text.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok())
     };
-    for n in 7..10 {
+    for n in 8..11 {
         testkit::eventually(Duration::from_secs(10), || async {
             (counted() >= Some(n)).then_some(())
         })
