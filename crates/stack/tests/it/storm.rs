@@ -122,6 +122,7 @@ async fn a_storm_of_alerts_among_crashes_is_one_incident_for_each_cause() {
     let settings = Settings {
         place: bench.place.clone(),
         ports: bench.ports.clone(),
+        via: Vec::new(),
         restart_delay: Duration::from_millis(100),
     };
     alertmanager::configure(&settings, Pace::Drill).unwrap();
