@@ -34,7 +34,14 @@ use crate::domain::{AccountId, MemberId, Recipient, TransferKind};
 struct Api;
 
 pub fn router(points: Points, verifier: Verifier) -> Router {
-    let (routes, api) = OpenApiRouter::with_openapi(Api::openapi())
+    let routes = OpenApiRouter::with_openapi(Api::openapi()).merge(accounts()).merge(merchants());
+    let (routes, api) = routes.with_state(points).split_for_parts();
+    kit::http::edge(routes, api, verifier)
+}
+
+/// Accounts, their holds and their statements.
+fn accounts() -> OpenApiRouter<Points> {
+    OpenApiRouter::new()
         .routes(routes!(open))
         .routes(routes!(my_balance))
         .routes(routes!(my_history))
@@ -50,16 +57,18 @@ pub fn router(points: Points, verifier: Verifier) -> Router {
         .routes(routes!(holds::find))
         .routes(routes!(holds::capture))
         .routes(routes!(holds::release))
+        .routes(routes!(statements::mine))
+        .routes(routes!(statements::any))
+}
+
+/// A merchant's conversion rules, and the bounds on what it gives away.
+fn merchants() -> OpenApiRouter<Points> {
+    OpenApiRouter::new()
         .routes(routes!(rules::create, rules::list))
         .routes(routes!(rules::end))
         .routes(routes!(issuance::tender_values))
         .routes(routes!(issuance::set_tender_value))
         .routes(routes!(issuance::issuance, issuance::set_issuance))
-        .routes(routes!(statements::mine))
-        .routes(routes!(statements::any))
-        .with_state(points)
-        .split_for_parts();
-    kit::http::edge(routes, api, verifier)
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -65,13 +65,10 @@ async fn sign_in(
     let (email, next) = (form.get("email"), form.get("next"));
     match enter(&app.login, &verifier, &browser, &form).await {
         Ok((tokens, device)) => {
-            // Whoever was signed in here before is so no longer.
+            // This ends the session that the browser had before.
             app.login.sign_out(&browser, session::held(&headers, &app.seal)).await;
-            let response = Redirect::to(session::page(next).unwrap_or("/console")).into_response();
             let cookies = session::cookies(&app.seal, &tokens, app.incidents.now());
-            let mut response = session::with_cookies(response, cookies);
-            response.headers_mut().extend(device.map(|device| (SET_COOKIE, device)));
-            response
+            entered(next, cookies, device)
         }
         Err(why) => {
             let wrong = Some(why.to_string());
@@ -79,6 +76,14 @@ async fn sign_in(
             (status(why), Html(page.into_string())).into_response()
         }
     }
+}
+
+/// Leads to the page that was asked for, with the cookies of the new session.
+fn entered(next: &str, cookies: [String; 2], device: Option<HeaderValue>) -> Response {
+    let response = Redirect::to(session::page(next).unwrap_or("/console")).into_response();
+    let mut response = session::with_cookies(response, cookies);
+    response.headers_mut().extend(device.map(|device| (SET_COOKIE, device)));
+    response
 }
 
 fn status(why: NoSession) -> StatusCode {

@@ -177,7 +177,10 @@ impl Member {
     /// True when the token is for this service, perhaps among others.
     pub fn is_for(&self, service: &str) -> bool {
         let named = |name: &str| self.registered.aud.0.iter().any(|named| named == name);
-        named(service) || (named(MEMBERS) && SERVICES.contains(&service))
+        match self.client_id.as_str() {
+            "" => named(MEMBERS) && SERVICES.contains(&service),
+            _ => named(service),
+        }
     }
 
     /// The claims as a token for all services has them: the version before said `operator` in every token.

@@ -18,7 +18,7 @@ use crate::bench::{Bench, within};
 use crate::load::{login, operator};
 
 const CLIENTS: usize = 32;
-const START: i64 = 50_000_000;
+const START: i64 = 10_000_000;
 const KILL_EVERY: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,7 +105,7 @@ async fn a_token_of_the_version_before_is_for_all_services_and_says_nothing_of_a
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let issuer = Issuer::new();
-    let now = chrono::Utc::now().timestamp();
+    let now = Clock::system().now().timestamp();
     let header = serde_json::json!({ "typ": "at+jwt", "alg": "EdDSA", "kid": "test-key" });
     let token = |audience: serde_json::Value| {
         let claims = serde_json::json!({
