@@ -134,12 +134,12 @@ impl Points {
         Ok(points)
     }
 
-    /// How it and what it stands on are.
     /// The unit of account: one point pays one minor unit of it.
     pub fn currency(&self) -> &Currency {
         &self.issuing.currency
     }
 
+    /// The health of the service and of what it stands on.
     pub fn health(&self) -> Health {
         Health::new("points", self.db.clone(), self.redis.clone())
     }

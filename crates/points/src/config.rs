@@ -22,13 +22,13 @@ pub struct Config {
     #[command(flatten)]
     pub auth: Auth,
     /// The unit of account: one point pays one minor unit of it. The same as booking's.
-    #[arg(long, env, default_value = "JPY")]
+    #[arg(long, env = "POINTS_CURRENCY", default_value = "JPY")]
     pub points_currency: String,
     /// The highest share of a purchase that points may be worth, at a merchant without other bounds.
-    #[arg(long, env, default_value_t = Bounds::default().max_rate_percent())]
+    #[arg(long, env = "ISSUANCE_MAX_RATE_PERCENT", default_value_t = Bounds::default().max_rate_percent())]
     pub issuance_max_rate_percent: i64,
     /// The points that a merchant without other bounds may give away in a calendar month (UTC).
-    #[arg(long, env, default_value_t = Bounds::default().budget_points())]
+    #[arg(long, env = "ISSUANCE_BUDGET_POINTS", default_value_t = Bounds::default().budget_points())]
     pub issuance_budget_points: i64,
     #[command(flatten)]
     pub observability: observability::Config,

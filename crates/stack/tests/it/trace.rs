@@ -13,6 +13,16 @@ struct Span {
     parent: Option<String>,
 }
 
+/// The requests of the story that a trace of it must show. A service sends its spans in batches, so that one of them
+/// may come after the others.
+const CALLED: [(&str, &str); 5] = [
+    ("auth", "POST /v1/register"),
+    ("auth", "POST /v1/login"),
+    ("booking", "POST /v1/bookings"),
+    ("booking", "POST /v1/bookings/{booking_id}/complete"),
+    ("points", "GET /v1/accounts/me"),
+];
+
 /// The trace that the story ends with joins auth, points and booking, each span below its caller's.
 pub async fn joins_three_services(bench: &Bench, story: &str) {
     let link = story.lines().last().unwrap().trim();
@@ -26,7 +36,7 @@ pub async fn joins_three_services(bench: &Bench, story: &str) {
     within(Duration::from_secs(10), "the whole trace is there", || async {
         let spans = spans(&url).await;
         spans.iter().all(|span| span.parent.is_none() || parent(&spans, span).is_some())
-            && ["auth", "points", "booking"].iter().all(|s| spans.iter().any(|x| x.service == *s))
+            && CALLED.iter().all(|(service, name)| find(&spans, service, name).is_some())
             && find(&spans, "points", "points.v1.Points/Earn").is_some()
     })
     .await;
@@ -37,14 +47,8 @@ pub async fn joins_three_services(bench: &Bench, story: &str) {
     assert_eq!((&*roots[0].service, &*roots[0].name), ("demo", "a member's story"));
 
     // Over HTTP: what the member called, below the call.
-    for (service, name) in [
-        ("auth", "POST /v1/register"),
-        ("auth", "POST /v1/login"),
-        ("booking", "POST /v1/bookings"),
-        ("booking", "POST /v1/bookings/{booking_id}/complete"),
-        ("points", "GET /v1/accounts/me"),
-    ] {
-        let server = find(&spans, service, name).unwrap_or_else(|| panic!("no {name}"));
+    for (service, name) in CALLED {
+        let server = find(&spans, service, name).unwrap();
         assert_eq!(parent(&spans, server).unwrap().service, "demo", "{name}");
     }
 
