@@ -97,10 +97,14 @@ CREATE TEMP TABLE made AS
            n / :members + 2 AS version FROM generate_series(:from, :to) n;
 INSERT INTO transfer (transfer_id, kind, reference, occurred_at)
     SELECT transfer_id, 'earn', 'drill:' || n, now() FROM made;
-INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount, account_version, balance)
-    SELECT gen_random_uuid(), transfer_id, account_id, NULL, amount, version, amount FROM made
-    UNION ALL
-    SELECT gen_random_uuid(), transfer_id, NULL, 'issuance', -amount, NULL, NULL FROM made;
+-- One statement: the database refuses entries without their account, and an account without its entries.
+WITH entries AS (
+    INSERT INTO entry (entry_id, transfer_id, account_id, system_account, amount, account_version, balance)
+        SELECT gen_random_uuid(), transfer_id, account_id, NULL, made.amount, made.version,
+               earned - used - held + sum(made.amount) OVER (PARTITION BY account_id ORDER BY made.version)
+        FROM made JOIN account USING (account_id)
+        UNION ALL
+        SELECT gen_random_uuid(), transfer_id, NULL, 'issuance', -amount, NULL, NULL FROM made)
 UPDATE account SET earned = earned + s.amount, version = s.version
     FROM (SELECT account_id, sum(amount) AS amount, max(version) AS version FROM made GROUP BY 1) s
     WHERE account.account_id = s.account_id;
