@@ -22,6 +22,10 @@ impl Run<'_> {
                 }
                 continue;
             }
+            // `me` in place of an id is another route.
+            if done.path.iter().any(|part| part == "me") {
+                continue;
+            }
             let Some(cells) = self.world.access.get(&(route.service.to_owned(), route.name()))
             else {
                 continue;
