@@ -24,6 +24,9 @@ pub const STRANGER: usize = 8;
 /// Has an address, and registers late.
 pub const NINA: usize = 9;
 
+/// In place of a token: this person cannot sign in.
+pub const NO_TOKEN: &str = "none";
+
 pub const MEMBERS: [usize; 3] = [ANN, BEN, CYD];
 pub const SELLERS: [usize; 4] = [OLGA, SAM, OTTO, SUE];
 const REGISTERED: std::ops::RangeInclusive<usize> = ANN..=SUE;
@@ -87,7 +90,10 @@ impl Run<'_> {
             self.keep_signed_in(who).await;
         }
         let mut call = self.draw(who, route, Style::Valid, hints);
-        call.must = statuses;
+        // Whoever cannot sign in, locked out by guessing, is refused before anything else.
+        let is_out = self.cast[who].tokens.get("*").is_some_and(|token| token == NO_TOKEN);
+        let says_nothing = is_out && !self.world.api.routes[route].is_open;
+        call.must = if says_nothing { &[] } else { statuses };
         let step = self.step(Step::Calls(vec![call])).await;
         At { step, call: 0 }
     }

@@ -33,6 +33,8 @@ mod world;
 
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::dice::Dice;
 use crate::run::Run;
 use crate::stories::Story;
@@ -41,8 +43,19 @@ use crate::world::World;
 /// A cast's tokens live for five minutes.
 const CAST: Duration = Duration::from_secs(150);
 
+/// A campaign that is interrupted takes its stack down as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_what_is_not_theirs() {
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
+    tokio::select! {
+        () = attack() => return,
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    panic!("interrupted");
+}
+
+async fn attack() {
     let number = |name| stack::settings::variable(name).map(|text| text.parse::<u64>().unwrap());
     let time = Duration::from_secs(number("ADVERSARY_SECONDS").unwrap_or(20));
     let seed = number("ADVERSARY_SEED").unwrap_or(1);

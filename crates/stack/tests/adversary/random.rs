@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cast::{MEMBERS, NINA, OPERATOR, SELLERS, STRANGER};
+use crate::cast::{MEMBERS, NINA, NO_TOKEN, OPERATOR, SELLERS, STRANGER};
 use crate::draw::Style;
 use crate::run::Run;
 use crate::step::{At, Body, Call, Key, Step, Token};
@@ -59,7 +59,7 @@ impl Run<'_> {
             self.log_in(vec![who]).await;
             // One that cannot sign in is not tried for ever: that would be guessing.
             if self.cast[who].token_for("points").is_none() {
-                self.cast[who].tokens.insert("*".to_owned(), "none".to_owned());
+                self.cast[who].tokens.insert("*".to_owned(), NO_TOKEN.to_owned());
             }
         }
     }

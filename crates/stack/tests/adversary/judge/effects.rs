@@ -36,8 +36,8 @@ impl Run<'_> {
         let unknown = made.iter().filter(|done| done.is_unknown()).count();
         let there: HashSet<String> = rows.iter().map(|row| id(row, key)).collect();
         let mut accused = Vec::new();
-        // What is deleted again is not missed.
-        for lost in told.difference(&there).filter(|_| key != "closure_id") {
+        let taken_back = self.taken_back();
+        for lost in told.difference(&there).filter(|lost| !taken_back.contains(*lost)) {
             accused.push(("lost_effect", format!("{key} {lost} was granted and is not there")));
         }
         let ours = rows.iter().filter(|row| self.is_ours(records, key, row));
@@ -49,6 +49,19 @@ impl Run<'_> {
         for (kind, what) in accused {
             self.accuse(kind, what);
         }
+    }
+
+    /// The things whose removal somebody asked for and nobody refused. A rule that is ended before it
+    /// begins never was.
+    fn taken_back(&self) -> HashSet<String> {
+        let removes = [
+            "DELETE /v1/merchants/{merchant_id}/closures/{closure_id}",
+            "POST /v1/conversion-rules/{id}/end",
+        ];
+        let route = |done: &crate::run::Done| self.world.api.routes[done.route].name();
+        let asked = self.log.iter().filter(|done| removes.contains(&route(done).as_str()));
+        let done = asked.filter(|done| done.granted() || done.is_unknown());
+        done.filter_map(|done| done.path.last().cloned()).collect()
     }
 
     /// A thing of this cast.
