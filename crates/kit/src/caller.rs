@@ -7,7 +7,6 @@ mod ring_provider;
 pub mod token;
 mod verifier;
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
@@ -18,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::verifier::Verifier;
-use crate::error::{ApiError, Classify, Kind};
+use crate::error::{ApiError, Class, Classify, Kind};
 
 /// A permission of a person beyond their own things.
 #[derive(
@@ -160,25 +159,15 @@ pub enum Refused {
 }
 
 impl Classify for Refused {
-    fn kind(&self) -> Kind {
+    fn class(&self) -> Class {
         match self {
-            Self::Invalid | Self::Expired | Self::Revoked => Kind::Unauthenticated,
-            Self::Forbidden => Kind::Forbidden,
-            Self::KeysUnavailable => Kind::Unavailable,
-            Self::NoVerifier => Kind::Internal,
+            Self::Invalid => Kind::Unauthenticated.code("invalid_token"),
+            Self::Expired => Kind::Unauthenticated.code("token_expired"),
+            Self::Revoked => Kind::Unauthenticated.code("session_revoked"),
+            Self::Forbidden => Kind::Forbidden.code("forbidden"),
+            Self::KeysUnavailable => Kind::Unavailable.code("keys_unavailable"),
+            Self::NoVerifier => Kind::Internal.code("internal_error"),
         }
-    }
-
-    fn code(&self) -> Cow<'static, str> {
-        match self {
-            Self::Invalid => "invalid_token",
-            Self::Expired => "token_expired",
-            Self::Revoked => "session_revoked",
-            Self::Forbidden => "forbidden",
-            Self::KeysUnavailable => "keys_unavailable",
-            Self::NoVerifier => "internal_error",
-        }
-        .into()
     }
 }
 

@@ -1,18 +1,226 @@
-//! Writes outlive their client, and a stop waits for what has begun.
+//! A command: one request that changes something, carried out once, whatever its client does.
 //!
-//! axum drops a handler when its client hangs up, and tonic when a deadline passes. A transaction
-//! dropped half way is at best lost work; with sqlx 0.8.4 to 0.9.0 it can take *later, acknowledged*
-//! writes with it (transact-rs/sqlx#4385). So every command runs in a task of its own.
+//! A use case begins a unit of work under the client's idempotency key, decides, and commits the effect
+//! together with the answer:
+//!
+//! ```ignore
+//! pub async fn cancel(&self, by: Actor, key: Key, booking: Uuid) -> Result<Answer<Booking>, Error> {
+//!     let mut work = match command::begin(&self.db, by.id(), &key).await? {
+//!         Begun::First(work) => work,
+//!         Begun::Replay(answer) => return Ok(answer),
+//!     };
+//!     let booking = store::lock_booking(&mut work, booking, by).await?.ok_or(Error::UnknownBooking)?;
+//!     // … decide, and store the effect …
+//!     Ok(work.commit(Success::Ok, booking).await?)
+//! }
+//! ```
+//!
+//! A [`Work`] that is dropped rolls back, and its only way to commit records the answer: a key cannot be
+//! claimed too late or its answer be forgotten.
+//!
+//! Writes outlive their client. axum drops a handler when its client hangs up, and tonic when a deadline
+//! passes. A transaction dropped half way is at best lost work; with sqlx 0.8.4 to 0.9.0 it can take *later,
+//! acknowledged* writes with it (transact-rs/sqlx#4385). So [`crate::http::edge`] and
+//! [`crate::grpc::guard`] run every write in a task of its own, and a stop waits for it.
 
+use std::fmt::Display;
+use std::ops::{Deref, DerefMut};
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
 use observability::context::in_context;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::task::TaskTracker;
 
-use crate::deadline;
+use crate::idempotency::{self, Error, Key};
+use crate::{deadline, postgres};
+
+/// The beginning of a command.
+#[derive(Debug)]
+pub enum Begun<T> {
+    /// The key is new: the effect is this caller's to make.
+    First(Work),
+    /// The key was used before, for the same request. This is the answer it got.
+    Replay(Answer<T>),
+}
+
+/// A transaction that holds an idempotency key. Dropped, it rolls back.
+#[derive(Debug)]
+pub struct Work {
+    tx: Transaction<'static, Postgres>,
+    principal: String,
+    key: Key,
+}
+
+/// The answer to a command, as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer<T> {
+    success: Success,
+    body: Vec<u8>,
+    /// `None` when the answer is a replay.
+    value: Option<T>,
+}
+
+/// How a command succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// The effect was made.
+    Ok,
+    /// Something new exists.
+    Created,
+    /// The command is recorded, and its effect is still to come.
+    Accepted,
+}
+
+/// Begins a transaction and claims `key` in it for `principal`, or returns the first answer. Waits up to 2 s for
+/// a concurrent command with the same key.
+///
+/// # Errors
+/// [`Error::Reused`] when the key belongs to another request, [`Error::InProgress`] when the first one is still
+/// running.
+pub async fn begin<T: DeserializeOwned>(
+    db: &PgPool,
+    principal: impl Display,
+    key: &Key,
+) -> Result<Begun<T>, Error> {
+    let principal = principal.to_string();
+    let mut tx = postgres::begin(db).await?;
+    if let Some((success, body)) = idempotency::claim_key(&mut tx, &principal, key).await? {
+        return Ok(Begun::Replay(Answer { success, body, value: None }));
+    }
+    Ok(Begun::First(Work { tx, principal, key: key.clone() }))
+}
+
+impl Work {
+    /// Records `value` as the answer and commits it with the effect.
+    ///
+    /// # Panics
+    /// When `value` cannot be JSON, such as a map whose keys are not strings.
+    pub async fn commit<T: Serialize>(
+        mut self,
+        success: Success,
+        value: T,
+    ) -> Result<Answer<T>, Error> {
+        let answer = Answer::recorded(success, value);
+        idempotency::record_key(&mut self.tx, &self.principal, &self.key, success, &answer.body)
+            .await?;
+        postgres::commit(self.tx).await?;
+        Ok(answer)
+    }
+}
+
+impl Deref for Work {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.tx
+    }
+}
+
+impl DerefMut for Work {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}
+
+impl<T: Serialize> Answer<T> {
+    /// The first answer of a command whose own statement writes the key's row. Everything else uses
+    /// [`Work::commit`].
+    ///
+    /// # Panics
+    /// When `value` cannot be JSON, such as a map whose keys are not strings.
+    pub fn recorded(success: Success, value: T) -> Self {
+        let body = serde_json::to_vec(&value).expect("an answer is plain data");
+        Self { success, body, value: Some(value) }
+    }
+}
+
+impl<T> Answer<T> {
+    /// An answer as it was read back.
+    pub fn replay(success: Success, body: Vec<u8>) -> Self {
+        Self { success, body, value: None }
+    }
+
+    pub fn success(&self) -> Success {
+        self.success
+    }
+
+    /// The recorded JSON.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(crate) fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
+    /// Returns true when the command had its effect earlier, and this is its first answer once more.
+    pub fn is_replay(&self) -> bool {
+        self.value.is_none()
+    }
+}
+
+impl<T: DeserializeOwned> Answer<T> {
+    /// The answer as a value: for gRPC.
+    ///
+    /// # Errors
+    /// When a replay was recorded by a release whose answer this one cannot read.
+    pub fn into_value(self) -> Result<T, Error> {
+        match self.value {
+            Some(value) => Ok(value),
+            None => serde_json::from_slice(&self.body).map_err(Error::Unreadable),
+        }
+    }
+
+    /// [`Answer::into_value`] of an answer that is still needed.
+    pub fn value(&self) -> Result<T, Error>
+    where
+        T: Clone,
+    {
+        match &self.value {
+            Some(value) => Ok(value.clone()),
+            None => serde_json::from_slice(&self.body).map_err(Error::Unreadable),
+        }
+    }
+}
+
+impl Success {
+    /// The status under which answers are recorded: HTTP's.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Ok => 200,
+            Self::Created => 201,
+            Self::Accepted => 202,
+        }
+    }
+
+    /// The success that was recorded as `status`.
+    ///
+    /// # Errors
+    /// When no command succeeds with this status.
+    pub fn from_status(status: i16) -> Result<Self, sqlx::Error> {
+        [Self::Ok, Self::Created, Self::Accepted]
+            .into_iter()
+            .find(|success| i32::from(success.status()) == i32::from(status))
+            .ok_or_else(|| sqlx::Error::Decode(format!("no success has status {status}").into()))
+    }
+}
+
+/// Runs the handler of a write to its end, whatever its client does. A layer of [`crate::http::edge`].
+pub(crate) async fn outlive(request: Request, next: Next) -> Response {
+    match *request.method() {
+        Method::GET | Method::HEAD | Method::OPTIONS => next.run(request).await,
+        _ => run(next.run(request)).await,
+    }
+}
 
 /// Everything that has begun and is not to be cut off, so that a shutdown can wait for it.
 static RUNNING: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);

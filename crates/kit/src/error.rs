@@ -20,6 +20,7 @@
 //! }
 //! ```
 
+mod class;
 mod fields;
 mod grpc;
 mod kind;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use observability::metrics::concurrency_conflict;
 use serde::Serialize;
 
+pub use self::class::Class;
 pub use self::fields::Fields;
 pub use self::grpc::reason;
 pub use self::kind::{Kind, Outcome};
@@ -42,32 +44,48 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An error that knows what kind of failure it is.
 pub trait Classify: Error + Send + Sync + 'static {
-    /// An exhaustive match, with no `_`: a new failure must be placed.
-    fn kind(&self) -> Kind;
-
-    /// A stable `snake_case` word for programs, listed in `docs/errors.md`.
-    fn code(&self) -> Cow<'static, str>;
-
-    /// Which fields were wrong, for [`Kind::Invalid`].
-    fn fields(&self) -> Vec<FieldError> {
-        Vec::new()
+    /// Everything a client learns of this failure, one row per variant:
+    /// `Self::SlotTaken => Kind::Conflict.code("slot_taken")`. A match with no `_`, so that a new failure must
+    /// be placed.
+    fn class(&self) -> Class {
+        Class {
+            kind: self.kind(),
+            code: self.code(),
+            field: None,
+            fields: self.fields(),
+            retry_after: self.retry_after(),
+            outcome: self.outcome(),
+            conflict: self.conflict(),
+        }
     }
 
-    /// When to come back. Saying so also says that the same request may succeed then; the kinds
-    /// [`Kind::Unavailable`] and [`Kind::RateLimited`] say 1 s by themselves.
+    fn kind(&self) -> Kind {
+        self.class().kind
+    }
+
+    /// A stable `snake_case` word for programs, listed in `docs/errors.md`.
+    fn code(&self) -> Cow<'static, str> {
+        self.class().code
+    }
+
+    /// The fields that break a rule.
+    fn fields(&self) -> Vec<FieldError> {
+        self.class().into_fields(self)
+    }
+
+    /// The wait after which the same request may succeed.
     fn retry_after(&self) -> Option<Duration> {
-        None
+        self.class().retry_after
     }
 
     /// Whether something may have happened all the same.
     fn outcome(&self) -> Outcome {
-        self.kind().outcome()
+        self.class().outcome
     }
 
-    /// The aggregate that somebody else has changed since the client read it, if that is what went wrong.
-    /// Each is declared at start with [`observability::metrics::declare_conflict`].
+    /// The aggregate that somebody else has changed since the client read it.
     fn conflict(&self) -> Option<&'static str> {
-        None
+        self.class().conflict
     }
 }
 
@@ -140,9 +158,8 @@ impl ApiError {
 
 impl<E: Classify> From<E> for ApiError {
     fn from(error: E) -> Self {
-        let kind = error.kind();
-        let code = error.code();
-        if let Some(aggregate) = error.conflict() {
+        let Class { kind, code, retry_after, outcome, conflict, .. } = error.class();
+        if let Some(aggregate) = conflict {
             concurrency_conflict(aggregate);
         }
         let detail = match kind {
@@ -154,8 +171,6 @@ impl<E: Classify> From<E> for ApiError {
             _ => error.to_string(),
         };
         let fields = error.fields();
-        let outcome = error.outcome();
-        let retry_after = error.retry_after();
         let plain = Self::new(kind, code, detail);
         Self { fields, outcome, retry_after: retry_after.or(plain.retry_after), ..plain }
     }

@@ -6,8 +6,6 @@ mod peer;
 mod timeout;
 pub(crate) mod tls;
 
-use std::borrow::Cow;
-
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -18,8 +16,8 @@ use tonic::service::Routes;
 pub(crate) use self::channel::channel;
 pub use self::peer::Peer;
 use crate::caller::{self, Verifier};
-use crate::deadline;
-use crate::error::{ApiError, Classify, Kind};
+use crate::error::{ApiError, Class, Classify, Kind};
+use crate::{command, deadline};
 
 /// Which services may call a method: `("/points.v1.Points/Earn", &["booking"])`. `&["*"]` opens a
 /// method to callers without a token: how would one get the first token, and the keys?
@@ -46,8 +44,9 @@ struct Guard {
 
 async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     match guard.check(request).await {
-        Ok((request, Some(by))) => deadline::within(by, next.run(request)).await,
-        Ok((request, None)) => next.run(request).await,
+        // A call outlives its client, as a write over HTTP does.
+        Ok((request, Some(by))) => deadline::within(by, command::run(next.run(request))).await,
+        Ok((request, None)) => command::run(next.run(request)).await,
         Err(error) => Status::from(error).into_http(),
     }
 }
@@ -88,18 +87,10 @@ enum Refused {
 }
 
 impl Classify for Refused {
-    fn kind(&self) -> Kind {
+    fn class(&self) -> Class {
         match self {
-            Self::NotAllowed | Self::OtherCertificate => Kind::Forbidden,
-            Self::DeadlineRequired => Kind::Malformed,
+            Self::NotAllowed | Self::OtherCertificate => Kind::Forbidden.code("forbidden"),
+            Self::DeadlineRequired => Kind::Malformed.code("deadline_required"),
         }
-    }
-
-    fn code(&self) -> Cow<'static, str> {
-        match self {
-            Self::NotAllowed | Self::OtherCertificate => "forbidden",
-            Self::DeadlineRequired => "deadline_required",
-        }
-        .into()
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! A route that must take more than 64 KiB says so: `.layer(Extension(BodyLimit(1 << 20)))`.
 
+mod answer;
 mod body;
 mod decode;
 mod describe;

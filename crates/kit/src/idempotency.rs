@@ -11,7 +11,6 @@
 //! postgres::commit(tx).await?;
 //! ```
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -19,7 +18,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
-use crate::error::{Classify, Kind, Outcome};
+use crate::command::Success;
+use crate::error::{Class, Classify, Kind};
 use crate::postgres::{self, lock_id, query};
 
 /// Says that an answer was read back, not made now.
@@ -92,7 +92,7 @@ impl IntoResponse for Answer {
     }
 }
 
-/// Why a command with a key is not carried out.
+/// The reason to refuse a command with a key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("this command needs an Idempotency-Key header")]
@@ -103,51 +103,36 @@ pub enum Error {
     Reused,
     #[error("the first request with this idempotency key is still running")]
     InProgress,
+    #[error("the recorded answer cannot be read")]
+    Unreadable(#[source] serde_json::Error),
     #[error("database failure")]
     Database(#[from] sqlx::Error),
 }
 
 impl Classify for Error {
-    fn kind(&self) -> Kind {
+    fn class(&self) -> Class {
         match self {
-            Self::Missing | Self::Malformed => Kind::Malformed,
-            Self::Reused => Kind::Refused,
-            Self::InProgress => Kind::Conflict,
-            Self::Database(error) => postgres::kind(error),
+            Self::Missing => Kind::Malformed.code("idempotency_key_required"),
+            Self::Malformed => Kind::Malformed.code("idempotency_key_invalid"),
+            Self::Reused => Kind::Refused.code("idempotency_key_reused"),
+            Self::InProgress => {
+                Kind::Conflict.code("idempotency_in_progress").retry_after(Duration::from_secs(1))
+            }
+            Self::Unreadable(_) => Kind::Internal.code("internal_error"),
+            Self::Database(error) => postgres::class(error),
         }
-    }
-
-    fn code(&self) -> Cow<'static, str> {
-        match self {
-            Self::Missing => "idempotency_key_required".into(),
-            Self::Malformed => "idempotency_key_invalid".into(),
-            Self::Reused => "idempotency_key_reused".into(),
-            Self::InProgress => "idempotency_in_progress".into(),
-            Self::Database(error) => postgres::code(error),
-        }
-    }
-
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::Database(error) => postgres::outcome(error),
-            _ => self.kind().outcome(),
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::InProgress).then_some(Duration::from_secs(1))
     }
 }
 
-/// Claims the key for this transaction, or returns the first answer. Waits at most 2 s for a twin.
+/// Claims the key for this transaction, or returns the first answer. Waits up to 2 s for a twin.
 ///
 /// The claim is a lock that ends with the transaction, whichever way it ends, so a command that fails
 /// leaves nothing behind and there is never a row without an answer.
-pub async fn claim(
+pub(crate) async fn claim_key(
     tx: &mut PgConnection,
     principal: &str,
     key: &Key,
-) -> Result<Option<Answer>, Error> {
+) -> Result<Option<(Success, Vec<u8>)>, Error> {
     let lock = lock(principal, key);
     let free = query(
         "idempotency_claim",
@@ -175,9 +160,20 @@ pub async fn claim(
     if first.fingerprint != key.fingerprint {
         return Err(Error::Reused);
     }
-    let status = u16::try_from(first.status).ok().and_then(|s| StatusCode::from_u16(s).ok());
-    let status = status.ok_or_else(|| sqlx::Error::Decode("no HTTP status".into()))?;
-    Ok(Some(Answer { status, body: first.body, replayed: true }))
+    Ok(Some((Success::from_status(first.status)?, first.body)))
+}
+
+/// [`claim_key`] for services that have not moved to [`crate::command::begin`] yet.
+pub async fn claim(
+    tx: &mut PgConnection,
+    principal: &str,
+    key: &Key,
+) -> Result<Option<Answer>, Error> {
+    let first = claim_key(tx, principal, key).await?;
+    Ok(first.map(|(success, body)| {
+        let status = StatusCode::from_u16(success.status()).unwrap_or(StatusCode::OK);
+        Answer { status, body, replayed: true }
+    }))
 }
 
 /// The number of the lock that [`claim`] takes, for a command that is a single statement: that takes the lock
@@ -186,14 +182,15 @@ pub fn lock(principal: &str, key: &Key) -> i64 {
     lock_id(&["idempotency", principal, &key.route, &key.value])
 }
 
-/// Keeps the answer; it commits together with the effect.
-pub async fn record(
+/// Keeps the answer, to be committed with the effect.
+pub(crate) async fn record_key(
     tx: &mut PgConnection,
     principal: &str,
     key: &Key,
-    answer: &Answer,
+    success: Success,
+    body: &[u8],
 ) -> Result<(), Error> {
-    let status = i16::try_from(answer.status.as_u16()).unwrap_or(i16::MAX); // statuses end at 999
+    let status = i16::try_from(success.status()).unwrap_or(i16::MAX); // statuses end at 999
     query(
         "idempotency_record",
         sqlx::query!(
@@ -204,17 +201,28 @@ pub async fn record(
             key.value,
             &key.fingerprint[..],
             status,
-            answer.body
+            body
         )
         .execute(tx),
     )
     .await
     .map_err(|error| match postgres::constraint(&error) {
-        // Somebody recorded without claiming: a twin all the same.
+        // A twin that recorded without claiming.
         Some("idempotency_key_pk") => Error::InProgress,
         _ => error.into(),
     })?;
     Ok(())
+}
+
+/// [`record_key`] for services that have not moved to [`crate::command::begin`] yet.
+pub async fn record(
+    tx: &mut PgConnection,
+    principal: &str,
+    key: &Key,
+    answer: &Answer,
+) -> Result<(), Error> {
+    let status = i16::try_from(answer.status.as_u16()).unwrap_or(i16::MAX);
+    record_key(tx, principal, key, Success::from_status(status)?, &answer.body).await
 }
 
 async fn wait_for_twin(tx: &mut PgConnection, lock: i64) -> Result<(), Error> {

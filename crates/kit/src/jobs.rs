@@ -1,10 +1,11 @@
-//! Scheduled jobs: one runner at a time across replicas, panics survived and counted.
+//! Background jobs: those of a period run on one replica at a time, those without an end on every replica.
+//! Panics are survived and counted.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use observability::metrics::{self, IntCounterVec};
-use observability::{Carrier, SpanKind, panics};
+use observability::{Carrier, SpanKind, panics, task};
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,51 @@ static RUNS: LazyLock<IntCounterVec> = LazyLock::new(|| {
         &["job", "result"],
     )
 });
+
+/// The jobs of a service, started as they are declared.
+#[derive(Debug)]
+pub struct Jobs {
+    db: PgPool,
+    stop: CancellationToken,
+}
+
+impl Jobs {
+    /// Jobs that end at `stop`, their leaders elected in `db`. Housekeeping of our own tables is among them.
+    pub fn new(db: PgPool, stop: CancellationToken) -> Self {
+        tokio::spawn(housekeeping(db.clone(), stop.clone()));
+        Self { db, stop }
+    }
+
+    /// Runs `job` every `period` on one replica. A run that has begun is not cut off. Should the leader lose
+    /// its connection during a run, another replica may begin one: a job must bear that.
+    pub fn every<S, F, Fut, E>(&mut self, name: &'static str, period: Duration, service: &S, job: F)
+    where
+        S: Clone + Send + Sync + 'static,
+        F: Fn(S) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<anyhow::Error>,
+    {
+        let service = service.clone();
+        let job = Arc::new(job);
+        let run = move || {
+            let (job, service) = (job.clone(), service.clone());
+            async move { job(service).await.map_err(Into::into) }
+        };
+        tokio::spawn(every(name, period, self.db.clone(), self.stop.clone(), run));
+    }
+
+    /// Runs `job` on every replica until the stop that it is given, and again after an error or a panic.
+    pub fn always<S, F, Fut>(&mut self, name: &'static str, service: &S, job: F)
+    where
+        S: Clone + Send + Sync + 'static,
+        F: Fn(S, CancellationToken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let (service, stop) = (service.clone(), self.stop.clone());
+        let run = move || job(service.clone(), stop.clone());
+        tokio::spawn(task::supervise(name, self.stop.clone(), run));
+    }
+}
 
 /// Runs `job` every `period` on the replica that holds the leader lock of `name`, until `stop`; a run
 /// that has begun is not cut off. Should the leader lose its connection during a run, another replica

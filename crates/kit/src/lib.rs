@@ -1,6 +1,6 @@
 //! What every service stands on, and no service should write twice.
 //!
-//! * [`config`] reads what an operator may set; [`run`] turns it into a running process.
+//! * [`service`] is a process from configuration to its end; [`config`] reads what an operator may set.
 //! * [`clock`] is the only place that reads the time or draws an id.
 //! * [`error`] is the one table from what happened to how it looks on the wire.
 //! * [`http`] and [`grpc`] are the edges; [`caller`] says who is asking, [`revocation`] who may no longer.
@@ -37,7 +37,10 @@ pub mod redis;
 pub mod revocation;
 pub mod run;
 pub mod serve;
+pub mod service;
 
 pub use caller::Caller;
 pub use clock::Clock;
 pub use error::{ApiError, Classify, FieldError, Kind};
+pub use jobs::Jobs;
+pub use service::{Base, Service, run};

@@ -3,14 +3,12 @@
 //! A cursor is opaque to clients but not secret: whatever is in it is read as untrusted input, and
 //! the query that uses it must not show more than it would without one.
 
-use std::borrow::Cow;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Classify, FieldError, Kind};
+use crate::error::{Class, Classify, Kind};
 
 /// The most items a page may have.
 pub const MAX_LIMIT: u64 = 100;
@@ -26,28 +24,10 @@ pub enum Error {
 }
 
 impl Classify for Error {
-    fn kind(&self) -> Kind {
+    fn class(&self) -> Class {
         match self {
-            Self::Cursor => Kind::Malformed,
-            Self::Limit => Kind::Invalid,
-        }
-    }
-
-    fn code(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Self::Cursor => "invalid_cursor",
-            Self::Limit => "invalid_limit",
-        })
-    }
-
-    fn fields(&self) -> Vec<FieldError> {
-        match self {
-            Self::Cursor => Vec::new(),
-            Self::Limit => vec![FieldError {
-                field: "limit".to_owned(),
-                code: "invalid_limit",
-                message: self.to_string(),
-            }],
+            Self::Cursor => Kind::Malformed.code("invalid_cursor"),
+            Self::Limit => Kind::Invalid.code("invalid_limit").field("limit"),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use observability::metrics::db;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
 
-pub use failure::{code, constraint, during_commit, kind, outcome};
+pub use failure::{class, code, constraint, during_commit, kind, outcome};
 pub(crate) use incarnation::Incarnation;
 pub(crate) use leader::{Candidate, Leader};
 pub use pool::{connect, options, replica};

@@ -41,6 +41,25 @@ where
     F: FnOnce(C, CancellationToken) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
 {
+    let check = |config: &C| {
+        config.edge().check(&config.observability().environment).and_then(|()| config.check())
+    };
+    launch(service, version, check, C::observability, start)
+}
+
+/// Everything of [`run`], for any configuration.
+pub(crate) fn launch<C, F, Fut>(
+    service: &'static str,
+    version: &'static str,
+    check: impl FnOnce(&C) -> Result<(), String>,
+    observability: impl FnOnce(&C) -> &observability::Config,
+    start: F,
+) -> ExitCode
+where
+    C: clap::Parser,
+    F: FnOnce(C, CancellationToken) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "healthcheck") {
         return healthcheck();
     }
@@ -52,8 +71,7 @@ where
         }
         Err(Stop::Wrong(line)) => return fail(&line, BAD_CONFIGURATION),
     };
-    let checked = config.edge().check(&config.observability().environment);
-    if let Err(line) = checked.and_then(|()| config.check()) {
+    if let Err(line) = check(&config) {
         return fail(&line, BAD_CONFIGURATION);
     }
     let runtime = match tokio::runtime::Runtime::new() {
@@ -61,7 +79,7 @@ where
         Err(error) => return fail(&format!("cannot start: {error}"), 1),
     };
     let result = runtime.block_on(async {
-        let _telemetry = observability::init(service, version, config.observability())?;
+        let _telemetry = observability::init(service, version, observability(&config))?;
         let stop = CancellationToken::new();
         tokio::spawn(cancel_on_signal(stop.clone())?);
         start(config, stop).await

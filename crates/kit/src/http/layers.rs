@@ -15,8 +15,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::{Limits, describe, front};
 use crate::caller::Verifier;
-use crate::deadline;
 use crate::error::{self, ApiError, Kind};
+use crate::{command, deadline};
 
 /// An answer is data: nothing in it may run, and nobody may frame it.
 const DATA_ONLY: HeaderValue =
@@ -67,7 +67,9 @@ pub fn edge_with(
         // For `kit::Caller`.
         .layer(Extension(verifier))
         // Last, because it wants to know who is asking.
-        .layer(from_fn(move |request, next| front::limited(limits, request, next)));
+        .layer(from_fn(move |request, next| front::limited(limits, request, next)))
+        // Innermost, so that what was let in goes on when the client, or one of the limits above, gives up.
+        .layer(from_fn(command::outlive));
 
     // In a debug build a drill may have requests fail where a handler would.
     #[cfg(debug_assertions)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::{contact, pool};
-use crate::error::{Kind, Outcome};
+use crate::error::{Class, Kind, Outcome};
 
 /// How lately the server has answered somebody of ours if it is there: less than anybody waits for a connection.
 const LATELY: Duration = Duration::from_millis(300);
@@ -23,6 +23,11 @@ enum Failure {
     OutcomeUnknown,
     /// A mistake of ours.
     Internal,
+}
+
+/// The class of a database failure, for the row of an error that wraps it.
+pub fn class(error: &sqlx::Error) -> Class {
+    kind(error).code(code(error)).outcome(outcome(error))
 }
 
 /// What a database failure means to a client, for `Classify::kind`.

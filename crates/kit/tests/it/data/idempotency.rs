@@ -1,8 +1,9 @@
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
+use kit::command::{self, Answer, Begun, Success, Work};
 use kit::error::{Classify as _, Kind};
-use kit::idempotency::{self, Answer, Error, Key};
-use kit::postgres;
+use kit::idempotency::{self, Error, Key};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
@@ -25,18 +26,23 @@ async fn with_effects(db: &PgPool) {
 }
 
 /// A use case: one row, and its number is the answer.
-async fn act(db: &PgPool, principal: &str, key: &Key) -> Result<Answer, Error> {
-    let mut tx = postgres::begin(db).await?;
-    if let Some(answer) = idempotency::claim(&mut tx, principal, key).await? {
-        return Ok(answer);
-    }
+async fn act(db: &PgPool, principal: &str, key: &Key) -> Result<Answer<Value>, Error> {
+    let mut work = match command::begin(db, principal, key).await? {
+        Begun::First(work) => work,
+        Begun::Replay(answer) => return Ok(answer),
+    };
     let id: i64 = sqlx::query_scalar("INSERT INTO effect DEFAULT VALUES RETURNING id")
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut *work)
         .await?;
-    let answer = Answer::json(StatusCode::CREATED, &serde_json::json!({ "id": id }));
-    idempotency::record(&mut tx, principal, key, &answer).await?;
-    postgres::commit(tx).await?;
-    Ok(answer)
+    work.commit(Success::Created, json!({ "id": id })).await
+}
+
+/// The first command with this key, not committed yet.
+async fn first(db: &PgPool, key: &Key) -> Work {
+    match command::begin::<Value>(db, "someone", key).await.unwrap() {
+        Begun::First(work) => work,
+        Begun::Replay(answer) => panic!("answered already: {answer:?}"),
+    }
 }
 
 #[sqlx::test(migrator = "PLATFORM")]
@@ -60,9 +66,9 @@ async fn a_hundred_twins_have_one_effect_and_one_answer(db: PgPool) {
     }
     let answers = twins.join_all().await;
     assert_eq!(effects(&db).await, 1);
-    assert!(answers.iter().all(|answer| answer.body == answers[0].body));
-    assert!(answers.iter().all(|answer| answer.status == StatusCode::CREATED));
-    assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
+    assert!(answers.iter().all(|answer| answer.body() == answers[0].body()));
+    assert!(answers.iter().all(|answer| answer.success() == Success::Created));
+    assert_eq!(answers.iter().filter(|answer| !answer.is_replay()).count(), 1);
 }
 
 #[sqlx::test(migrator = "PLATFORM")]
@@ -74,9 +80,9 @@ async fn a_key_with_another_body_is_refused_and_another_principal_or_route_is_ap
     assert!(matches!(refused, Error::Reused), "{refused:?}");
     assert_eq!((refused.kind(), &*refused.code()), (Kind::Refused, "idempotency_key_reused"));
 
-    assert!(!act(&pool, "another", &key("k", "one")).await.unwrap().replayed);
+    assert!(!act(&pool, "another", &key("k", "one")).await.unwrap().is_replay());
     let elsewhere = Key::new("k", "POST /others", b"one").unwrap();
-    assert!(!act(&pool, "someone", &elsewhere).await.unwrap().replayed);
+    assert!(!act(&pool, "someone", &elsewhere).await.unwrap().is_replay());
     assert_eq!(effects(&db).await, 3);
 }
 
@@ -84,28 +90,24 @@ async fn a_key_with_another_body_is_refused_and_another_principal_or_route_is_ap
 async fn a_rolled_back_attempt_leaves_nothing(db: PgPool) {
     with_effects(&db).await;
     let pool = service_pool(&db);
-    let mut tx = postgres::begin(&pool).await.unwrap();
-    assert!(idempotency::claim(&mut tx, "someone", &key("k", "{}")).await.unwrap().is_none());
-    let answer = Answer::json(StatusCode::OK, &1);
-    idempotency::record(&mut tx, "someone", &key("k", "{}"), &answer).await.unwrap();
-    tx.rollback().await.unwrap();
+    let mut work = first(&pool, &key("k", "{}")).await;
+    sqlx::query("INSERT INTO effect DEFAULT VALUES").execute(&mut *work).await.unwrap();
+    drop(work);
 
     let rows: i64 =
         sqlx::query_scalar("SELECT count(*) FROM idempotency_key").fetch_one(&db).await.unwrap();
     assert_eq!(rows, 0);
-    assert!(!act(&pool, "someone", &key("k", "{}")).await.unwrap().replayed);
+    assert!(!act(&pool, "someone", &key("k", "{}")).await.unwrap().is_replay());
     assert_eq!(effects(&db).await, 1);
 }
 
 #[sqlx::test(migrator = "PLATFORM")]
 async fn a_twin_waits_for_less_than_two_seconds(db: PgPool) {
     let pool = service_pool(&db);
-    let mut first = postgres::begin(&pool).await.unwrap();
-    idempotency::claim(&mut first, "someone", &key("k", "{}")).await.unwrap();
+    let _first = first(&pool, &key("k", "{}")).await;
 
     let began = Instant::now();
-    let mut second = postgres::begin(&pool).await.unwrap();
-    let error = idempotency::claim(&mut second, "someone", &key("k", "{}")).await.unwrap_err();
+    let error = act(&pool, "someone", &key("k", "{}")).await.unwrap_err();
     let waited = began.elapsed();
     assert!(matches!(error, Error::InProgress), "{error:?}");
     assert_eq!((error.kind(), &*error.code()), (Kind::Conflict, "idempotency_in_progress"));
@@ -117,8 +119,7 @@ async fn a_twin_waits_for_less_than_two_seconds(db: PgPool) {
 async fn a_twin_that_had_to_wait_reads_the_first_answer(db: PgPool) {
     with_effects(&db).await;
     let pool = service_pool(&db);
-    let mut first = postgres::begin(&pool).await.unwrap();
-    idempotency::claim(&mut first, "someone", &key("k", "{}")).await.unwrap();
+    let first = first(&pool, &key("k", "{}")).await;
     let twin = tokio::spawn({
         let pool = pool.clone();
         async move { act(&pool, "someone", &key("k", "{}")).await }
@@ -134,12 +135,12 @@ async fn a_twin_that_had_to_wait_reads_the_first_answer(db: PgPool) {
         (waiting == 1).then_some(())
     })
     .await;
-    let answer = Answer::json(StatusCode::ACCEPTED, &"the first");
-    idempotency::record(&mut first, "someone", &key("k", "{}"), &answer).await.unwrap();
-    postgres::commit(first).await.unwrap();
+    let answer = first.commit(Success::Accepted, json!("the first")).await.unwrap();
 
     let replay = twin.await.unwrap().unwrap();
-    assert_eq!(replay, Answer { replayed: true, ..answer });
+    assert!(replay.is_replay() && !answer.is_replay());
+    assert_eq!(replay, Answer::replay(Success::Accepted, answer.body().to_vec()));
+    assert_eq!(replay.value().unwrap(), answer.into_value().unwrap());
     let response = replay.into_response();
     assert_eq!(response.status(), StatusCode::ACCEPTED);
     assert_eq!(response.headers()["idempotency-replayed"], "true");

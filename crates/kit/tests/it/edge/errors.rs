@@ -1,14 +1,13 @@
 //! One error, two protocols.
 
-use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use http_body_util::BodyExt;
-use kit::error::{self, Outcome};
-use kit::{ApiError, Classify, FieldError, Kind};
+use kit::error::{self, Class, Outcome};
+use kit::{ApiError, Classify, Kind};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -30,43 +29,17 @@ enum Error {
 }
 
 impl Classify for Error {
-    fn kind(&self) -> Kind {
+    fn class(&self) -> Class {
         match self {
-            Self::InsufficientPoints | Self::InProgress => Kind::Conflict,
-            Self::InvalidAmount => Kind::Invalid,
-            Self::Broken(_) => Kind::Internal,
-            Self::Away => Kind::Unavailable,
-            Self::Changed => Kind::Precondition,
+            Self::InsufficientPoints => Kind::Conflict.code("insufficient_points"),
+            Self::InvalidAmount => Kind::Invalid.code("invalid_amount").field("amount"),
+            Self::Broken(_) => Kind::Internal.code("internal_error"),
+            Self::Away => Kind::Unavailable.code("database_unavailable"),
+            Self::InProgress => Kind::Conflict
+                .code("idempotency_in_progress")
+                .retry_after(Duration::from_millis(1200)),
+            Self::Changed => Kind::Precondition.code("version_conflict").conflict("thing"),
         }
-    }
-
-    fn code(&self) -> Cow<'static, str> {
-        match self {
-            Self::InsufficientPoints => "insufficient_points",
-            Self::InvalidAmount => "invalid_amount",
-            Self::Broken(_) => "internal_error",
-            Self::Away => "database_unavailable",
-            Self::InProgress => "idempotency_in_progress",
-            Self::Changed => "version_conflict",
-        }
-        .into()
-    }
-
-    fn fields(&self) -> Vec<FieldError> {
-        let amount = matches!(self, Self::InvalidAmount).then(|| FieldError {
-            field: "amount".to_owned(),
-            code: "invalid_amount",
-            message: self.to_string(),
-        });
-        amount.into_iter().collect()
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::InProgress).then_some(Duration::from_millis(1200))
-    }
-
-    fn conflict(&self) -> Option<&'static str> {
-        matches!(self, Self::Changed).then_some("thing")
     }
 }
 

@@ -1,5 +1,6 @@
 //! A stop: what is in flight finishes, and nobody can hold us up.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kit::config::Limits;
@@ -72,4 +73,21 @@ async fn a_command_whose_client_is_gone_still_ends_before_the_process() {
     go_on.0.send(()).unwrap();
     world.served.await.unwrap();
     done.1.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_goes_on_without_its_client_and_a_read_does_not() {
+    let world = World::start().await;
+    for method in ["POST", "GET"] {
+        let mut client = Client::connect(world.at.http).await;
+        client.send(&request(&format!("{method} /wait"), &[], b"")).await;
+        world.seen.waiting.notified().await;
+    }
+    // Both clients are gone: the read ends, the write takes what it waits for.
+    let dropped = || world.seen.dropped.load(Ordering::SeqCst);
+    eventually(Duration::from_secs(5), || async { (dropped() > 0).then_some(()) }).await;
+    world.seen.go_on.notify_one();
+    eventually(Duration::from_secs(5), || async { (world.stored() == 1).then_some(()) }).await;
+    assert_eq!(dropped(), 1);
+    world.stop.cancel();
 }

@@ -33,6 +33,8 @@ use uuid::Uuid;
 pub struct Seen {
     /// How many commands were carried out.
     pub stored: AtomicUsize,
+    /// How many `/wait` were dropped half way.
+    pub dropped: Arc<AtomicUsize>,
     /// A `/wait` has begun.
     pub waiting: Notify,
     /// Lets it end.
@@ -127,7 +129,7 @@ fn router(seen: Arc<Seen>, origins: Origins) -> Router {
         .route("/things/{id}", get(one))
         .route("/echo", post(echo))
         .route("/panic", get(panics))
-        .route("/wait", get(wait))
+        .route("/wait", get(wait).post(wait))
         .route("/broken", get(broken))
         .route("/trickle", get(trickle))
         .route("/hang", get(std::future::pending::<String>))
@@ -244,8 +246,23 @@ async fn trickle() -> axum::body::Body {
     axum::body::Body::from_stream(pieces.take(10).map(Ok::<_, std::convert::Infallible>))
 }
 
+/// Calls `work` when it is dropped.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 async fn wait(State(seen): State<Arc<Seen>>) -> Body<Value> {
+    let dropped = seen.dropped.clone();
+    let guard = OnDrop(move || {
+        dropped.fetch_add(1, Ordering::SeqCst);
+    });
     seen.waiting.notify_one();
     seen.go_on.notified().await;
+    std::mem::forget(guard);
+    seen.stored.fetch_add(1, Ordering::SeqCst);
     Body(json!({ "waited": true }))
 }
