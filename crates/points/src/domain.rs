@@ -3,11 +3,12 @@
 mod account;
 mod actor;
 mod audit;
-mod books;
-mod command;
+pub mod command;
 mod conversion;
-mod draft;
+mod decide;
+mod decision;
 mod hold;
+mod working_set;
 mod worth;
 
 use serde::{Deserialize, Serialize};
@@ -16,12 +17,14 @@ use uuid::Uuid;
 
 pub use account::{Account, Balance};
 pub use actor::{Actor, MerchantRole, ServiceName};
-pub use audit::{Broken, Standing, Step, Sums, Trail};
-pub use books::{Books, Decision, Done, Earned, Entry, Moved, Recorded, Side, Transfer};
-pub use command::{Adjustment, Command, Payer, Recipient};
+pub use audit::{AccountAudit, AuditedAccount, AuditedEntry, BrokenInvariant, Sums};
+pub use command::{AccountRef, Adjustment, Command};
 pub use conversion::{Basis, Currency, Purchase, Rate, Rule, RuleId};
-pub use hold::{Held, Hold, HoldState, HoldTime};
-pub use worth::{Bounds, Issuance, Price, Tender, Value};
+pub use decide::decide;
+pub use decision::{Decision, Done, Entry, Moved, Side, Transfer};
+pub use hold::{Hold, HoldDuration, HoldState, HoldTerms};
+pub use working_set::{EventEarning, ReversibleTransfer, WorkingSet};
+pub use worth::{Bounds, Issuance, IssuancePolicy, Price, Tender, Value};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountId(pub Uuid);
@@ -32,7 +35,7 @@ pub struct MemberId(pub Uuid);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TransferId(pub Uuid);
 
-/// Drawn by the ledger for a member. A service chooses its own, so that a release can name a hold whose answer
+/// The ledger draws it for a member. A service chooses its own, so that it can release a hold whose answer
 /// was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HoldId(pub Uuid);
@@ -40,7 +43,7 @@ pub struct HoldId(pub Uuid);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MerchantId(pub Uuid);
 
-/// An event of another service.
+/// The id of an event of another service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EventId(pub Uuid);
 
@@ -49,121 +52,125 @@ pub struct EventId(pub Uuid);
 #[serde(try_from = "i64", into = "i64")]
 pub struct Amount(i64);
 
-/// What a transfer was for, such as `booking:<id>`. For people and for tracing back; never parsed.
+/// The purpose of a transfer, such as `booking:<id>`. People read it; no program parses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference(String);
 
-/// Why points moved. Each movement is a transfer, whose entries sum to zero.
+/// The reason of a movement. Each movement is a transfer, whose entries sum to zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransferKind {
     Earn,
     Redeem,
-    /// From one member to another.
+    /// Moves points from one member to another.
     Transfer,
     /// Undoes another transfer.
     Reverse,
-    /// An operator's correction.
+    /// Corrects an account, by an operator.
     Adjust,
     Hold,
     Capture,
     Release,
-    /// A hold that nobody settled in time.
+    /// Frees a hold that was not settled in time.
     Expire,
 }
 
+/// The reason why a command is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refused {
-    #[error("an amount is a whole number of points, 1 to {}", Amount::MAX)]
+    #[error("points must be a whole number from 1 to {}", Amount::MAX)]
     Amount,
     #[error(
-        "a purchase is a whole number of minor units, at least 1, worth at most {} points",
+        "a purchase must be a whole number of minor units, at least 1, worth at most {} points",
         Amount::MAX
     )]
     Purchase,
     #[error(
-        "this purchase is worth less than one point, or smaller than the merchant's rule asks for"
+        "the purchase is worth less than one point, or below the minimum of the merchant's rule"
     )]
     PurchaseTooSmall,
-    #[error("a currency is three capital letters of ISO 4217, such as JPY")]
+    #[error("a currency must be three capital letters of ISO 4217, such as JPY")]
     Currency,
     #[error(
-        "a rate is 1 to {} points for 1 to {} minor units, on purchases of at least 1 to {}",
+        "a rate must be 1 to {} points for 1 to {} minor units, on purchases of at least 1 to {}",
         Rate::MAX_POINTS,
         Rate::MAX_PER_MINOR,
         Rate::MAX_MIN_MINOR
     )]
     Rate,
-    #[error("another rule of this merchant applies in that time")]
+    #[error("another rule of the merchant applies in this period")]
     RuleOverlaps,
-    #[error("a rule begins now or later, ends after it begins, and is never prolonged")]
+    #[error("a rule must begin now or later, end after it begins, and is never prolonged")]
     RulePeriod,
-    #[error("points are earned now, or were within the last 90 days")]
+    #[error("the time must be within the last 90 days")]
     Time,
     #[error("the rule has ended")]
     RuleEnded,
-    #[error("a reference is at most {} characters", Reference::MAX_CHARS)]
+    #[error("a reference must have at most {} characters", Reference::MAX_CHARS)]
     ReferenceTooLong,
-    #[error("a reference has no control characters")]
+    #[error("a reference must not contain control characters")]
     ReferenceCharacter,
-    #[error("a reference says why: it is not empty")]
+    #[error("a reference is required")]
     ReferenceMissing,
-    #[error("a tender value is 1 to {max} points for 1 to {max} minor units, of another currency than the unit of account", max = Tender::MAX)]
+    #[error("a tender value must be 1 to {max} points for 1 to {max} minor units, and not in the unit of account", max = Tender::MAX)]
     Tender,
-    #[error("an operator has not said what a point is worth in this currency")]
+    #[error("the currency has no tender value")]
     TenderValueMissing,
-    #[error("a price is a whole number of minor units, at least 1")]
+    #[error("a price must be a whole number of minor units, at least 1")]
     Price,
     #[error("the points are worth more than the price")]
     ExceedsPrice,
     #[error(
-        "the highest rate is 1 to 100 percent, and a budget 0 to {} points",
+        "the highest rate must be 1 to 100 percent, and the budget 0 to {} points",
         Bounds::MAX_BUDGET
     )]
     Bounds,
-    #[error("the rate gives more of a purchase than this merchant may")]
+    #[error("the rate is above the merchant's limit")]
     RateExceedsLimit,
-    #[error("the merchant has given away its points of this month")]
+    #[error("the merchant's budget of this month is exhausted")]
     IssuanceBudget,
-    #[error("nobody earns points at a merchant that they belong to")]
+    #[error("a member cannot earn points at their own merchant")]
     OwnMerchant,
-    #[error("an account cannot hold that many points")]
+    #[error("the account's balance would exceed its limit")]
     BalanceLimit,
-    #[error("no such account, hold or transfer")]
-    NotFound,
-    #[error("not enough points")]
+    /// The named thing does not exist, or is not the actor's: both look the same.
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    #[error("the account has not enough points")]
     InsufficientPoints,
     #[error("an account cannot transfer to itself")]
     SelfTransfer,
-    #[error("an adjustment is a whole number of points, -{max} to {max}, and not 0", max = Amount::MAX)]
+    #[error("an adjustment must be a whole number from -{max} to {max}, and not 0", max = Amount::MAX)]
     Adjustment,
     #[error("the account has changed since it was read")]
     VersionConflict,
-    #[error("this transfer was reversed before")]
+    #[error("the transfer is already reversed")]
     AlreadyReversed,
     #[error("a transfer of this kind cannot be reversed")]
     NotReversible,
-    #[error("a hold lasts {} to {} seconds", HoldTime::MIN_SECONDS, HoldTime::MAX_SECONDS)]
-    HoldTime,
-    #[error("another hold has this id")]
-    HoldExists,
     #[error(
-        "this event has earned points already, of another member or merchant or for another reason"
+        "a hold must last {} to {} seconds",
+        HoldDuration::MIN_SECONDS,
+        HoldDuration::MAX_SECONDS
     )]
+    HoldDuration,
+    #[error("the hold id is already used by another hold")]
+    HoldExists,
+    #[error("the event has already earned points with another member, merchant or reference")]
     EventExists,
-    #[error("another service placed this hold, and settles it")]
+    #[error("the hold was placed by another service, which settles it")]
     HoldOfService,
-    #[error("the hold was captured")]
+    #[error("the hold is already captured")]
     HoldCaptured,
-    #[error("the hold was released")]
+    #[error("the hold is already released")]
     HoldReleased,
     #[error("the hold has expired")]
     HoldExpired,
-    #[error("a capture is at most what the hold holds")]
+    #[error("the capture exceeds the hold")]
     CaptureExceedsHold,
-    /// A balance says that what we are undoing never happened. Never queued, never retried.
-    #[error("the books contradict themselves")]
-    Books,
+    /// A balance denies what is being undone. Never queued, never retried.
+    #[error("the ledger contradicts itself")]
+    Inconsistent,
 }
 
 impl Amount {
@@ -205,7 +212,7 @@ impl Reference {
         Ok(Self(text))
     }
 
-    /// One that must say something.
+    /// A reference that is not empty.
     pub fn required(text: String) -> Result<Self, Refused> {
         if text.trim().is_empty() { Err(Refused::ReferenceMissing) } else { Self::new(text) }
     }

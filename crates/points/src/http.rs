@@ -13,8 +13,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use kit::caller::{Role, Verifier};
+use kit::command::Answer;
 use kit::http::{Command, IdempotencyKey, Path, Query, etag};
-use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -23,11 +23,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::app::{
-    AccountView, Asked, Earn, Earned, HistoryFilter, Page, Points, QueuedView, Receipt, Which,
-    actor,
-};
-use crate::domain::{AccountId, MemberId, Recipient, TransferKind};
+use crate::app::{AskedEarning, Earning, Points};
+use crate::domain::command::Earn;
+use crate::domain::{AccountId, AccountRef, Actor, MemberId, TransferKind};
+use crate::view::{AccountView, HistoryFilter, Page, QueuedView, Receipt};
 
 #[derive(OpenApi)]
 #[openapi(info(title = "points", description = "The points ledger."))]
@@ -61,7 +60,7 @@ fn accounts() -> OpenApiRouter<Points> {
         .routes(routes!(statements::any))
 }
 
-/// A merchant's conversion rules, and the bounds on what it gives away.
+/// A merchant's conversion rules and issuance, and the tender values.
 fn merchants() -> OpenApiRouter<Points> {
     OpenApiRouter::new()
         .routes(routes!(rules::create, rules::list))
@@ -82,15 +81,15 @@ struct EarnBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>, minimum = 1)]
     purchase_minor: Option<Value>,
-    /// Plain points.
+    /// Points, without a purchase. Give this or `purchase_minor`.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 1_000_000_000)]
     points: Option<Value>,
-    /// Of the purchase, in ISO 4217; the deployment's unit of account when absent.
+    /// The currency of the purchase in ISO 4217; the unit of account when absent.
     #[serde(default)]
     currency: Option<String>,
     merchant_id: Uuid,
-    /// What it is for. At most 200 characters.
+    /// The reason. At most 200 characters.
     #[serde(default)]
     #[schema(max_length = 200)]
     reference: String,
@@ -116,19 +115,19 @@ struct HistoryQuery {
 /// Opens the caller's own account.
 #[utoipa::path(
     post, path = "/v1/accounts", request_body = OpenBody,
-    responses((status = 201, body = AccountView), (status = 200, description = "There already", body = AccountView)),
+    responses((status = 201, body = AccountView), (status = 200, description = "The account exists already", body = AccountView)),
     params(IdempotencyKey),
 )]
 async fn open(
     State(points): State<Points>,
     caller: Caller,
     Command { key, body: OpenBody {} }: Command<OpenBody>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<AccountView>, ApiError> {
     Ok(points.open(MemberId(caller.id), key).await?)
 }
 
-/// Credits an account, by a purchase or by plain points, for a merchant that the caller belongs to. While
-/// the database is away, it is done later.
+/// Credits an account, for a purchase or with a number of points, at a merchant that the caller belongs to. While
+/// the database is away, the earning is queued.
 #[utoipa::path(
     post, path = "/v1/accounts/{id}/earnings", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = EarnBody,
@@ -141,18 +140,18 @@ async fn earn(
     Command { key, body }: Command<EarnBody>,
 ) -> Result<Response, ApiError> {
     caller.require(&[Role::Staff, Role::MerchantAdmin, Role::Operator])?;
-    let to = Recipient::Account(AccountId(id));
-    let command = Earn::try_new(actor(&caller), to, body.into(), points.currency())?;
-    Ok(match points.earn_or_queue(caller.id.to_string(), key, command).await? {
-        Earned::Now(answer) => answer.into_response(),
-        Earned::Later(queued) => {
+    let to = AccountRef::Id(AccountId(id));
+    let earn = Earn::try_new(actor(&caller), to, body.into(), points.currency())?;
+    Ok(match points.earn_or_queue(caller.id.to_string(), key, earn).await? {
+        Earning::Applied(answer) => answer.into_response(),
+        Earning::Queued(queued) => {
             let location = [(LOCATION, queued.status_url.clone())];
             (StatusCode::ACCEPTED, location, Json(queued)).into_response()
         }
     })
 }
 
-/// What has become of an earning that was queued: for whoever sent it, and for operators.
+/// The state of a queued earning, for its sender and for operators.
 #[utoipa::path(
     get, path = "/v1/queued/{id}", params(("id" = Uuid, Path)),
     responses((status = 200, body = QueuedView)),
@@ -169,11 +168,11 @@ async fn queued(
 /// The caller's own account.
 #[utoipa::path(get, path = "/v1/accounts/me", responses((status = 200, body = AccountView)))]
 async fn my_balance(State(points): State<Points>, caller: Caller) -> Result<Response, ApiError> {
-    let account = points.balance(Which::Of(MemberId(caller.id))).await?;
+    let account = points.balance(&actor(&caller), own(&caller)).await?;
     Ok(tagged(account))
 }
 
-/// An account of the caller's; an operator may read any.
+/// The caller's account, by its id. An operator may read any.
 #[utoipa::path(
     get, path = "/v1/accounts/{id}", params(("id" = Uuid, Path)),
     responses((status = 200, body = AccountView)),
@@ -183,7 +182,8 @@ async fn balance(
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Response, ApiError> {
-    let account = points.balance(visible(&caller, id)).await?;
+    let account = AccountRef::Id(AccountId(id));
+    let account = points.balance(&actor(&caller), account).await?;
     Ok(tagged(account))
 }
 
@@ -197,10 +197,10 @@ async fn my_history(
     caller: Caller,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Json<Page>, ApiError> {
-    Ok(Json(points.history(Which::Of(MemberId(caller.id)), query.into()).await?))
+    Ok(Json(points.history(&actor(&caller), own(&caller), query.into()).await?))
 }
 
-/// The entries of an account, newest first; an operator may read any.
+/// The entries of the caller's account, by its id, newest first. An operator may read any.
 #[utoipa::path(
     get, path = "/v1/accounts/{id}/history", params(("id" = Uuid, Path), HistoryQuery),
     responses((status = 200, body = Page)),
@@ -211,33 +211,36 @@ async fn history(
     Path(id): Path<Uuid>,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Json<Page>, ApiError> {
-    Ok(Json(points.history(visible(&caller, id), query.into()).await?))
+    let account = AccountRef::Id(AccountId(id));
+    Ok(Json(points.history(&actor(&caller), account, query.into()).await?))
 }
 
-fn visible(caller: &Caller, id: Uuid) -> Which {
-    if caller.has(Role::Operator) {
-        Which::Any(AccountId(id))
-    } else {
-        Which::Owned(AccountId(id), MemberId(caller.id))
-    }
+/// The person who calls, as the ledger knows them.
+fn actor(caller: &Caller) -> Actor {
+    if caller.has(Role::Operator) { Actor::Operator } else { Actor::Member(MemberId(caller.id)) }
+}
+
+/// The caller's own account.
+fn own(caller: &Caller) -> AccountRef {
+    AccountRef::Member(MemberId(caller.id))
 }
 
 fn tagged(account: AccountView) -> Response {
     (etag(account.version), Json(account)).into_response()
 }
 
-/// Takes any value that was sent, `null` included: what is not a whole number is refused by the
-/// domain as an amount, whatever its JSON type.
+/// Accepts any value that was sent, `null` included. The domain refuses it if it is not a whole number, whatever
+/// its JSON type.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-/// `None` is no whole number: refused by the domain as an amount, whatever its JSON type.
+/// Returns `None` for a value that is not a whole number, which the domain refuses.
 fn whole(value: &Value) -> Option<i64> {
     value.as_i64()
 }
 
-impl From<EarnBody> for Asked {
+impl From<EarnBody> for AskedEarning {
     fn from(body: EarnBody) -> Self {
         Self {
             purchase_minor: body.purchase_minor.map(|value| whole(&value)),

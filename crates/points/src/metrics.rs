@@ -1,14 +1,14 @@
 use std::sync::LazyLock;
 
-use kit::idempotency::Answer;
 use kit::{Classify as _, Kind, postgres};
 use observability::metrics::{
     IntCounterVec, IntGauge, counter_vec, declare_conflict, declare_invariant, gauge,
     invariant_violated,
 };
 
-use crate::app::Error;
-use crate::domain::{Broken, Refused, TransferKind};
+use crate::domain::{BrokenInvariant, Refused, TransferKind};
+use crate::error::Error;
+use crate::ledger::LedgerAnswer;
 
 static TRANSACTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
@@ -21,7 +21,7 @@ static TRANSACTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static FALLBACK: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
         "points_fallback_total",
-        "Earnings for the fallback queue: queued, reused (the key was another's), full, unavailable; and \
+        "Earnings for the fallback queue: queued, reused (a key with another body), full, unavailable; and \
          from it: applied, refused, postponed, unsigned, unreadable.",
         &["result"],
     )
@@ -29,26 +29,29 @@ static FALLBACK: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static DEPTH: LazyLock<IntGauge> =
     LazyLock::new(|| gauge("points_fallback_queue_depth", "Earnings that wait for the database."));
 static AGE: LazyLock<IntGauge> = LazyLock::new(|| {
-    gauge("points_fallback_queue_age_seconds", "How long the first of them has waited.")
+    gauge(
+        "points_fallback_queue_age_seconds",
+        "Age of the oldest earning that waits for the database.",
+    )
 });
 
 static ISSUANCE_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
         "points_issuance_refused_total",
-        "Earnings and rules that were beyond what a merchant may give away, by reason.",
+        "Earnings and rules above a merchant's limits, by reason.",
         &["reason"],
     )
 });
 static ISSUANCE_USED: LazyLock<IntGauge> = LazyLock::new(|| {
     gauge(
         "points_issuance_highest_used_percent",
-        "The highest share of a merchant's budget of this month that is used.",
+        "Highest used share of a merchant's budget of this month.",
     )
 });
 const ISSUANCE: [&str; 4] =
     ["issuance_budget_exhausted", "own_merchant", "rate_exceeds_limit", "tender_value_missing"];
 
-/// Rules of the ledger that the domain keeps by itself. When the database has to refuse, we have a bug.
+/// Rules of the ledger that the domain keeps. A refusal by the database is a bug.
 const INVARIANTS: [&str; 11] = [
     "account_earned_within_limit",
     "account_follows_entries",
@@ -60,13 +63,13 @@ const INVARIANTS: [&str; 11] = [
     "entry_with_its_transfer",
     "hold_settled_once",
     "transfer_sums_to_zero",
-    BOOKS,
+    CONSISTENT,
 ];
 
-/// A balance says that what we are undoing never happened.
-const BOOKS: &str = "books_agree_with_themselves";
+/// A balance denies what is being undone.
+const CONSISTENT: &str = "books_agree_with_themselves";
 
-/// At start: every label set at 0, because `rate()` misses a first 1.
+/// Sets every label to 0 at start, because `rate()` misses a first 1.
 pub(crate) fn declare() {
     for kind in TransferKind::ALL {
         for status in ["committed", "replayed", "refused", "failed"] {
@@ -86,22 +89,22 @@ pub(crate) fn declare() {
     for invariant in INVARIANTS {
         declare_invariant("account", invariant);
     }
-    for broken in Broken::ALL {
+    for broken in BrokenInvariant::ALL {
         declare_invariant(broken.aggregate(), broken.invariant());
     }
 }
 
-/// Counts what happened to an earning on its way through the fallback queue.
+/// Counts a step of an earning through the fallback queue.
 pub(crate) fn fallback(result: &str) {
     FALLBACK.with_label_values(&[result]).inc();
 }
 
-/// How much of its budget the merchant has used that has used most of it.
+/// Sets the highest used share of a budget.
 pub(crate) fn issuance_used(percent: i64) {
     ISSUANCE_USED.set(percent);
 }
 
-/// Counts a refusal, if it is one of what a merchant may give away.
+/// Counts an error, if it is a refusal by a merchant's limits.
 pub(crate) fn issuance_refused(error: &Error) {
     let code = error.code();
     if let Some(reason) = ISSUANCE.iter().find(|reason| **reason == code) {
@@ -109,16 +112,16 @@ pub(crate) fn issuance_refused(error: &Error) {
     }
 }
 
-/// How many earnings wait, and for how long.
+/// Sets the number of earnings that wait, and the age of the oldest.
 pub(crate) fn fallback_queue(depth: i64, age_seconds: i64) {
     DEPTH.set(depth);
     AGE.set(age_seconds);
 }
 
-/// Counts a command. What the caller did wrong is `refused`; what we could not do is `failed`.
-pub(crate) fn count(kind: TransferKind, answer: &Result<Answer, Error>) {
+/// Counts a command: `refused` for an error of the caller, `failed` for one of ours.
+pub(crate) fn count(kind: TransferKind, answer: &Result<LedgerAnswer, Error>) {
     let status = match answer {
-        Ok(answer) if answer.replayed => "replayed",
+        Ok(answer) if answer.is_replay() => "replayed",
         Ok(_) => "committed",
         Err(error) => match error.kind() {
             Kind::Unavailable | Kind::Internal | Kind::Timeout => "failed",
@@ -130,8 +133,8 @@ pub(crate) fn count(kind: TransferKind, answer: &Result<Answer, Error>) {
     if let Err(error) = answer {
         issuance_refused(error);
     }
-    if let Err(Error::Refused(Refused::Books)) = answer {
-        invariant_violated("account", BOOKS);
+    if let Err(Error::Refused(Refused::Inconsistent)) = answer {
+        invariant_violated("account", CONSISTENT);
     }
     if let Err(Error::Database(error)) = answer
         && let Some(refused_by) = postgres::constraint(error)

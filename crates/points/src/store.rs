@@ -1,33 +1,34 @@
 //! The SQL. Every function takes a connection, so that the caller owns the transaction.
 
 mod audit;
-mod batch;
-mod books;
 mod history;
 mod issuance;
+mod keys;
+mod load;
 mod merchants;
 mod rules;
 mod statement;
+mod write;
 
-pub(crate) use audit::{broken_transfers, standings, steps};
-pub(crate) use batch::{Answered, Batch, write};
-pub(crate) use books::{
-    Kept, KeyName, accounts_behind, any_plan, begin, earned, holds, index_only, kept, lock,
-    lock_free, look, name, now, overdue, owners, recorded,
-};
+pub(crate) use audit::{audited_accounts, audited_entries, broken_transfers};
 pub(crate) use history::history;
-pub(crate) use issuance::{given, highest_used, set_bounds, set_tender, tenders};
-pub(crate) use merchants::{joined, left, role_in};
+pub(crate) use issuance::{highest_used, issuance, set_bounds, set_tender, tenders};
+pub(crate) use keys::{FirstAnswer, KeyId, accounts_and_keys, first_answers};
+pub(crate) use load::{
+    accounts_behind, any_plan, begin, event_earnings, holds, index_only, lock, lock_free, now,
+    overdue, owners, reversible_transfers,
+};
+pub(crate) use merchants::{has_role, joined, left};
 pub(crate) use rules::{add_rule, end_rule, list_rules, lock_rule, rules_since, withdraw_rule};
 pub(crate) use statement::statement;
+pub(crate) use write::{BatchRows, Issued, RecordedAnswer, write};
 
 use chrono::{DateTime, Utc};
 use kit::postgres;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::Which;
-use crate::domain::{Account, AccountId, Balance, Hold, HoldId, MemberId};
+use crate::domain::{Account, AccountId, AccountRef, Actor, Balance, Hold, HoldId, MemberId};
 
 struct AccountRow {
     account_id: Uuid,
@@ -39,7 +40,7 @@ struct AccountRow {
     opened_at: DateTime<Utc>,
 }
 
-/// Opens the account unless its member has one. True if it was opened now.
+/// Opens the account, unless its member has one. Returns true if it was opened now.
 pub(crate) async fn open(conn: &mut PgConnection, account: &Account) -> sqlx::Result<bool> {
     let insert = sqlx::query!(
         "INSERT INTO account (account_id, member_id, opened_at) VALUES ($1, $2, $3)
@@ -77,26 +78,30 @@ pub(crate) async fn find_by_member(
     Ok(row.map(Account::from))
 }
 
-/// The member whose points a hold holds, and the hold.
+/// A hold, and the member whose points it holds.
 pub(crate) async fn find_hold(
     conn: &mut PgConnection,
     id: HoldId,
 ) -> sqlx::Result<Option<(Hold, MemberId)>> {
     let Some(hold) = holds(conn, &[id.0]).await?.pop() else { return Ok(None) };
-    let Some(held) = &hold.of else { return Ok(None) };
-    let account = find(conn, held.account).await?;
+    let Some(terms) = &hold.terms else { return Ok(None) };
+    let account = find(conn, terms.account).await?;
     Ok(account.map(|account| (hold, account.member)))
 }
 
-/// An account with its owner in the query.
+/// An account that the actor may read. The owner is part of the query.
 pub(crate) async fn find_visible(
     conn: &mut PgConnection,
-    which: Which,
+    by: &Actor,
+    account: AccountRef,
 ) -> sqlx::Result<Option<Account>> {
-    let (id, member) = match which {
-        Which::Of(member) => return find_by_member(conn, member).await,
-        Which::Any(id) => return find(conn, id).await,
-        Which::Owned(id, member) => (id, member),
+    let (id, member) = match (account, by.member()) {
+        (AccountRef::Member(owner), _) if by.may_use_account_of(owner) => {
+            return find_by_member(conn, owner).await;
+        }
+        (AccountRef::Member(_), _) => return Ok(None),
+        (AccountRef::Id(id), None) => return find(conn, id).await,
+        (AccountRef::Id(id), Some(member)) => (id, member),
     };
     let select = sqlx::query_as!(
         AccountRow,

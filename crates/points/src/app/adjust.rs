@@ -1,22 +1,17 @@
 use kit::ApiError;
+use kit::command::Answer;
 use kit::error::Fields;
-use kit::idempotency::{Answer, Key};
+use kit::idempotency::Key;
 use uuid::Uuid;
 
-use super::{Error, Points, checked_reference};
+use super::{Points, checked_reference};
+use crate::domain::command::Adjust;
 use crate::domain::{AccountId, Adjustment, Command, Reference, Refused};
-
-/// An operator's correction of an account they have looked at.
-#[derive(Clone, Debug)]
-pub struct Adjust {
-    pub account: AccountId,
-    pub by: Adjustment,
-    pub seen: i64,
-    pub reference: Reference,
-}
+use crate::error::Error;
+use crate::view::Receipt;
 
 impl Adjust {
-    /// The command, or an error that names every wrong field. `None`: not a whole number.
+    /// The command, or an error that names every wrong field. `None` was not a whole number.
     pub fn try_new(
         account: Uuid,
         seen: i64,
@@ -24,11 +19,11 @@ impl Adjust {
         reference: String,
     ) -> Result<Self, ApiError> {
         let mut fields = Fields::new();
-        let by = points.ok_or(Refused::Adjustment).and_then(Adjustment::new);
-        let by = fields.check("points", "invalid_amount", by);
+        let adjustment = points.ok_or(Refused::Adjustment).and_then(Adjustment::new);
+        let adjustment = fields.check("points", "invalid_amount", adjustment);
         let reference = checked_reference(&mut fields, Reference::required(reference));
         let account = AccountId(account);
-        fields.done(|| Some(Self { account, by: by?, seen, reference: reference? }))
+        fields.done(|| Some(Self { account, adjustment: adjustment?, seen, reference: reference? }))
     }
 }
 
@@ -39,9 +34,8 @@ impl Points {
         principal: String,
         key: Key,
         adjust: Adjust,
-    ) -> Result<Answer, Error> {
-        let Adjust { account, by, seen, reference } = adjust;
-        let command = Command::Adjust { account, by, seen: Some(seen), reference };
-        self.run(principal, key, command).await
+    ) -> Result<Answer<Receipt>, Error> {
+        let answer = self.run(principal, key, Command::Adjust(adjust)).await?;
+        Ok(answer.into_receipt())
     }
 }

@@ -1,36 +1,26 @@
 use chrono::{DateTime, Utc};
+use kit::command::Answer;
 use kit::error::Fields;
-use kit::idempotency::{Answer, Key};
+use kit::idempotency::Key;
 use kit::{ApiError, postgres};
 use uuid::Uuid;
 
-use super::{Error, Points, checked_reference};
+use super::{Points, checked_amount, checked_reference};
+use crate::domain::command::Earn;
 use crate::domain::{
-    Actor, Amount, Basis, Command, Currency, EventId, MerchantId, Purchase, Rate, Recipient,
-    Reference, Refused, Rule,
+    AccountRef, Actor, Basis, Command, Currency, EventId, MerchantId, Purchase, Rate, Reference,
+    Refused, Rule,
 };
+use crate::error::Error;
 use crate::store;
+use crate::view::Receipt;
 
-/// Credits an account.
+/// An earning as it was asked for. `Some(None)` was given, and was not a whole number.
 #[derive(Clone, Debug)]
-pub struct Earn {
-    pub to: Recipient,
-    pub basis: Basis,
-    pub merchant: MerchantId,
-    pub reference: Reference,
-    pub by: Actor,
-    /// The event that says so: it earns once, for ever.
-    pub event: Option<EventId>,
-    /// When it was earned; now when absent. The rule of that time decides.
-    pub at: Option<DateTime<Utc>>,
-}
-
-/// What a caller asks for, as it was sent. `Some(None)`: given, and not a whole number.
-#[derive(Clone, Debug)]
-pub struct Asked {
+pub struct AskedEarning {
     pub purchase_minor: Option<Option<i64>>,
     pub points: Option<Option<i64>>,
-    /// Of the purchase; the deployment's unit of account when absent.
+    /// The currency of the purchase; the unit of account when absent.
     pub currency: Option<String>,
     pub merchant: Uuid,
     pub reference: String,
@@ -40,8 +30,8 @@ impl Earn {
     /// The command, or an error that names every wrong field.
     pub fn try_new(
         by: Actor,
-        to: Recipient,
-        asked: Asked,
+        to: AccountRef,
+        asked: AskedEarning,
         unit: &Currency,
     ) -> Result<Self, ApiError> {
         let mut fields = Fields::new();
@@ -53,10 +43,7 @@ impl Earn {
                 let purchase = fields.check("purchase_minor", "invalid_amount", purchase);
                 purchase.zip(currency).map(|(paid, currency)| Basis::Purchase(paid, currency))
             }
-            (None, Some(points)) => {
-                let amount = points.ok_or(Refused::Amount).and_then(Amount::new);
-                fields.check("points", "invalid_amount", amount).map(Basis::Points)
-            }
+            (None, Some(points)) => checked_amount(&mut fields, points).map(Basis::Points),
             (None, None) | (Some(_), Some(_)) => {
                 fields.add("points", "invalid_amount", "give either purchase_minor or points");
                 None
@@ -66,22 +53,27 @@ impl Earn {
         let merchant = MerchantId(asked.merchant);
         fields.done(|| {
             let (basis, reference) = (basis?, reference?);
-            Some(Self { to, basis, merchant, reference, by, event: None, at: None })
+            Some(Self { to, basis, rate: None, merchant, reference, event: None, by })
         })
     }
 }
 
 impl Points {
-    /// Runs the command once for each key. The answer's body is a [`super::Receipt`].
-    pub async fn earn(&self, principal: String, key: Key, earn: Earn) -> Result<Answer, Error> {
-        let Earn { to, basis, merchant, reference, by, event, at } = earn;
-        let at = self.moment(at, event).await?;
-        let rate = self.rate(merchant, &basis, at).await?;
-        let command = Command::Earn { to, basis, rate, merchant, reference, event, by };
-        self.run(principal, key, command).await
+    /// Credits an account, by the merchant's rate of the time `at`. `None` is now.
+    pub async fn earn(
+        &self,
+        principal: String,
+        key: Key,
+        earn: Earn,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<Answer<Receipt>, Error> {
+        let at = self.moment(at, earn.event).await?;
+        let rate = self.rate(earn.merchant, &earn.basis, at).await?;
+        let answer = self.run(principal, key, Command::Earn(Earn { rate, ..earn })).await?;
+        Ok(answer.into_receipt())
     }
 
-    /// The moment whose rule decides. An event that has earned is answered as it was, however old it is by now.
+    /// The moment whose rule applies. An event that has earned gets its first answer, however old it is now.
     async fn moment(
         &self,
         at: Option<DateTime<Utc>>,
@@ -93,16 +85,16 @@ impl Points {
             Err(refused) => refused,
         };
         let Some(event) = event else { return Err(refused.into()) };
-        // On the heap, because it is rare and large.
+        // Boxed, because it is rare, and its future is large.
         if Box::pin(self.has_earned(event)).await? { Ok(now) } else { Err(refused.into()) }
     }
 
     async fn has_earned(&self, event: EventId) -> Result<bool, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        Ok(!store::earned(&mut conn, &[event.0]).await?.is_empty())
+        Ok(!store::event_earnings(&mut conn, &[event.0]).await?.is_empty())
     }
 
-    /// The merchant's rate at that moment, when it has one. Plain points need none.
+    /// The merchant's own rate at that moment, if it has one. Plain points need none.
     pub(super) async fn rate(
         &self,
         merchant: MerchantId,
@@ -112,7 +104,7 @@ impl Points {
         match basis {
             Basis::Points(_) => Ok(None),
             Basis::Purchase(_, currency) => {
-                // On the heap: a lookup in the cache is a future of many kilobytes.
+                // Boxed: the future of a cache lookup has many kilobytes.
                 let rules = Box::pin(self.guarded(self.rules_of(merchant, currency, at)));
                 Ok(Rule::rate(&rules.await?, at))
             }

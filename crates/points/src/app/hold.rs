@@ -1,72 +1,62 @@
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
+use kit::command::Answer;
 use kit::error::Fields;
-use kit::idempotency::{Answer, Key};
-use kit::{ApiError, Caller, jobs, postgres};
-use tokio_util::sync::CancellationToken;
+use kit::idempotency::Key;
+use kit::{ApiError, postgres};
 use uuid::Uuid;
 
-use super::ledger::Work;
-use super::view::HoldView;
-use super::{Error, Points, checked_amount, checked_reference};
+use super::{Points, checked_amount, checked_reference};
+use crate::domain::command::{Capture, PlaceHold, Release};
 use crate::domain::{
-    Actor, Amount, Command, Currency, HoldId, HoldTime, MemberId, MerchantId, Payer, Price,
-    Reference, Refused, ServiceName,
+    AccountRef, Actor, Command, Currency, HoldDuration, HoldId, MerchantId, Price, Reference,
+    Refused,
 };
+use crate::error::Error;
+use crate::ledger::Submission;
 use crate::store;
+use crate::view::HoldView;
 
-/// How often holds whose time is over are looked for.
-const EXPIRY_PERIOD: Duration = Duration::from_secs(1);
-
-/// Promises points, to be captured or released later.
-#[derive(Clone, Debug)]
-pub struct PlaceHold {
-    /// Drawn by the ledger when `None`.
-    pub id: Option<HoldId>,
-    pub from: Payer,
-    pub amount: Amount,
-    pub merchant: Option<MerchantId>,
-    pub reference: Reference,
-    pub lasts: HoldTime,
-    /// What the points are to pay of, when a service holds them.
-    pub price: Option<Price>,
-    pub placed_by: Option<ServiceName>,
-}
-
-/// What a caller asks for, as it was sent. `None` points: not a whole number.
+/// A hold as it was asked for. `None` points were not a whole number.
 #[derive(Clone, Debug)]
 pub struct AskedHold {
+    pub id: HoldId,
+    pub from: AccountRef,
     pub points: Option<i64>,
     pub merchant: Option<Uuid>,
     pub reference: String,
     /// 15 minutes when absent.
     pub seconds: Option<i64>,
+    pub price: Option<Price>,
 }
 
 impl PlaceHold {
     /// The command, or an error that names every wrong field.
-    pub fn try_new(from: Payer, asked: AskedHold) -> Result<Self, ApiError> {
+    pub fn try_new(by: Actor, asked: AskedHold) -> Result<Self, ApiError> {
+        let AskedHold { id, from, points, merchant, reference, seconds, price } = asked;
         let mut fields = Fields::new();
-        let amount = checked_amount(&mut fields, asked.points);
-        let reference = checked_reference(&mut fields, Reference::new(asked.reference));
-        let lasts = asked.seconds.map_or(Ok(HoldTime::DEFAULT), HoldTime::new);
+        let amount = checked_amount(&mut fields, points);
+        let reference = checked_reference(&mut fields, Reference::new(reference));
+        let lasts = seconds.map_or(Ok(HoldDuration::DEFAULT), HoldDuration::new);
         let lasts = fields.check("expires_in_seconds", "invalid_hold_time", lasts);
-        let merchant = asked.merchant.map(MerchantId);
+        let merchant = merchant.map(MerchantId);
         fields.done(|| {
             let (amount, reference, lasts) = (amount?, reference?, lasts?);
-            let (id, price, placed_by) = (None, None, None);
-            Some(Self { id, from, amount, merchant, reference, lasts, price, placed_by })
+            Some(Self { id, from, amount, merchant, reference, lasts, price, by })
         })
     }
 }
 
 impl Points {
-    /// A price in this currency; in the unit of account when it is empty.
+    /// The id of a new hold. Services choose their own.
+    pub fn new_hold_id(&self) -> HoldId {
+        HoldId(self.clock.id())
+    }
+
+    /// A price in this currency, or in the unit of account when the currency is empty.
     pub fn price(&self, minor: i64, currency: String) -> Result<Price, Refused> {
         let currency = match currency.as_str() {
-            "" => self.issuing.currency.clone(),
+            "" => self.policy.currency.clone(),
             _ => Currency::new(currency)?,
         };
         Price::new(minor, currency)
@@ -78,59 +68,47 @@ impl Points {
         principal: String,
         key: Key,
         hold: PlaceHold,
-    ) -> Result<Answer, Error> {
-        let PlaceHold { id, from, amount, merchant, reference, lasts, price, placed_by } = hold;
-        let id = id.unwrap_or_else(|| HoldId(self.clock.id()));
-        let command =
-            Command::Hold { id, from, amount, merchant, reference, lasts, price, placed_by };
-        self.run(principal, key, command).await
+    ) -> Result<Answer<HoldView>, Error> {
+        let answer = self.run(principal, key, Command::Hold(hold)).await?;
+        Ok(answer.into_hold())
     }
 
-    /// Spends what was held, or a part of it; the rest is free again. A member does so for a merchant of
-    /// theirs, when it was held for that one.
+    /// Spends held points, or a part of them; the rest is available again. A member captures holds for the
+    /// merchants that they belong to.
     pub async fn capture(
         &self,
         principal: String,
         key: Key,
-        id: HoldId,
-        amount: Option<Amount>,
-        by: Actor,
-    ) -> Result<Answer, Error> {
-        self.run(principal, key, Command::Capture { id, amount, by }).await
+        capture: Capture,
+    ) -> Result<Answer<HoldView>, Error> {
+        let answer = self.run(principal, key, Command::Capture(capture)).await?;
+        Ok(answer.into_hold())
     }
 
-    /// Frees what was held. Another service may do so before its hold has come.
+    /// Makes held points available again. A service may release its hold before the hold has come.
     pub async fn release(
         &self,
         principal: String,
         key: Key,
-        id: HoldId,
-        by: Actor,
-    ) -> Result<Answer, Error> {
-        self.run(principal, key, Command::Release { id, by }).await
+        release: Release,
+    ) -> Result<Answer<HoldView>, Error> {
+        let answer = self.run(principal, key, Command::Release(release)).await?;
+        Ok(answer.into_hold())
     }
 
     /// A hold, for its owner and for operators.
-    pub async fn find_hold(&self, id: HoldId, by: &Actor) -> Result<HoldView, Error> {
+    pub async fn find_hold(&self, by: &Actor, id: HoldId) -> Result<HoldView, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
         let found = store::find_hold(&mut conn, id).await?;
-        let (hold, _) = found.filter(|(_, owner)| by.covers(*owner)).ok_or(Error::NotFound)?;
+        let (hold, _) = found
+            .filter(|(_, owner)| by.may_use_account_of(*owner))
+            .ok_or(Refused::NotFound("hold"))?;
         Ok(HoldView::from(&hold))
     }
 
-    /// Frees what nobody settled in time, for ever, until `stop`.
-    pub async fn expire_holds(self, stop: CancellationToken) {
-        let db = self.db.clone();
-        jobs::every("expire_holds", EXPIRY_PERIOD, db, stop, move || {
-            let points = self.clone();
-            async move { Ok(points.expire_overdue().await?) }
-        })
-        .await;
-    }
-
-    /// Expires what is overdue, each page at once: it shares its transactions. A hold that cannot be expired now
-    /// holds up none behind it, and is tried again in the next period.
-    async fn expire_overdue(&self) -> Result<(), Error> {
+    /// Expires the overdue holds, a page at a time: a page shares its transactions. A hold that cannot expire now
+    /// delays none behind it, and is tried again by the next run.
+    pub async fn expire_holds(&self) -> Result<(), Error> {
         let mut after = (DateTime::<Utc>::UNIX_EPOCH, Uuid::nil());
         loop {
             let mut conn = postgres::query("acquire", self.db.acquire()).await?;
@@ -144,25 +122,16 @@ impl Points {
         }
     }
 
-    /// An error: the database is away, for all others too.
+    /// Expires one hold. An error means that the database is away.
     async fn expire(&self, id: HoldId) -> Result<(), Error> {
-        match self.post(Work { claim: None, command: Command::Expire { id } }).await {
+        match self.submit(Submission { claim: None, command: Command::Expire(id) }).await {
             Err(error) if error.is_outage() => Err(error),
-            // Settled since we looked.
-            Ok(_) | Err(Error::NotFound | Error::Refused(_)) => Ok(()),
+            // A refused hold was settled meanwhile.
+            Ok(_) | Err(Error::Refused(_)) => Ok(()),
             Err(error) => {
-                tracing::warn!(hold.id = %id.0, %error, "an overdue hold waits");
+                tracing::warn!(hold.id = %id.0, %error, "an overdue hold could not expire");
                 Ok(())
             }
         }
-    }
-}
-
-/// The person who calls, as the ledger knows them.
-pub fn actor(caller: &Caller) -> Actor {
-    if caller.has(kit::caller::Role::Operator) {
-        Actor::Operator
-    } else {
-        Actor::Member(MemberId(caller.id))
     }
 }

@@ -1,68 +1,30 @@
-//! What a point is worth, and how many of them a merchant may give away: both are set by operators.
+//! Tender values, which say the worth of a point, and the issuance of merchants. Operators set both.
 
-use std::time::Duration;
-
-use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
+use chrono::NaiveDate;
 use kit::error::Fields;
-use kit::{ApiError, Caller, jobs, postgres};
-use serde::Serialize;
+use kit::{ApiError, postgres};
 use sqlx::PgConnection;
-use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
-use uuid::Uuid;
 
-use super::merchants::owned;
-use super::{Error, Points, actor};
-use crate::domain::{Bounds, Currency, Issuance, MemberId, MerchantId, Refused, Tender};
+use super::Points;
+use super::merchants::is_owner;
+use crate::domain::{Actor, Bounds, Currency, Issuance, MemberId, MerchantId, Refused, Tender};
+use crate::error::Error;
+use crate::view::{IssuanceView, TenderValues, TenderView};
 use crate::{metrics, store};
 
-/// How often it is measured how much of the budgets is used.
-const PERIOD: Duration = Duration::from_secs(30);
-
-/// What the deployment says: its unit of account, and the bounds of merchants without others.
-#[derive(Clone, Debug, Default)]
-pub struct Issuing {
-    pub currency: Currency,
-    pub bounds: Bounds,
-}
-
-/// `points` points pay `minor` minor units of the currency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct TenderView {
-    pub currency: String,
-    pub points: i64,
-    pub minor: i64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct TenderValues {
-    /// The unit of account comes first: one point pays one minor unit of it.
-    pub items: Vec<TenderView>,
-}
-
-/// What a merchant may give away, and has given away this month (UTC).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct IssuanceView {
-    pub merchant_id: Uuid,
-    /// The highest share of a purchase that points may be worth.
-    pub max_rate_percent: i64,
-    pub budget_points: i64,
-    pub used_points: i64,
-    /// The first day of the month that `used_points` is of.
-    pub month: NaiveDate,
-}
-
 impl Points {
-    /// What points are worth, in each currency.
+    /// The tender values of all currencies.
     pub async fn tender_values(&self) -> Result<TenderValues, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        let unit = (self.issuing.currency.clone(), Tender::UNIT);
+        let unit = (self.policy.currency.clone(), Tender::UNIT);
         let others = store::tenders(&mut conn, None).await?.into_iter();
-        let others = others.filter(|(currency, _)| *currency != self.issuing.currency);
-        Ok(TenderValues { items: std::iter::once(unit).chain(others).map(view).collect() })
+        let others = others.filter(|(currency, _)| *currency != self.policy.currency);
+        Ok(TenderValues {
+            items: std::iter::once(unit).chain(others).map(TenderView::from).collect(),
+        })
     }
 
-    /// Sets what points are worth in a currency, from now on. For operators.
+    /// Sets the tender value of a currency, from now on. For operators.
     pub async fn set_tender_value(
         &self,
         by: MemberId,
@@ -72,7 +34,7 @@ impl Points {
         let mut fields = Fields::new();
         let currency = Currency::new(currency);
         let foreign = currency.and_then(|currency| {
-            if currency == self.issuing.currency { Err(Refused::Tender) } else { Ok(currency) }
+            if currency == self.policy.currency { Err(Refused::Tender) } else { Ok(currency) }
         });
         let currency = fields.check("currency", "invalid_currency", foreign);
         let tender = points.zip(minor).ok_or(Refused::Tender);
@@ -82,17 +44,19 @@ impl Points {
         let mut conn = postgres::query("acquire", self.db.acquire()).await.map_err(Error::from)?;
         store::set_tender(&mut conn, &currency, tender, by).await.map_err(Error::from)?;
         tracing::info!(currency = currency.as_str(), points, minor, "tender value set");
-        Ok(view((currency, tender)))
+        Ok(TenderView::from((currency, tender)))
     }
 
-    /// What a merchant may give away, and has: for its owner, and for operators.
-    pub async fn issuance(&self, by: &Caller, merchant: MerchantId) -> Result<IssuanceView, Error> {
+    /// The limits and the issuance of a merchant, for its owner and for operators.
+    pub async fn issuance(&self, by: &Actor, merchant: MerchantId) -> Result<IssuanceView, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        owned(&mut conn, &actor(by), merchant).await?;
+        if !is_owner(&mut conn, by, merchant).await? {
+            return Err(Refused::NotFound("merchant").into());
+        }
         self.issuance_view(&mut conn, merchant).await
     }
 
-    /// Sets what a merchant may give away, from now on. For operators.
+    /// Sets the limits of a merchant, from now on. For operators.
     pub async fn set_issuance(
         &self,
         by: MemberId,
@@ -112,66 +76,41 @@ impl Points {
         conn: &mut PgConnection,
         merchant: MerchantId,
     ) -> Result<IssuanceView, Error> {
-        let month = month(self.clock.now());
-        let Issuance { bounds, used } = self.given(conn, merchant, month).await?;
-        Ok(IssuanceView {
-            merchant_id: merchant.0,
-            max_rate_percent: bounds.max_rate_percent(),
-            budget_points: bounds.budget_points(),
-            used_points: used,
-            month,
-        })
+        let month = Issuance::month(self.clock.now());
+        let issuance = self.issuance_of(conn, merchant, month).await?;
+        Ok(IssuanceView::new(merchant, month, issuance))
     }
 
-    /// A merchant's bounds, and what it has given away in that month.
-    pub(super) async fn given(
+    /// A merchant's limits and its issuance in a month.
+    pub(super) async fn issuance_of(
         &self,
         conn: &mut PgConnection,
         merchant: MerchantId,
         month: NaiveDate,
     ) -> Result<Issuance, Error> {
-        let (given, _) = store::given(conn, &[merchant.0], month, &[]).await?;
-        let default = Issuance { bounds: self.issuing.bounds, used: 0 };
-        Ok(given.first().map_or(default, |given| given.issuance(self.issuing.bounds)))
+        let (found, _) = store::issuance(conn, &[merchant.0], month, &[]).await?;
+        let default = Issuance { bounds: self.policy.bounds, used: 0 };
+        Ok(found.first().map_or(default, |found| found.with_default(self.policy.bounds)))
     }
 
-    /// What points are worth in a currency, if anybody has said so.
+    /// The tender value of a currency, if an operator has set it.
     pub(super) async fn tender(
         &self,
         conn: &mut PgConnection,
         currency: &Currency,
     ) -> Result<Option<Tender>, Error> {
-        if *currency == self.issuing.currency {
+        if *currency == self.policy.currency {
             return Ok(Some(Tender::UNIT));
         }
         let found = store::tenders(conn, Some(&[currency.as_str().to_owned()])).await?;
         Ok(found.first().map(|(_, tender)| *tender))
     }
 
-    /// Measures how much of the budgets is used, until `stop`.
-    pub(super) async fn measure_issuance(self, stop: CancellationToken) {
-        let db = self.db.clone();
-        jobs::every("measure_issuance", PERIOD, db, stop, move || {
-            let points = self.clone();
-            async move { Ok(points.measure_issuance_once().await?) }
-        })
-        .await;
-    }
-
-    async fn measure_issuance_once(&self) -> Result<(), Error> {
+    /// Measures the highest used share of a merchant's budget.
+    pub async fn measure_issuance(&self) -> Result<(), Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        let used = store::highest_used(&mut conn, month(self.clock.now())).await?;
-        metrics::issuance_used(used);
+        let month = Issuance::month(self.clock.now());
+        metrics::issuance_used(store::highest_used(&mut conn, month).await?);
         Ok(())
     }
-}
-
-/// The first day of the month.
-pub(super) fn month(now: DateTime<Utc>) -> NaiveDate {
-    now.date_naive().with_day(1).unwrap_or_default()
-}
-
-fn view((currency, tender): (Currency, Tender)) -> TenderView {
-    let currency = currency.as_str().to_owned();
-    TenderView { currency, points: tender.points(), minor: tender.minor() }
 }

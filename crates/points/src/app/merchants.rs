@@ -1,21 +1,21 @@
-//! Who may act for a merchant. Booking knows, and tells us with an event for each change; we keep a copy, so
-//! that what a merchant asks for is decided here, and also while booking is away.
+//! The members of merchants. Booking sends an event for each change, and points keeps a copy, so that it can
+//! decide about a merchant's commands by itself, also while booking is away.
 
-use kit::{command, inbox, postgres};
+use kit::{inbox, postgres};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Error, Points};
+use super::Points;
 use crate::domain::{Actor, MemberId, MerchantId, MerchantRole};
+use crate::error::Error;
 use crate::store;
 
-/// Whose events are heard once.
+/// The consumer in the inbox, which takes each event once.
 const CONSUMER: &str = "merchants";
 
-/// What a member is to a merchant, from an event on.
+/// A member's role at a merchant, from an event on.
 #[derive(Clone, Copy, Debug)]
 pub struct Membership {
-    /// The event that says so.
     pub event: Uuid,
     pub merchant: MerchantId,
     pub member: MemberId,
@@ -23,64 +23,57 @@ pub struct Membership {
 }
 
 impl Points {
-    /// They may act for the merchant from now on.
-    pub async fn join(&self, told: Membership) -> Result<(), Error> {
-        let points = self.clone();
-        command::run(async move {
-            let mut tx = postgres::begin(&points.db).await?;
-            if inbox::first_time(&mut tx, CONSUMER, told.event).await? {
-                store::joined(&mut tx, told.merchant, told.member, told.role).await?;
-            }
-            postgres::commit(tx).await?;
-            tracing::info!(merchant.id = %told.merchant.0, role = told.role.as_str(), "joined");
-            Ok(())
-        })
-        .await
+    /// Lets the member act for the merchant.
+    pub async fn join(&self, joined: Membership) -> Result<(), Error> {
+        let Membership { event, merchant, member, role } = joined;
+        let mut tx = postgres::begin(&self.db).await?;
+        if inbox::first_time(&mut tx, CONSUMER, event).await? {
+            store::joined(&mut tx, merchant, member, role).await?;
+        }
+        postgres::commit(tx).await?;
+        tracing::info!(merchant.id = %merchant.0, role = role.as_str(), "member joined the merchant");
+        Ok(())
     }
 
-    /// And no more.
-    pub async fn leave(&self, told: Membership) -> Result<(), Error> {
-        let points = self.clone();
-        command::run(async move {
-            let mut tx = postgres::begin(&points.db).await?;
-            if inbox::first_time(&mut tx, CONSUMER, told.event).await? {
-                store::left(&mut tx, told.merchant, told.member, told.role).await?;
-            }
-            postgres::commit(tx).await?;
-            tracing::info!(merchant.id = %told.merchant.0, role = told.role.as_str(), "left");
-            Ok(())
-        })
-        .await
+    /// Ends the member's role at the merchant.
+    pub async fn leave(&self, left: Membership) -> Result<(), Error> {
+        let Membership { event, merchant, member, role } = left;
+        let mut tx = postgres::begin(&self.db).await?;
+        if inbox::first_time(&mut tx, CONSUMER, event).await? {
+            store::left(&mut tx, merchant, member, role).await?;
+        }
+        postgres::commit(tx).await?;
+        tracing::info!(merchant.id = %merchant.0, role = role.as_str(), "member left the merchant");
+        Ok(())
     }
 }
 
-/// Refuses whoever is not the merchant's owner.
-pub(super) async fn owned(
+/// True unless a member acts who does not own the merchant.
+pub(super) async fn is_owner(
     conn: &mut PgConnection,
     by: &Actor,
     merchant: MerchantId,
-) -> Result<(), Error> {
-    permit(conn, by, merchant, &[MerchantRole::Owner]).await
+) -> Result<bool, Error> {
+    has_role(conn, by, merchant, &[MerchantRole::Owner]).await
 }
 
-/// Refuses whoever does not belong to the merchant.
-pub(super) async fn sold(
+/// True unless a member acts who does not belong to the merchant.
+pub(super) async fn is_member(
     conn: &mut PgConnection,
     by: &Actor,
     merchant: MerchantId,
-) -> Result<(), Error> {
-    permit(conn, by, merchant, &[MerchantRole::Owner, MerchantRole::Staff]).await
+) -> Result<bool, Error> {
+    has_role(conn, by, merchant, &[MerchantRole::Owner, MerchantRole::Staff]).await
 }
 
-async fn permit(
+async fn has_role(
     conn: &mut PgConnection,
     by: &Actor,
     merchant: MerchantId,
     roles: &[MerchantRole],
-) -> Result<(), Error> {
-    let permitted = match by.member() {
-        None => true,
-        Some(member) => store::role_in(conn, merchant, member, roles).await?,
-    };
-    if permitted { Ok(()) } else { Err(Error::NotFound) }
+) -> Result<bool, Error> {
+    match by.member() {
+        None => Ok(true),
+        Some(member) => Ok(store::has_role(conn, merchant, member, roles).await?),
+    }
 }

@@ -1,48 +1,32 @@
-//! The audit: ledger and balances say the same, or somebody is told.
+//! The audit: compares the ledger with the balances, and alerts when they differ.
 //!
-//! It reads bounded pages without a lock or a long snapshot. The ledger only grows, so an account's entries
-//! up to the version that was read with its balance are complete whatever happens meanwhile.
+//! It reads bounded pages without a lock or a long snapshot. The ledger only grows, so an account's entries up
+//! to the version that was read with its balance are complete, whatever happens meanwhile.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use kit::{jobs, postgres};
+use kit::postgres;
 use observability::metrics::invariant_violated;
 use sqlx::{PgConnection, PgPool};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Points;
-use crate::domain::{AccountId, Broken, Standing, Trail};
+use crate::domain::{AccountAudit, AccountId, AuditedAccount, BrokenInvariant};
 use crate::store;
 
-const PERIOD: Duration = Duration::from_hours(1);
-
-/// What an audit has seen.
+/// The result of an audit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
     pub accounts: u64,
-    /// Rules that do not hold. Each was logged and counted.
+    /// The number of broken rules. Each was logged and counted.
     pub broken: u64,
 }
 
 impl Points {
-    /// Audits every hour, on one replica, until `stop`.
-    pub(super) async fn audit_hourly(self, stop: CancellationToken) {
-        let db = self.db.clone();
-        jobs::every("reconcile", PERIOD, self.db, stop, move || {
-            let db = db.clone();
-            async move { reconcile(&db).await.map(|_| ()).map_err(anyhow::Error::from) }
-        })
-        .await;
+    /// Audits once.
+    pub async fn reconcile(&self) -> sqlx::Result<Audit> {
+        reconcile(&self.db).await
     }
-}
-
-/// Audits once, for an operator: an error when anything is broken.
-pub async fn audit(db: &PgPool) -> anyhow::Result<()> {
-    let broken = reconcile(db).await?.broken;
-    anyhow::ensure!(broken == 0, "{broken} rules of the ledger are broken: see the log");
-    Ok(())
 }
 
 /// Audits once.
@@ -60,12 +44,12 @@ impl Audit {
     async fn accounts(&mut self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let mut after = Uuid::nil();
         loop {
-            let (standings, more) = store::standings(conn, after).await?;
-            self.accounts += standings.len() as u64;
-            let Some(last) = standings.last().map(|standing| standing.account.0) else {
+            let (accounts, more) = store::audited_accounts(conn, after).await?;
+            self.accounts += accounts.len() as u64;
+            let Some(last) = accounts.last().map(|account| account.account.0) else {
                 return Ok(());
             };
-            self.histories(conn, after, last, &standings).await?;
+            self.histories(conn, after, last, &accounts).await?;
             if !more {
                 return Ok(());
             }
@@ -78,26 +62,26 @@ impl Audit {
         conn: &mut PgConnection,
         after: Uuid,
         upto: Uuid,
-        standings: &[Standing],
+        accounts: &[AuditedAccount],
     ) -> sqlx::Result<()> {
-        let mut trails: HashMap<AccountId, Trail> =
-            standings.iter().map(|standing| (standing.account, Trail::new(*standing))).collect();
-        // Past every entry of the account before.
-        let mut place = (after, i64::MAX);
+        let mut audits: HashMap<AccountId, AccountAudit> =
+            accounts.iter().map(|read| (read.account, AccountAudit::new(*read))).collect();
+        // After every entry of the account before.
+        let mut position = (after, i64::MAX);
         loop {
-            let (steps, more) = store::steps(conn, place, upto).await?;
-            for (account, step) in &steps {
-                place = (account.0, step.version);
-                if let Some(trail) = trails.get_mut(account) {
-                    trail.step(*step);
+            let (entries, more) = store::audited_entries(conn, position, upto).await?;
+            for (account, entry) in &entries {
+                position = (account.0, entry.version);
+                if let Some(audit) = audits.get_mut(account) {
+                    audit.add(*entry);
                 }
             }
             if !more {
                 break;
             }
         }
-        for (account, trail) in trails {
-            for broken in trail.end() {
+        for (account, audit) in audits {
+            for broken in audit.finish() {
                 self.found(broken, None, &[account.0]);
             }
         }
@@ -106,8 +90,8 @@ impl Audit {
 
     async fn transfers(&mut self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let mut after = Some(Uuid::nil());
-        while let Some(place) = after {
-            let (found, last) = store::broken_transfers(conn, place).await?;
+        while let Some(position) = after {
+            let (found, last) = store::broken_transfers(conn, position).await?;
             for (broken, transfer, accounts) in found {
                 self.found(broken, Some(transfer), &accounts);
             }
@@ -116,8 +100,8 @@ impl Audit {
         Ok(())
     }
 
-    /// Says which accounts it is about, and counts, which alerts.
-    fn found(&mut self, broken: Broken, transfer: Option<Uuid>, accounts: &[Uuid]) {
+    /// Logs a broken rule with its accounts, and counts it: the count alerts.
+    fn found(&mut self, broken: BrokenInvariant, transfer: Option<Uuid>, accounts: &[Uuid]) {
         self.broken += 1;
         let (aggregate, invariant) = (broken.aggregate(), broken.invariant());
         let transfer_id = transfer.map(|id| id.to_string());
@@ -127,7 +111,7 @@ impl Audit {
             invariant,
             transfer_id,
             account_id = accounts.join(" "),
-            "the books contradict themselves"
+            "ledger and balances differ"
         );
         invariant_violated(aggregate, invariant);
     }

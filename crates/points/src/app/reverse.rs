@@ -1,37 +1,35 @@
 use kit::ApiError;
+use kit::command::Answer;
 use kit::error::Fields;
-use kit::idempotency::{Answer, Key};
+use kit::idempotency::Key;
 use uuid::Uuid;
 
-use super::{Error, Points, checked_reference};
+use super::{Points, checked_reference};
+use crate::domain::command::Reverse;
 use crate::domain::{Actor, Command, Reference, TransferId};
-
-/// Undoes a transfer, once.
-#[derive(Clone, Debug)]
-pub struct Reverse {
-    pub transfer: TransferId,
-    pub reference: Reference,
-}
+use crate::error::Error;
+use crate::view::Receipt;
 
 impl Reverse {
-    pub fn try_new(transfer: Uuid, reference: String) -> Result<Self, ApiError> {
+    /// The command, or an error that names every wrong field.
+    pub fn try_new(by: Actor, transfer: Uuid, reference: String) -> Result<Self, ApiError> {
         let mut fields = Fields::new();
         let reference = checked_reference(&mut fields, Reference::new(reference));
         let transfer = TransferId(transfer);
-        fields.done(|| Some(Self { transfer, reference: reference? }))
+        fields.done(|| Some(Self { transfer, reference: reference?, by }))
     }
 }
 
 impl Points {
-    /// Moves the points of a transfer back; a service, those of its own captures. What was credited and spent meanwhile cannot be taken back.
+    /// Moves the points of a transfer back. A service reverses its own captures only. Points that were credited
+    /// and spent meanwhile cannot be taken back.
     pub async fn reverse(
         &self,
         principal: String,
         key: Key,
         reverse: Reverse,
-        by: Actor,
-    ) -> Result<Answer, Error> {
-        let Reverse { transfer, reference } = reverse;
-        self.run(principal, key, Command::Reverse { transfer, reference, by }).await
+    ) -> Result<Answer<Receipt>, Error> {
+        let answer = self.run(principal, key, Command::Reverse(reverse)).await?;
+        Ok(answer.into_receipt())
     }
 }

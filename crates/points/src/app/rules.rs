@@ -1,46 +1,46 @@
-//! Conversion rules: what a purchase at a merchant is worth, and when.
+//! Conversion rules: the points that purchases at a merchant earn.
 //!
-//! A rule is never rewritten and never reaches into the past, so an earning that is applied late, after
-//! an outage, still finds the rate of its own moment.
+//! A rule is never rewritten and never applies to the past, so an earning that is applied late, after an outage,
+//! still finds the rate of its own moment.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use kit::cache::Versioned;
+use kit::command::{self, Answer, Begun, Success};
 use kit::error::Fields;
-use kit::idempotency::{self, Answer, Key};
-use kit::{ApiError, command, page, postgres};
-use serde::Serialize;
-use utoipa::ToSchema;
+use kit::idempotency::Key;
+use kit::{ApiError, page, postgres};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::issuance::month;
-use super::merchants::{owned, sold};
-use super::{Error, Points};
+use super::Points;
+use super::merchants::{is_member, is_owner};
 use crate::domain::{Actor, Currency, Issuance, MemberId, MerchantId, Rate, Refused, Rule, RuleId};
+use crate::error::Error;
+use crate::view::{RuleFilter, RulePage, RuleView};
 use crate::{metrics, store};
 
-/// How long a merchant's rules may be answered from the cache. Forgotten after every change.
+/// The time that cached rules may be used. They are forgotten after every change.
 pub(super) const TTL: Duration = Duration::from_hours(1);
 
-/// For how long after its end a rule is still found in the cache.
+/// The time that the cache still has a rule after its end.
 const RECENT: TimeDelta = TimeDelta::days(1);
 
-/// A rule to be.
+/// A rule to create.
 #[derive(Clone, Debug)]
 pub struct NewRule {
     pub merchant: MerchantId,
     pub currency: Currency,
     pub rate: Rate,
-    /// From now when `None`.
+    /// `None` is now.
     pub from: Option<DateTime<Utc>>,
     pub until: Option<DateTime<Utc>>,
     pub by: MemberId,
 }
 
-/// What a caller asks for, as it was sent. `None`: not a whole number.
+/// A rule as it was asked for. `None` in a number was not a whole number.
 #[derive(Clone, Debug)]
 pub struct AskedRule {
     pub currency: Option<String>,
@@ -49,39 +49,6 @@ pub struct AskedRule {
     pub min_minor: Option<i64>,
     pub from: Option<DateTime<Utc>>,
     pub until: Option<DateTime<Utc>>,
-}
-
-/// What a purchase at a merchant is worth, and when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct RuleView {
-    pub rule_id: Uuid,
-    pub merchant_id: Uuid,
-    pub currency: String,
-    /// `⌊purchase × points ÷ per_minor⌋`, all in minor units.
-    pub points: i64,
-    pub per_minor: i64,
-    /// Smaller purchases earn nothing.
-    pub min_purchase_minor: i64,
-    pub valid_from: DateTime<Utc>,
-    /// Exclusive; absent is for ever. A rule that was withdrawn before it began ends when it begins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_until: Option<DateTime<Utc>>,
-}
-
-/// Newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct RulePage {
-    pub items: Vec<RuleView>,
-    /// Where the next page starts; absent on the last one.
-    pub next_cursor: Option<String>,
-}
-
-/// Which of a merchant's rules to list, and how many.
-#[derive(Clone, Debug, Default)]
-pub struct RuleFilter {
-    pub currency: Option<String>,
-    pub limit: Option<i64>,
-    pub cursor: Option<String>,
 }
 
 impl NewRule {
@@ -102,7 +69,7 @@ impl NewRule {
         let points = whole("points", asked.points, Rate::MAX_POINTS);
         let per_minor = whole("per_minor", asked.per_minor, Rate::MAX_PER_MINOR);
         let min_minor = whole("min_purchase_minor", asked.min_minor, Rate::MAX_MIN_MINOR);
-        // Years that chrono knows and PostgreSQL does not.
+        // chrono knows years that PostgreSQL does not.
         for (name, time) in [("valid_from", asked.from), ("valid_until", asked.until)] {
             if time.is_some_and(|time| !(0..=9_999).contains(&time.year())) {
                 fields.add(name, "invalid_period", Refused::RulePeriod);
@@ -118,49 +85,59 @@ impl NewRule {
 }
 
 impl Points {
-    /// Sets a rate from now on, or from later on, as a merchant's owner. 409 when another rule applies in
-    /// that time.
-    pub async fn create_rule(&self, actor: Actor, key: Key, new: NewRule) -> Result<Answer, Error> {
-        let points = self.clone();
-        command::run(async move {
-            let principal = new.by.0.to_string();
-            let now = points.clock.now();
-            let from = new.from.unwrap_or(now);
-            let id = RuleId(points.clock.id());
-            let NewRule { merchant, currency, rate, until, by, .. } = new;
-            let rule = Rule { id, merchant, currency, rate, from, until };
+    /// Sets a merchant's rate, from now or from later on. For the merchant's owner.
+    pub async fn create_rule(
+        &self,
+        actor: Actor,
+        key: Key,
+        new: NewRule,
+    ) -> Result<Answer<RuleView>, Error> {
+        let mut work = match command::begin(&self.db, new.by.0, &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
+        let now = self.clock.now();
+        let NewRule { merchant, currency, rate, from, until, by } = new;
+        let (id, from) = (RuleId(self.clock.id()), from.unwrap_or(now));
+        let rule = Rule { id, merchant, currency, rate, from, until };
+        if !is_owner(&mut work, &actor, merchant).await? {
+            return Err(Refused::NotFound("merchant").into());
+        }
+        if rule.from < now || rule.until.is_some_and(|until| until <= rule.from) {
+            return Err(Refused::RulePeriod.into());
+        }
+        self.check_rate(&mut work, &rule, now).await?;
+        if !store::add_rule(&mut work, &rule, by, now).await? {
+            return Err(Refused::RuleOverlaps.into());
+        }
+        let cached = cache_key(merchant, &rule.currency);
+        let answer = work.commit(Success::Created, RuleView::from(rule)).await?;
 
-            let mut tx = postgres::begin(&points.db).await?;
-            owned(&mut tx, &actor, merchant).await?;
-            if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
-                return Ok(answer);
-            }
-            if rule.from < now || rule.until.is_some_and(|until| until <= rule.from) {
-                return Err(Refused::RulePeriod.into());
-            }
-            let Issuance { bounds, .. } = points.given(&mut tx, rule.merchant, month(now)).await?;
-            // Without a tender value nothing is earned by purchase there, whatever the rule says.
-            if let Some(tender) = points.tender(&mut tx, &rule.currency).await?
-                && let Err(refused) = bounds.permit(rule.rate, tender)
-            {
-                let error = Error::from(refused);
-                metrics::issuance_refused(&error);
-                return Err(error);
-            }
-            if !store::add_rule(&mut tx, &rule, by, now).await? {
-                return Err(Refused::RuleOverlaps.into());
-            }
-            let answer = Answer::json(StatusCode::CREATED, &RuleView::from(rule.clone()));
-            idempotency::record(&mut tx, &principal, &key, &answer).await?;
-            postgres::commit(tx).await?;
-
-            points.rules.forget(&cached(merchant, &rule.currency)).await;
-            Ok(answer)
-        })
-        .await
+        self.rules.forget(&cached).await;
+        Ok(answer)
     }
 
-    /// Ends a rule, now or later; one that has not begun is withdrawn.
+    /// Refuses a rate above the merchant's limit. In a currency without a tender value no purchase earns, so any
+    /// rate is allowed.
+    async fn check_rate(
+        &self,
+        conn: &mut PgConnection,
+        rule: &Rule,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let month = Issuance::month(now);
+        let Issuance { bounds, .. } = self.issuance_of(conn, rule.merchant, month).await?;
+        if let Some(tender) = self.tender(conn, &rule.currency).await?
+            && let Err(refused) = bounds.permit(rule.rate, tender)
+        {
+            let error = Error::from(refused);
+            metrics::issuance_refused(&error);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Ends a rule, now or later. A rule that has not begun is withdrawn.
     pub async fn end_rule(
         &self,
         actor: Actor,
@@ -168,34 +145,30 @@ impl Points {
         key: Key,
         id: RuleId,
         at: Option<DateTime<Utc>>,
-    ) -> Result<Answer, Error> {
-        let points = self.clone();
-        command::run(async move {
-            let principal = by.0.to_string();
-            let mut tx = postgres::begin(&points.db).await?;
-            if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
-                return Ok(answer);
-            }
-            let now = points.clock.now();
-            let rule = store::lock_rule(&mut tx, id).await?.ok_or(Error::NotFound)?;
-            owned(&mut tx, &actor, rule.merchant).await?;
-            let ended = rule.ended(at, now)?;
-            if ended.until == Some(ended.from) {
-                store::withdraw_rule(&mut tx, id).await?;
-            } else {
-                store::end_rule(&mut tx, &ended, now).await?;
-            }
-            let answer = Answer::json(StatusCode::OK, &RuleView::from(ended.clone()));
-            idempotency::record(&mut tx, &principal, &key, &answer).await?;
-            postgres::commit(tx).await?;
+    ) -> Result<Answer<RuleView>, Error> {
+        let mut work = match command::begin(&self.db, by.0, &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
+        let now = self.clock.now();
+        let rule = store::lock_rule(&mut work, id).await?.ok_or(Refused::NotFound("rule"))?;
+        if !is_owner(&mut work, &actor, rule.merchant).await? {
+            return Err(Refused::NotFound("rule").into());
+        }
+        let ended = rule.ended(at, now)?;
+        if ended.until == Some(ended.from) {
+            store::withdraw_rule(&mut work, id).await?;
+        } else {
+            store::end_rule(&mut work, &ended, now).await?;
+        }
+        let cached = cache_key(ended.merchant, &ended.currency);
+        let answer = work.commit(Success::Ok, RuleView::from(ended)).await?;
 
-            points.rules.forget(&cached(ended.merchant, &ended.currency)).await;
-            Ok(answer)
-        })
-        .await
+        self.rules.forget(&cached).await;
+        Ok(answer)
     }
 
-    /// A page of a merchant's rules, those that are over included, for whoever belongs to it.
+    /// A page of a merchant's rules, with those that have ended. For the merchant's members.
     pub async fn rules(
         &self,
         actor: Actor,
@@ -212,14 +185,17 @@ impl Points {
             },
         };
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        sold(&mut conn, &actor, merchant).await?;
+        if !is_member(&mut conn, &actor, merchant).await? {
+            return Err(Refused::NotFound("merchant").into());
+        }
         let rules =
             store::list_rules(&mut conn, merchant, currency.as_ref(), before, limit + 1).await?;
         let (rules, next_cursor) = page::split(rules, limit, |rule| (merchant.0, rule.id.0));
         Ok(RulePage { items: rules.into_iter().map(RuleView::from).collect(), next_cursor })
     }
 
-    /// A merchant's rules that were not over then, as they were at most an hour ago, or at the last change.
+    /// A merchant's rules that had not ended at that moment. They are at most an hour old, and never older than
+    /// the last change.
     pub(super) async fn rules_of(
         &self,
         merchant: MerchantId,
@@ -228,7 +204,7 @@ impl Points {
     ) -> Result<Vec<Rule>, Error> {
         let recent = self.clock.now() - RECENT;
         if at < recent {
-            // Rare: whoever tells us was away for long.
+            // Rare: the service that reports the purchase was away for long.
             let mut conn = postgres::query("acquire", self.db.acquire()).await?;
             return Ok(store::rules_since(&mut conn, merchant, currency, at).await?.1);
         }
@@ -237,32 +213,17 @@ impl Points {
             let (version, rules) = store::rules_since(&mut conn, merchant, currency, recent)
                 .await
                 .map_err(Arc::new)?;
-            // None of its own is an answer too, and worth keeping.
+            // An empty list is worth caching too.
             Ok::<_, Arc<sqlx::Error>>(Some(Versioned { version, value: rules }))
         };
-        let found = self.rules.get_or_load(&cached(merchant, currency), load).await?;
+        let found = self.rules.get_or_load(&cache_key(merchant, currency), load).await?;
         let rules = found.map(|found| found.value).unwrap_or_default();
-        // A cache's words: a rule of somebody else is none.
+        // The cache is not trusted: rules of another merchant are ignored.
         let ours = |rule: &Rule| rule.merchant == merchant && rule.currency == *currency;
         Ok(rules.into_iter().filter(ours).collect())
     }
 }
 
-fn cached(merchant: MerchantId, currency: &Currency) -> String {
+fn cache_key(merchant: MerchantId, currency: &Currency) -> String {
     format!("{}:{}", merchant.0, currency.as_str())
-}
-
-impl From<Rule> for RuleView {
-    fn from(rule: Rule) -> Self {
-        Self {
-            rule_id: rule.id.0,
-            merchant_id: rule.merchant.0,
-            currency: rule.currency.as_str().to_owned(),
-            points: rule.rate.points(),
-            per_minor: rule.rate.per_minor(),
-            min_purchase_minor: rule.rate.min_minor(),
-            valid_from: rule.from,
-            valid_until: rule.until,
-        }
-    }
 }

@@ -1,24 +1,20 @@
 use kit::ApiError;
+use kit::command::Answer;
 use kit::error::Fields;
-use kit::idempotency::{Answer, Key};
+use kit::idempotency::Key;
 use uuid::Uuid;
 
-use super::{Error, Points, checked_amount, checked_reference};
-use crate::domain::{AccountId, Amount, Command, Payer, Reference};
-
-/// Gives points to another member.
-#[derive(Clone, Debug)]
-pub struct Transfer {
-    pub from: Payer,
-    pub to: AccountId,
-    pub amount: Amount,
-    pub reference: Reference,
-}
+use super::{Points, checked_amount, checked_reference};
+use crate::domain::command::Transfer;
+use crate::domain::{AccountId, AccountRef, Actor, Command, Reference};
+use crate::error::Error;
+use crate::view::Receipt;
 
 impl Transfer {
-    /// The command, or an error that names every wrong field. `None`: not a whole number.
+    /// The command, or an error that names every wrong field. `None` points were not a whole number.
     pub fn try_new(
-        from: Payer,
+        by: Actor,
+        from: Uuid,
         to: Uuid,
         points: Option<i64>,
         reference: String,
@@ -26,8 +22,8 @@ impl Transfer {
         let mut fields = Fields::new();
         let amount = checked_amount(&mut fields, points);
         let reference = checked_reference(&mut fields, Reference::new(reference));
-        let to = AccountId(to);
-        fields.done(|| Some(Self { from, to, amount: amount?, reference: reference? }))
+        let (from, to) = (AccountRef::Id(AccountId(from)), AccountId(to));
+        fields.done(|| Some(Self { from, to, amount: amount?, reference: reference?, by }))
     }
 }
 
@@ -38,8 +34,8 @@ impl Points {
         principal: String,
         key: Key,
         transfer: Transfer,
-    ) -> Result<Answer, Error> {
-        let Transfer { from, to, amount, reference } = transfer;
-        self.run(principal, key, Command::Transfer { from, to, amount, reference }).await
+    ) -> Result<Answer<Receipt>, Error> {
+        let answer = self.run(principal, key, Command::Transfer(transfer)).await?;
+        Ok(answer.into_receipt())
     }
 }

@@ -12,7 +12,7 @@ pub struct Account {
     pub opened_at: DateTime<Utc>,
 }
 
-/// The points of an account, and how many entries made them.
+/// The points of an account. Each entry raises the version by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balance {
     earned: i64,
@@ -50,33 +50,33 @@ impl Balance {
         Ok(Self { used: self.used + amount.get(), version: self.version + 1, ..self })
     }
 
-    /// The balance with a spending undone. `amount` was spent before, so it is never more than that
-    /// unless the books are corrupt.
+    /// The balance with a spending undone. `amount` was spent before, so `used` covers it unless the
+    /// ledger is corrupt.
     pub fn refund(self, amount: Amount) -> Result<Self, Refused> {
         let used = self.used - amount.get();
         if used < 0 {
-            return Err(Refused::Books);
+            return Err(Refused::Inconsistent);
         }
         Ok(Self { used, version: self.version + 1, ..self })
     }
 
-    /// The balance with an earning undone: what was spent meanwhile cannot be taken back.
+    /// The balance with an earning undone. Points spent meanwhile cannot be taken back.
     pub fn take_back(self, amount: Amount) -> Result<Self, Refused> {
         self.require(amount)?;
         Ok(Self { earned: self.earned - amount.get(), version: self.version + 1, ..self })
     }
 
-    /// The balance with `amount` promised to a hold.
+    /// The balance with `amount` held.
     pub fn hold(self, amount: Amount) -> Result<Self, Refused> {
         self.require(amount)?;
         Ok(Self { held: self.held + amount.get(), version: self.version + 1, ..self })
     }
 
-    /// The balance with a hold's `amount` free again.
+    /// The balance with a held `amount` available again.
     pub fn free(self, amount: Amount) -> Result<Self, Refused> {
         let held = self.held - amount.get();
         if held < 0 {
-            return Err(Refused::Books);
+            return Err(Refused::Inconsistent);
         }
         Ok(Self { held, version: self.version + 1, ..self })
     }
@@ -100,7 +100,7 @@ impl Balance {
         self.used
     }
 
-    /// Points promised to a hold right now.
+    /// Points held right now.
     pub fn held(self) -> i64 {
         self.held
     }

@@ -1,10 +1,10 @@
-//! Whether an account is what its entries say.
+//! The comparison of an account with its entries.
 
 use super::{AccountId, TransferKind};
 
-/// An account, as it was when the audit read it.
+/// An account at the moment when the audit read it.
 #[derive(Clone, Copy, Debug)]
-pub struct Standing {
+pub struct AuditedAccount {
     pub account: AccountId,
     pub sums: Sums,
     pub version: i64,
@@ -12,7 +12,7 @@ pub struct Standing {
     pub holds: i64,
 }
 
-/// The points that an account has earned, used and promised.
+/// The points that an account has earned, used and held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     pub earned: i64,
@@ -20,29 +20,29 @@ pub struct Sums {
     pub held: i64,
 }
 
-/// One entry of its history.
+/// One entry of the history of an account.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub struct AuditedEntry {
     pub kind: TransferKind,
     pub version: i64,
     pub amount: i64,
     pub balance: i64,
 }
 
-/// What contradicts what.
+/// A rule of the ledger that does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Broken {
-    /// The balance is not what the last entry left, or what was earned, used and held is not what all entries say.
+pub enum BrokenInvariant {
+    /// The balance differs from the last entry, or the sums of earned, used and held differ from all entries.
     BalanceMatchesEntries,
-    /// An entry is missing, or does not add up with the one before.
+    /// An entry is missing, or does not add up with the entry before it.
     EntriesWithoutGap,
     HeldMatchesHolds,
     TransferSumsToZero,
-    /// Entries without their transfer, or a transfer without entries.
+    /// A transfer has no entries, or entries have no transfer.
     TransferHasEntries,
 }
 
-impl Broken {
+impl BrokenInvariant {
     pub const ALL: [Self; 5] = [
         Self::BalanceMatchesEntries,
         Self::EntriesWithoutGap,
@@ -71,10 +71,10 @@ impl Broken {
     }
 }
 
-/// Follows an account's entries from the first on.
+/// An audit of one account, which follows its entries from the first on.
 #[derive(Clone, Copy, Debug)]
-pub struct Trail {
-    standing: Standing,
+pub struct AccountAudit {
+    account: AuditedAccount,
     version: i64,
     balance: i64,
     sums: Sums,
@@ -86,8 +86,8 @@ impl Sums {
         self.earned - self.used - self.held
     }
 
-    /// The sums after an entry: its transfer's kind and its sign say which of them it changes. The migration
-    /// `account_follows_entries` says the same in SQL.
+    /// The sums after an entry. The kind of its transfer and its sign decide which sum changes. The migration
+    /// `account_follows_entries` has the same rule in SQL.
     fn after(self, kind: TransferKind, amount: i64) -> Self {
         match (kind, amount > 0) {
             (TransferKind::Hold | TransferKind::Release | TransferKind::Expire, _)
@@ -111,31 +111,31 @@ impl Sums {
     }
 }
 
-impl Trail {
-    pub fn new(standing: Standing) -> Self {
-        Self { standing, version: 1, balance: 0, sums: Sums::default(), gap: false }
+impl AccountAudit {
+    pub fn new(account: AuditedAccount) -> Self {
+        Self { account, version: 1, balance: 0, sums: Sums::default(), gap: false }
     }
 
-    /// The next entry. One that was added since the account was read is not looked at.
-    pub fn step(&mut self, step: Step) {
-        if step.version > self.standing.version {
+    /// Takes the next entry. Entries that are newer than the account are ignored.
+    pub fn add(&mut self, entry: AuditedEntry) {
+        if entry.version > self.account.version {
             return;
         }
-        let expected = self.balance.checked_add(step.amount);
-        self.gap |= step.version != self.version + 1 || expected != Some(step.balance);
-        (self.version, self.balance) = (step.version, step.balance);
-        self.sums = self.sums.after(step.kind, step.amount);
+        let expected = self.balance.checked_add(entry.amount);
+        self.gap |= entry.version != self.version + 1 || expected != Some(entry.balance);
+        (self.version, self.balance) = (entry.version, entry.balance);
+        self.sums = self.sums.after(entry.kind, entry.amount);
     }
 
-    /// What is wrong, after the last entry.
-    pub fn end(self) -> Vec<Broken> {
-        let standing = self.standing;
+    /// Returns the rules that do not hold, after the last entry.
+    pub fn finish(self) -> Vec<BrokenInvariant> {
+        let account = self.account;
         let last = (self.version, self.balance, self.sums)
-            == (standing.version, standing.sums.available(), standing.sums);
+            == (account.version, account.sums.available(), account.sums);
         let found = [
-            (!last, Broken::BalanceMatchesEntries),
-            (self.gap, Broken::EntriesWithoutGap),
-            (standing.sums.held != standing.holds, Broken::HeldMatchesHolds),
+            (!last, BrokenInvariant::BalanceMatchesEntries),
+            (self.gap, BrokenInvariant::EntriesWithoutGap),
+            (account.sums.held != account.holds, BrokenInvariant::HeldMatchesHolds),
         ];
         found.into_iter().filter(|(wrong, _)| *wrong).map(|(_, broken)| broken).collect()
     }
@@ -148,13 +148,12 @@ mod tests {
 
     use super::*;
 
-    fn audit(available: i64, version: i64, steps: &[Step]) -> Vec<Broken> {
+    fn audit(available: i64, version: i64, entries: &[AuditedEntry]) -> Vec<BrokenInvariant> {
         let account = AccountId(Uuid::nil());
         let sums = Sums { earned: available, ..Sums::default() };
-        let standing = Standing { account, sums, version, holds: 0 };
-        let mut trail = Trail::new(standing);
-        steps.iter().for_each(|step| trail.step(*step));
-        trail.end()
+        let mut audit = AccountAudit::new(AuditedAccount { account, sums, version, holds: 0 });
+        entries.iter().for_each(|entry| audit.add(*entry));
+        audit.finish()
     }
 
     proptest! {
@@ -166,24 +165,24 @@ mod tests {
             what in 0..4,
         ) {
             let mut balance = 0;
-            let mut steps: Vec<_> = (2..).zip(&amounts).map(|(version, amount)| {
+            let mut entries: Vec<_> = (2..).zip(&amounts).map(|(version, amount)| {
                 balance += amount;
-                Step { kind: TransferKind::Earn, version, amount: *amount, balance }
+                AuditedEntry { kind: TransferKind::Earn, version, amount: *amount, balance }
             }).collect();
             let version = i64::try_from(amounts.len()).unwrap() + 1;
-            prop_assert_eq!(audit(balance, version, &steps), []);
-            // What came since is not looked at.
-            let newer = Step { kind: TransferKind::Earn, version: version + 1, amount: 7, balance: -1 };
-            prop_assert_eq!(audit(balance, version, &[&steps[..], &[newer]].concat()), []);
+            prop_assert_eq!(audit(balance, version, &entries), []);
+            // Newer entries are ignored.
+            let newer = AuditedEntry { kind: TransferKind::Earn, version: version + 1, amount: 7, balance: -1 };
+            prop_assert_eq!(audit(balance, version, &[&entries[..], &[newer]].concat()), []);
 
-            let at = which.index(steps.len());
+            let at = which.index(entries.len());
             match what {
-                0 => { steps.remove(at); }
-                1 => steps[at].amount += by,
-                2 => steps[at].balance += by,
-                _ => { prop_assert!(!audit(balance + by, version, &steps).is_empty()); return Ok(()) }
+                0 => { entries.remove(at); }
+                1 => entries[at].amount += by,
+                2 => entries[at].balance += by,
+                _ => { prop_assert!(!audit(balance + by, version, &entries).is_empty()); return Ok(()) }
             }
-            prop_assert!(!audit(balance, version, &steps).is_empty());
+            prop_assert!(!audit(balance, version, &entries).is_empty());
         }
     }
 }

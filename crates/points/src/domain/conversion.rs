@@ -1,4 +1,4 @@
-//! What points are earned by.
+//! Conversion rules: the points that a purchase earns.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use super::{Amount, MerchantId, Refused};
 
-/// What a member paid, in the currency's minor units: at least 1.
+/// The price that a member paid, in the currency's minor units: at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Purchase(i64);
 
-/// What points are earned by.
+/// The basis of an earning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Basis {
     Purchase(Purchase, Currency),
@@ -23,8 +23,7 @@ pub enum Basis {
 #[serde(try_from = "String")]
 pub struct Currency(String);
 
-/// How many points a purchase is worth: `points` for each `per_minor` minor units, on purchases of
-/// `min_minor` or more.
+/// The worth of a purchase: `points` for each `per_minor` minor units, on purchases of `min_minor` or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Parts", into = "Parts")]
 pub struct Rate {
@@ -33,7 +32,7 @@ pub struct Rate {
     min_minor: i64,
 }
 
-/// A rate as it is written down: what is read back is checked again.
+/// The serialized form of a rate, which is checked again when it is read.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Parts {
     points: i64,
@@ -44,7 +43,7 @@ struct Parts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RuleId(pub Uuid);
 
-/// A merchant's rate, and when it applies.
+/// A merchant's rate and the period in which it applies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     pub id: RuleId,
@@ -100,7 +99,7 @@ impl Currency {
     }
 }
 
-/// What booking's merchants charge in unless they say otherwise.
+/// The default currency of booking's merchants.
 impl Default for Currency {
     fn default() -> Self {
         Self("JPY".to_owned())
@@ -132,7 +131,7 @@ impl Rate {
     }
 
     /// The points that `basis` is worth: `⌊minor × points ÷ per_minor⌋`, rounded down once, at the end.
-    /// A part of a point is not earned, and neither kept for the next purchase.
+    /// A fraction of a point is neither earned nor kept for the next purchase.
     pub fn worth(self, basis: &Basis) -> Result<Amount, Refused> {
         let minor = match basis {
             Basis::Points(amount) => return Ok(*amount),
@@ -141,7 +140,7 @@ impl Rate {
         if minor < self.min_minor {
             return Err(Refused::PurchaseTooSmall);
         }
-        // 2^63 × 10^6 is far from the end of 128 bits.
+        // 2^63 × 10^6 is far below 2^127.
         let worth = i128::from(minor) * i128::from(self.points) / i128::from(self.per_minor);
         match i64::try_from(worth) {
             Ok(0) => Err(Refused::PurchaseTooSmall),
@@ -152,12 +151,12 @@ impl Rate {
 }
 
 impl Rule {
-    /// How long ago something may have been earned.
+    /// The age limit of an earning.
     const LATEST: TimeDelta = TimeDelta::days(90);
-    /// How far another machine's clock may be ahead of ours.
+    /// The most that another machine's clock may be ahead of ours.
     const SKEW: TimeDelta = TimeDelta::minutes(1);
 
-    /// The moment whose rule decides, of what is said to have been earned at `at`.
+    /// The moment whose rule applies to points earned at `at`.
     pub fn moment(at: DateTime<Utc>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Refused> {
         let ago = now.signed_duration_since(at);
         if (-Self::SKEW..=Self::LATEST).contains(&ago) {
@@ -167,12 +166,12 @@ impl Rule {
         }
     }
 
-    /// Whether it applies at that moment: from its start, up to and without its end.
+    /// True from the start of the rule up to its end, which is exclusive.
     pub fn applies(&self, at: DateTime<Utc>) -> bool {
         self.from <= at && self.until.is_none_or(|until| at < until)
     }
 
-    /// The rule with an earlier end: `at`, or now. One that has not begun ends when it begins.
+    /// The rule with an earlier end: `at`, or now. A rule that has not begun ends when it begins.
     pub fn ended(self, at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Self, Refused> {
         let end = at.unwrap_or(now);
         if self.until.is_some_and(|until| until <= now) {
@@ -184,7 +183,7 @@ impl Rule {
         Ok(Self { until: Some(end.max(self.from)), ..self })
     }
 
-    /// The rate at that moment, among a merchant's rules. At most one applies; without one the standard does.
+    /// The rate at that moment, among a merchant's rules. At most one applies; `None` is the standard rate.
     pub fn rate(rules: &[Self], at: DateTime<Utc>) -> Option<Rate> {
         rules.iter().find(|rule| rule.applies(at)).map(|rule| rule.rate)
     }

@@ -10,22 +10,22 @@ use super::{
 pub struct Hold {
     pub id: HoldId,
     pub state: HoldState,
-    /// `None` in a tombstone: a hold that was released before it came.
-    pub of: Option<Held>,
-    /// The service that placed it, which alone settles it: it counts on the points.
+    /// `None` in a tombstone: the hold was released before it came.
+    pub terms: Option<HoldTerms>,
+    /// The service that placed it. Its member cannot settle it, because the service counts on the points.
     pub placed_by: Option<ServiceName>,
     pub created_at: DateTime<Utc>,
     pub settled_at: Option<DateTime<Utc>>,
 }
 
-/// Whose points are held, how many, for what, and until when.
+/// The account, the points, their purpose and their time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct HoldTerms {
     pub account: AccountId,
     pub amount: Amount,
     pub merchant: Option<MerchantId>,
     pub reference: Reference,
-    /// What the points pay of a price, when a service holds them for one.
+    /// The part of a price that the points pay, when a service holds them for one.
     pub value: Option<Value>,
     pub expires_at: DateTime<Utc>,
 }
@@ -33,7 +33,7 @@ pub struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldState {
     Active,
-    /// This many points were spent; the rest is free again.
+    /// `captured` points were spent; the rest is available again.
     Captured {
         captured: i64,
         transfer: TransferId,
@@ -42,22 +42,21 @@ pub enum HoldState {
     Expired,
 }
 
-/// How long a hold may last.
+/// The time that a hold may last: 1 second to 31 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HoldTime(TimeDelta);
+pub struct HoldDuration(TimeDelta);
 
-impl HoldTime {
+impl HoldDuration {
     pub const MIN_SECONDS: i64 = 1;
     /// 31 days.
     pub const MAX_SECONDS: i64 = 31 * 24 * 60 * 60;
-    /// When nobody says how long.
     pub const DEFAULT: Self = Self(TimeDelta::minutes(15));
 
     pub fn new(seconds: i64) -> Result<Self, Refused> {
         if (Self::MIN_SECONDS..=Self::MAX_SECONDS).contains(&seconds) {
             Ok(Self(TimeDelta::seconds(seconds)))
         } else {
-            Err(Refused::HoldTime)
+            Err(Refused::HoldDuration)
         }
     }
 
@@ -67,22 +66,22 @@ impl HoldTime {
 }
 
 impl Hold {
-    /// What an active hold holds, or why it is active no more.
-    pub(super) fn active(&self) -> Result<&Held, Refused> {
-        match (self.state, &self.of) {
-            (HoldState::Active, Some(held)) => Ok(held),
-            (HoldState::Active, None) => Err(Refused::Books),
+    /// The terms of an active hold, or the reason why it is not active.
+    pub(super) fn active(&self) -> Result<&HoldTerms, Refused> {
+        match (self.state, &self.terms) {
+            (HoldState::Active, Some(terms)) => Ok(terms),
+            (HoldState::Active, None) => Err(Refused::Inconsistent),
             (HoldState::Captured { .. }, _) => Err(Refused::HoldCaptured),
             (HoldState::Released, _) => Err(Refused::HoldReleased),
             (HoldState::Expired, _) => Err(Refused::HoldExpired),
         }
     }
 
-    /// Hides what another service holds, or a member, from a service.
-    pub(super) fn settled_by(&self, by: &Actor) -> Result<(), Refused> {
+    /// Hides a hold from a service that did not place it.
+    pub(super) fn visible_to(&self, by: &Actor) -> Result<(), Refused> {
         match by {
             Actor::Service(service) if self.placed_by.as_ref() != Some(service) => {
-                Err(Refused::NotFound)
+                Err(Refused::NotFound("hold"))
             }
             Actor::Service(_) | Actor::Member(_) | Actor::Operator => Ok(()),
         }
@@ -92,16 +91,16 @@ impl Hold {
         Self { state, settled_at: Some(now), ..self.clone() }
     }
 
-    /// Remembers a release whose hold has not come yet, so that it will be refused when it does.
+    /// Remembers a release that came before its hold, so that the hold is refused when it comes.
     pub(super) fn tombstone(id: HoldId, by: ServiceName, now: DateTime<Utc>) -> Self {
         let (state, placed_by) = (HoldState::Released, Some(by));
-        Self { id, state, of: None, placed_by, created_at: now, settled_at: Some(now) }
+        Self { id, state, terms: None, placed_by, created_at: now, settled_at: Some(now) }
     }
 }
 
-impl Held {
-    /// True when it holds what was asked for, however long.
-    pub(super) fn is_what_was(&self, asked: &Self) -> bool {
+impl HoldTerms {
+    /// True when both hold the same points for the same purpose, whatever their times and prices.
+    pub(super) fn is_same_request(&self, asked: &Self) -> bool {
         self.account == asked.account
             && self.amount == asked.amount
             && self.merchant == asked.merchant

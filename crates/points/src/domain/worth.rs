@@ -1,6 +1,15 @@
-//! What a point is worth, and how many of them a merchant may give away.
+//! The worth of a point, and the limits on the points that a merchant may give away.
+
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 
 use super::{Amount, Basis, Currency, Rate, Refused};
+
+/// The policy of the deployment: its unit of account, and the limits of merchants without their own.
+#[derive(Clone, Debug, Default)]
+pub struct IssuancePolicy {
+    pub currency: Currency,
+    pub bounds: Bounds,
+}
 
 /// `points` points pay `minor` minor units of a currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,14 +18,14 @@ pub struct Tender {
     minor: i64,
 }
 
-/// What a merchant may give away, and has given away this month.
+/// The limits of a merchant, and the points that it has given away this month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Issuance {
     pub bounds: Bounds,
     pub used: i64,
 }
 
-/// The bounds of a merchant: the highest share of a purchase that points may be worth, and points in a month.
+/// The limits of a merchant: the highest share of a purchase that points may be worth, and the points of a month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     max_rate_percent: i64,
@@ -30,7 +39,7 @@ pub struct Price {
     pub currency: Currency,
 }
 
-/// What held points pay of a price.
+/// The part of a price that held points pay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
     pub minor: i64,
@@ -38,7 +47,7 @@ pub struct Value {
 }
 
 impl Tender {
-    /// Of the unit of account: one point pays one minor unit.
+    /// The value in the unit of account: one point pays one minor unit.
     pub const UNIT: Self = Self { points: 1, minor: 1 };
     pub const MAX: i64 = 1_000_000_000;
 
@@ -56,7 +65,7 @@ impl Tender {
         self.minor
     }
 
-    /// What these points pay of a price, rounded down. It is never nothing, and never more than the price.
+    /// The part of a price that these points pay, rounded down: at least 1, and at most the price.
     pub fn pays(self, points: Amount, price: &Price) -> Result<Value, Refused> {
         let minor = i128::from(points.get()) * i128::from(self.minor) / i128::from(self.points);
         match i64::try_from(minor) {
@@ -68,9 +77,9 @@ impl Tender {
         }
     }
 
-    /// The points that this share of so many minor units is worth, rounded down.
+    /// The points that `percent` of `minor` minor units are worth, rounded down.
     fn share(self, minor: i64, percent: i64) -> i128 {
-        // 2^63 × 10^9 × 100 is far from the end of 128 bits.
+        // 2^63 × 10^9 × 100 is far below 2^127.
         i128::from(minor) * i128::from(percent) * i128::from(self.points)
             / (100 * i128::from(self.minor))
     }
@@ -108,8 +117,8 @@ impl Bounds {
         if given <= most { Ok(()) } else { Err(Refused::RateExceedsLimit) }
     }
 
-    /// The points that an earning is worth: by the merchant's rule, or 1 % of the purchase, and never more than
-    /// the highest share.
+    /// The points that an earning is worth: by the merchant's rate, or 1 % of the purchase, and at most the
+    /// highest share.
     pub fn worth(
         self,
         basis: &Basis,
@@ -133,7 +142,12 @@ impl Bounds {
 }
 
 impl Issuance {
-    /// What is left after these points, unless the budget is exhausted.
+    /// The month of a budget (UTC), by its first day.
+    pub fn month(now: DateTime<Utc>) -> NaiveDate {
+        now.date_naive().with_day(1).unwrap_or_default()
+    }
+
+    /// The issuance after these points, unless the budget is exhausted.
     pub fn spend(self, points: Amount) -> Result<Self, Refused> {
         let used = self.used.checked_add(points.get());
         let used = used.filter(|used| *used <= self.bounds.budget_points);

@@ -1,20 +1,22 @@
-//! Paying with points in two steps, for booking's saga.
+//! Payments with points in two steps, for booking's saga.
 
 use kit::ApiError;
 use kit::caller::{self, Verifier};
-use kit::idempotency::{Answer, Key};
+use kit::idempotency::Key;
 use prost::Message;
 use proto::points::v1::holds_server::Holds as Rpc;
 use proto::points::v1::{
-    CaptureRequest, HoldRequest, HoldResponse, HoldState, ReleaseRequest, ReverseRequest,
+    self, CaptureRequest, HoldRequest, HoldResponse, ReleaseRequest, ReverseRequest,
     ReverseResponse,
 };
-use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status};
 
-use super::{id, principal, service};
-use crate::app::{AskedHold, Error, HoldView, PlaceHold, Points, Receipt, Reverse};
-use crate::domain::{Actor, Amount, HoldId, MemberId, Payer, Price, ServiceName};
+use super::{id, principal, service, value};
+use crate::app::{AskedHold, Points};
+use crate::domain::command::{Capture, PlaceHold, Release, Reverse};
+use crate::domain::{AccountRef, Actor, Amount, HoldId, MemberId, ServiceName};
+use crate::error::Error;
+use crate::view::{HoldState, HoldView, Receipt};
 
 pub(super) const HOLD: &str = "/points.v1.Holds/Hold";
 pub(super) const CAPTURE: &str = "/points.v1.Holds/Capture";
@@ -32,13 +34,11 @@ impl Rpc for Server {
     async fn hold(&self, request: Request<HoldRequest>) -> Result<Response<HoldResponse>, Status> {
         let (service, message) = (service(&request)?, request.into_inner());
         let key = key(&message.idempotency_key, HOLD, &message)?;
-        self.granted(&service, &message).await.map_err(ApiError::from)?;
-        let price = self.points.price(message.price_minor, message.currency.clone());
-        let price = price.map_err(Error::from).map_err(ApiError::from)?;
-        let hold = place(service.clone(), message, price)?;
+        self.check_grant(&service, &message).await.map_err(ApiError::from)?;
         let principal = principal(&service);
+        let hold = self.command(service, message)?;
         let answer = self.points.hold(principal, key, hold).await.map_err(ApiError::from)?;
-        Ok(Response::new(body::<HoldView>(&answer)?.into()))
+        Ok(Response::new(value(answer)?.into()))
     }
 
     async fn capture(
@@ -50,12 +50,10 @@ impl Rpc for Server {
         let hold = HoldId(id("hold_id", &message.hold_id).map_err(ApiError::from)?);
         let amount = (message.points != 0).then(|| Amount::new(message.points)).transpose();
         let amount = amount.map_err(Error::from).map_err(ApiError::from)?;
-        let answer = self
-            .points
-            .capture(principal(&service), key, hold, amount, Actor::Service(service))
-            .await;
-        let answer = answer.map_err(ApiError::from)?;
-        Ok(Response::new(body::<HoldView>(&answer)?.into()))
+        let principal = principal(&service);
+        let capture = Capture { hold, amount, by: Actor::Service(service) };
+        let answer = self.points.capture(principal, key, capture).await.map_err(ApiError::from)?;
+        Ok(Response::new(value(answer)?.into()))
     }
 
     async fn release(
@@ -65,10 +63,10 @@ impl Rpc for Server {
         let (service, message) = (service(&request)?, request.into_inner());
         let key = key(&message.idempotency_key, RELEASE, &message)?;
         let hold = HoldId(id("hold_id", &message.hold_id).map_err(ApiError::from)?);
-        let released =
-            self.points.release(principal(&service), key, hold, Actor::Service(service)).await;
-        let answer = released.map_err(ApiError::from)?;
-        Ok(Response::new(body::<HoldView>(&answer)?.into()))
+        let principal = principal(&service);
+        let release = Release { hold, by: Actor::Service(service) };
+        let answer = self.points.release(principal, key, release).await.map_err(ApiError::from)?;
+        Ok(Response::new(value(answer)?.into()))
     }
 
     async fn reverse(
@@ -78,11 +76,10 @@ impl Rpc for Server {
         let (service, message) = (service(&request)?, request.into_inner());
         let key = key(&message.idempotency_key, REVERSE, &message)?;
         let transfer = id("transfer_id", &message.transfer_id).map_err(ApiError::from)?;
-        let reverse = Reverse::try_new(transfer, message.reference)?;
-        let (principal, by) = (principal(&service), Actor::Service(service));
-        let answer =
-            self.points.reverse(principal, key, reverse, by).await.map_err(ApiError::from)?;
-        Ok(Response::new(body::<Receipt>(&answer)?.into()))
+        let principal = principal(&service);
+        let reverse = Reverse::try_new(Actor::Service(service), transfer, message.reference)?;
+        let answer = self.points.reverse(principal, key, reverse).await.map_err(ApiError::from)?;
+        Ok(Response::new(value(answer)?.into()))
     }
 }
 
@@ -91,12 +88,12 @@ impl Server {
         Self { points, verifier }
     }
 
-    /// Refuses a hold that its member has not confirmed: to this service, for these points, this merchant and this
-    /// id. Whoever has only the service's own token holds nobody's points.
-    async fn granted(&self, service: &ServiceName, asked: &HoldRequest) -> Result<(), Error> {
+    /// Refuses a hold that its member has not granted to this service, for these points, this merchant and this id.
+    /// With the service's token alone, no points can be held.
+    async fn check_grant(&self, service: &ServiceName, asked: &HoldRequest) -> Result<(), Error> {
         let grant = self.verifier.grant(&asked.grant).await.map_err(|refused| match refused {
             caller::Refused::Expired => Error::GrantExpired,
-            caller::Refused::KeysUnavailable => Error::Unverifiable,
+            caller::Refused::KeysUnavailable => Error::KeysUnavailable,
             _ => Error::GrantInvalid,
         })?;
         let granted = grant.act == service.0
@@ -106,39 +103,33 @@ impl Server {
             && asked.points == grant.points;
         if granted { Ok(()) } else { Err(Error::GrantInvalid) }
     }
+
+    fn command(&self, service: ServiceName, message: HoldRequest) -> Result<PlaceHold, ApiError> {
+        let price = self.points.price(message.price_minor, message.currency);
+        let asked = AskedHold {
+            price: Some(price.map_err(Error::from)?),
+            from: AccountRef::Member(MemberId(id("member_id", &message.member_id)?)),
+            merchant: Some(id("merchant_id", &message.merchant_id)?),
+            id: HoldId(id("hold_id", &message.hold_id)?),
+            points: Some(message.points),
+            reference: message.reference,
+            seconds: (message.expires_in_seconds != 0).then_some(message.expires_in_seconds),
+        };
+        PlaceHold::try_new(Actor::Service(service), asked)
+    }
 }
 
 fn key(key: &str, method: &str, message: &impl Message) -> Result<Key, ApiError> {
     Ok(Key::grpc(key, method, &message.encode_to_vec())?)
 }
 
-/// What was answered first, whichever transport asks again.
-fn body<T: DeserializeOwned>(answer: &Answer) -> Result<T, ApiError> {
-    Ok(serde_json::from_slice(&answer.body).map_err(Error::from)?)
-}
-
-fn place(service: ServiceName, message: HoldRequest, price: Price) -> Result<PlaceHold, ApiError> {
-    let member = MemberId(id("member_id", &message.member_id)?);
-    let merchant = Some(id("merchant_id", &message.merchant_id)?);
-    let hold = HoldId(id("hold_id", &message.hold_id)?);
-    let asked = AskedHold {
-        points: Some(message.points),
-        merchant,
-        reference: message.reference,
-        seconds: (message.expires_in_seconds != 0).then_some(message.expires_in_seconds),
-    };
-    let placed = PlaceHold::try_new(Payer::Member(member), asked)?;
-    Ok(PlaceHold { id: Some(hold), price: Some(price), placed_by: Some(service), ..placed })
-}
-
 impl From<HoldView> for HoldResponse {
     fn from(hold: HoldView) -> Self {
-        let state = match hold.state.as_str() {
-            "active" => HoldState::Active,
-            "captured" => HoldState::Captured,
-            "released" => HoldState::Released,
-            "expired" => HoldState::Expired,
-            _ => HoldState::Unspecified,
+        let state = match hold.state {
+            HoldState::Active => v1::HoldState::Active,
+            HoldState::Captured => v1::HoldState::Captured,
+            HoldState::Released => v1::HoldState::Released,
+            HoldState::Expired => v1::HoldState::Expired,
         };
         let text = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
         Self {

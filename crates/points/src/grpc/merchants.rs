@@ -1,4 +1,4 @@
-//! Who may act for a merchant, as booking tells it.
+//! The members of merchants, reported by booking.
 
 use kit::ApiError;
 use proto::points::v1::merchants_server::Merchants as Rpc;
@@ -8,8 +8,9 @@ use proto::points::v1::{
 use tonic::{Request, Response, Status};
 
 use super::{Server, id};
-use crate::app::{self, Error};
+use crate::app;
 use crate::domain::{MemberId, MerchantId, MerchantRole};
+use crate::error::Error;
 
 pub(super) const JOIN: &str = "/points.v1.Merchants/Join";
 pub(super) const LEAVE: &str = "/points.v1.Merchants/Leave";
@@ -17,8 +18,8 @@ pub(super) const LEAVE: &str = "/points.v1.Merchants/Leave";
 #[tonic::async_trait]
 impl Rpc for Server {
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
-        let told = told(request.into_inner().membership).map_err(ApiError::from)?;
-        self.0.join(told).await.map_err(ApiError::from)?;
+        let joined = membership(request.into_inner().membership).map_err(ApiError::from)?;
+        self.0.join(joined).await.map_err(ApiError::from)?;
         Ok(Response::new(JoinResponse {}))
     }
 
@@ -26,13 +27,13 @@ impl Rpc for Server {
         &self,
         request: Request<LeaveRequest>,
     ) -> Result<Response<LeaveResponse>, Status> {
-        let told = told(request.into_inner().membership).map_err(ApiError::from)?;
-        self.0.leave(told).await.map_err(ApiError::from)?;
+        let left = membership(request.into_inner().membership).map_err(ApiError::from)?;
+        self.0.leave(left).await.map_err(ApiError::from)?;
         Ok(Response::new(LeaveResponse {}))
     }
 }
 
-fn told(message: Option<Membership>) -> Result<app::Membership, Error> {
+fn membership(message: Option<Membership>) -> Result<app::Membership, Error> {
     let message = message.unwrap_or_default();
     let role = match message.role() {
         Role::Owner => MerchantRole::Owner,

@@ -1,19 +1,22 @@
-//! Points promised now, and spent or freed later.
+//! Holds: points held now, and captured or released later.
 
 use axum::Json;
 use axum::extract::State;
 use kit::caller::Role;
+use kit::command::Answer;
 use kit::http::{Command, IdempotencyKey, Path};
-use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{given, whole};
-use crate::app::{AskedHold, Error, HoldView, PlaceHold, Points, actor};
-use crate::domain::{AccountId, Amount, HoldId, Payer, Refused};
+use super::{actor, given, whole};
+use crate::app::{AskedHold, Points};
+use crate::domain::command::{Capture, PlaceHold, Release};
+use crate::domain::{AccountId, AccountRef, Amount, HoldId, Refused};
+use crate::error::Error;
+use crate::view::HoldView;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -22,7 +25,7 @@ pub(super) struct HoldBody {
     points: Value,
     #[serde(default)]
     merchant_id: Option<Uuid>,
-    /// What for. At most 200 characters.
+    /// The reason. At most 200 characters.
     #[serde(default)]
     #[schema(max_length = 200)]
     reference: String,
@@ -35,7 +38,7 @@ pub(super) struct HoldBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CaptureBody {
-    /// All of it when absent.
+    /// All held points when absent.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>, minimum = 1)]
     points: Option<Value>,
@@ -55,14 +58,17 @@ pub(super) async fn hold(
     caller: Caller,
     Path(id): Path<Uuid>,
     Command { key, body }: Command<HoldBody>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<HoldView>, ApiError> {
     let asked = AskedHold {
+        id: points.new_hold_id(),
+        from: AccountRef::Id(AccountId(id)),
+        price: None,
         points: whole(&body.points),
         merchant: body.merchant_id,
         reference: body.reference,
         seconds: body.expires_in_seconds,
     };
-    let hold = PlaceHold::try_new(Payer::Account(AccountId(id), actor(&caller)), asked)?;
+    let hold = PlaceHold::try_new(actor(&caller), asked)?;
     Ok(points.hold(caller.id.to_string(), key, hold).await?)
 }
 
@@ -76,10 +82,10 @@ pub(super) async fn find(
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Json<HoldView>, ApiError> {
-    Ok(Json(points.find_hold(HoldId(id), &actor(&caller)).await?))
+    Ok(Json(points.find_hold(&actor(&caller), HoldId(id)).await?))
 }
 
-/// Spends what is held for a merchant of the caller's, or a part of it; the rest is free again.
+/// Spends points that are held for a merchant of the caller's, or a part of them; the rest is available again.
 #[utoipa::path(
     post, path = "/v1/holds/{id}/capture", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = CaptureBody, responses((status = 200, body = HoldView)),
@@ -89,17 +95,17 @@ pub(super) async fn capture(
     caller: Caller,
     Path(id): Path<Uuid>,
     Command { key, body }: Command<CaptureBody>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<HoldView>, ApiError> {
     caller.require(&[Role::Staff, Role::MerchantAdmin, Role::Operator])?;
     let amount = body.points.map(|value| {
         whole(&value).ok_or(Refused::Amount).and_then(Amount::new).map_err(Error::from)
     });
     let amount = amount.transpose()?;
-    let by = actor(&caller);
-    Ok(points.capture(caller.id.to_string(), key, HoldId(id), amount, by).await?)
+    let capture = Capture { hold: HoldId(id), amount, by: actor(&caller) };
+    Ok(points.capture(caller.id.to_string(), key, capture).await?)
 }
 
-/// Frees what is held: the owner, or an operator for them.
+/// Makes held points available again. For the owner, or an operator for them.
 #[utoipa::path(
     post, path = "/v1/holds/{id}/release", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = ReleaseBody, responses((status = 200, body = HoldView)),
@@ -109,6 +115,7 @@ pub(super) async fn release(
     caller: Caller,
     Path(id): Path<Uuid>,
     Command { key, body: ReleaseBody {} }: Command<ReleaseBody>,
-) -> Result<Answer, ApiError> {
-    Ok(points.release(caller.id.to_string(), key, HoldId(id), actor(&caller)).await?)
+) -> Result<Answer<HoldView>, ApiError> {
+    let release = Release { hold: HoldId(id), by: actor(&caller) };
+    Ok(points.release(caller.id.to_string(), key, release).await?)
 }

@@ -1,4 +1,4 @@
-//! What a point is worth, and what merchants may give away.
+//! Tender values, and the issuance of merchants.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,17 +10,18 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::whole;
-use crate::app::{IssuanceView, Points, TenderValues, TenderView};
+use super::{actor, whole};
+use crate::app::Points;
 use crate::domain::{MemberId, MerchantId};
+use crate::view::{IssuanceView, TenderValues, TenderView};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TenderBody {
-    /// So many points
+    /// This many points pay `minor` minor units.
     #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000)]
     points: Value,
-    /// pay so many minor units.
+    /// The minor units of the currency that `points` points pay.
     #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000)]
     minor: Value,
 }
@@ -31,12 +32,12 @@ pub(super) struct IssuanceBody {
     /// The highest share of a purchase that points may be worth.
     #[schema(value_type = i64, minimum = 1, maximum = 100)]
     max_rate_percent: Value,
-    /// In a calendar month (UTC).
+    /// The points of a calendar month (UTC).
     #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     budget_points: Value,
 }
 
-/// What points are worth, in each currency.
+/// The tender values of all currencies.
 #[utoipa::path(get, path = "/v1/tender-values", responses((status = 200, body = TenderValues)))]
 pub(super) async fn tender_values(
     State(points): State<Points>,
@@ -45,7 +46,7 @@ pub(super) async fn tender_values(
     Ok(Json(points.tender_values().await?))
 }
 
-/// Sets what points are worth in a currency. For operators.
+/// Sets the tender value of a currency. For operators.
 #[utoipa::path(
     put, path = "/v1/tender-values/{currency}", params(("currency" = String, Path)),
     request_body = TenderBody, responses((status = 200, body = TenderView)),
@@ -61,7 +62,7 @@ pub(super) async fn set_tender_value(
     Ok(Json(points.set_tender_value(MemberId(caller.id), currency, tender).await?))
 }
 
-/// What a merchant may give away, and has given away this month. For its owner.
+/// The limits of a merchant, and the points that it has given away this month. For its owner.
 #[utoipa::path(
     get, path = "/v1/merchants/{id}/issuance", params(("id" = Uuid, Path)),
     responses((status = 200, body = IssuanceView)),
@@ -72,10 +73,10 @@ pub(super) async fn issuance(
     Path(id): Path<Uuid>,
 ) -> Result<Json<IssuanceView>, ApiError> {
     caller.require(&[Role::MerchantAdmin, Role::Operator])?;
-    Ok(Json(points.issuance(&caller, MerchantId(id)).await?))
+    Ok(Json(points.issuance(&actor(&caller), MerchantId(id)).await?))
 }
 
-/// Sets what a merchant may give away. For operators.
+/// Sets the limits of a merchant. For operators.
 #[utoipa::path(
     put, path = "/v1/merchants/{id}/issuance", params(("id" = Uuid, Path)),
     request_body = IssuanceBody, responses((status = 200, body = IssuanceView)),

@@ -1,28 +1,29 @@
-//! Spending, giving, undoing and correcting.
+//! Redemptions, transfers, reversals and adjustments.
 
 use axum::extract::State;
 use kit::caller::Role;
+use kit::command::Answer;
 use kit::http::{Command, IdempotencyKey, IfMatch, Path};
-use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::whole;
-use crate::app::{Adjust, Points, Receipt, Redeem, Reverse, Transfer, actor};
-use crate::domain::{AccountId, Payer};
+use super::{actor, whole};
+use crate::app::Points;
+use crate::domain::command::{Adjust, Redeem, Reverse, Transfer};
+use crate::view::Receipt;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RedeemBody {
     #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000)]
     points: Value,
-    /// Where they are spent.
+    /// The merchant where the points are spent.
     #[serde(default)]
     merchant_id: Option<Uuid>,
-    /// What for. At most 200 characters.
+    /// The reason. At most 200 characters.
     #[serde(default)]
     #[schema(max_length = 200)]
     reference: String,
@@ -34,7 +35,7 @@ pub(super) struct TransferBody {
     to_account_id: Uuid,
     #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000)]
     points: Value,
-    /// What for. At most 200 characters.
+    /// The reason. At most 200 characters.
     #[serde(default)]
     #[schema(max_length = 200)]
     reference: String,
@@ -43,7 +44,7 @@ pub(super) struct TransferBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReverseBody {
-    /// Why. At most 200 characters.
+    /// The reason. At most 200 characters.
     #[serde(default)]
     #[schema(max_length = 200)]
     reference: String,
@@ -52,15 +53,15 @@ pub(super) struct ReverseBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AdjustBody {
-    /// Up or down, and not 0.
+    /// Positive or negative, and not 0.
     #[schema(value_type = i64, minimum = -1_000_000_000, maximum = 1_000_000_000)]
     points: Value,
-    /// Why. 1 to 200 characters.
+    /// The reason. 1 to 200 characters.
     #[schema(min_length = 1, max_length = 200)]
     reference: String,
 }
 
-/// Spends points: the owner, or an operator for them.
+/// Spends points. For the owner, or an operator for them.
 #[utoipa::path(
     post, path = "/v1/accounts/{id}/redemptions", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = RedeemBody, responses((status = 201, body = Receipt)),
@@ -70,10 +71,10 @@ pub(super) async fn redeem(
     caller: Caller,
     Path(id): Path<Uuid>,
     Command { key, body }: Command<RedeemBody>,
-) -> Result<Answer, ApiError> {
-    let from = Payer::Account(AccountId(id), actor(&caller));
-    let command = Redeem::try_new(from, whole(&body.points), body.merchant_id, body.reference)?;
-    Ok(points.redeem(caller.id.to_string(), key, command).await?)
+) -> Result<Answer<Receipt>, ApiError> {
+    let RedeemBody { points: amount, merchant_id, reference } = body;
+    let redeem = Redeem::try_new(actor(&caller), id, whole(&amount), merchant_id, reference)?;
+    Ok(points.redeem(caller.id.to_string(), key, redeem).await?)
 }
 
 /// Gives points to another account.
@@ -86,11 +87,11 @@ pub(super) async fn transfer(
     caller: Caller,
     Path(id): Path<Uuid>,
     Command { key, body }: Command<TransferBody>,
-) -> Result<Answer, ApiError> {
-    let from = Payer::Account(AccountId(id), actor(&caller));
-    let amount = whole(&body.points);
-    let command = Transfer::try_new(from, body.to_account_id, amount, body.reference)?;
-    Ok(points.transfer(caller.id.to_string(), key, command).await?)
+) -> Result<Answer<Receipt>, ApiError> {
+    let TransferBody { to_account_id, points: amount, reference } = body;
+    let (by, amount) = (actor(&caller), whole(&amount));
+    let transfer = Transfer::try_new(by, id, to_account_id, amount, reference)?;
+    Ok(points.transfer(caller.id.to_string(), key, transfer).await?)
 }
 
 /// Undoes a transfer, once. For operators.
@@ -103,13 +104,13 @@ pub(super) async fn reverse(
     caller: Caller,
     Path(id): Path<Uuid>,
     Command { key, body }: Command<ReverseBody>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<Receipt>, ApiError> {
     caller.require(&[Role::Operator])?;
-    let command = Reverse::try_new(id, body.reference)?;
-    Ok(points.reverse(caller.id.to_string(), key, command, actor(&caller)).await?)
+    let reverse = Reverse::try_new(actor(&caller), id, body.reference)?;
+    Ok(points.reverse(caller.id.to_string(), key, reverse).await?)
 }
 
-/// Corrects an account as it was read: `If-Match` carries its ETag. For operators.
+/// Corrects an account that has not changed since it was read: `If-Match` carries its ETag. For operators.
 #[utoipa::path(
     post, path = "/v1/accounts/{id}/adjustments",
     params(("id" = Uuid, Path),
@@ -122,8 +123,8 @@ pub(super) async fn adjust(
     Path(id): Path<Uuid>,
     IfMatch(version): IfMatch,
     Command { key, body }: Command<AdjustBody>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<Receipt>, ApiError> {
     caller.require(&[Role::Operator])?;
-    let command = Adjust::try_new(id, version, whole(&body.points), body.reference)?;
-    Ok(points.adjust(caller.id.to_string(), key, command).await?)
+    let adjust = Adjust::try_new(id, version, whole(&body.points), body.reference)?;
+    Ok(points.adjust(caller.id.to_string(), key, adjust).await?)
 }

@@ -1,20 +1,21 @@
-//! Conversion rules, for those who sell.
+//! Conversion rules, for merchants.
 
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use kit::caller::Role;
+use kit::command::Answer;
 use kit::http::{Command, IdempotencyKey, Path, Query};
-use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{given, whole};
-use crate::app::{AskedRule, NewRule, Points, RuleFilter, RulePage, RuleView, actor};
+use super::{actor, given, whole};
+use crate::app::{AskedRule, NewRule, Points};
 use crate::domain::{MemberId, MerchantId, RuleId};
+use crate::view::{RuleFilter, RulePage, RuleView};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -59,7 +60,7 @@ pub(super) struct RuleQuery {
     cursor: Option<String>,
 }
 
-/// Sets what a purchase at a merchant is worth, from now or from later on. For the merchant's owner.
+/// Sets a merchant's rate, from now or from later on. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/merchants/{id}/conversion-rules", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = RuleBody, responses((status = 201, body = RuleView)),
@@ -69,13 +70,13 @@ pub(super) async fn create(
     caller: Caller,
     Path(id): Path<Uuid>,
     Command { key, body }: Command<RuleBody>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<RuleView>, ApiError> {
     caller.require(&[Role::MerchantAdmin, Role::Operator])?;
     let rule = NewRule::try_new(id, caller.id, body.into(), points.currency())?;
     Ok(points.create_rule(actor(&caller), key, rule).await?)
 }
 
-/// A merchant's rules, newest first, those that are over included.
+/// A merchant's rules, newest first, with those that have ended.
 #[utoipa::path(
     get, path = "/v1/merchants/{id}/conversion-rules", params(("id" = Uuid, Path), RuleQuery),
     responses((status = 200, body = RulePage)),
@@ -91,7 +92,7 @@ pub(super) async fn list(
     Ok(Json(points.rules(actor(&caller), MerchantId(id), filter).await?))
 }
 
-/// Ends a rule, now or later. One that has not begun is withdrawn. For the merchant's owner.
+/// Ends a rule, now or later. A rule that has not begun is withdrawn. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/conversion-rules/{id}/end", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = EndBody, responses((status = 200, body = RuleView)),
@@ -101,7 +102,7 @@ pub(super) async fn end(
     caller: Caller,
     Path(id): Path<Uuid>,
     Command { key, body: EndBody { at } }: Command<EndBody>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<RuleView>, ApiError> {
     caller.require(&[Role::MerchantAdmin, Role::Operator])?;
     Ok(points.end_rule(actor(&caller), MemberId(caller.id), key, RuleId(id), at).await?)
 }

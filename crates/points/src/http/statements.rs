@@ -1,4 +1,4 @@
-//! What an account had, what moved, and what it has.
+//! Statements: the balances and movements of a period.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,9 +8,10 @@ use kit::{ApiError, Caller};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::visible;
-use crate::app::{Points, Statement, Which};
-use crate::domain::MemberId;
+use super::{actor, own};
+use crate::app::Points;
+use crate::domain::{AccountId, AccountRef};
+use crate::view::Statement;
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -32,10 +33,10 @@ pub(super) async fn mine(
     caller: Caller,
     Query(Period { from, to }): Query<Period>,
 ) -> Result<Json<Statement>, ApiError> {
-    Ok(Json(points.statement(Which::Of(MemberId(caller.id)), from, to).await?))
+    Ok(Json(points.statement(&actor(&caller), own(&caller), from, to).await?))
 }
 
-/// The statement of an account over a period; an operator may read any.
+/// The statement of the caller's account, by its id, over a period. An operator may read any.
 #[utoipa::path(
     get, path = "/v1/accounts/{id}/statement", params(("id" = Uuid, Path), Period),
     responses((status = 200, body = Statement)),
@@ -46,5 +47,6 @@ pub(super) async fn any(
     Path(id): Path<Uuid>,
     Query(Period { from, to }): Query<Period>,
 ) -> Result<Json<Statement>, ApiError> {
-    Ok(Json(points.statement(visible(&caller, id), from, to).await?))
+    let account = AccountRef::Id(AccountId(id));
+    Ok(Json(points.statement(&actor(&caller), account, from, to).await?))
 }

@@ -1,20 +1,20 @@
-//! What the audit reads: bounded pages, and nothing is locked.
+//! The reads of the audit: bounded pages, without locks.
 
 use kit::postgres;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{AccountId, Broken, Standing, Step, Sums, TransferKind};
+use crate::domain::{AccountId, AuditedAccount, AuditedEntry, BrokenInvariant, Sums, TransferKind};
 
 const ACCOUNTS: i64 = 500;
 const ENTRIES: i64 = 5_000;
 const TRANSFERS: i64 = 2_000;
 
-/// The accounts after this one.
-pub(crate) async fn standings(
+/// A page of accounts after this one. True: there are more.
+pub(crate) async fn audited_accounts(
     conn: &mut PgConnection,
     after: Uuid,
-) -> sqlx::Result<(Vec<Standing>, bool)> {
+) -> sqlx::Result<(Vec<AuditedAccount>, bool)> {
     let select = sqlx::query!(
         r#"SELECT account_id, earned, used, held, version,
                   (SELECT coalesce(sum(h.amount), 0) FROM hold h
@@ -25,21 +25,21 @@ pub(crate) async fn standings(
     );
     let rows = postgres::query("audit_accounts", select.fetch_all(conn)).await?;
     let more = rows.len() as i64 == ACCOUNTS;
-    let standings = rows.into_iter().map(|row| Standing {
+    let accounts = rows.into_iter().map(|row| AuditedAccount {
         account: AccountId(row.account_id),
         sums: Sums { earned: row.earned, used: row.used, held: row.held },
         version: row.version,
         holds: row.holds,
     });
-    Ok((standings.collect(), more))
+    Ok((accounts.collect(), more))
 }
 
-/// Entries of accounts up to `last`, in the order of their accounts and versions.
-pub(crate) async fn steps(
+/// A page of entries of accounts up to `last`, in the order of their accounts and versions. True: there are more.
+pub(crate) async fn audited_entries(
     conn: &mut PgConnection,
     (account, version): (Uuid, i64),
     last: Uuid,
-) -> sqlx::Result<(Vec<(AccountId, Step)>, bool)> {
+) -> sqlx::Result<(Vec<(AccountId, AuditedEntry)>, bool)> {
     let select = sqlx::query!(
         r#"SELECT account_id AS "account_id!", account_version AS "version!", amount, balance AS "balance!",
                   -- An entry without a transfer is found with the transfers.
@@ -54,19 +54,19 @@ pub(crate) async fn steps(
     );
     let rows = postgres::query("audit_entries", select.fetch_all(conn)).await?;
     let more = rows.len() as i64 == ENTRIES;
-    let steps = rows.into_iter().map(|row| {
+    let entries = rows.into_iter().map(|row| {
         let kind = TransferKind::stored(&row.kind)?;
-        let step = Step { kind, version: row.version, amount: row.amount, balance: row.balance };
-        Ok((AccountId(row.account_id), step))
+        let (version, amount, balance) = (row.version, row.amount, row.balance);
+        Ok((AccountId(row.account_id), AuditedEntry { kind, version, amount, balance }))
     });
-    Ok((steps.collect::<sqlx::Result<_>>()?, more))
+    Ok((entries.collect::<sqlx::Result<_>>()?, more))
 }
 
-/// What is wrong with the transfers after this one, whose accounts those are, and where to go on.
+/// The broken transfers of a page after this one, each with its accounts, and the position of the next page.
 pub(crate) async fn broken_transfers(
     conn: &mut PgConnection,
     after: Uuid,
-) -> sqlx::Result<(Vec<(Broken, Uuid, Vec<Uuid>)>, Option<Uuid>)> {
+) -> sqlx::Result<(Vec<(BrokenInvariant, Uuid, Vec<Uuid>)>, Option<Uuid>)> {
     let last = sqlx::query_scalar!(
         "SELECT transfer_id FROM transfer WHERE transfer_id > $1 ORDER BY transfer_id OFFSET $2 LIMIT 1",
         after,
@@ -91,8 +91,8 @@ pub(crate) async fn broken_transfers(
     let mut found = Vec::new();
     for row in rows {
         for (wrong, broken) in [
-            (row.incomplete, Broken::TransferHasEntries),
-            (row.unbalanced, Broken::TransferSumsToZero),
+            (row.incomplete, BrokenInvariant::TransferHasEntries),
+            (row.unbalanced, BrokenInvariant::TransferSumsToZero),
         ] {
             if wrong {
                 found.push((broken, row.transfer_id, row.accounts.clone()));

@@ -3,8 +3,8 @@ use sea_query::{Expr, ExprTrait as _, Iden, Order, PostgresQueryBuilder, Query};
 use sea_query_sqlx::SqlxBinder as _;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::app::{Entry, HistoryFilter};
 use crate::domain::AccountId;
+use crate::view::{Entry, HistoryFilter};
 
 #[derive(Iden)]
 #[iden = "entry"]
@@ -29,7 +29,8 @@ enum TransferTable {
     OccurredAt,
 }
 
-/// An account's entries below `before`, newest first. Built, because its shape depends on the filter.
+/// An account's entries below version `before`, newest first. The statement is built, because its shape
+/// depends on the filter.
 pub(crate) async fn history(
     conn: &mut PgConnection,
     account: AccountId,

@@ -1,4 +1,4 @@
-//! What a point is worth, and what merchants may give away.
+//! The tender values of points, and the issuance of merchants.
 
 use chrono::NaiveDate;
 use kit::postgres;
@@ -7,22 +7,22 @@ use uuid::Uuid;
 
 use crate::domain::{Bounds, Currency, Issuance, MemberId, MerchantId, Tender};
 
-/// What a merchant has given away this month; its own bounds, if it has any.
-pub(crate) struct Given {
+/// The points that a merchant has given away in a month, and its own limits if it has any.
+pub(crate) struct MerchantIssuance {
     pub(crate) merchant: MerchantId,
     pub(crate) bounds: Option<Bounds>,
     pub(crate) used: i64,
 }
 
-/// What these merchants have given away in that month, and which of these members belong to which of them. Each by
-/// its own index lookup: see `index_only`.
-pub(crate) async fn given(
+/// The issuance of these merchants in a month, and those of these pairs that are memberships. Each by its own
+/// index lookup: see `index_only`.
+pub(crate) async fn issuance(
     conn: &mut PgConnection,
     merchants: &[Uuid],
     month: NaiveDate,
     pairs: &[(MerchantId, MemberId)],
-) -> sqlx::Result<(Vec<Given>, Vec<(MerchantId, MemberId)>)> {
-    let (of, members): (Vec<_>, Vec<_>) = pairs.iter().map(|(m, p)| (m.0, p.0)).unzip();
+) -> sqlx::Result<(Vec<MerchantIssuance>, Vec<(MerchantId, MemberId)>)> {
+    let (at, members): (Vec<_>, Vec<_>) = pairs.iter().map(|(m, p)| (m.0, p.0)).unzip();
     let select = sqlx::query!(
         r#"SELECT m.merchant_id AS "merchant_id!", NULL::uuid AS member_id, l.max_rate_percent AS "rate?",
                   l.budget_points AS "budget?", i.points AS "used?"
@@ -39,26 +39,26 @@ pub(crate) async fn given(
                                LIMIT 1) AS b"#,
         merchants,
         month,
-        &of,
+        &at,
         &members,
     );
     let rows = postgres::query("ledger_given", select.fetch_all(conn)).await?;
-    let (mut given, mut belong) = (Vec::new(), Vec::new());
+    let (mut issuance, mut memberships) = (Vec::new(), Vec::new());
     for row in rows {
         let merchant = MerchantId(row.merchant_id);
         match row.member_id {
-            Some(member) => belong.push((merchant, MemberId(member))),
-            None => given.push(Given {
+            Some(member) => memberships.push((merchant, MemberId(member))),
+            None => issuance.push(MerchantIssuance {
                 merchant,
                 bounds: row.rate.zip(row.budget).map(bounds).transpose()?,
                 used: row.used.unwrap_or(0),
             }),
         }
     }
-    Ok((given, belong))
+    Ok((issuance, memberships))
 }
 
-/// What points are worth in these currencies.
+/// The tender values of these currencies, or of all.
 pub(crate) async fn tenders(
     conn: &mut PgConnection,
     currencies: Option<&[String]>,
@@ -119,7 +119,7 @@ pub(crate) async fn set_bounds(
     Ok(())
 }
 
-/// The highest share of a budget that is used in that month, in percent.
+/// The highest share of a budget that is used in a month, in percent.
 pub(crate) async fn highest_used(conn: &mut PgConnection, month: NaiveDate) -> sqlx::Result<i64> {
     let select = sqlx::query_scalar!(
         r#"SELECT coalesce(max(points * 100.0 / coalesce(nullif(coalesce(l.budget_points, i.budget), 0), 1)), 0)::bigint
@@ -134,8 +134,8 @@ fn bounds((rate, budget): (i64, i64)) -> sqlx::Result<Bounds> {
     Bounds::new(rate, budget).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-impl Given {
-    pub(crate) fn issuance(&self, default: Bounds) -> Issuance {
+impl MerchantIssuance {
+    pub(crate) fn with_default(&self, default: Bounds) -> Issuance {
         Issuance { bounds: self.bounds.unwrap_or(default), used: self.used }
     }
 }

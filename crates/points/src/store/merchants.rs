@@ -1,4 +1,4 @@
-//! Who may act for a merchant.
+//! The members of merchants.
 
 use kit::postgres;
 use sqlx::PgConnection;
@@ -38,8 +38,8 @@ pub(crate) async fn left(
     Ok(())
 }
 
-/// Whether a member has one of these roles in a merchant.
-pub(crate) async fn role_in(
+/// True when a member has one of these roles at a merchant.
+pub(crate) async fn has_role(
     conn: &mut PgConnection,
     merchant: MerchantId,
     member: MemberId,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::{Currency, MemberId, MerchantId, Rate, Rule, RuleId};
 
-/// Rules of one merchant that a cache keeps: the one that applies, and the next ones.
+/// The most rules of one merchant that a cache entry has: the one that applies, and the next ones.
 const CURRENT: i64 = 100;
 
 #[derive(FromRow)]
@@ -24,8 +24,8 @@ struct Row {
     valid_until: Option<DateTime<Utc>>,
 }
 
-/// False when another rule applies in that time. Not an error from the constraint: waiting for each
-/// other's insert, two of them would deadlock.
+/// Adds a rule. Returns false when another rule applies in that time. The constraint raises no error, because
+/// two inserts that wait for each other would deadlock.
 pub(crate) async fn add_rule(
     conn: &mut PgConnection,
     rule: &Rule,
@@ -88,7 +88,7 @@ pub(crate) async fn withdraw_rule(conn: &mut PgConnection, id: RuleId) -> sqlx::
     Ok(())
 }
 
-/// The rules that were not over then, the first to apply first, and the time of their last change in
+/// The rules that end after `since`, the first to apply first, and the time of their last change in
 /// microseconds.
 pub(crate) async fn rules_since(
     conn: &mut PgConnection,

@@ -2,10 +2,10 @@ use chrono::{DateTime, Utc};
 use kit::postgres;
 use sqlx::PgConnection;
 
-use crate::app::Movements;
 use crate::domain::AccountId;
+use crate::view::Movements;
 
-/// What an account had before a period, and what moved in it. One statement, so one moment of the ledger.
+/// The points of an account before a period, and its movements in the period, both read at one moment.
 pub(crate) async fn statement(
     conn: &mut PgConnection,
     account: AccountId,

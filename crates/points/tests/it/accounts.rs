@@ -75,7 +75,7 @@ async fn a_member_without_an_account_has_none_to_read(db: PgPool) {
         app.get(path, &token).send().await.expect(404);
     }
 
-    // And sees it as soon as it is there, though the absence was remembered.
+    // The account is visible as soon as it exists, though its absence was cached.
     app.open(&token, &key()).await.expect(201);
     app.get("/v1/accounts/me", &token).send().await.expect(200);
 }

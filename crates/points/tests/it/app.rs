@@ -25,9 +25,11 @@ use crate::gate::Gate;
 pub struct TestApp {
     pub api: Api,
     pub issuer: Issuer,
-    /// Everything is allowed here, unlike to the service.
+    /// A role with every privilege, unlike the service's.
     pub db: PgPool,
     pub points: Points,
+    /// The service's own pool.
+    pub pool: PgPool,
     routes: Routes,
 }
 
@@ -37,7 +39,7 @@ impl TestApp {
     }
 
     pub fn with_redis(redis: &kit::config::Redis, db: PgPool) -> Self {
-        // As `kit::postgres::connect` does: nobody waits for a lock for ever.
+        // The lock timeout of `kit::postgres::connect`.
         let pool = postgres::app_pool(&db, "points_app");
         let connect = (*pool.connect_options()).clone().options([("lock_timeout", "500ms")]);
         pool.set_connect_options(connect);
@@ -57,10 +59,11 @@ impl TestApp {
         let issuer = Issuer::new();
         let redis = Redis::new(config, "points", &redis::secret()).unwrap();
         let queue = Redis::patient(config, "points", "fallback-queue", &redis::secret()).unwrap();
-        let points = Points::new(pool, redis, Clock::system()).degrading(config.breaker(), queue);
+        let points = Points::new(pool.clone(), redis, Clock::system());
+        let points = points.with_fallback(config.breaker(), queue);
         let routes = points::grpc::routes(points.clone(), issuer.verifier());
         let api = Api::new(points::http::router(points.clone(), issuer.verifier()));
-        Self { api, issuer, db, points, routes }
+        Self { api, issuer, db, points, pool, routes }
     }
 
     pub fn get(&self, path: &str, token: &str) -> Call {
@@ -116,7 +119,7 @@ impl TestApp {
         MerchantsClient::new(self.routes.clone())
     }
 
-    /// What booking tells when a member becomes this to a merchant.
+    /// Reports for booking that a member joins a merchant.
     pub async fn joins(&self, merchant: Uuid, member: Uuid, role: MerchantRole) {
         let membership = Some(membership(merchant, member, role));
         let told = self.by_booking(JoinRequest { membership });
@@ -192,7 +195,7 @@ impl TestApp {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *conn).await.unwrap();
     }
 
-    /// How many entries of members there are.
+    /// The number of members' entries.
     pub async fn entries(&self) -> i64 {
         sqlx::query_scalar("SELECT count(*) FROM entry WHERE account_id IS NOT NULL")
             .fetch_one(&self.db)
@@ -200,8 +203,8 @@ impl TestApp {
             .unwrap()
     }
 
-    /// What must hold after every test: each transfer sums to zero, and each balance is what its
-    /// entries say, without a gap.
+    /// Asserts the invariants of every test: each transfer sums to zero, and each balance is the sum of its
+    /// entries, without a gap.
     pub async fn the_books_balance(&self) {
         let wrong: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM (SELECT FROM entry GROUP BY transfer_id HAVING sum(amount) <> 0) AS t",
@@ -267,7 +270,7 @@ pub fn wanted(member: Uuid, points: i64) -> HoldRequest {
     }
 }
 
-/// As booking tells it, with an event of its own.
+/// A membership as booking reports it, with an event of its own.
 pub fn membership(merchant: Uuid, member: Uuid, role: MerchantRole) -> Membership {
     Membership {
         event_id: id().to_string(),

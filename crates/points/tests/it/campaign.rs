@@ -23,7 +23,7 @@ use service::Service;
 const CLIENTS: usize = 64;
 const ACCOUNTS: usize = 50;
 
-/// How long a service lives until it is killed, and how many commands there are for each that is.
+/// The lifetime of a service before it is killed, and the commands of each lifetime.
 const LIFE: Duration = Duration::from_millis(700);
 const COMMANDS_PER_KILL: usize = 1_600;
 
@@ -34,7 +34,7 @@ fn commands() -> usize {
     std::env::var("CAMPAIGN_COMMANDS").map_or(5_000, |count| count.parse().unwrap())
 }
 
-/// Whether everything is to be done at its full size.
+/// True when the campaign runs at its full size.
 pub fn is_full() -> bool {
     commands() >= 100_000
 }
@@ -44,7 +44,7 @@ struct Acknowledged {
     transfer: Uuid,
     account: Uuid,
     version: i64,
-    /// What each account gained or lost.
+    /// The gain or loss of each account.
     lines: Vec<(Uuid, i64)>,
 }
 

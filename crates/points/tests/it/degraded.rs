@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use kit::Jobs;
 use kit::redis::Redis;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -27,11 +28,18 @@ async fn world(db: PgPool) -> World {
     let (gate, redis) = (Gate::before(&db).await, Server::durable().await);
     let app = TestApp::behind(&gate, &redis.config_of("points"), db);
     let stop = CancellationToken::new();
-    tokio::spawn(app.points.clone().apply_queued(stop.clone()));
+    let mut jobs = Jobs::new(app.pool.clone(), stop.clone());
+    jobs.every("apply_queued", Duration::from_secs(1), &app.points, |points| async move {
+        points.apply_queued().await
+    });
+    jobs.always("measure_queue", &app.points, |points, stop| async move {
+        points.measure_queue(stop).await;
+        Ok(())
+    });
     World { app, gate, redis, _stop: stop.drop_guard() }
 }
 
-/// What has become of it, once it is over.
+/// The state of a queued earning that was applied or refused.
 async fn outcome(app: &TestApp, token: &str, queued: &Reply) -> Value {
     let path = queued.header("location").to_owned();
     testkit::eventually(Duration::from_secs(30), || async {

@@ -1,9 +1,9 @@
-//! What a point is worth, and how many of them a merchant may give away.
+//! The worth of a point, and the limits on the points that a merchant may give away.
 
 use futures::future::join_all;
 use kit::Clock;
 use kit::caller::Role;
-use points::app::{Issuing, Points};
+use points::app::Points;
 use proto::points::v1::earn_request::Basis;
 use proto::points::v1::{EarnRequest, HoldRequest, MerchantRole};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ async fn points_of_another_currency_are_worth_what_an_operator_says(db: PgPool) 
     let asked = priced(100, 1_000_000);
     let held = app.hold_by_booking(asked.clone()).await.unwrap();
     assert_eq!((held.points, held.value_minor), (100, 1_000_000));
-    // What was said stays said, whatever a point is worth by then.
+    // The first answer stays, whatever a point is worth by then.
     tender(&app, "IDR", 1, 5_000).await;
     let again = app.hold_by_booking(HoldRequest { idempotency_key: key(), ..asked }).await.unwrap();
     assert_eq!(again, held);
@@ -175,7 +175,7 @@ async fn replicas_at_once_give_away_no_more_than_the_budget(db: PgPool) {
     bound(&app, merchant, 20, 50).await;
     let pool = testkit::postgres::app_pool(&app.db, "points_app");
     let redis = kit::redis::Redis::disabled();
-    let other = Points::with(pool, redis, Clock::system(), Issuing::default());
+    let other = Points::new(pool, redis, Clock::system());
     let other = Api::new(points::http::router(other, app.issuer.verifier()));
     let mut accounts = Vec::new();
     for _ in 0..80 {

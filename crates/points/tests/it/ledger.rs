@@ -1,4 +1,4 @@
-//! What the database itself refuses, whoever asks.
+//! The rules that the database itself enforces.
 
 use sqlx::error::DatabaseError;
 use sqlx::{Executor as _, PgPool};
@@ -182,7 +182,7 @@ async fn an_account_is_what_its_entries_say_and_an_entry_comes_with_its_transfer
         let error = refusal(&role, &statement).await;
         assert_eq!(error.constraint(), Some(constraint), "{statement}");
     }
-    // And what is right is taken.
+    // A correct statement is accepted.
     let right = with_transfer("earn", "earned = earned + 5, version = 3", ours);
     sqlx::raw_sql(sqlx::AssertSqlSafe(right)).execute(&role).await.unwrap();
     app.the_books_balance().await;

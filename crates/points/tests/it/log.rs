@@ -1,4 +1,4 @@
-//! What the service logs, as JSON lines.
+//! The log of the service, as JSON lines.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

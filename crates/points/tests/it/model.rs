@@ -58,7 +58,7 @@ enum State {
     Tombstone,
 }
 
-/// What each transfer moved: who, and how much.
+/// The accounts and amounts of each transfer.
 struct Moved {
     lines: Vec<(usize, i64)>,
     reversible: bool,

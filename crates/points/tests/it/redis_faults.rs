@@ -16,7 +16,7 @@ use crate::app::{TestApp, id, points};
 const CLIENTS: usize = 8;
 const PHASES: [&str; 6] = ["well", "killed", "back", "frozen", "flushed", "lying"];
 
-/// What a phase may add to the slowest hundredth, promised: a command that waits for Redis waits once, 50 ms.
+/// The most that a phase may add to the slowest hundredth: a command waits for Redis once, 50 ms.
 const ADDED: Duration = Duration::from_millis(100);
 
 /// Earns and reads, and reads its own writes, until it is told to stop.
@@ -67,7 +67,7 @@ async fn no_error_no_stale_balance_and_hardly_a_delay(db: PgPool) {
         .map(|who| tokio::spawn(client(app.clone(), who, phase.clone(), stop.clone())))
         .collect();
     let next = async |name: &str| {
-        tokio::time::sleep(Duration::from_secs(2)).await; // how long each phase lasts
+        tokio::time::sleep(Duration::from_secs(2)).await; // the length of each phase
         phase.store(PHASES.iter().position(|phase| *phase == name).unwrap(), Ordering::Relaxed);
     };
 

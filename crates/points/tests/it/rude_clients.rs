@@ -36,7 +36,7 @@ use crate::app::{id, key, points, uuid};
 
 const POLITE: usize = 8;
 const RUDE: usize = 8;
-/// Of each polite client.
+/// The requests of each polite client.
 const REQUESTS: usize = 150;
 
 #[sqlx::test(migrator = "points::MIGRATOR")]
@@ -51,7 +51,7 @@ async fn every_acknowledged_write_is_there_though_others_hang_up(db: PgPool) {
     pace.turns.close();
     let noted = done(jobs).await.concat();
     let rude: usize = done(rude).await.into_iter().sum();
-    // What is still in an open transaction now is undone by this.
+    // This undoes every transaction that is still open.
     service.stop().await;
 
     let lost_earned = lost(&db, "SELECT entry_id FROM entry", &earned).await;
@@ -76,11 +76,11 @@ struct Service {
     stop: CancellationToken,
 }
 
-/// As many rude requests as polite ones, because abandoned work is still work, and each as patient
-/// as to be gone somewhere in the middle of it.
+/// Lets through as many rude requests as polite ones, because abandoned work is still work. Each rude client waits
+/// just long enough to leave in the middle of its request.
 struct Pace {
     turns: Semaphore,
-    /// Of the last polite request, in microseconds.
+    /// The latency of the last polite request, in microseconds.
     latency: AtomicU64,
 }
 
@@ -172,7 +172,7 @@ async fn be_rude(service: Service, n: usize, pace: Arc<Pace>) -> usize {
     sent
 }
 
-/// What a job of the service does meanwhile: statements on the same pool, without a transaction.
+/// Works like a background job: statements on the same pool, without a transaction.
 async fn work(pool: PgPool, pace: Arc<Pace>) -> Vec<Uuid> {
     let mut acknowledged = Vec::new();
     while !pace.turns.is_closed() {

@@ -1,4 +1,4 @@
-//! What a purchase is worth, and when.
+//! Conversion rules: the points that a purchase earns.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn end(app: &TestApp, rule: &Value, body: Value) -> Reply {
     app.post(&path, &app.operator(), body).await
 }
 
-/// What a purchase earns at this merchant now.
+/// The points that a purchase earns at this merchant now.
 async fn earned(app: &TestApp, account: Uuid, merchant: Uuid, minor: i64) -> Reply {
     let body = json!({ "purchase_minor": minor, "merchant_id": merchant });
     app.earn(account, body).await
@@ -163,7 +163,7 @@ async fn nonsense_is_no_rule(db: PgPool) {
     assert_eq!(count, 1);
 }
 
-/// Where another rule begins at its end it was an error of ours; where none does, it was prolonged.
+/// With a rule that begins at its end this was an internal error; without one, the rule was prolonged.
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn an_end_never_prolongs_a_rule(db: PgPool) {
     let app = TestApp::new(db);
@@ -222,7 +222,7 @@ async fn a_booking_earns_by_the_same_rule(db: PgPool) {
     assert_eq!(kit::error::reason(&refused).as_deref(), Some("invalid_currency"));
 }
 
-/// What a booking tells late is worth what it was worth then; nobody writes into the future, or far back.
+/// A purchase that is reported late earns by the rule of its time, up to 90 days back.
 #[sqlx::test(migrator = "points::MIGRATOR")]
 async fn a_booking_earns_by_the_rule_of_its_own_moment_and_currency(db: PgPool) {
     let app = TestApp::new(db);

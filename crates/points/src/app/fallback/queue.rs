@@ -1,38 +1,40 @@
-//! The queue in Redis: a stream of what to apply, and beside it what has become of each.
+//! The queue in Redis: a stream of earnings to apply, and beside it the state of each.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use kit::idempotency::{self, Answer, Key};
+use kit::idempotency::{self, Key};
 use kit::redis::{Redis, SIGNATURE, SigningKey, Unavailable};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::app::ledger::Claim;
-use crate::app::{Earn, Error, Receipt};
-use crate::domain::{Actor, Basis, EventId, MerchantId, Recipient, Reference};
+use crate::domain::command::Earn;
+use crate::domain::{AccountRef, Actor, Basis, EventId, MerchantId, Reference};
+use crate::error::Error;
+use crate::ledger::Claim;
 use crate::metrics;
+use crate::view::{QueuedState, Receipt};
 
-/// How often the queue is looked at.
-pub(in crate::app) const PERIOD: Duration = Duration::from_secs(1);
+/// The time between two measurements of the queue.
+const MEASURED_EVERY: Duration = Duration::from_secs(1);
 
-/// Every key begins with it; the braces keep them on one node of a cluster.
+/// The beginning of every key. The braces keep them on one node of a cluster.
 const NAME: &str = "{fallback}";
 
-/// Earnings that may wait: some 40 MB.
+/// The most earnings that may wait: some 40 MB.
 const MAX_DEPTH: &[u8] = b"100000";
 
-/// Applied at a time.
+/// The earnings that are applied at a time.
 const PAGE: &[u8] = b"64";
 
-/// How long an outcome can be asked for: as long as its idempotency key is known.
+/// The time that an outcome is kept, in milliseconds: as long as its idempotency key.
 const KEPT: &[u8] = b"259200000";
 
-/// What is known of an earning begins with its fingerprint: the same key with another body is refused.
+/// Adds an earning. Its record begins with its fingerprint, so that the same key with another body is refused.
 const PUSH: &str = "
 local job = KEYS[1] .. ':job:' .. ARGV[1]
 local known = redis.call('GETRANGE', job, 0, 63)
@@ -57,7 +59,7 @@ return redis.call('XDEL', KEYS[1] .. ':queue', ARGV[2])";
 
 const FIND: &str = "return redis.call('GETRANGE', KEYS[1] .. ':job:' .. ARGV[1], 64, -1)";
 
-/// How many wait, and since when the first does, in milliseconds.
+/// The number of earnings that wait, and the time of the first in milliseconds.
 const MEASURE: &str = "
 local queue = KEYS[1] .. ':queue'
 local first = redis.call('XRANGE', queue, '-', '+', 'COUNT', 1)
@@ -66,47 +68,46 @@ return {redis.call('XLEN', queue), first[1] and first[1][1] or ''}";
 #[derive(Clone)]
 pub(in crate::app) struct Queue {
     redis: Redis,
-    /// Signs what is queued: what comes back is applied only if it is ours.
+    /// Signs the entries. An entry is applied only with a valid signature.
     signing: SigningKey,
     clock: kit::Clock,
-    /// The positions of entries that are not ours and were told of: the queue is read each second, and they stay.
-    told: Arc<Mutex<HashSet<String>>>,
+    /// The positions of invalid entries that were reported. They stay in the queue, which is read every second.
+    reported: Arc<Mutex<HashSet<String>>>,
 }
 
-/// An earning as it is kept.
+/// An earning as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Queued {
+pub(super) struct QueuedEarning {
     pub(super) id: Uuid,
     pub(super) principal: String,
     key: String,
     route: String,
     fingerprint: String,
-    to: Recipient,
+    to: AccountRef,
     basis: Basis,
     merchant: MerchantId,
     reference: String,
-    /// Looked at when it is applied: who is a merchant's cannot be known while the database is away.
+    /// Checked when the earning is applied: memberships cannot be read while the database is away.
     by: Actor,
-    /// When it was asked for: the moment whose conversion rule applies.
+    /// The time of the request, whose conversion rule applies.
     pub(super) at: DateTime<Utc>,
 }
 
-/// One of the queue.
-pub(super) struct Entry {
+pub(super) struct QueueEntry {
     pub(super) position: String,
     text: String,
 }
 
-/// Why an entry is kept, and never applied.
+/// The reason why an entry is kept and never applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotOurs {
-    /// Without a signature of ours, or altered since.
+pub(super) enum Invalid {
+    /// The signature is missing or wrong.
     Unsigned,
-    /// Signed by a version that wrote another format.
+    /// The entry has another version's format.
     Unreadable,
 }
 
-impl NotOurs {
+impl Invalid {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Unsigned => "unsigned",
@@ -116,14 +117,16 @@ impl NotOurs {
 }
 
 pub(super) enum Outcome {
-    Applied(Answer),
+    /// `None` when a newer release recorded a receipt that this one cannot read.
+    Applied(Option<Receipt>),
+    /// The error code.
     Refused(String),
 }
 
-/// As it is kept, and told.
+/// The state of an earning, as it is stored and shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
-    pub(super) state: String,
+    pub(super) state: QueuedState,
     pub(super) receipt: Option<Receipt>,
     pub(super) code: Option<String>,
 }
@@ -138,22 +141,23 @@ struct Record {
 impl Queue {
     pub(in crate::app) fn new(redis: Redis, clock: kit::Clock) -> Self {
         let signing = redis.signing_key("fallback-queue");
-        Self { redis, signing, clock, told: Arc::default() }
+        Self { redis, signing, clock, reported: Arc::default() }
     }
 
-    /// True when it is on disk, now or since an earlier try; false when nothing was kept.
-    pub(super) async fn push(&self, queued: &Queued) -> Result<bool, Error> {
+    /// Adds an earning. Returns true when it is on disk, now or since an earlier try, and false when it was not
+    /// taken.
+    pub(super) async fn push(&self, queued: &QueuedEarning) -> Result<bool, Error> {
         if !self.redis.is_enabled() {
             return Ok(false);
         }
-        // What a crash could lose is no promise to make.
+        // A Redis that could lose it in a crash gets nothing.
         if !self.redis.is_durable().await {
             metrics::fallback("unavailable");
             return Ok(false);
         }
-        let (id, job) = (queued.id.to_string(), self.signed(serde_json::to_vec(queued)?));
+        let (id, job) = (queued.id.to_string(), self.signed(json(queued)));
         let record = Record { principal: queued.principal.clone(), state: State::queued() };
-        let record = serde_json::to_vec(&record)?;
+        let record = json(&record);
         let arguments = [id.as_bytes(), queued.fingerprint.as_bytes(), &record, &job, MAX_DEPTH];
         let pushed = self.redis.eval::<i64>(PUSH, NAME, &arguments).await;
         metrics::fallback(match pushed {
@@ -166,83 +170,78 @@ impl Queue {
             Ok(1) => Ok(true),
             Ok(-1) => Err(idempotency::Error::Reused.into()),
             Ok(_) => Ok(false),
-            Err(Unavailable) => Err(Error::NotQueued),
+            Err(Unavailable) => Err(Error::QueueUnavailable),
         }
     }
 
     /// The entries after this position.
-    pub(super) async fn page(&self, after: &str) -> Result<Vec<Entry>, Error> {
+    pub(super) async fn page(&self, after: &str) -> Result<Vec<QueueEntry>, Error> {
         if !self.redis.is_enabled() {
             return Ok(Vec::new());
         }
         let arguments: [&[u8]; 2] = [after.as_bytes(), PAGE];
         let page = self.redis.eval::<Vec<String>>(PAGE_AFTER, NAME, &arguments).await;
-        let page = page.map_err(|Unavailable| Error::NotQueued)?;
+        let page = page.map_err(|Unavailable| Error::QueueUnavailable)?;
         let entries = page.chunks_exact(2);
-        Ok(entries.map(|e| Entry { position: e[0].clone(), text: e[1].clone() }).collect())
+        Ok(entries.map(|e| QueueEntry { position: e[0].clone(), text: e[1].clone() }).collect())
     }
 
-    /// An entry as it is kept: its signature in 64 hexadecimal digits, and the earning.
+    /// An entry as it is stored: the signature in 64 hexadecimal digits, then the earning.
     fn signed(&self, job: Vec<u8>) -> Vec<u8> {
         let mut entry = hex(&self.signing.sign(&[&job])).into_bytes();
         entry.extend(job);
         entry
     }
 
-    /// The earning of an entry that we have signed. Whoever can write into Redis cannot mint.
-    pub(super) fn read(&self, entry: &Entry) -> Result<Queued, NotOurs> {
+    /// The earning of an entry with a valid signature. To write into Redis does not suffice to make points.
+    pub(super) fn read(&self, entry: &QueueEntry) -> Result<QueuedEarning, Invalid> {
         let (signature, job) =
-            entry.text.split_at_checked(2 * SIGNATURE).ok_or(NotOurs::Unsigned)?;
-        let signature = unhex(signature).ok_or(NotOurs::Unsigned)?;
+            entry.text.split_at_checked(2 * SIGNATURE).ok_or(Invalid::Unsigned)?;
+        let signature = unhex(signature).ok_or(Invalid::Unsigned)?;
         if !self.signing.verify(&[job.as_bytes()], &signature) {
-            return Err(NotOurs::Unsigned);
+            return Err(Invalid::Unsigned);
         }
-        serde_json::from_str(job).map_err(|_| NotOurs::Unreadable)
+        serde_json::from_str(job).map_err(|_| Invalid::Unreadable)
     }
 
-    /// Logs and counts an entry that is not ours, once for each process.
-    pub(super) fn tell(&self, entry: &Entry, why: NotOurs) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.insert(entry.position.clone()) {
-            let (position, why) = (&entry.position, why.as_str());
-            tracing::error!(position, why, "an entry of the fallback queue is not ours");
+    /// Logs and counts an invalid entry, once for each process.
+    pub(super) fn report(&self, entry: &QueueEntry, reason: Invalid) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if reported.insert(entry.position.clone()) {
+            let (position, why) = (&entry.position, reason.as_str());
+            tracing::error!(position, why, "the fallback queue has an invalid entry");
             metrics::fallback(why);
         }
     }
 
-    /// Takes an entry off the queue and keeps its outcome. Should this fail, it is applied again, which
+    /// Removes an entry from the queue and keeps its outcome. If this fails, the earning is applied again, which
     /// changes nothing.
     pub(super) async fn done(
         &self,
-        entry: &Entry,
-        queued: &Queued,
+        entry: &QueueEntry,
+        queued: &QueuedEarning,
         outcome: &Outcome,
     ) -> Result<(), Error> {
-        let state = State {
-            state: outcome.name().to_owned(),
-            receipt: outcome.receipt(),
-            code: outcome.code(),
-        };
-        let record = Record { principal: queued.principal.clone(), state };
+        let record = Record { principal: queued.principal.clone(), state: outcome.into() };
         let mut value = queued.fingerprint.clone().into_bytes();
-        value.extend(serde_json::to_vec(&record)?);
+        value.extend(json(&record));
         let id = queued.id.to_string();
         let arguments = [id.as_bytes(), entry.position.as_bytes(), &value, KEPT];
         let done = self.redis.eval::<i64>(DONE, NAME, &arguments).await;
-        done.map(|_| ()).map_err(|Unavailable| Error::NotQueued)
+        done.map(|_| ()).map_err(|Unavailable| Error::QueueUnavailable)
     }
 
-    /// Who asked, and what has become of it.
+    /// The principal and the state of an earning.
     pub(super) async fn find(&self, id: Uuid) -> Result<Option<(String, State)>, Error> {
         let id = id.to_string();
         let found = self.redis.eval::<String>(FIND, NAME, &[id.as_bytes()]).await;
-        let found = found.map_err(|Unavailable| Error::NotQueued)?;
-        // Unreadable is as good as unknown.
+        let found = found.map_err(|Unavailable| Error::QueueUnavailable)?;
+        // An unreadable record counts as unknown.
         let record = serde_json::from_str::<Record>(&found).ok();
         Ok(record.map(|record| (record.principal, record.state)))
     }
 
-    /// Keeps the gauges on every replica, also while none can lead.
+    /// Keeps the gauges up to date, until `stop`.
     pub(super) async fn measure(&self, stop: CancellationToken) {
         while self.redis.is_enabled() && !stop.is_cancelled() {
             let measured = self.redis.eval::<(i64, String)>(MEASURE, NAME, &[]).await;
@@ -254,12 +253,12 @@ impl Queue {
                     since.map_or(0, |since| (now - since).max(0) / 1_000),
                 );
             }
-            let _ = stop.run_until_cancelled(sleep(PERIOD)).await;
+            let _ = stop.run_until_cancelled(sleep(MEASURED_EVERY)).await;
         }
     }
 }
 
-impl Queued {
+impl QueuedEarning {
     pub(super) fn new(claim: Claim, earn: Earn, at: DateTime<Utc>) -> Self {
         let Claim { principal, key } = claim;
         let Earn { to, basis, merchant, reference, by, .. } = earn;
@@ -279,15 +278,15 @@ impl Queued {
         let reference = Reference::new(self.reference.clone())?;
         let (to, basis, merchant) = (self.to, self.basis.clone(), self.merchant);
         let by = self.by.clone();
-        // A copy of an entry earns nothing, however old its key is.
+        // A copy of the entry earns nothing, however old its key is.
         let event = Some(EventId(self.id));
-        Ok(Earn { to, basis, merchant, reference, by, event, at: Some(self.at) })
+        Ok(Earn { to, basis, rate: None, merchant, reference, event, by })
     }
 }
 
 impl State {
     pub(super) fn queued() -> Self {
-        Self { state: "queued".to_owned(), receipt: None, code: None }
+        Self { state: QueuedState::Queued, receipt: None, code: None }
     }
 }
 
@@ -298,23 +297,26 @@ impl Outcome {
             Self::Refused(_) => "refused",
         }
     }
+}
 
-    fn receipt(&self) -> Option<Receipt> {
-        match self {
-            Self::Applied(answer) => serde_json::from_slice(&answer.body).ok(),
-            Self::Refused(_) => None,
-        }
-    }
-
-    fn code(&self) -> Option<String> {
-        match self {
-            Self::Applied(_) => None,
-            Self::Refused(code) => Some(code.clone()),
+impl From<&Outcome> for State {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Applied(receipt) => {
+                Self { state: QueuedState::Applied, receipt: receipt.clone(), code: None }
+            }
+            Outcome::Refused(code) => {
+                Self { state: QueuedState::Refused, receipt: None, code: Some(code.clone()) }
+            }
         }
     }
 }
 
-/// The same command has the same name, so that a second try finds the first.
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("a queued earning is plain data")
+}
+
+/// The id of an earning. A repeated command has the same id, so that it finds the first.
 fn id(principal: &str, key: &Key) -> Uuid {
     let name = serde_json::to_vec(&(principal, &key.route, &key.value)).unwrap_or_default();
     let hash = Key::new("-", "queued", &name).map(|key| key.fingerprint).unwrap_or_default();

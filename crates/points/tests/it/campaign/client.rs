@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::Acknowledged;
 use crate::app::{key, points, uuid};
 
-/// How long an answer may take before it is asked for again.
+/// The time that a client waits for an answer before it asks again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Client {
@@ -87,7 +87,7 @@ impl Client {
         answered.ok().map(|(status, _)| status)
     }
 
-    /// What it did, or nothing when it was refused for good.
+    /// The effect of the command, or `None` when it was refused for good.
     pub async fn insist(&mut self, command: &Command) -> Option<Acknowledged> {
         loop {
             let patience = match self.random(10) {

@@ -9,7 +9,7 @@ use super::service::Service;
 use super::{Acknowledged, agree, is_full};
 use crate::app::TestApp;
 
-/// How many commands go to the same ledger at the same moment, some of them in the same transaction.
+/// The commands that go to the same ledger at the same moment, some of them in the same transaction.
 const NEIGHBORS: u64 = 7;
 
 #[sqlx::test(migrator = "points::MIGRATOR")]

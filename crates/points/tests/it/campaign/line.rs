@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, sp
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::mpsc;
 
-/// Where the line stops.
+/// The point at which the line stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
     /// It has left the service, and does not arrive.
@@ -78,7 +78,7 @@ async fn pass(
 ) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = split(server);
-    // What was sent since the last transaction ended.
+    // The bytes sent since the last transaction ended.
     let mut sent = Vec::new();
     let (mut up, mut down) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
@@ -98,7 +98,7 @@ async fn pass(
                 }
                 if stop.is_some() {
                     tell.send(()).unwrap();
-                    // Until the service is dead: neither hears anything of the other.
+                    // From now on neither side hears the other, until the service is dead.
                     let _ = from_client.read(&mut up).await;
                     return;
                 }
@@ -113,15 +113,15 @@ async fn pass(
     }
 }
 
-/// Where a transaction ends, of one statement or of many: as sqlx sends it.
+/// True when these bytes end a transaction, of one statement or of many, in the form that sqlx sends.
 fn is_end(sent: &[u8]) -> bool {
     const SYNC: &[u8] = b"S\0\0\0\x04";
     let alone = !has(sent, b"BEGIN") && sent.ends_with(SYNC);
     alone || sent.ends_with(b"COMMIT\0") || sent.ends_with(b"ROLLBACK\0")
 }
 
-/// Whether it is the transaction that is waited for. It has the key, and an answer to keep with it: whoever
-/// only reads has none.
+/// Returns the stop for the awaited transaction, which has the key and an answer to record with it. A mere read has
+/// no answer.
 fn hit(target: &Target, sent: &[u8]) -> Option<At> {
     let mut target = target.lock().unwrap();
     let (key, _) = target.as_ref()?;

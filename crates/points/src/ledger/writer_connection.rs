@@ -1,5 +1,5 @@
-//! The connection of a writer, which it keeps from batch to batch: to take one from the pool and give it
-//! back costs more round trips than a batch needs.
+//! The connection of a writer, which keeps it from batch to batch: to take one from the pool and return it
+//! costs more round trips than a batch.
 
 use std::time::Duration;
 
@@ -10,32 +10,33 @@ use tokio::time::Instant;
 
 use crate::store;
 
-/// How long it is kept, so that the pool can renew an old one.
+/// The time that a writer keeps one connection, so that the pool can renew old ones.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// How long accounts are locked before they are read, after somebody else changed one that we had read:
-/// many times what a try in vain costs, and not so long that a rare one costs more than itself.
+/// The time that batches lock before they read, after another replica changed an account between read and
+/// write: many times the cost of a refused batch, and short enough that a rare conflict does not cost more.
 const CONTESTED: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
-pub(super) struct Held {
-    /// One that was sound a moment ago, or none.
+pub(super) struct WriterConnection {
+    /// The connection, and the time when it was taken from the pool.
     connection: Option<(PoolConnection<Postgres>, Instant)>,
     contested: Option<Instant>,
 }
 
-impl Held {
-    /// The pool rolls back whatever was not ended; what was set for us ends here.
+impl WriterConnection {
+    /// Returns the connection to the pool, which rolls back an open transaction. The settings of a writer are
+    /// undone.
     pub(super) fn give_back(&mut self) {
         let Some((mut connection, _)) = self.connection.take() else { return };
         tokio::spawn(async move {
             if store::any_plan(&mut connection).await.is_err() {
-                let _ = connection.close().await; // it is of no use to anybody
+                let _ = connection.close().await; // with a writer's settings it is of no use
             }
         });
     }
 
-    pub(super) async fn connection(&mut self, db: &PgPool) -> sqlx::Result<&mut PgConnection> {
+    pub(super) async fn get(&mut self, db: &PgPool) -> sqlx::Result<&mut PgConnection> {
         if self.connection.as_ref().is_some_and(|(_, since)| since.elapsed() >= KEPT) {
             self.give_back();
         }
@@ -48,8 +49,8 @@ impl Held {
         Ok(connection)
     }
 
-    /// We were overtaken.
-    pub(super) fn contested(&mut self) {
+    /// Notes that another replica changed an account between read and write.
+    pub(super) fn overtaken(&mut self) {
         self.contested = Some(Instant::now());
     }
 
