@@ -129,8 +129,8 @@ fn every_error_code_is_documented() {
     none("docs/errors.md lists every code", &broken);
 }
 
-/// The codes in a source file: the literals of a `code` function, and those that stand where an error
-/// is made.
+/// The codes in a source file: `Kind::NotFound.code("…")`, `code: "…"`, the literals of a `code` function, and
+/// the codes of wrong fields.
 fn codes(text: &str) -> Vec<String> {
     let text = text.split("#[cfg(test)]").next().unwrap();
     let mut found = Vec::new();
@@ -138,12 +138,20 @@ fn codes(text: &str) -> Vec<String> {
         let body = function.split("\n    }\n").next().unwrap().split("\n}\n").next().unwrap();
         found.extend(body.split('"').skip(1).step_by(2).map(str::to_owned));
     }
-    for (before, after) in [("Kind::", ", \""), ("code", ": \"")] {
+    for (before, after) in [("Kind::", ", \""), ("code", ": \""), ("code(", "\"")] {
         for place in text.split(before).skip(1) {
             let Some((between, rest)) = place.split_once(after) else { continue };
             if between.chars().all(char::is_alphanumeric) {
                 found.extend(rest.split('"').next().map(str::to_owned));
             }
+        }
+    }
+    for call in text.split("fields.").skip(1) {
+        let mut literals = call.split('"');
+        let method = literals.next().unwrap();
+        let between = literals.nth(1).unwrap_or_default().trim();
+        if ["check(", "check_optional(", "add("].contains(&method.trim_end()) && between == "," {
+            found.extend(literals.next().map(str::to_owned));
         }
     }
     found.retain(|code| {

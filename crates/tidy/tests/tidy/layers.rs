@@ -1,8 +1,9 @@
-//! Who may know whom.
+//! The layers of a service, and the names that each may not use.
 
-use crate::files::{SERVICES, files, name, none, read, root};
+use crate::files::{SERVICES, code, files, name, none, read, root};
+use crate::imports;
 
-/// What a domain module may not know about.
+/// Crates that do I/O: no domain module names one.
 const IO: [&str; 10] = [
     "axum",
     "http",
@@ -16,7 +17,7 @@ const IO: [&str; 10] = [
     "tonic",
 ];
 
-/// Crate → which of our own crates it may depend on. `[dev-dependencies]` are free.
+/// Crate → the crates of this workspace that it may depend on. `[dev-dependencies]` are free.
 const MAY_USE: [(&str, &[&str]); 7] = [
     ("proto", &[]),
     ("observability", &[]),
@@ -66,6 +67,143 @@ fn sql_lives_in_the_store() {
         }
     }
     none("only store.rs and store/ hold SQL", &broken);
+}
+
+/// Files of `store` that still name `app`. Entries may be removed, never added.
+const STORE_NAMES_APP: [&str; 21] = [
+    "booking/src/store.rs",
+    "booking/src/store/bookings.rs",
+    "booking/src/store/holds.rs",
+    "booking/src/store/hours.rs",
+    "booking/src/store/list.rs",
+    "booking/src/store/notifications.rs",
+    "booking/src/store/offer.rs",
+    "booking/src/store/sagas.rs",
+    "booking/src/store/slots.rs",
+    "incidents/src/store/alerts.rs",
+    "incidents/src/store/clocks.rs",
+    "incidents/src/store/heartbeats.rs",
+    "incidents/src/store/incidents.rs",
+    "incidents/src/store/learning.rs",
+    "incidents/src/store/list.rs",
+    "incidents/src/store/notices.rs",
+    "incidents/src/store/rollbacks.rs",
+    "incidents/src/store/story.rs",
+    "points/src/store.rs",
+    "points/src/store/history.rs",
+    "points/src/store/statement.rs",
+];
+
+#[test]
+fn the_store_does_not_name_the_use_cases() {
+    let mut broken = Vec::new();
+    for service in SERVICES {
+        for (module, paths) in imports::imports(&imports::modules(service)) {
+            let is_store = module.first().is_some_and(|layer| layer == "store");
+            if is_store && paths.iter().any(|path| path.first().is_some_and(|layer| layer == "app"))
+            {
+                broken.push(format!("{service}/src/{}.rs", module.join("/")));
+            }
+        }
+    }
+    broken.retain(|file| !STORE_NAMES_APP.contains(&file.as_str()));
+    none("store names domain and view, never app", &broken);
+}
+
+/// Files that still name the transport. Entries may be removed, never added.
+const NAMES_TRANSPORT: [&str; 26] = [
+    "auth/src/app/mail.rs",
+    "auth/src/app/password.rs",
+    "auth/src/app/proof.rs",
+    "auth/src/app/register.rs",
+    "booking/src/app/add_service.rs",
+    "booking/src/app/add_staff.rs",
+    "booking/src/app/book.rs",
+    "booking/src/app/cancel.rs",
+    "booking/src/app/close.rs",
+    "booking/src/app/close_merchant.rs",
+    "booking/src/app/complete.rs",
+    "booking/src/app/confirm.rs",
+    "booking/src/app/create_merchant.rs",
+    "booking/src/app/hand_over.rs",
+    "booking/src/app/hold.rs",
+    "booking/src/app/no_show.rs",
+    "booking/src/app/pay.rs",
+    "booking/src/app/reschedule.rs",
+    "incidents/src/app/act.rs",
+    "incidents/src/app/follow_up.rs",
+    "incidents/src/app/postmortem.rs",
+    "incidents/src/app/rollback.rs",
+    "points/src/app/desk.rs",
+    "points/src/app/open.rs",
+    "points/src/app/rules.rs",
+    "points/src/app/view.rs",
+];
+
+#[test]
+fn use_cases_rules_and_sql_do_not_name_the_transport() {
+    let mut broken = Vec::new();
+    for service in SERVICES {
+        for (module, text) in imports::modules(service) {
+            let layer = module.first().map_or("", String::as_str);
+            let names_transport =
+                ["axum", "http", "tonic", "StatusCode"].iter().any(|word| uses(&text, word));
+            if ["app", "domain", "ledger", "store", "view"].contains(&layer) && names_transport {
+                broken.push(format!("{service}/src/{}.rs", module.join("/")));
+            }
+        }
+    }
+    broken.retain(|file| !NAMES_TRANSPORT.contains(&file.as_str()));
+    none("axum, http, tonic and status codes belong to http/ and grpc/", &broken);
+}
+
+/// Whether the program names this crate, module or type.
+fn uses(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let rest = &text[at + word.len()..];
+        let is_path = rest.starts_with("::") || word.starts_with(char::is_uppercase);
+        is_path && !text[..at].ends_with(is_name) && !rest.starts_with(is_name)
+    })
+}
+
+/// Statements that write a table of kit themselves: one statement for a whole command, measured.
+const WRITES_TABLES_OF_KIT: [(&str, &str); 2] = [
+    ("booking/src/store/holds.rs", "idempotency_key"),
+    ("points/src/store/batch.rs", "idempotency_key"),
+];
+
+#[test]
+fn services_do_not_write_the_tables_of_kit() {
+    let platform = read(&root().join("migrations").join(SERVICES[0]).join("000001_platform.up.sql"));
+    let tables: Vec<_> = platform
+        .lines()
+        .filter_map(|line| line.strip_prefix("CREATE TABLE ")?.split([' ', '(']).next())
+        .collect();
+    assert!(tables.contains(&"idempotency_key"), "the tables were found: {tables:?}");
+
+    let mut written = Vec::new();
+    for service in SERVICES {
+        for (module, text) in imports::modules(service) {
+            let file = format!("{service}/src/{}.rs", module.join("/"));
+            let words: Vec<_> = text.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+            let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+            for table in &tables {
+                let writes = |verb: &[&str]| {
+                    words.windows(verb.len() + 1).any(|w| w.starts_with(verb) && w.ends_with(&[*table]))
+                };
+                if writes(&["INSERT", "INTO"]) || writes(&["UPDATE"]) || writes(&["DELETE", "FROM"]) {
+                    written.push((file.clone(), *table));
+                }
+            }
+        }
+    }
+    let broken: Vec<_> = written
+        .iter()
+        .filter(|(file, table)| !WRITES_TABLES_OF_KIT.contains(&(file.as_str(), table)))
+        .map(|(file, table)| format!("{file} writes {table}"))
+        .collect();
+    none("kit alone writes its tables", &broken);
 }
 
 #[test]

@@ -7,6 +7,8 @@
 mod code;
 mod docs;
 mod files;
+mod imports;
 mod layers;
 mod migrations;
 mod runbooks;
+mod words;
