@@ -1,8 +1,9 @@
 //! Documents tell the truth.
 
+use std::fs;
 use std::path::Path;
 
-use crate::files::{files, name, none, read, root};
+use crate::files::{SERVICES, files, name, none, read, root, tree};
 
 #[test]
 fn every_relative_link_leads_somewhere() {
@@ -78,7 +79,7 @@ fn every_test_that_a_document_names_exists() {
     none("documents name tests that exist", &broken);
 }
 
-/// A directory is no test: one cannot see in it what keeps the promise.
+/// A directory is not enough: the test that keeps the promise must be named.
 #[test]
 fn every_promise_names_a_test() {
     let readme = read(&root().join("README.md"));
@@ -89,10 +90,10 @@ fn every_promise_names_a_test() {
     none("each promise of README.md names the test that keeps it", &broken);
 }
 
-/// A walkthrough of code that is gone sends people astray.
+/// A walkthrough must show the code as it is.
 #[test]
 fn every_line_of_the_walkthrough_is_in_the_code() {
-    let code: String = files("crates/points", "rs").iter().map(|file| read(file)).collect();
+    let code: String = files("crates/booking", "rs").iter().map(|file| read(file)).collect();
     let code: Vec<_> = code.lines().map(str::trim).collect();
     let walkthrough = read(&root().join("docs/adding-a-use-case.md"));
     let blocks =
@@ -106,6 +107,39 @@ fn every_line_of_the_walkthrough_is_in_the_code() {
     none("docs/adding-a-use-case.md shows code that exists", &broken);
 }
 
+/// A new service must be added to every list of the services.
+#[test]
+fn every_list_of_the_services_is_in_the_guide() {
+    let guide = read(&root().join("docs/adding-a-service.md"));
+    let folders = [".github", "Cargo.toml", "Makefile", "crates", "deployments", "docker-compose.yml", "scripts"];
+    let mut broken = Vec::new();
+    for file in folders.iter().flat_map(|folder| tree(folder)) {
+        let path = name(&file);
+        let text = fs::read(&file).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let is_generated = path.ends_with(".json") || path.contains("/tests/it/");
+        if is_generated || !text.is_some_and(|text| lists_the_services(&text)) {
+            continue;
+        }
+        let mut places = Path::new(&path).ancestors().map(|place| format!("](../{})", place.display()));
+        if !places.any(|link| guide.contains(&link)) {
+            broken.push(path);
+        }
+    }
+    none("docs/adding-a-service.md names each list of the services", &broken);
+}
+
+/// Returns true if eight lines in a row name all of them.
+fn lists_the_services(text: &str) -> bool {
+    let lines: Vec<Vec<_>> = text
+        .lines()
+        .map(|line| line.split(|c: char| !(c.is_alphanumeric() || "_-".contains(c))).collect())
+        .collect();
+    let names = |from: usize, service| {
+        lines[from..lines.len().min(from + 8)].iter().any(|line| line.contains(service))
+    };
+    (0..lines.len()).any(|from| SERVICES.iter().all(|service| names(from, service)))
+}
+
 /// The targets of `[text](target)`, code spans left out.
 fn links(text: &str) -> Vec<String> {
     let prose: String = text.split('`').step_by(2).collect();
@@ -116,10 +150,8 @@ fn links(text: &str) -> Vec<String> {
 fn every_error_code_is_documented() {
     let documented = read(&root().join("docs/errors.md"));
     let mut broken = Vec::new();
-    for file in ["auth", "booking", "incidents", "kit", "points"]
-        .iter()
-        .flat_map(|krate| files(&format!("crates/{krate}/src"), "rs"))
-    {
+    let crates = SERVICES.iter().chain(&["kit"]);
+    for file in crates.flat_map(|krate| files(&format!("crates/{krate}/src"), "rs")) {
         for code in codes(&read(&file)) {
             if !documented.contains(&format!("| `{code}` |")) {
                 broken.push(format!("{}: {code}", name(&file)));

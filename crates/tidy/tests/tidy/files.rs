@@ -12,13 +12,20 @@ pub fn root() -> &'static Path {
 
 /// Every file below `folder` with this extension, sorted.
 pub fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
-    let mut pending = vec![root().join(folder)];
+    let mut found = tree(folder);
+    found.retain(|path| path.extension().is_some_and(|e| e == extension));
+    found
+}
+
+/// Every file below `path`, or the file itself, sorted. Skips folders that other programs write.
+pub fn tree(path: &str) -> Vec<PathBuf> {
+    let mut pending = vec![root().join(path)];
     let mut found = Vec::new();
     while let Some(path) = pending.pop() {
-        if path.is_dir() {
-            pending.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
-        } else if path.extension().is_some_and(|e| e == extension) {
+        if !path.is_dir() {
             found.push(path);
+        } else if ![".sqlx", "node_modules", "target"].iter().any(|name| path.ends_with(name)) {
+            pending.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
         }
     }
     found.sort();

@@ -64,7 +64,7 @@ fn a_constraint_has_a_name() {
     none("CONSTRAINT name CHECK (…), so that code can translate it", &broken);
 }
 
-/// Migrations from before this rule; the versions that they broke have not run for long.
+/// Migrations from before this rule; the versions that they broke no longer run.
 const NOT_ADDITIVE: [&str; 3] = [
     "auth/000003_sessions.up.sql",
     "auth/000005_key_rotation.up.sql",

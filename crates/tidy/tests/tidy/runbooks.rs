@@ -1,8 +1,8 @@
-//! Whoever is woken finds the same things in the same places.
+//! Runbooks have one form: the person on call finds everything in the same place.
 
 use crate::files::{files, name, none, read};
 
-/// What a runbook consists of, in this order.
+/// The parts of a runbook, in this order.
 const FORM: [&str; 6] = [
     "**Means**",
     "**Impact**",
@@ -49,7 +49,7 @@ fn every_alert_has_a_runbook() {
         })
         .collect();
     assert!(alerts.len() > 20, "the rules were found: {}", alerts.len());
-    // What incidents itself raises, when nobody else can.
+    // `incidents` raises this one itself.
     alerts.push("WatchdogSilent".to_owned());
     alerts.retain(|alert| !titles.contains(alert));
     none("every alert has a runbook", &alerts);
