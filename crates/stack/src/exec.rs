@@ -80,7 +80,8 @@ async fn attend(
     command: &[OsString],
     signals: &mut [tokio::signal::unix::Signal],
 ) -> anyhow::Result<ExitCode> {
-    let (program, arguments) = command.split_first().context("a command is missing: stack exec -- COMMAND")?;
+    let (program, arguments) =
+        command.split_first().context("a command is missing: stack exec -- COMMAND")?;
     let mut child = Command::new(program)
         .args(arguments)
         .envs(environment(place, ports)?)

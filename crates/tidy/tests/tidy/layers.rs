@@ -1,6 +1,6 @@
 //! The layers of a service, and the names that each may not use.
 
-use crate::files::{SERVICES, code, files, name, none, read, root};
+use crate::files::{SERVICES, files, name, none, read, root};
 use crate::imports;
 
 /// Crates that do I/O: no domain module names one.
@@ -177,7 +177,8 @@ const WRITES_TABLES_OF_KIT: [(&str, &str); 4] = [
 
 #[test]
 fn services_do_not_write_the_tables_of_kit() {
-    let platform = read(&root().join("migrations").join(SERVICES[0]).join("000001_platform.up.sql"));
+    let platform =
+        read(&root().join("migrations").join(SERVICES[0]).join("000001_platform.up.sql"));
     let tables: Vec<_> = platform
         .lines()
         .filter_map(|line| line.strip_prefix("CREATE TABLE ")?.split([' ', '(']).next())
@@ -192,9 +193,12 @@ fn services_do_not_write_the_tables_of_kit() {
             let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
             for table in &tables {
                 let writes = |verb: &[&str]| {
-                    words.windows(verb.len() + 1).any(|w| w.starts_with(verb) && w.ends_with(&[*table]))
+                    words
+                        .windows(verb.len() + 1)
+                        .any(|w| w.starts_with(verb) && w.ends_with(&[*table]))
                 };
-                if writes(&["INSERT", "INTO"]) || writes(&["UPDATE"]) || writes(&["DELETE", "FROM"]) {
+                if writes(&["INSERT", "INTO"]) || writes(&["UPDATE"]) || writes(&["DELETE", "FROM"])
+                {
                     written.push((file.clone(), *table));
                 }
             }
