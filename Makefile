@@ -55,7 +55,7 @@ clean: ## Stop the system and remove its data, secrets and logs
 
 # make test P="booking points": all tests of these crates, and their number at the end. T=word: only those that have the word in
 # their name, whatever crate they are in.
-test: programs ## Run every test, on a private PostgreSQL and Redis. P=booking: those of one crate; T=word: those with it in their name
+test: test-build ## Run every test, on a private PostgreSQL and Redis. P=booking: those of one crate; T=word: those with it in their name
 	@$(STACK) exec -- sh -c '\
 		if cargo nextest --version >/dev/null 2>&1; \
 		then cargo nextest run --workspace $(P:%=-E "package(=%)") $(T); \
@@ -206,6 +206,12 @@ programs: setup-run
 	@$(building)
 	@cargo build --workspace --bins
 
+# Everything that the tests run. The services are in it: built by `programs` they would have other features, and a hundred
+# crates would be compiled twice.
+test-build: setup-run
+	@$(building)
+	@cargo test --quiet --workspace --no-run
+
 # `make sqlx` needs these two: neither contains a query, so both build while .sqlx is out of date.
 tools: setup-run
 	@$(building)
@@ -236,6 +242,6 @@ down-native:
 down-docker:
 	@docker compose down
 
-.PHONY: up up-min redeploy down status logs psql demo clean test fmt lint check sqlx sqlx-check help programs tools \
+.PHONY: up up-min redeploy down status logs psql demo clean test fmt lint check sqlx sqlx-check help programs test-build tools \
 	check-telemetry check-alerts check-k8s check-terraform check-planted campaign-incidents drill-restore bench-login report-enumeration bench-points bench-layers campaign-points campaign-booking bench-booking migrate-up migrate-down migrate-down-all migrate-version migrate-status migrate-create migrate-force unpark campaign-adversary check-planted-code \
 	setup-build setup-run setup-check up-native up-docker redeploy-native redeploy-docker down-native down-docker
