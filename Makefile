@@ -58,8 +58,8 @@ clean: ## Stop the system and remove its data, secrets and logs
 test: test-build ## Run every test, on a private PostgreSQL and Redis. P=booking: those of one crate; T=word: those with it in their name
 	@$(STACK) exec -- sh -c '\
 		if cargo nextest --version >/dev/null 2>&1; \
-		then cargo nextest run --workspace $(P:%=-E "package(=%)") $(T); \
-		else cargo test $(or $(P:%=--package %),--workspace) $(T); fi'
+		then cargo nextest run --workspace $(foreach p,$(P),-E "package(=$(p))") $(T); \
+		else cargo test $(or $(foreach p,$(P),--package $(p)),--workspace) $(T); fi'
 
 fmt: ## Format the code
 	@cargo fmt --all
