@@ -7,18 +7,17 @@ const RELATIVE: [&str; 12] =
     ["What", "Who", "Whom", "Whose", "How", "Whether", "Where", "When", "Which", "Why", "Of", "As"];
 
 /// Doc comments of each crate that still begin so. A number may be lowered, never raised.
-const LEFT: [(&str, usize); 12] = [
+const LEFT: [(&str, usize); 11] = [
     ("access", 1),
     ("auth", 93),
     ("booking", 153),
     ("fakeline", 6),
     ("incidents", 196),
-    ("kit", 153),
+    ("kit", 151),
     ("loadtest", 45),
     ("migrate", 7),
     ("observability", 30),
-    ("points", 137),
-    ("stack", 50),
+    ("stack", 49),
     ("testkit", 7),
 ];
 
