@@ -68,24 +68,24 @@ pub trait Classify: Error + Send + Sync + 'static {
         self.class().code
     }
 
-    /// The fields that break a rule.
+    /// The fields that break a rule. Read by [`Classify::class`] alone, until every error has a row per variant.
     fn fields(&self) -> Vec<FieldError> {
-        self.class().into_fields(self)
+        Vec::new()
     }
 
-    /// The wait after which the same request may succeed.
+    /// The wait after which the same request may succeed. As [`Classify::fields`].
     fn retry_after(&self) -> Option<Duration> {
-        self.class().retry_after
+        None
     }
 
-    /// Whether something may have happened all the same.
+    /// Whether something may have happened all the same. As [`Classify::fields`].
     fn outcome(&self) -> Outcome {
-        self.class().outcome
+        self.kind().outcome()
     }
 
-    /// The aggregate that somebody else has changed since the client read it.
+    /// The aggregate that somebody else has changed since the client read it. As [`Classify::fields`].
     fn conflict(&self) -> Option<&'static str> {
-        self.class().conflict
+        None
     }
 }
 
@@ -158,7 +158,9 @@ impl ApiError {
 
 impl<E: Classify> From<E> for ApiError {
     fn from(error: E) -> Self {
-        let Class { kind, code, retry_after, outcome, conflict, .. } = error.class();
+        let class = error.class();
+        let fields = class.fields_of(&error);
+        let Class { kind, code, retry_after, outcome, conflict, .. } = class;
         if let Some(aggregate) = conflict {
             concurrency_conflict(aggregate);
         }
@@ -170,7 +172,6 @@ impl<E: Classify> From<E> for ApiError {
             }
             _ => error.to_string(),
         };
-        let fields = error.fields();
         let plain = Self::new(kind, code, detail);
         Self { fields, outcome, retry_after: retry_after.or(plain.retry_after), ..plain }
     }

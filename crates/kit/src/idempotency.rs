@@ -19,7 +19,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
 use crate::command::Success;
-use crate::error::{Class, Classify, Kind};
+use crate::error::{Class, Classify, FieldError, Kind, Outcome};
 use crate::postgres::{self, lock_id, query};
 
 /// Says that an answer was read back, not made now.
@@ -121,6 +121,19 @@ impl Classify for Error {
             Self::Unreadable(_) => Kind::Internal.code("internal_error"),
             Self::Database(error) => postgres::class(error),
         }
+    }
+
+    // For errors that wrap this one and have no row per variant yet.
+    fn fields(&self) -> Vec<FieldError> {
+        self.class().fields_of(self)
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.class().retry_after
+    }
+
+    fn outcome(&self) -> Outcome {
+        self.class().outcome
     }
 }
 

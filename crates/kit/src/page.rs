@@ -3,12 +3,14 @@
 //! A cursor is opaque to clients but not secret: whatever is in it is read as untrusted input, and
 //! the query that uses it must not show more than it would without one.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Class, Classify, Kind};
+use crate::error::{Class, Classify, FieldError, Kind, Outcome};
 
 /// The most items a page may have.
 pub const MAX_LIMIT: u64 = 100;
@@ -29,6 +31,19 @@ impl Classify for Error {
             Self::Cursor => Kind::Malformed.code("invalid_cursor"),
             Self::Limit => Kind::Invalid.code("invalid_limit").field("limit"),
         }
+    }
+
+    // For errors that wrap this one and have no row per variant yet.
+    fn fields(&self) -> Vec<FieldError> {
+        self.class().fields_of(self)
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.class().retry_after
+    }
+
+    fn outcome(&self) -> Outcome {
+        self.class().outcome
     }
 }
 

@@ -7,14 +7,14 @@ use super::{FieldError, Kind, Outcome};
 /// One failure as its client sees it: built by [`Kind::code`], read by the edges.
 #[derive(Clone, Debug)]
 pub struct Class {
-    pub(super) kind: Kind,
-    pub(super) code: Cow<'static, str>,
+    pub(crate) kind: Kind,
+    pub(crate) code: Cow<'static, str>,
     /// One field, explained by the error's own text.
-    pub(super) field: Option<&'static str>,
-    pub(super) fields: Vec<FieldError>,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) outcome: Outcome,
-    pub(super) conflict: Option<&'static str>,
+    pub(crate) field: Option<&'static str>,
+    pub(crate) fields: Vec<FieldError>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) outcome: Outcome,
+    pub(crate) conflict: Option<&'static str>,
 }
 
 impl Kind {
@@ -65,12 +65,12 @@ impl Class {
         Self { conflict: Some(aggregate), ..self }
     }
 
-    pub(super) fn into_fields(self, error: &(impl Error + ?Sized)) -> Vec<FieldError> {
-        match (self.field, self.code) {
+    pub(crate) fn fields_of(&self, error: &impl Error) -> Vec<FieldError> {
+        match (self.field, &self.code) {
             (Some(field), Cow::Borrowed(code)) => {
                 vec![FieldError { field: field.to_owned(), code, message: error.to_string() }]
             }
-            _ => self.fields,
+            _ => self.fields.clone(),
         }
     }
 }
