@@ -154,12 +154,12 @@ const story = {
     await at('/console/login');
     await look('login');
     await signIn('not the password');
-    await shows('This address and password do not go together.');
+    await shows('The e-mail address or the password is wrong.');
     await look('login-wrong');
     if (process.env.STOP_AUTH) {
       command(process.env.STOP_AUTH);
       await signIn(PASSWORD, { email: null });
-      await shows('Nobody can sign in right now.');
+      await shows('Signing in is not possible right now.');
       await look('login-away');
       command(process.env.START_AUTH);
     }
@@ -236,7 +236,7 @@ const story = {
     await page.leave(() => page.click('nav a[href="/console/actions"]'));
     await look('actions');
     await page.leave(() => page.click('.rows button'));
-    await shows('Nothing left to do.');
+    await shows('No open actions.');
     await look('actions-none');
   },
 

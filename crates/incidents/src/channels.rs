@@ -1,5 +1,5 @@
-//! The ways to tell people. What they are told was stored in the transaction in which it happened; the
-//! outbox keeps the order within each channel and tries for ever, so that a dead one stops no other.
+//! The channels that notify people. A notice is stored in the transaction of its event; the outbox keeps the order
+//! within each channel and retries for ever, so that a failing channel delays no other.
 
 mod http;
 mod mail;
@@ -25,23 +25,23 @@ use mail::Mail;
 use slack::Slack;
 use webhook::Webhook;
 
-/// Every channel that is configured. Cheap to clone.
+/// The configured channels. Cheap to clone.
 #[derive(Clone)]
 pub struct Channels {
     incidents: Incidents,
     sinks: Arc<HashMap<Channel, Sink>>,
 }
 
-/// What is needed to reach people; what is none is not there.
+/// The addresses of the channels. A channel without an address is not configured.
 #[derive(Clone, Default)]
 pub struct Addresses {
     pub slack: Vec<(Channel, Address)>,
-    /// Signed with the secret.
+    /// The secret signs the messages.
     pub webhooks: Vec<(Channel, Address, SecretString)>,
     pub smtp: Option<SecretString>,
     pub mail_from: String,
     pub mail_to: Vec<(Channel, Vec<String>)>,
-    /// Where the console is, for links.
+    /// The console's URL, for links.
     pub console: String,
 }
 
@@ -58,7 +58,7 @@ enum Way {
 }
 
 impl Channels {
-    /// Those that are configured, and the log. An address that is none is an error.
+    /// Opens the configured channels and the log. Fails when an address is invalid.
     pub fn new(incidents: Incidents, addresses: &Addresses) -> anyhow::Result<Self> {
         let mut ways = vec![(Channel::Log, Way::Log)];
         let client = http::Client::new()?;
@@ -86,7 +86,7 @@ impl Channels {
     }
 }
 
-/// A channel that fails is asked again soon: people wait for it.
+/// A failing channel is tried again soon: people wait for its messages.
 const PATIENCE: breaker::Config = breaker::Config {
     window: Duration::from_secs(30),
     max_failures: 3,
@@ -98,12 +98,12 @@ const PATIENCE: breaker::Config = breaker::Config {
 
 impl Deliver for Channels {
     async fn deliver(&self, event: &Event) -> anyhow::Result<()> {
-        let name = event.aggregate.strip_prefix("channel ").context("no channel")?;
+        let name = event.aggregate.strip_prefix("channel ").context("the event names no channel")?;
         let channel: Channel = name.parse()?;
         let notice: Notice = serde_json::from_value(event.payload.clone())?;
         let Some(sink) = self.sinks.get(&channel) else {
-            // Taken out of the configuration since.
-            tracing::warn!(channel = name, number = notice.number, "nobody to tell");
+            // It has been removed from the configuration.
+            tracing::warn!(channel = name, number = notice.number, "channel is not configured");
             return Ok(());
         };
         if self.incidents.was_told(event.id).await? {
@@ -111,7 +111,7 @@ impl Deliver for Channels {
         }
         let sent = sink.breaker.call(sink.send(event, &notice), Result::is_err).await?;
         metrics::told(channel, sent.is_ok());
-        // Whatever it says, the channel is away: it is tried until somebody has mended it.
+        // Any failure counts as an outage: the channel is retried until somebody has repaired it.
         sent.map_err(|why| anyhow::Error::new(io::Error::other(why)))?;
         self.incidents.record_told(event.id, channel, &notice).await?;
         Ok(())
@@ -119,7 +119,7 @@ impl Deliver for Channels {
 }
 
 impl Sink {
-    /// Why it failed has no address in it, because addresses are secrets.
+    /// Sends a notice. The error contains no address: addresses are secrets.
     async fn send(&self, event: &Event, notice: &Notice) -> Result<(), String> {
         match &self.way {
             Way::Slack(slack) => slack.send(notice).await,
@@ -134,7 +134,7 @@ impl Sink {
     }
 }
 
-/// Where an incident is worked on.
+/// Returns the URL of the incident's page.
 fn link(console: &str, notice: &Notice) -> String {
     format!("{}/console/incidents/{}", console.trim_end_matches('/'), notice.incident)
 }

@@ -1,4 +1,4 @@
-//! Everything an operator may set, read once at start.
+//! The configuration, read once at start.
 
 mod notify;
 mod rollback;
@@ -33,13 +33,13 @@ pub struct Config {
     pub auth: Auth,
     #[command(flatten)]
     pub observability: observability::Config,
-    /// The bearer token that Alertmanager brings to /v1/alerts. At least 16 characters.
+    /// Bearer token of Alertmanager for /v1/alerts. At least 16 characters.
     #[arg(long, env = "WEBHOOK_TOKEN", hide_env_values = true, value_parser = long_enough)]
     pub webhook_token: SecretString,
-    /// Auth's public HTTP, where operators sign in for the console.
+    /// URL of auth's public HTTP, where operators of the console sign in.
     #[arg(long, env = "AUTH_HTTP_URL", default_value = "http://127.0.0.1:8081")]
     pub auth_http_url: String,
-    /// What the status page shows, in this order.
+    /// Services that the status page shows, in this order.
     #[arg(
         long,
         env = "STATUS_SERVICES",
@@ -51,7 +51,7 @@ pub struct Config {
     pub severities: Severities,
     #[command(flatten)]
     pub targets: Targets,
-    /// How long Prometheus and Alertmanager may be silent (their Watchdog alert) before an incident opens.
+    /// Silence of Prometheus and Alertmanager (their Watchdog alert) after which an incident opens.
     #[arg(long, env = "WATCHDOG_SILENCE", default_value = "90s", value_parser = duration)]
     pub watchdog_silence: std::time::Duration,
     #[command(flatten)]
@@ -66,52 +66,52 @@ pub struct Config {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum Command {
-    /// Runs the service, which is what happens without a command.
+    /// Runs the service. The default.
     Serve,
-    /// Prints how a month went, as Markdown.
+    /// Prints the report of a month, as Markdown.
     Report {
-        /// Such as 2026-11.
+    /// The month, such as 2026-11.
         #[arg(long)]
         month: Month,
     },
 }
 
-/// From which numbers on an alert is how severe.
+/// Limits from which an alert has a severity.
 #[derive(Args, Clone, Debug)]
 pub struct Severities {
-    /// Shares of requests that fail, from 0 to 1, that make P0, P1 and P2.
+    /// Shares of failed requests, from 0 to 1, for P0, P1 and P2.
     #[arg(long, env = "SEVERITY_ERROR_RATE", default_value = "0.5,0.2,0.05", value_parser = falling::<3>)]
     pub severity_error_rate: [f64; 3],
-    /// The availability, from 0 to 1, below which it is P0.
+    /// Availability, from 0 to 1, below which an alert is P0.
     #[arg(long, env = "SEVERITY_AVAILABILITY", default_value = "0.95")]
     pub severity_availability: f64,
-    /// Response times in seconds that make P1 and P2.
+    /// Response times in seconds for P1 and P2.
     #[arg(long, env = "SEVERITY_RESPONSE_TIME", default_value = "5,3", value_parser = falling::<2>)]
     pub severity_response_time: [f64; 2],
-    /// Affected users that make P0, P1 and P2.
+    /// Numbers of affected users for P0, P1 and P2.
     #[arg(long, env = "SEVERITY_AFFECTED_USERS", default_value = "1000,100,10", value_parser = falling::<3>)]
     pub severity_affected_users: [f64; 3],
 }
 
-/// How soon somebody must respond, and it must be over.
+/// Times within which somebody must respond, and within which an incident must be resolved.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Targets {
-    /// Of P0: response/resolution.
+    /// Targets of P0: response/resolution.
     #[arg(long, env = "TARGET_P0", default_value = "15m/2h", value_parser = target)]
     pub target_p0: Target,
-    /// Of P1.
+    /// Targets of P1.
     #[arg(long, env = "TARGET_P1", default_value = "1h/4h", value_parser = target)]
     pub target_p1: Target,
-    /// Of P2.
+    /// Targets of P2.
     #[arg(long, env = "TARGET_P2", default_value = "4h/24h", value_parser = target)]
     pub target_p2: Target,
-    /// Of P3.
+    /// Targets of P3.
     #[arg(long, env = "TARGET_P3", default_value = "24h/72h", value_parser = target)]
     pub target_p3: Target,
 }
 
 impl Config {
-    /// Refused when a severity has no channel that works.
+    /// Fails when a severity has no configured channel.
     pub fn policy(&self) -> anyhow::Result<Policy> {
         let Severities {
             severity_error_rate: error_rate,
@@ -136,7 +136,7 @@ impl Config {
 }
 
 impl Config {
-    /// Who may call the webhook, and where operators sign in.
+    /// Returns the settings of the webhook and the pages.
     pub fn site(&self) -> anyhow::Result<Site> {
         Ok(Site {
             webhook: Credential::new(&self.webhook_token),
@@ -163,26 +163,26 @@ impl kit::run::Config for Config {
 
 fn long_enough(token: &str) -> Result<SecretString, &'static str> {
     if token.len() < 16 {
-        return Err("needs at least 16 characters");
+        return Err("must have at least 16 characters");
     }
     Ok(SecretString::from(token))
 }
 
-/// Numbers from the worst on: each one milder than the one before.
+/// Parses numbers that fall from P0 on.
 fn falling<const N: usize>(text: &str) -> Result<[f64; N], String> {
     let numbers: Option<Vec<f64>> = text.split(',').map(|n| n.trim().parse().ok()).collect();
     let numbers = numbers.and_then(|numbers| <[f64; N]>::try_from(numbers).ok());
     numbers
         .filter(|numbers| numbers.iter().all(|n| n.is_finite()))
         .filter(|numbers| numbers.windows(2).all(|pair| pair[0] > pair[1]))
-        .ok_or_else(|| format!("expected {N} numbers, each less than the one before"))
+        .ok_or_else(|| format!("expected {N} numbers, each less than the previous one"))
 }
 
 fn target(text: &str) -> Result<Target, String> {
     let (response, resolution) = text.split_once('/').ok_or("expected response/resolution")?;
     let span = |text| {
         let span = TimeDelta::from_std(duration(text)?).map_err(|error| error.to_string())?;
-        if span > TimeDelta::days(365) { Err("at most a year".to_owned()) } else { Ok(span) }
+        if span > TimeDelta::days(365) { Err("a target is at most a year".to_owned()) } else { Ok(span) }
     };
     Ok(Target { response: span(response)?, resolution: span(resolution)? })
 }

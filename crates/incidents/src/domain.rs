@@ -1,4 +1,4 @@
-//! What an alert means, as plain functions over plain values.
+//! The decisions: plain functions over plain values.
 
 mod advice;
 mod checklist;
@@ -37,34 +37,34 @@ use ring::digest::{SHA256, digest};
 use thiserror::Error;
 use uuid::Uuid;
 
-/// Labels or annotations: names and values, fit to be stored.
+/// Labels or annotations: names and values that can be stored.
 pub type Texts = BTreeMap<String, String>;
 
-/// Which incident; its number, as people say it, is a [`Number`].
+/// The id of an incident. Its number for people is a [`Number`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IncidentId(pub Uuid);
 
-/// The fingerprint of the alert that is our own: somebody in the alerting chain is silent.
+/// The fingerprint of our own alert: a part of the alerting chain is silent.
 pub const SILENCE_FINGERPRINT: &str = "watchdog-silent";
 
-/// Text that a person wrote: 1 to 4,000 characters, several lines, no U+0000.
+/// Text of several lines that a person wrote: 1 to 4,000 characters, no U+0000.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prose(String);
 
-/// A document that a person wrote: 1 to 40,000 characters, several lines, no U+0000.
+/// A document that a person wrote: 1 to 40,000 characters, no U+0000.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Markdown(String);
 
-/// One line that a person wrote, such as a name: 1 to 100 characters.
+/// One line of text that a person wrote, such as a name: 1 to 100 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line(String);
 
-/// A text is empty, too long, or holds what cannot be stored.
+/// A text that is empty, too long, or contains characters that cannot be stored.
 #[derive(Debug, Error)]
-#[error("is 1 to {0} characters, without control characters")]
+#[error("must be 1 to {0} characters, without control characters")]
 pub struct Unwritten(usize);
 
-/// Lines as a person may write them, at most `max` characters.
+/// Checks text of several lines with at most `max` characters.
 fn written(text: &str, max: usize) -> Result<String, Unwritten> {
     let text = text.trim().replace("\r\n", "\n");
     let odd = |c: char| c.is_control() && c != '\n' && c != '\t';
@@ -110,12 +110,12 @@ impl Line {
     }
 }
 
-/// One firing of one rule on one target. Fingerprint and start name it, however often it is told.
+/// One firing of one rule on one target. Fingerprint and start identify it, however often it is delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     pub fingerprint: String,
     pub starts_at: DateTime<Utc>,
-    /// None while it fires.
+    /// `None` while it fires.
     pub ends_at: Option<DateTime<Utc>>,
     pub labels: Texts,
     pub annotations: Texts,
@@ -128,8 +128,7 @@ impl Alert {
     const MAX_NAME_CHARS: usize = 200;
     const MAX_VALUE_CHARS: usize = 2_000;
 
-    /// Takes texts as a stranger wrote them: cut on character borders, without what PostgreSQL
-    /// cannot hold. The delivery keeps them as they came.
+    /// Makes untrusted texts storable: cut between characters, without U+0000. The delivery keeps the originals.
     pub fn texts(raw: impl IntoIterator<Item = (String, String)>) -> Texts {
         let keep = |(name, value): (String, String)| {
             (text::stored(&name, Self::MAX_NAME_CHARS), text::stored(&value, Self::MAX_VALUE_CHARS))
@@ -137,43 +136,43 @@ impl Alert {
         raw.into_iter().map(keep).collect()
     }
 
-    /// One line for people: what the rule's author wrote, else the rule's name.
+    /// Returns the rule's summary, else the rule's name, as one line.
     pub fn title(&self) -> String {
         let summary = self.annotations.get("summary").or_else(|| self.labels.get("alertname"));
         text::line(summary, Self::MAX_TITLE_CHARS).unwrap_or_else(|| "Unnamed alert".to_owned())
     }
 
-    /// What names it.
+    /// Returns the fingerprint and start that identify it.
     pub fn key(&self) -> AlertKey {
         (self.fingerprint.clone(), self.starts_at)
     }
 
-    /// The alert that always fires, and says that alerting works.
+    /// True for the alert that always fires, which shows that alerting works.
     pub fn is_heartbeat(&self) -> bool {
         self.labels.get("alertname").is_some_and(|name| name == "Watchdog")
     }
 
-    /// Its author wants the service taken back without asking anybody.
+    /// True when the rule's author wants the service rolled back without an approval.
     pub fn asks_for_rollback(&self) -> bool {
         self.labels.get("rollback").is_some_and(|how| how == "automatic")
     }
 
-    /// When Prometheus evaluated the rule, where the rule says so: seconds since 1970.
+    /// Returns the time at which Prometheus evaluated the rule, if the rule says it (seconds since 1970).
     pub fn evaluated_at(&self) -> Option<DateTime<Utc>> {
         let seconds: i64 = self.annotations.get("evaluated_at")?.trim().parse().ok()?;
         DateTime::from_timestamp(seconds, 0)
     }
 
-    /// The service that the alert is about.
+    /// Returns the service that the alert is about.
     pub fn service(&self) -> String {
         let service = self.labels.get("service").or_else(|| self.labels.get("job"));
         text::line(service, Self::MAX_SERVICE_CHARS).unwrap_or_else(|| "unknown".to_owned())
     }
 
-    /// What alerts of one cause have in common: what their author put into the label `cause`, else
-    /// the rule and the service. An alert without a rule's name is a cause of its own.
+    /// Returns a hash that alerts of one cause share: of the label `cause`, else of rule and service.
+    /// An alert without a rule's name is a cause of its own.
     ///
-    /// What nobody vouches for is another cause: it joins no incident that people trust.
+    /// An unverified alert has another cause than a verified one, so that it never joins a verified incident.
     pub fn cause(&self, trust: Trust) -> String {
         let label = |name: &str| self.labels.get(name).filter(|text| !text.trim().is_empty());
         let cause = match (label("cause"), label("alertname")) {

@@ -1,4 +1,4 @@
-//! Who takes a service back: a command of the operator's, Kubernetes, Argo Rollouts, or nobody (a dry run).
+//! The executors of rollbacks: a command of the operator's, Kubernetes, Argo Rollouts, or a dry run.
 
 use std::ffi::OsStr;
 use std::process::Stdio;
@@ -9,21 +9,21 @@ use tokio::process::Command;
 
 use crate::domain::Step;
 
-/// How long one step may take.
+/// The timeout of a step.
 const TIMEOUT: Duration = Duration::from_secs(150);
 
-/// What a program of the operator's sees of our environment, where most variables are secrets: what any
-/// program needs, and what it talks to a cluster, to AWS or to the local stack with.
+/// The environment variables that an operator's program receives; most of ours are secrets. These are needed by any
+/// program, or to reach a cluster, AWS or the local stack.
 const PASSED: [&str; 8] =
     ["PATH", "HOME", "TMPDIR", "LANG", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "KUBECONFIG"];
 const PASSED_BELOW: [&str; 4] = ["KUBERNETES_", "AWS_", "STACK_", "ROLLBACK_"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Executor {
-    /// Says what it would do.
+    /// Reports each step and does nothing.
     DryRun,
-    /// Runs `command… <step> <service>`; success is exit code 0, and the last line of `validate` names the
-    /// version it goes back to.
+    /// Runs `command… <step> <service>`. Exit code 0 is success; the last line of `validate` names the target
+    /// version.
     Command(Vec<String>),
     /// Undoes a rollout of the deployment with the service's name.
     Kubernetes { kubectl: String, namespace: String },
@@ -40,7 +40,7 @@ impl Executor {
         }
     }
 
-    /// Does one step; what it says is for the record, and its last line of `validate` is the target.
+    /// Carries out a step. Returns its output for the record; the last line of `validate` is the target version.
     pub async fn step(&self, step: Step, service: &str, number: &str) -> Result<String, String> {
         match self {
             Self::DryRun => Ok(format!("would {} {service}", step.as_str())),
@@ -65,7 +65,7 @@ struct Cluster<'a> {
     kubectl: &'a str,
     namespace: &'a str,
     service: &'a str,
-    /// Argo's rollout has the pods, and takes its template from the deployment (`workloadRef`).
+    /// True when an Argo rollout owns the pods, with its template from the deployment (`workloadRef`).
     rollouts: bool,
 }
 
@@ -74,12 +74,12 @@ impl Cluster<'_> {
         let deployment = format!("deployment/{}", self.service);
         match step {
             Step::Validate => self.validate().await,
-            // Also Argo's plugin changes the deployment.
+            // Argo's plugin changes the deployment, too.
             Step::Prepare => self.run(&["auth", "can-i", "patch", &deployment]).await,
-            // With no pod unavailable (validated), each live one stops only when an old one is ready.
+            // No pod may be unavailable (validated), so each live pod stops only when an old one is ready.
             Step::Perform if self.rollouts => {
                 let undone = self.argo("undo", &[]).await?;
-                // Nobody waits at a pause for a way back.
+                // A rollback skips the rollout's pauses.
                 Ok(format!("{undone}\n{}", self.argo("promote", &["--full"]).await?))
             }
             Step::Perform => self.run(&["rollout", "undo", &deployment]).await,
@@ -92,7 +92,7 @@ impl Cluster<'_> {
         }
     }
 
-    /// The resource that has the pods, and what its revisions are marked with.
+    /// Returns the resource that owns the pods, and the annotation of its revisions.
     fn owner(&self) -> (&'static str, &'static str) {
         if self.rollouts {
             ("rollouts.argoproj.io", "rollout.argoproj.io/revision")
@@ -101,14 +101,14 @@ impl Cluster<'_> {
         }
     }
 
-    /// There is a revision before, and the rollout proves its pods before the live ones stop.
+    /// Checks that there is a previous revision, and that its pods are proven before the live ones stop.
     async fn validate(&self) -> Result<String, String> {
         let (resource, mark) = self.owner();
         let owner = self.json(&["get", resource, self.service]).await?;
         let strategy = &owner["spec"]["strategy"];
         let way = if self.rollouts { "canary" } else { "rollingUpdate" };
         let unavailable = &strategy[way]["maxUnavailable"];
-        // Blue-green stops nothing before the switch.
+        // Blue-green stops no pod before the switch.
         let all_stay = *unavailable == 0
             || unavailable.as_str() == Some("0")
             || self.rollouts && strategy["blueGreen"].is_object();
@@ -137,7 +137,7 @@ impl Cluster<'_> {
         revisions.sort_unstable();
         match revisions.as_slice() {
             [.., (number, image), _] => Ok(format!("revision {number}: {image}")),
-            _ => Err("there is no revision before".to_owned()),
+            _ => Err("previous revision not found".to_owned()),
         }
     }
 
@@ -146,7 +146,7 @@ impl Cluster<'_> {
         serde_json::from_str(&text).map_err(|_| "kubectl did not answer JSON".to_owned())
     }
 
-    /// kubectl takes no flags before a plugin's name.
+    /// Runs Argo's plugin; kubectl allows no flags before a plugin's name.
     async fn argo(&self, what: &str, flags: &[&str]) -> Result<String, String> {
         let mut words =
             [self.kubectl, "argo", "rollouts", what, self.service].map(str::to_owned).to_vec();
@@ -168,16 +168,16 @@ fn passed(name: &OsStr) -> bool {
     })
 }
 
-/// What it said: standard output when it succeeds, else the end of standard error.
+/// Runs a program. Returns its standard output, or the end of its standard error when it fails.
 async fn run(words: &[String]) -> Result<String, String> {
-    let (program, arguments) = words.split_first().ok_or("no command")?;
+    let (program, arguments) = words.split_first().ok_or("the command is empty")?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passed(name)));
     let output = match tokio::time::timeout(TIMEOUT, command.output()).await {
         Ok(Ok(output)) => output,
-        Ok(Err(error)) => return Err(format!("cannot be run: {}", error.kind())),
-        Err(_) => return Err(format!("not done in {} s", TIMEOUT.as_secs())),
+        Ok(Err(error)) => return Err(format!("the command cannot be run: {}", error.kind())),
+        Err(_) => return Err(format!("the command did not end in {} s", TIMEOUT.as_secs())),
     };
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());

@@ -1,4 +1,4 @@
-//! The same use cases for the other services, over gRPC.
+//! The gRPC side.
 
 use chrono::SecondsFormat;
 use kit::ApiError;
@@ -11,11 +11,11 @@ use tonic::{Request, Response, Status};
 
 use crate::app::{Filter, Incident, Incidents, Stage};
 
-/// No service of ours calls it, so none may. `inspector` is a client that no deployment has: an operator makes it
-/// for a program of their own (docs/security.md).
+/// None of our services calls it, so none may. `inspector` is a client that no deployment has: an operator creates
+/// it for a program of their own (docs/security.md).
 const ALLOW: Allowlist = &[("/incidents.v1.Incidents/ListOpen", &["inspector"])];
 
-/// Who may call which method, and the methods.
+/// Returns the methods behind the guard.
 pub fn routes(incidents: Incidents, verifier: Verifier) -> Routes {
     kit::grpc::guard(Routes::new(IncidentsServer::new(Server(incidents))), verifier, ALLOW)
 }

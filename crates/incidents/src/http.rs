@@ -1,4 +1,4 @@
-//! The public API, as JSON over HTTP, the webhook that Alertmanager calls, and pages for people.
+//! The HTTP side: the API as JSON, the webhook that Alertmanager calls, and pages for people.
 
 mod actions;
 mod console;
@@ -33,21 +33,21 @@ use crate::app::{Filter, IncidentDetail, Incidents, Page, Stage};
 use crate::domain::Severity;
 use crate::peers::Login;
 
-/// The largest delivery taken. Alertmanager sends a group whole.
+/// The largest delivery that is accepted. Alertmanager sends a group as one delivery.
 const MAX_DELIVERY: BodyLimit = BodyLimit(1024 * 1024);
 
 #[derive(OpenApi)]
 #[openapi(info(title = "incidents", description = "Incidents, from alerts."))]
 struct Api;
 
-/// What the webhook and the pages need beside the incidents.
+/// The settings of the webhook and the pages.
 pub struct Site {
-    /// What Alertmanager brings.
+    /// Alertmanager's credential.
     pub webhook: Credential,
     pub login: Login,
-    /// What the console's sessions are sealed with; the same in every replica.
+    /// The secret that seals the console's sessions, the same in every replica.
     pub secret: SecretString,
-    /// How many connections the port holds.
+    /// The number of connections that the port accepts.
     pub connections: usize,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct App {
     streams: Streams,
 }
 
-/// Everything that is answered over HTTP: the webhook, the API, the status page and the console.
+/// Returns the routes of the webhook, the API, the status page and the console.
 pub fn router(incidents: Incidents, site: Site, verifier: Verifier) -> anyhow::Result<Router> {
     let alerts =
         OpenApiRouter::new().routes(routes!(webhook::receive)).layer(Extension(MAX_DELIVERY));
@@ -77,16 +77,16 @@ pub fn router(incidents: Incidents, site: Site, verifier: Verifier) -> anyhow::R
     let app = App { incidents, webhook, login, seal, streams };
     let routes = routes.merge(site::routes()).merge(console::routes(&app)).with_state(app);
     let edge = kit::http::edge_with(limits(), routes, api, verifier);
-    // Around everything, because the edge has answers of its own: a quota that is used up, no such route.
+    // Outermost, because the edge answers by itself, too: a used-up quota, an unknown route.
     Ok(kit::http::secured(edge.layer(from_fn(problem::readable))))
 }
 
-/// Whoever signs in could be guessing. Alertmanager takes a 429 for an answer: the alert would be lost.
+/// Returns the limits: strict where passwords could be guessed, none for Alertmanager, which never retries after a 429.
 fn limits() -> kit::http::Limits {
     kit::http::Limits {
         strict: &["/console/login"],
         unlimited: &["/v1/alerts"],
-        // Pages and the console's session are here: no other page reads any of it.
+        // Pages and the console's session are here: no other site may read them.
         origins: Origins::Refused,
         ..kit::http::Limits::default()
     }
@@ -96,8 +96,8 @@ fn limits() -> kit::http::Limits {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
-    /// Only incidents with this status: open for every one that still burns, or investigating,
-    /// identified, monitoring, resolved, postmortem_done.
+    /// Only incidents with this status: investigating, identified, monitoring, resolved,
+    /// postmortem_done, or open for every one that is not resolved.
     #[param(value_type = Option<String>, example = "open")]
     status: Option<Stage>,
     /// Only incidents of this severity: P0, P1, P2 or P3.
@@ -105,17 +105,17 @@ struct ListQuery {
     severity: Option<Severity>,
     /// Only incidents that affect this service.
     service: Option<String>,
-    /// Only incidents that somebody has, or nobody has, responded to.
+    /// Only incidents that are, or are not, acknowledged.
     acknowledged: Option<bool>,
-    /// Only incidents that Prometheus or an operator vouches for, or that nobody does.
+    /// Only incidents that Prometheus or an operator has verified, or only unverified ones.
     verified: Option<bool>,
-    /// 1 to 100; 20 when absent.
+    /// The number of incidents, 1 to 100; 20 when absent.
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// Incidents, newest first. For operators.
+/// Lists incidents, newest first. For operators.
 #[utoipa::path(get, path = "/v1/incidents", params(ListQuery), responses((status = 200, body = Page)))]
 async fn list(
     State(incidents): State<Incidents>,
@@ -129,7 +129,7 @@ async fn list(
     Ok(Json(incidents.list(filter).await?))
 }
 
-/// An incident with its alerts. For operators.
+/// Returns an incident with everything that belongs to it. For operators.
 #[utoipa::path(
     get, path = "/v1/incidents/{id}", params(("id" = Uuid, Path)),
     responses((status = 200, body = IncidentDetail)),

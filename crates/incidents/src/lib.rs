@@ -1,4 +1,4 @@
-//! Incidents: what Alertmanager reports, deduplicated, classified and kept until it is over.
+//! Incidents from Alertmanager's alerts: deduplicated, grouped, classified, and followed until they are resolved.
 //!
 //! A request crosses the modules in this order:
 //!

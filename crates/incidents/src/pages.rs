@@ -1,4 +1,4 @@
-//! What people see. Rendered here, escaped by itself, with no script inline.
+//! The pages for people. Everything is escaped, and no script is inline.
 
 mod charts;
 mod console;
@@ -43,7 +43,7 @@ pub(crate) fn status(overview: &Overview) -> Markup {
         }
         section aria-labelledby="recent" {
             h2 #recent { "Recently resolved" }
-            @if overview.recent.is_empty() { p.empty { "Nothing has burned yet." } } @else {
+            @if overview.recent.is_empty() { p.empty { "No resolved incidents yet." } } @else {
                 ol.rows { @for incident in &overview.recent { (resolved(incident)) } }
             }
         }
@@ -66,13 +66,13 @@ fn resolved(incident: &PublicIncident) -> Markup {
     }
 }
 
-/// A page that keeps itself up to date.
+/// Renders a page that keeps itself up to date.
 fn layout(title: &str, nav: &Markup, content: &Markup) -> Markup {
     let script = html! { script src="/assets/site.js" defer {} };
     frame(title, &script, nav, content, "All times in UTC. This page keeps itself up to date.")
 }
 
-/// A page that stays as it is.
+/// Renders a page that does not update itself.
 fn still(title: &str, nav: &Markup, content: &Markup) -> Markup {
     frame(title, &html! {}, nav, content, "")
 }
@@ -161,7 +161,7 @@ fn bars(service: &ServiceHealth, now: DateTime<Utc>) -> Markup {
     }
 }
 
-/// A share, rounded down: what was away for a second was not there all the time.
+/// Formats a share, rounded down: an outage of a second is not 100 %.
 fn percent(share: f64) -> String {
     let hundredths = (share * 10_000.0).floor();
     if hundredths >= 10_000.0 { "100 %".to_owned() } else { format!("{:.2} %", hundredths / 100.0) }
@@ -169,9 +169,9 @@ fn percent(share: f64) -> String {
 
 fn sentence(health: Health) -> &'static str {
     match health {
-        Health::Operational => "Everything works as it should.",
-        Health::Degraded => "Some things are slower or fail. We are on it.",
-        Health::Critical => "Something important does not work. We are on it.",
+        Health::Operational => "All services work.",
+        Health::Degraded => "Some requests are slow or fail. We are working on it.",
+        Health::Critical => "An important service does not work. We are working on it.",
     }
 }
 
@@ -187,7 +187,7 @@ fn severity(name: &str) -> Markup {
     html! { span.severity.(name.to_ascii_lowercase()) title={ "Severity " (name) } { (name) } }
 }
 
-/// An incident's status, in the color of what it means.
+/// Renders an incident's status in its color.
 fn state(status: &str) -> Markup {
     let class = match status {
         "investigating" => "bad",
@@ -197,7 +197,7 @@ fn state(status: &str) -> Markup {
     html! { span.pill.(class) { (words(status)) } }
 }
 
-/// A status for people.
+/// Formats a name for people.
 fn words(status: &str) -> String {
     status.replace('_', " ")
 }
@@ -206,7 +206,7 @@ fn time(at: DateTime<Utc>) -> Markup {
     html! { time datetime=(at.to_rfc3339()) { (at.format("%-d %b %Y, %H:%M")) } }
 }
 
-/// Seconds for people; a dash when there is nothing to say.
+/// Formats seconds for people; a dash when there are none.
 #[expect(clippy::cast_possible_truncation, reason = "whole seconds are meant")]
 fn long(seconds: Option<f64>) -> String {
     match seconds {
@@ -216,7 +216,7 @@ fn long(seconds: Option<f64>) -> String {
     }
 }
 
-/// A duration for people: its two largest units.
+/// Formats a duration for people, in its two largest units.
 fn span(span: TimeDelta) -> String {
     let minutes = span.num_minutes().max(0);
     let (days, hours) = (minutes / 1440, minutes / 60 % 24);

@@ -22,14 +22,14 @@ pub struct Login {
     url: String,
 }
 
-/// A session's tokens: one to show, one to get the next two with.
+/// A session's tokens: one for access, one to renew both.
 #[derive(Deserialize)]
 pub struct Tokens {
     pub access_token: SecretString,
     pub refresh_token: SecretString,
 }
 
-/// What is left of a session's tokens.
+/// The tokens that are left of a session.
 #[derive(Default)]
 pub struct Held {
     pub access: Option<SecretString>,
@@ -45,36 +45,36 @@ impl From<Tokens> for Held {
 /// Auth does not answer.
 struct Away;
 
-/// How long to wait before each try to end a session, in seconds: ten minutes in all.
+/// The seconds before each attempt to end a session: ten minutes in all.
 const PAUSES: [u64; 12] = [1, 2, 4, 8, 15, 30, 60, 60, 60, 120, 120, 120];
 
-/// What auth sets to know a device again by.
+/// The cookie by which auth recognizes a device.
 pub const DEVICE: &str = "__Host-device";
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Whose browser it is that we call auth for. Auth counts guesses by where they come from: were all of them
-/// ours, then five of a stranger's would lock out everybody.
+/// The browser that we call auth for. Auth counts wrong passwords by address: if all came from ours, five of a
+/// stranger's would lock out everybody.
 #[derive(Clone, Default)]
 pub struct Browser {
-    /// Auth believes us when we are one of its `TRUSTED_PROXIES`.
+    /// Auth accepts it when we are one of its `TRUSTED_PROXIES`.
     pub address: Option<IpAddr>,
-    /// What it says it is, for the member's list of sessions.
+    /// The `User-Agent`, for the member's list of sessions.
     pub agent: Option<HeaderValue>,
     /// The value of [`DEVICE`].
     pub device: Option<String>,
 }
 
-/// Why somebody cannot sign in, in words for them.
+/// A sign-in that failed. The text is shown to the person.
 #[derive(Clone, Copy, Debug, Error)]
 pub enum NoSession {
-    #[error("This address and password do not go together.")]
+    #[error("The e-mail address or the password is wrong.")]
     Wrong,
     #[error("The console is for operators.")]
     NotOperator,
     #[error("Too many attempts. Try again later.")]
     TooMany,
-    #[error("Nobody can sign in right now. Try again in a moment.")]
+    #[error("Signing in is not possible right now. Try again in a moment.")]
     Away,
 }
 
@@ -90,7 +90,7 @@ impl Login {
         Ok(Self { client, url: url.trim_end_matches('/').to_owned() })
     }
 
-    /// A session and what its device is to be known by, or why there is none.
+    /// Begins a session. Returns its tokens and the cookie that identifies the device.
     pub async fn sign_in(
         &self,
         browser: &Browser,
@@ -108,20 +108,20 @@ impl Login {
         }
     }
 
-    /// The session's next tokens, unless it has ended or auth is away.
+    /// Returns the session's next tokens, or `None` when it has ended or auth does not answer.
     pub async fn refresh(&self, browser: &Browser, refresh: &str) -> Option<Tokens> {
         let body = json!({ "refresh_token": refresh, "audience": "incidents" });
         let reply = self.post("/v1/refresh", browser, &body).await?;
         if reply.status().as_u16() == 200 { reply.json().await.ok() } else { None }
     }
 
-    /// Ends a session at auth, by whichever of its tokens still works. While auth is away it is tried again, from
-    /// here: nobody waits for that, and nobody else has the tokens any more.
+    /// Ends a session at auth with whichever of its tokens still works. While auth does not answer, it is retried in
+    /// the background: only this process still has the tokens.
     pub async fn sign_out(&self, browser: &Browser, mut held: Held) {
         if self.end(browser, &mut held).await.is_ok() {
             return;
         }
-        tracing::warn!("auth is away: a console session ends there when it is back");
+        tracing::warn!("auth does not answer: ending a console session is retried");
         let (login, browser) = (self.clone(), browser.clone());
         tokio::spawn(async move {
             for pause in PAUSES {
@@ -130,15 +130,15 @@ impl Login {
                     return;
                 }
             }
-            tracing::warn!("auth was away for too long: a console session ends by its own clock");
+            tracing::warn!("auth did not answer for too long: a console session ends when it expires");
         });
     }
 
-    /// Ok when there is no such session any more.
+    /// Succeeds when the session has ended.
     async fn end(&self, browser: &Browser, held: &mut Held) -> Result<(), Away> {
         if let Some(access) = &held.access {
             match self.delete(browser, access).await? {
-                // An access token that has expired ends nothing.
+                // An expired access token ends no session.
                 401 => held.access = None,
                 _ => return Ok(()),
             }
@@ -156,7 +156,7 @@ impl Login {
         self.delete(browser, access).await.map(drop)
     }
 
-    /// The status that auth answers.
+    /// Returns auth's HTTP status.
     async fn delete(&self, browser: &Browser, access: &SecretString) -> Result<u16, Away> {
         let url = format!("{}/v1/sessions/current", self.url);
         let call = self.client.delete(url).bearer_auth(access.expose_secret());
@@ -184,7 +184,7 @@ impl Browser {
     }
 }
 
-/// The one cookie of auth's that the browser is to have from us.
+/// Returns auth's device cookie, the only one that is passed on to the browser.
 fn device(headers: &HeaderMap) -> Option<HeaderValue> {
     let ours = |value: &&HeaderValue| {
         let rest = value.as_bytes().strip_prefix(DEVICE.as_bytes());

@@ -1,4 +1,4 @@
-//! `incidents report --month 2026-11`: how a month went, as Markdown.
+//! `incidents report --month 2026-11`: the report of a month, as Markdown.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -32,7 +32,7 @@ impl Month {
     }
 }
 
-/// The report of that month, beside the month before.
+/// Returns the report of a month, compared with the previous one.
 pub async fn monthly(incidents: &Incidents, month: Month) -> Result<String, Error> {
     let of = |month: Month| incidents.statistics(month.begins(), month.offset(false).begins());
     let (now, before) = (of(month).await?, of(month.offset(true)).await?);
@@ -40,8 +40,8 @@ pub async fn monthly(incidents: &Incidents, month: Month) -> Result<String, Erro
     Ok(render(month, &now, &before, &open, incidents.now().date_naive()))
 }
 
-/// Prints it, for `incidents report`.
-#[expect(clippy::print_stdout, reason = "what the command is for")]
+/// Prints the report, for `incidents report`.
+#[expect(clippy::print_stdout, reason = "the command prints a report")]
 pub async fn print(incidents: &Incidents, month: Month) -> anyhow::Result<()> {
     print!("{}", monthly(incidents, month).await?);
     Ok(())
@@ -56,7 +56,7 @@ fn render(
 ) -> String {
     let mut text = String::new();
     let mut line = |line: String| {
-        let _ = writeln!(text, "{line}"); // into a String: cannot fail
+        let _ = writeln!(text, "{line}"); // writing into a String cannot fail
     };
     line(format!("# Incidents in {}\n", month.0.format("%B %Y")));
     line(format!(
@@ -77,11 +77,11 @@ fn render(
         line(format!("| {name} | {} | {} |", span(now), span(before)));
     }
     line(format!("| late | {} | {} |\n", now.late, before.late));
-    list(&mut line, "Where", &now.by_service);
-    list(&mut line, "Causes that came back", &now.repeats);
+    list(&mut line, "By service", &now.by_service);
+    list(&mut line, "Recurring causes", &now.repeats);
     if now.repeats.is_empty() {
         line(
-            "## Causes that came back\n\nNone: what was done against the others held.\n".to_owned(),
+            "## Recurring causes\n\nNone.\n".to_owned(),
         );
     }
     let overdue = open.iter().filter(|action| action.due < today).count();

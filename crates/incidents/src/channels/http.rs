@@ -1,4 +1,4 @@
-//! A POST to somewhere else, over TLS unless it stays at home.
+//! POST requests to other systems, over TLS except within the cluster.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,25 +10,25 @@ use axum::http::{HeaderMap, HeaderValue, Request, Uri};
 use http_body_util::Full;
 use observability::https;
 
-/// How long a channel may take, below the outbox's own deadline.
+/// The timeout of a channel, below the outbox's own.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where to post to. Whoever knows it may post, so it is never shown.
+/// The URL of a webhook. It is a secret: whoever knows it may post.
 #[derive(Clone)]
 pub struct Address(Uri);
 
 impl FromStr for Address {
     type Err = &'static str;
 
-    /// In the clear only to this machine, or to a name without a dot, as containers have.
+    /// Accepts plain HTTP only to this machine, or to a name without a dot, such as a container's.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let uri: Uri = text.trim().parse().map_err(|_| "is no URL")?;
-        let host = uri.host().ok_or("has no host")?;
+        let uri: Uri = text.trim().parse().map_err(|_| "the address is not a URL")?;
+        let host = uri.host().ok_or("the address has no host")?;
         let home = host == "127.0.0.1" || host == "[::1]" || !host.contains('.');
         match uri.scheme_str() {
             Some("https") => Ok(Self(uri)),
             Some("http") if home => Ok(Self(uri)),
-            _ => Err("needs https"),
+            _ => Err("the address must be https"),
         }
     }
 }
@@ -48,7 +48,7 @@ impl Client {
         Ok(Self(https::client(Duration::from_secs(2))?))
     }
 
-    /// Done when it answers 2xx. A redirect is none.
+    /// Posts a body. Succeeds when the answer is 2xx; a redirect is a failure.
     pub(super) async fn post(
         &self,
         address: &Address,
@@ -57,14 +57,20 @@ impl Client {
     ) -> Result<(), String> {
         let mut request = Request::post(address.0.clone())
             .body(Full::new(Bytes::from(body)))
-            .map_err(|_| "no request".to_owned())?;
+            .map_err(|_| "the request is invalid".to_owned())?;
         *request.headers_mut() = headers;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let answer = tokio::time::timeout(TIMEOUT, self.0.request(request)).await;
-        // Its own errors may quote the address.
-        let answer = answer.map_err(|_| "no answer in time")?.map_err(|_| "not reached")?;
+        // The client's own errors may quote the address.
+        let answer = answer
+        .map_err(|_| "the channel did not answer in time")?
+        .map_err(|_| "the channel could not be reached")?;
         let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(format!("answered {}", status.as_u16())) }
+        if status.is_success() {
+        Ok(())
+        } else {
+        Err(format!("the channel answered {}", status.as_u16()))
+        }
     }
 }
 

@@ -26,20 +26,20 @@ impl Mail {
         console: &str,
     ) -> anyhow::Result<Self> {
         let url = AsyncSmtpTransport::<Tokio1Executor>::from_url(smtp.expose_secret());
-        // Not its own error, which may quote the password.
-        let smtp = url.ok().context("SMTP_URL is no SMTP URL")?;
+        // The original error may quote the password.
+        let smtp = url.ok().context("SMTP_URL is not an SMTP URL")?;
         let to: Result<Vec<Mailbox>, _> = to.iter().map(|to| to.trim().parse()).collect();
-        let to = to.ok().context("MAIL_MANAGEMENT_TO or MAIL_TEAM_TO is no address")?;
+        let to = to.ok().context("MAIL_MANAGEMENT_TO or MAIL_TEAM_TO is not a mail address")?;
         ensure!(!to.is_empty(), "a mail channel has no address");
         Ok(Self {
             smtp: smtp.timeout(Some(Duration::from_secs(5))).build(),
-            from: from.parse().context("MAIL_FROM is no address")?,
+            from: from.parse().context("MAIL_FROM is not a mail address")?,
             to,
             console: console.to_owned(),
         })
     }
 
-    /// `id` names the mail, so that a repeated one can be told. Plain text only: nothing in it is run.
+    /// Sends a mail in plain text. `id` identifies it, so that a repeated one can be recognized.
     pub(super) async fn send(&self, id: Uuid, notice: &Notice) -> Result<(), String> {
         let text = format!(
             "{}\n\n{}\n\nService: {}\n{}\n",
@@ -56,10 +56,10 @@ impl Mail {
         for to in &self.to {
             message = message.to(to.clone());
         }
-        let message = message.body(text).map_err(|_| "no mail can be made of it".to_owned())?;
+        let message = message.body(text).map_err(|_| "the mail is invalid".to_owned())?;
         // The server's text may quote an address.
         let sent = self.smtp.send(message).await;
-        sent.map_err(|e| format!("SMTP refused: permanent={}", e.is_permanent()))?;
+        sent.map_err(|e| format!("the SMTP server refused the mail: permanent={}", e.is_permanent()))?;
         Ok(())
     }
 }

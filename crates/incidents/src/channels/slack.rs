@@ -23,7 +23,7 @@ impl Slack {
     }
 }
 
-/// Plain text throughout, so that nothing in it is markup; limits as Slack's (150 and 3,000 characters
+/// Formats a notice in plain text, so that nothing in it is markup, within Slack's limits (150 and 3,000 characters
 /// after escaping).
 fn message(notice: &Notice, link: &str) -> Value {
     let icon = match (notice.news, notice.severity.as_str()) {
@@ -43,7 +43,7 @@ fn message(notice: &Notice, link: &str) -> Value {
                 field("Severity", &notice.severity),
                 field("Service", &notice.service),
                 field("Incident", &notice.number),
-                field("What", notice.news.words()),
+                field("News", notice.news.words()),
             ] },
             { "type": "section", "text": plain(&notice.body(), 2_900) },
             { "type": "actions", "elements": [
@@ -57,7 +57,7 @@ fn plain(text: &str, max: usize) -> Value {
     json!({ "type": "plain_text", "text": escape(text, max), "emoji": false })
 }
 
-/// The three characters that Slack obeys (`<!channel>`, `<url|text>`, `&entity;`), cut between escapes.
+/// Escapes Slack's three special characters (`<!channel>`, `<url|text>`, `&entity;`), and cuts between escapes.
 fn escape(text: &str, max: usize) -> String {
     let mut escaped = String::new();
     let mut length = 0;

@@ -8,11 +8,11 @@ use super::http::{Address, Client};
 use super::link;
 use crate::domain::Notice;
 
-/// A gateway that sends an SMS or opens a ticket: any that takes JSON.
+/// A gateway that sends an SMS or opens a ticket, from JSON.
 ///
-/// `X-Signature` is `sha256=` and the hexadecimal HMAC-SHA256 of `X-Timestamp`, a dot and the body; the
-/// timestamp (seconds since 1970, when it happened) is signed so that an old message is known as old.
-/// `Idempotency-Key` stays the same when a message is sent again.
+/// `X-Signature` is `sha256=` and the hexadecimal HMAC-SHA256 of `X-Timestamp`, a dot and the body. The timestamp
+/// (the event's, in seconds since 1970) is signed so that an old message is recognized. `Idempotency-Key` stays the
+/// same when a message is sent again.
 pub(super) struct Webhook {
     client: Client,
     address: Address,
@@ -55,7 +55,8 @@ impl Webhook {
             ("x-signature", format!("sha256={tag}")),
             ("idempotency-key", event.id.to_string()),
         ] {
-            let value = HeaderValue::try_from(value).map_err(|_| "no header".to_owned())?;
+            let value = HeaderValue::try_from(value)
+            .map_err(|_| format!("the header {name} is invalid"))?;
             headers.insert(name, value);
         }
         self.client.post(&self.address, headers, body.into_bytes()).await

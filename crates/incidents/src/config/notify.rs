@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::channels::{Address, Addresses};
 use crate::domain::{Channel, Routes};
 
-/// Who hears of which severity, and how. The channels: slack-critical, slack-alerts, slack-general,
+/// The channels of each severity, and their settings. The channels: slack-critical, slack-alerts, slack-general,
 /// mail-management, mail-team, sms, ticket, log.
 #[derive(Args, Clone, Debug)]
 pub struct Notify {
@@ -25,52 +25,52 @@ pub struct Notify {
     /// Channels of P3, such as ticket.
     #[arg(long, env = "NOTIFY_P3", default_value = "log", value_delimiter = ',', value_parser = channel)]
     pub notify_p3: Vec<Channel>,
-    /// Slack's incoming webhook of slack-critical.
+    /// Incoming webhook of slack-critical.
     #[arg(long, env = "SLACK_CRITICAL_URL", hide_env_values = true, value_parser = address)]
     pub slack_critical_url: Option<SecretString>,
-    /// Of slack-alerts.
+    /// Incoming webhook of slack-alerts.
     #[arg(long, env = "SLACK_ALERTS_URL", hide_env_values = true, value_parser = address)]
     pub slack_alerts_url: Option<SecretString>,
-    /// Of slack-general.
+    /// Incoming webhook of slack-general.
     #[arg(long, env = "SLACK_GENERAL_URL", hide_env_values = true, value_parser = address)]
     pub slack_general_url: Option<SecretString>,
-    /// The gateway that sends text messages; takes signed JSON.
+    /// Gateway that sends text messages; receives signed JSON.
     #[arg(long, env = "SMS_URL", hide_env_values = true, value_parser = address)]
     pub sms_url: Option<SecretString>,
-    /// What its messages are signed with. At least 16 characters.
+    /// Secret that signs the messages to SMS_URL. At least 16 characters.
     #[arg(long, env = "SMS_SECRET", hide_env_values = true, value_parser = super::long_enough)]
     pub sms_secret: Option<SecretString>,
-    /// The gateway that opens tickets; takes signed JSON.
+    /// Gateway that opens tickets; receives signed JSON.
     #[arg(long, env = "TICKET_URL", hide_env_values = true, value_parser = address)]
     pub ticket_url: Option<SecretString>,
-    /// What its messages are signed with. At least 16 characters.
+    /// Secret that signs the messages to TICKET_URL. At least 16 characters.
     #[arg(long, env = "TICKET_SECRET", hide_env_values = true, value_parser = super::long_enough)]
     pub ticket_secret: Option<SecretString>,
-    /// smtps://user:password@host, or smtp://host:port?tls=required.
+    /// Mail server: smtps://user:password@host, or smtp://host:port?tls=required.
     #[arg(long, env = "SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<SecretString>,
-    /// Whom mail is from.
+    /// Sender of mail.
     #[arg(long, env = "MAIL_FROM", default_value = "Incidents <incidents@localhost>")]
     pub mail_from: String,
-    /// The addresses of mail-management.
+    /// Addresses of mail-management.
     #[arg(long, env = "MAIL_MANAGEMENT_TO", hide_env_values = true, value_delimiter = ',')]
     pub mail_management_to: Vec<String>,
-    /// The addresses of mail-team.
+    /// Addresses of mail-team.
     #[arg(long, env = "MAIL_TEAM_TO", hide_env_values = true, value_delimiter = ',')]
     pub mail_team_to: Vec<String>,
-    /// After how long a P0 that nobody acknowledges is told again; doubles up to an hour.
+    /// Time after which people are reminded of an unacknowledged P0; doubles up to an hour.
     #[arg(long, env = "NOTIFY_REPEAT", default_value = "5m", value_parser = duration)]
     pub notify_repeat: Duration,
-    /// Where operators reach this service, for links in messages.
+    /// URL of this service for operators, for links in messages.
     #[arg(long, env = "PUBLIC_URL", default_value = LOCAL_URL)]
     pub public_url: String,
 }
 
-/// For trying things out.
+/// The default, for a local system.
 const LOCAL_URL: &str = "http://127.0.0.1:8084";
 
 impl Notify {
-    /// In production, refused when the worst severities are only logged: nobody would be woken.
+    /// Fails in production when the worst severities are only logged: nobody would be woken.
     pub fn check(&self, environment: &str) -> Result<(), String> {
         if !matches!(environment.to_ascii_lowercase().as_str(), "production" | "prod") {
             return Ok(());
@@ -80,7 +80,7 @@ impl Notify {
             if channels.iter().all(|&channel| channel == Channel::Log) {
                 return Err(format!(
                     "{variable} names no channel but log, and DEPLOYMENT_ENVIRONMENT is {environment}: \
-                     nobody would be told"
+                     nobody would be notified"
                 ));
             }
         }
@@ -93,7 +93,7 @@ impl Notify {
         Ok(())
     }
 
-    /// Refused when a severity has no channel that is configured.
+    /// Fails when a severity has no configured channel.
     pub fn routes(&self) -> anyhow::Result<Routes> {
         let routes = [&self.notify_p0, &self.notify_p1, &self.notify_p2, &self.notify_p3];
         let routes = Routes::try_new(routes.map(Clone::clone), &self.working());
@@ -155,7 +155,7 @@ fn channel(name: &str) -> Result<Channel, String> {
     name.parse().map_err(|error: crate::domain::UnknownChannel| error.to_string())
 }
 
-/// An address that can be used; kept as a secret.
+/// Checks an address, and keeps it as a secret.
 fn address(text: &str) -> Result<SecretString, &'static str> {
     text.parse::<Address>()?;
     Ok(SecretString::from(text))

@@ -3,23 +3,24 @@ use kit::run::Refusal;
 
 use crate::executor::Executor;
 
-/// How a service is taken back.
+/// The settings of rollbacks.
 #[derive(Args, Clone, Debug)]
 pub struct Rollback {
-    /// none, dry-run (says what it would do), command, kubernetes, or argo (Argo Rollouts).
+    /// Executor of rollbacks: none, dry-run (reports each step and does nothing), command, kubernetes, or argo (Argo
+    /// Rollouts).
     #[arg(long, env = "ROLLBACK_EXECUTOR", default_value = "none", value_enum)]
     pub rollback_executor: Way,
-    /// The command, with its first arguments; the step and the service follow.
+    /// Command with its first arguments; the step and the service follow.
     #[arg(long, env = "ROLLBACK_COMMAND", default_value = "")]
     pub rollback_command: String,
-    /// The namespace of the deployments or rollouts, which are named like the services.
+    /// Namespace of the deployments or rollouts, which are named like the services.
     #[arg(long, env = "ROLLBACK_NAMESPACE", default_value = "default")]
     pub rollback_namespace: String,
-    /// kubectl, or a path to it. For argo its plugin kubectl-argo-rollouts must be in PATH.
+    /// Path of kubectl. For argo, its plugin kubectl-argo-rollouts must be in PATH.
     #[arg(long, env = "ROLLBACK_KUBECTL", default_value = "kubectl")]
     pub rollback_kubectl: String,
-    /// Alerts with the label rollback=automatic begin one without anybody's approval, if Prometheus has them firing.
-    /// Needs PROMETHEUS_URLS.
+    /// Whether an alert with the label rollback=automatic begins a rollback without an approval, if it fires at
+    /// Prometheus. Needs PROMETHEUS_URLS.
     #[arg(long, env = "ROLLBACK_AUTOMATIC", default_value = "false", action = clap::ArgAction::Set)]
     pub rollback_automatic: bool,
 }

@@ -6,24 +6,24 @@ use kit::run::Refusal;
 
 use crate::peers;
 
-/// Where alerts come from, for asking what of it is still on. All of them, or none: an alert of a source
-/// that is not named would be taken as over.
+/// The sources of alerts, which are asked which alerts still fire. All of them, or none: an alert of a source
+/// that is not named would be taken as ended.
 #[derive(Args, Clone, Debug)]
 pub struct Sources {
-    /// Every Alertmanager that tells this service, such as http://alertmanager:9093.
+    /// Every Alertmanager that delivers to this service, such as http://alertmanager:9093.
     #[arg(long, env = "ALERTMANAGER_URLS", value_delimiter = ',', value_parser = base)]
     pub alertmanager_urls: Vec<String>,
-    /// Every Prometheus that tells those, such as http://prometheus:9090.
+    /// Every Prometheus behind those, such as http://prometheus:9090.
     #[arg(long, env = "PROMETHEUS_URLS", value_delimiter = ',', value_parser = base)]
     pub prometheus_urls: Vec<String>,
-    /// How long an alert must be unknown to all of them before it counts as over; more than Alertmanager's
-    /// group_interval, within which it would tell.
+    /// Time for which an alert must be unknown to all of them before it counts as ended; more than Alertmanager's
+    /// group_interval, within which it would deliver the end.
     #[arg(long, env = "ALERT_PATIENCE", default_value = "10m", value_parser = duration)]
     pub alert_patience: Duration,
 }
 
 impl Sources {
-    /// None: nobody is asked. Refused when only one kind is named: only both together can know.
+    /// Returns `None` when no source is named. Fails when only one kind is named: both are needed to know.
     pub fn sources(&self) -> anyhow::Result<Option<peers::Sources>> {
         let named = |urls: &[String]| -> Vec<String> {
             urls.iter().filter(|url| !url.is_empty()).cloned().collect()
@@ -34,18 +34,18 @@ impl Sources {
             (true, true) => Ok(None),
             (false, false) => peers::Sources::new(alertmanagers, prometheuses).map(Some),
             _ => Err(Refusal(
-                "ALERTMANAGER_URLS needs PROMETHEUS_URLS, and the other way round".to_owned(),
+                "ALERTMANAGER_URLS and PROMETHEUS_URLS must be set together".to_owned(),
             )
             .into()),
         }
     }
 }
 
-/// Empty, as an unset variable of compose is, or where to reach something inside.
+/// Parses an internal address, or an empty one, as compose sets an unset variable.
 fn base(url: &str) -> Result<String, &'static str> {
     let url = url.trim();
     if url.is_empty() || url.strip_prefix("http://").is_some_and(|rest| !rest.is_empty()) {
         return Ok(url.to_owned());
     }
-    Err("needs http://host:port")
+    Err("expected http://host:port")
 }

@@ -4,25 +4,25 @@ use utoipa::ToSchema;
 
 use super::{Severity, Texts};
 
-/// After a deployment within this time, it is the first suspect.
+/// A deployment within this time is the first suspect.
 const FRESH: TimeDelta = TimeDelta::hours(1);
 
-/// What one can do about an incident.
+/// A way to end an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Repair {
-    /// Stop what writes, before anything else.
+    /// Stop all writes, before anything else.
     Contain,
     Rollback,
     Hotfix,
     Restart,
     Scale,
-    /// Mend what the service stands on.
+    /// Repair a dependency of the service.
     Dependency,
 }
 
 impl Repair {
-    /// For people.
+    /// Returns the name for people.
     pub fn words(self) -> &'static str {
         match self {
             Self::Contain => "Stop the writer",
@@ -30,21 +30,21 @@ impl Repair {
             Self::Hotfix => "Fix and deploy",
             Self::Restart => "Restart",
             Self::Scale => "Scale up",
-            Self::Dependency => "Mend the dependency",
+            Self::Dependency => "Repair the dependency",
         }
     }
 }
 
-/// One piece of advice, with why; the first one is the one to try first.
+/// One piece of advice with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Advice {
     pub repair: Repair,
     pub why: String,
-    /// What to think of before.
+    /// A warning to consider first.
     pub caution: Option<String>,
 }
 
-/// Where it comes from, as far as an alert can say.
+/// The kind of root cause, as far as an alert can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RootCause {
     Code,
@@ -54,7 +54,7 @@ pub enum RootCause {
     Unknown,
 }
 
-/// What advice is made from.
+/// The signals that advice is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signals {
     pub cause: RootCause,
@@ -64,7 +64,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From labels and annotations, never from free text: the label `root_cause`, else the rule's name;
+    /// Reads labels and annotations, never free text: the label `root_cause`, else the rule's name;
     /// the label `data_at_risk`; the annotation `deployed_at`, in seconds since 1970.
     pub fn of<'a>(
         severity: Severity,
@@ -95,7 +95,7 @@ impl Signals {
         signals
     }
 
-    /// Never empty; the first is the one to try first.
+    /// Returns at least one piece of advice, the one to try first at the front.
     pub fn advice(&self) -> Vec<Advice> {
         let fresh = self.since_deployment.filter(|since| *since <= FRESH);
         let mut advice = Vec::new();
@@ -103,42 +103,42 @@ impl Signals {
             advice.push(Advice { repair, why, caution: caution.map(str::to_owned) });
         };
         if self.data_at_risk {
-            let why = "Data is at risk: a service that is down is better than one that is wrong.";
-            give(Repair::Contain, why.to_owned(), Some("Say so on the status page first."));
+            let why = "Data is at risk: a stopped service is better than a wrong one.";
+            give(Repair::Contain, why.to_owned(), Some("Announce it on the status page first."));
         }
         if let Some(since) = fresh
             && self.cause != RootCause::Dependency
         {
-            let why = format!("Another version was deployed {} min ago.", since.num_minutes());
-            let caution = "Are its migrations such that the version before runs on them?";
+            let why = format!("A new version was deployed {} min ago.", since.num_minutes());
+            let caution = "Check that the previous version runs on the current migrations.";
             give(Repair::Rollback, why, self.data_at_risk.then_some(caution));
         }
         match self.cause {
             RootCause::Resources => {
                 give(
                     Repair::Scale,
-                    "It lacks capacity: more replicas help at once.".to_owned(),
+                    "The service lacks capacity: more replicas help at once.".to_owned(),
                     None,
                 );
-                give(Repair::Restart, "Gives back what leaks, for a while.".to_owned(), None);
+                give(Repair::Restart, "A restart frees leaked resources for a while.".to_owned(), None);
             }
             RootCause::Dependency => {
-                let why = "What it stands on is away; nothing in the service itself will help.";
+                let why = "A dependency is down; no change to the service itself will help.";
                 give(Repair::Dependency, why.to_owned(), None);
             }
             RootCause::Code if fresh.is_none() => {
-                let why = "The code fails, and no deployment within the hour explains it.";
+                let why = "The code fails, and no deployment in the last hour explains it.";
                 give(Repair::Hotfix, why.to_owned(), None);
             }
             RootCause::Code | RootCause::Data | RootCause::Unknown => {}
         }
-        // Time is won by a restart, unless evidence or data would be lost by it.
+        // A restart gains time, unless it would lose evidence or data.
         let urgent = self.severity <= Severity::P1 && !self.data_at_risk;
         if urgent && matches!(self.cause, RootCause::Code | RootCause::Unknown) {
-            give(Repair::Restart, "Wins time while the cause is looked for.".to_owned(), None);
+            give(Repair::Restart, "A restart gains time to find the cause.".to_owned(), None);
         }
         if advice.is_empty() || (self.data_at_risk && fresh.is_none()) {
-            let why = "Find the cause by the runbook, fix it, deploy it as usual.";
+            let why = "Find the cause with the runbook, fix it, and deploy as usual.";
             advice.push(Advice { repair: Repair::Hotfix, why: why.to_owned(), caution: None });
         }
         advice

@@ -1,9 +1,9 @@
 use super::Severity;
 
-/// One thing to do, and when.
+/// One item of a checklist, and its phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// Stable: ticks refer to it.
+    /// A stable name that ticks refer to.
     pub item: &'static str,
     pub phase: &'static str,
     pub text: &'static str,
@@ -50,7 +50,7 @@ const LESSER: [Check; 3] = [
     check("verify", LATER, "Verify that it is over"),
 ];
 
-/// What to do about an incident of this severity, in order.
+/// Returns the items for an incident of this severity, in order.
 pub fn checklist(severity: Severity) -> &'static [Check] {
     match severity {
         Severity::P0 => &P0,

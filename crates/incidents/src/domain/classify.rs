@@ -1,25 +1,25 @@
 use super::{Severity, Texts};
 
-/// Exactly one severity for any alert.
+/// The severity of an alert, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Classification {
     pub severity: Severity,
-    /// The alert did not say, or not in words we know; a person should look.
+    /// True when the alert gave no severity, or an unknown one: a person should check it.
     pub uncertain: bool,
-    /// The signal that decided, for people.
+    /// The signal that decided the severity, for people.
     pub rule: String,
 }
 
-/// From which number on an alert is how severe. Ratios are from 0 to 1.
+/// Limits from which an alert has a severity. Ratios are from 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Thresholds {
-    /// Share of requests that fail: P0, P1, P2.
+    /// The share of failed requests for P0, P1, P2.
     pub error_rate: [f64; 3],
-    /// Below this share of time the service counts as down: P0.
+    /// The availability below which an alert is P0.
     pub availability: f64,
-    /// Seconds: P1, P2.
+    /// The seconds for P1, P2.
     pub response_time: [f64; 2],
-    /// Members: P0, P1, P2.
+    /// The number of members for P0, P1, P2.
     pub affected_users: [f64; 3],
 }
 
@@ -34,13 +34,13 @@ impl Default for Thresholds {
     }
 }
 
-/// What one signal says.
+/// The severity of one signal, whether it is uncertain, and its name.
 type Vote = (Severity, bool, String);
 
 impl Thresholds {
-    /// From labels and annotated numbers, and from nothing else: a search in free text once made a P0
-    /// of the words "memory leak". The worst signal decides. What cannot be read counts as P2 and is
-    /// flagged: it must neither page anybody nor go unseen.
+    /// Classifies by labels and annotated numbers only: a search in free text once made a P0 of the
+    /// words "memory leak". The worst signal decides. An unreadable signal counts as P2 and is flagged:
+    /// it must not page anybody, and must not be overlooked.
     pub fn classify(&self, labels: &Texts, annotations: &Texts) -> Classification {
         let votes = [
             label(labels),
@@ -76,7 +76,7 @@ fn label(labels: &Texts) -> Option<Vote> {
         "p2" | "warning" => Severity::P2,
         "p3" | "info" => Severity::P3,
         "" => return None,
-        // Not repeated: a stranger wrote it.
+        // The word is not repeated: it is untrusted.
         _ => return Some((Severity::P2, true, "unknown label severity".to_owned())),
     };
     Some((severity, false, format!("label severity={word}")))
@@ -86,7 +86,7 @@ fn flag(labels: &Texts, name: &str, severity: Severity) -> Option<Vote> {
     (labels.get(name)?.trim() == "true").then(|| (severity, false, format!("label {name}=true")))
 }
 
-/// A number from 0 to `most`. One below every threshold says nothing: it must not make an alert mild.
+/// Judges a number from 0 to `most`. A number below every threshold is no signal: it must not lower the severity.
 fn number(
     annotations: &Texts,
     name: &str,
@@ -97,12 +97,12 @@ fn number(
     match text.trim().parse::<f64>() {
         Ok(number) if (0.0..=most).contains(&number) => judge(number)
             .map(|(severity, limit)| (severity, false, format!("{name} {number} beyond {limit}"))),
-        // NaN, negative, a percentage for a ratio, no number.
+        // Such as NaN, a negative number, a percentage in place of a ratio, or no number.
         _ => Some((Severity::P2, true, format!("unreadable {name}"))),
     }
 }
 
-/// The first limit that is reached; limits are from P0 on.
+/// Returns the first limit that is reached; the limits begin with P0's.
 fn at_least(number: f64, limits: &[f64]) -> Option<(Severity, f64)> {
     let reached = Severity::ALL.into_iter().zip(limits);
     reached.map(|(severity, limit)| (severity, *limit)).find(|(_, limit)| number >= *limit)
@@ -163,7 +163,7 @@ mod tests {
         }
         assert_eq!(classify(&[("security", "true")], &[]).severity, Severity::P0);
         assert_eq!(classify(&[("core_function", "true")], &[]).severity, Severity::P1);
-        // A number below its threshold does not make it milder than the label says.
+        // A number below its threshold does not lower the label's severity.
         assert_eq!(
             classify(&[("severity", "error")], &[("error_rate", "0")]).severity,
             Severity::P1

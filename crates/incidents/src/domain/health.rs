@@ -4,10 +4,10 @@ use utoipa::ToSchema;
 
 use super::Severity;
 
-/// How the status page looks back.
+/// The number of days that the status page shows.
 pub const DAYS: usize = 90;
 
-/// How a service does, best first.
+/// The health of a service, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Health {
@@ -17,7 +17,7 @@ pub enum Health {
 }
 
 impl Health {
-    /// What an incident of this severity makes of a service while it burns. P3 is felt by nobody.
+    /// Returns a service's health during an incident of this severity. A P3 has no effect on users.
     pub fn under(severity: Severity) -> Self {
         match severity {
             Severity::P0 => Self::Critical,
@@ -26,7 +26,7 @@ impl Health {
         }
     }
 
-    /// What an incident of this severity is to whoever uses the service; its name stands before it.
+    /// Returns the effect of an incident of this severity on users, to follow the service's name.
     pub fn felt(severity: Severity) -> &'static str {
         match severity {
             Severity::P0 => "does not work",
@@ -51,11 +51,11 @@ pub struct Affliction {
     pub service: String,
     pub severity: Severity,
     pub from: DateTime<Utc>,
-    /// None: it still is.
+    /// `None` while it still is.
     pub until: Option<DateTime<Utc>>,
 }
 
-/// From when to when, on a day (in UTC), we would have been told of an incident.
+/// The part of a day (in UTC) in which the alerting chain was alive.
 #[derive(Clone, Copy, Debug)]
 pub struct Watched {
     pub day: NaiveDate,
@@ -63,11 +63,11 @@ pub struct Watched {
     pub until: DateTime<Utc>,
 }
 
-/// How long must have been watched before a share of it says anything.
+/// The shortest watched time for which an availability is given.
 const ENOUGH: TimeDelta = TimeDelta::days(1);
 
-/// The worst of each of the last [`DAYS`] days (in UTC), the oldest first and today last. None: nothing is known
-/// of that day.
+/// Returns the worst health of each of the last [`DAYS`] days (in UTC), the oldest first and today last. `None` for
+/// a day that was not watched.
 pub fn days<'a>(
     afflictions: impl Iterator<Item = &'a Affliction>,
     watched: &[Watched],
@@ -95,8 +95,8 @@ pub fn days<'a>(
     days
 }
 
-/// The share, from 0 to 1, of what was watched of the last [`DAYS`] times 24 hours in which nothing critical
-/// burned. None: less than a day was watched.
+/// Returns the share, from 0 to 1, of the watched time in the last [`DAYS`] times 24 hours without a critical
+/// incident. `None` when less than a day was watched.
 #[expect(clippy::cast_precision_loss, reason = "a quarter of a year in milliseconds is exact")]
 pub fn availability<'a>(
     afflictions: impl Iterator<Item = &'a Affliction>,
@@ -116,11 +116,11 @@ pub fn availability<'a>(
     down.sort_unstable();
     let (mut sum, mut reached) = (TimeDelta::zero(), since);
     for (from, until) in down {
-        // Two at once are one.
+        // Overlapping times count once.
         sum += (until - from.max(reached)).max(TimeDelta::zero());
         reached = reached.max(until);
     }
-    // What burned while nobody watched counts, too.
+    // A critical incident in unwatched time counts, too.
     let share = sum.num_milliseconds() as f64 / known.num_milliseconds() as f64;
     Some((1.0 - share).max(0.0))
 }
@@ -153,11 +153,11 @@ mod tests {
         let on = |day: usize| found[DAYS - 1 - (20 - day)].map(|health| health as u8);
         let known = [8, 9, 10, 11, 12, 14, 15, 18, 19, 20].map(on);
         assert_eq!(known, [0, 0, 1, 2, 0, 0, 1, 0, 1, 1].map(Some));
-        // Nobody watched: what is not known is not green.
+        // An unwatched day is not green.
         assert_eq!([1, 7].map(on), [None, None]);
     }
 
-    /// So many whole days of the month.
+    /// Returns whole watched days.
     fn watch(days: std::ops::RangeInclusive<i64>, first: DateTime<Utc>) -> Vec<Watched> {
         let watched = |day| {
             let from = first + TimeDelta::days(day - 1);
@@ -186,13 +186,13 @@ mod tests {
         assert_eq!(share(&[(p1, 20, None)]), 90.0);
         assert_eq!(share(&[(p0, 20, Some(11))]), 81.0);
         assert_eq!(share(&[(p0, 9, None)]), 81.0);
-        // At the same time, one within the other, and one that began before.
+        // Overlapping incidents, one within another, and one that began earlier.
         assert_eq!(share(&[(p0, 20, Some(11)), (p0, 15, Some(10)), (p0, 18, Some(17))]), 80.0);
         assert_eq!(share(&[(p0, 100, Some(80)), (p0, 300, Some(200))]), 80.0);
         assert_eq!(share(&[(p0, 200, None)]), 0.0);
         // An end before the start is clock skew.
         assert_eq!(share(&[(p0, 5, Some(6))]), 90.0);
-        // Three minutes are nothing to boast of, and of ten days one is a tenth.
+        // Three watched minutes give no availability; one of ten days is a tenth.
         let critical = [Affliction {
             service: String::new(),
             severity: p0,

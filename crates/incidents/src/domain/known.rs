@@ -4,35 +4,35 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Evidence, Texts};
 
-/// Which alert: its fingerprint and its start.
+/// An alert's fingerprint and start, which identify it.
 pub type AlertKey = (String, DateTime<Utc>);
 
-/// An alert that fires as far as we were told.
+/// An alert that fires as far as this service knows.
 #[derive(Clone, Debug)]
 pub struct Burning {
     pub key: AlertKey,
     pub labels: Texts,
-    /// Prometheus knew it, or nobody could be asked.
+    /// True when Prometheus had it, or none was configured to ask.
     pub verified: bool,
 }
 
-/// What Alertmanager and Prometheus know at a moment.
+/// The alerts that Alertmanager and Prometheus know at a moment.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// Since when all of them run: what was before, each may have forgotten.
+    /// The time since which all of them have run. Each may have forgotten earlier alerts.
     pub since: DateTime<Utc>,
-    /// The fingerprints of Alertmanager's alerts, muted ones too.
+    /// The fingerprints of Alertmanager's alerts, including muted ones.
     pub fingerprints: HashSet<String>,
-    /// Prometheus' alerts, pending ones too.
+    /// Prometheus' alerts, including pending ones.
     pub evidence: Evidence,
 }
 
 impl Known {
-    /// Anybody knows something that may be this alert. On the way from Prometheus to Alertmanager labels
-    /// may be added and dropped: two sets are of one alert when they contradict each other nowhere.
+    /// True when a source has an alert that may be this one. Labels may be added and dropped between Prometheus
+    /// and Alertmanager: two sets belong to one alert when no label contradicts.
     ///
-    /// Alertmanager's word keeps up what is Alertmanager's word alone: whoever reaches it can have it say that
-    /// anything still fires.
+    /// Alertmanager alone keeps only an unverified alert firing: anybody who reaches it can make it report any
+    /// alert.
     pub fn knows(&self, alert: &Burning) -> bool {
         let agree = |theirs: &Texts| {
             theirs
@@ -44,13 +44,13 @@ impl Known {
     }
 }
 
-/// Which alerts nobody knows any more, and since when: one look after the other.
+/// The alerts that no source knows any more, and since when.
 #[derive(Debug, Default)]
 pub struct Missing(HashMap<AlertKey, DateTime<Utc>>);
 
 impl Missing {
-    /// Takes in what fires here and what is known there. Returns the alerts that have been unknown
-    /// throughout `patience`, by sources that ran throughout it, and since when.
+    /// Compares the alerts that fire here with those that the sources know. Returns the alerts that have been
+    /// unknown throughout `patience`, to sources that ran throughout it, and since when.
     pub fn look(
         &mut self,
         burning: &[Burning],
@@ -67,7 +67,7 @@ impl Missing {
         given_up.map(|(key, since)| (key.clone(), *since)).collect()
     }
 
-    /// Somebody could not be asked: what was unknown may have come back unseen.
+    /// Starts over, because a source did not answer: an unknown alert may have come back meanwhile.
     pub fn forget(&mut self) {
         self.0.clear();
     }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::Severity;
 
-/// Where an incident stands.
+/// The status of an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -19,14 +19,14 @@ pub enum Status {
     PostmortemDone,
 }
 
-/// Why an incident cannot be changed like this.
+/// A change that an incident does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refused {
-    #[error("an incident that is {} cannot become {}", .0.as_str(), .1.as_str())]
+    #[error("the incident is {} and cannot become {}", .0.as_str(), .1.as_str())]
     Move(Status, Status),
-    #[error("this incident is over")]
+    #[error("the incident is resolved")]
     Over,
-    #[error("this needs two different incidents")]
+    #[error("an incident cannot be linked or merged with itself")]
     Itself,
 }
 
@@ -49,7 +49,7 @@ impl Status {
         }
     }
 
-    /// For people.
+    /// Returns the name for people.
     pub fn words(self) -> &'static str {
         match self {
             Self::PostmortemDone => "postmortem done",
@@ -57,13 +57,13 @@ impl Status {
         }
     }
 
-    /// It is not over.
+    /// True until the incident is resolved.
     pub fn is_open(self) -> bool {
         !matches!(self, Self::Resolved | Self::PostmortemDone)
     }
 
-    /// Steps may be skipped, and taken back while it burns: a fix that did not help. What is over
-    /// stays over; should it burn again, that is another incident.
+    /// Checks a transition. Steps may be skipped, and taken back while the incident is open: a fix may not
+    /// help. A resolved incident is never reopened; if its cause returns, that is a new incident.
     pub fn become_(self, next: Self) -> Result<Self, Refused> {
         let allowed = match self {
             Self::Investigating | Self::Identified | Self::Monitoring => {
@@ -75,15 +75,15 @@ impl Status {
         if allowed { Ok(next) } else { Err(Refused::Move(self, next)) }
     }
 
-    /// An error unless it still burns.
+    /// Fails when the incident is resolved.
     pub fn burning(self) -> Result<(), Refused> {
         if self.is_open() { Ok(()) } else { Err(Refused::Over) }
     }
 }
 
-/// There is no such status.
+/// A name that no status has.
 #[derive(Debug, Error)]
-#[error("no such status")]
+#[error("unknown status")]
 pub struct UnknownStatus;
 
 impl FromStr for Status {
@@ -94,7 +94,7 @@ impl FromStr for Status {
     }
 }
 
-/// What people call an incident: the n-th of its year.
+/// The number of an incident for people: the n-th of its year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
     pub year: i32,
@@ -102,7 +102,7 @@ pub struct Number {
 }
 
 impl Number {
-    /// The year in which an incident that opens now is counted.
+    /// Returns the year that an incident opened now is counted in.
     pub fn year(now: DateTime<Utc>) -> i32 {
         now.year()
     }
@@ -114,7 +114,7 @@ impl fmt::Display for Number {
     }
 }
 
-/// How soon somebody must respond, and it must be over.
+/// The time within which somebody must respond, and within which it must be resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     pub response: TimeDelta,
@@ -131,8 +131,8 @@ impl Targets {
     }
 }
 
-/// How long after the last word people hear of an unanswered P0 again: first soon, then ever more
-/// rarely, at most every hour or the pause itself, whichever is longer.
+/// Returns the pause before the next reminder of an unacknowledged P0. It doubles with each reminder, up to an hour
+/// or the first pause, whichever is longer.
 pub fn repeat_after(first: TimeDelta, reminders: i32) -> TimeDelta {
     let doublings = u32::try_from(reminders).unwrap_or(0).min(10);
     let longest = first.max(TimeDelta::hours(1));

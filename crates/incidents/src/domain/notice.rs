@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Severity, text};
 
-/// Where people are told. The set is closed: each has a name in metrics, configuration and the record.
+/// A channel that people are notified through. Its name stands in metrics, configuration and the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
     SlackCritical,
@@ -45,10 +45,10 @@ impl Channel {
     }
 }
 
-/// There is no such channel.
+/// A name that no channel has.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "a channel is slack-critical, slack-alerts, slack-general, mail-management, mail-team, sms, ticket or log"
+    "unknown channel: expected slack-critical, slack-alerts, slack-general, mail-management, mail-team, sms, ticket or log"
 )]
 pub struct UnknownChannel;
 
@@ -60,17 +60,17 @@ impl FromStr for Channel {
     }
 }
 
-/// Which channels hear of which severity, from P0 on. Never empty: see [`Routes::try_new`].
+/// The channels of each severity, from P0 on. No set is empty: see [`Routes::try_new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes([BTreeSet<Channel>; 4]);
 
 impl Routes {
-    /// Refused, with the severity's name, when one has no channel, or one that is not in `working`.
+    /// Fails, with the severity's name, when one has no channel, or one that is not in `working`.
     pub fn try_new(routes: [Vec<Channel>; 4], working: &[Channel]) -> Result<Self, String> {
         for (severity, channels) in Severity::ALL.into_iter().zip(&routes) {
             let severity = severity.as_str();
             if channels.is_empty() {
-                return Err(format!("{severity} has no channel: nobody would hear of it"));
+                return Err(format!("{severity} has no channel: nobody would be notified"));
             }
             if let Some(dead) = channels.iter().find(|channel| !working.contains(channel)) {
                 let dead = dead.as_str();
@@ -80,12 +80,12 @@ impl Routes {
         Ok(Self(routes.map(|channels| channels.into_iter().collect())))
     }
 
-    /// Who hears of this severity.
+    /// Returns the channels of this severity.
     pub fn of(&self, severity: Severity) -> BTreeSet<Channel> {
         self.0[severity as usize].clone()
     }
 
-    /// Those of the severity, and those of the next worse one: it has waited too long.
+    /// Returns the channels of this severity and of the next worse one, for an incident that has waited too long.
     pub fn escalated(&self, severity: Severity) -> BTreeSet<Channel> {
         self.of(severity).union(&self.0[severity.worse() as usize]).copied().collect()
     }
@@ -97,7 +97,7 @@ impl Default for Routes {
     }
 }
 
-/// What happened that people are told of.
+/// The kind of news in a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum News {
@@ -105,10 +105,10 @@ pub enum News {
     Worse,
     /// A target was missed.
     Late,
-    /// Nobody has acknowledged it yet.
+    /// Still unacknowledged.
     Unanswered,
     Resolved,
-    /// A service was taken back, or could not be.
+    /// A rollback has ended, well or not.
     Rollback,
     /// An action is due.
     Action,
@@ -137,13 +137,13 @@ impl News {
         }
     }
 
-    /// For people.
+    /// Returns the name for people.
     pub fn words(self) -> &'static str {
         match self {
             Self::Opened => "New incident",
-            Self::Worse => "It got worse",
+            Self::Worse => "Severity raised",
             Self::Late => "Late: escalated",
-            Self::Unanswered => "Still nobody has acknowledged",
+            Self::Unanswered => "Still unacknowledged",
             Self::Resolved => "Resolved",
             Self::Rollback => "Rollback",
             Self::Action => "Action due",
@@ -151,8 +151,8 @@ impl News {
     }
 }
 
-/// A message as it is stored, before any channel has made its own of it: texts are as strangers wrote
-/// them, and each channel escapes for itself.
+/// A message as it is stored, before a channel formats it. Its texts are untrusted; each channel escapes them
+/// itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     pub news: News,
@@ -161,19 +161,19 @@ pub struct Notice {
     pub severity: String,
     pub title: String,
     pub service: String,
-    /// What happened, and what to do; several lines.
+    /// Several lines: the event, and the next step.
     pub text: String,
 }
 
 impl Notice {
-    /// One line: what it is about.
+    /// Returns the subject, as one line.
     pub fn subject(&self) -> String {
         let Self { news, number, severity, title, .. } = self;
         text::inert(&format!("[{severity}] {number} {}: {title}", news.words()), 200)
             .replace('\n', " ")
     }
 
-    /// Several lines, without anything that a terminal or a reader would obey.
+    /// Returns the text, without control characters.
     pub fn body(&self) -> String {
         text::inert(&self.text, 2_500)
     }

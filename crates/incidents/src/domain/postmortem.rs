@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// What is known when a postmortem is begun. Texts are as people and strangers wrote them.
+/// The facts that a postmortem starts from. Its texts are untrusted.
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub number: String,
@@ -11,7 +11,7 @@ pub struct Facts {
     /// The signal that decided the severity.
     pub rule: String,
     pub services: Vec<String>,
-    /// Roles and who had them.
+    /// Roles and their holders.
     pub roles: Vec<(String, String)>,
     pub started: DateTime<Utc>,
     pub opened: DateTime<Utc>,
@@ -24,31 +24,31 @@ pub struct Facts {
     pub timeline: Vec<(DateTime<Utc>, String, String)>,
     /// Name, what the author of the rule says, and its runbook.
     pub alerts: Vec<(String, String, Option<String>)>,
-    /// Of the checklist, what was not done.
+    /// The checklist's items that were not done.
     pub undone: Vec<String>,
     /// What, who, how urgent, by when, and whether it is done.
     pub actions: Vec<(String, String, String, String, bool)>,
-    /// How often the same cause burned before, within 90 days.
+    /// The number of incidents of the same cause in the 90 days before.
     pub repeats: usize,
 }
 
 impl Facts {
-    /// From its start until we heard of it. Clocks differ: never negative.
+    /// Returns the time from the start until it was detected. Clocks differ, so it is cut at zero.
     pub fn time_to_detect(&self) -> TimeDelta {
         (self.opened - self.started).max(TimeDelta::zero())
     }
 
-    /// From when we heard of it until somebody was on it.
+    /// Returns the time from the detection until it was acknowledged.
     pub fn time_to_acknowledge(&self) -> Option<TimeDelta> {
         Some((self.acknowledged? - self.opened).max(TimeDelta::zero()))
     }
 
-    /// From its start to its end.
+    /// Returns the time from the start to the end.
     pub fn time_to_resolve(&self) -> Option<TimeDelta> {
         Some((self.resolved? - self.started).max(TimeDelta::zero()))
     }
 
-    /// The postmortem as Markdown: what is known is filled in, what people must find out is asked.
+    /// Returns the postmortem as Markdown: known facts are filled in, open questions are asked.
     pub fn postmortem(&self) -> String {
         let mut text = String::new();
         self.head(&mut text);
@@ -63,9 +63,9 @@ impl Facts {
         line(text, &format!("# Postmortem: {}, {}\n", self.number, md(&self.title)));
         line(
             text,
-            "Blameless: people act sensibly with what they see. We look for what made the mistake",
-        );
-        line(text, "possible, not for who made it.\n");
+            "Blameless: people act sensibly on what they see. We look for what made the mistake",
+            );
+            line(text, "possible, not for who made it.\n");
         line(text, "| | |\n|---|---|");
         row(
             text,
@@ -94,11 +94,11 @@ impl Facts {
 
     fn impact(&self, text: &mut String) {
         line(text, "## Impact\n");
-        let burned = self.time_to_resolve().map_or("It still burns".to_owned(), |span| {
-            format!("It burned for {}", duration(span))
+        let lasted = self.time_to_resolve().map_or("It is still open".to_owned(), |span| {
+        format!("It lasted {}", duration(span))
         });
         let services: Vec<_> = self.services.iter().map(|service| md(service)).collect();
-        line(text, &format!("{burned} and affected {}.", services.join(", ")));
+        line(text, &format!("{lasted} and affected {}.", services.join(", ")));
         line(text, "_What did not work, for whom? What was lost, and what was not?_\n");
     }
 
@@ -122,7 +122,7 @@ impl Facts {
         let detect = duration(self.time_to_detect());
         line(
             text,
-            &format!("4. Why did we learn of it after {detect}, and not sooner?\n   _Answer:_"),
+            &format!("4. Why was it detected after {detect}, and not sooner?\n   _Answer:_"),
         );
         let resolve = self.time_to_resolve().map_or("so long".to_owned(), duration);
         line(text, &format!("5. Why did it take {resolve} to end it?\n   _Answer:_\n"));
@@ -138,11 +138,11 @@ impl Facts {
             }
         };
         note(self.late_response, "Nobody responded in time.".to_owned());
-        note(self.late_resolution, "It was not over in time.".to_owned());
+        note(self.late_resolution, "It was not resolved in time.".to_owned());
         note(
             self.repeats > 0,
             format!(
-                "The same cause burned {} times in the 90 days before: what we did then was not enough.",
+                "The same cause occurred {} times in the 90 days before: the earlier actions were not enough.",
                 self.repeats
             ),
         );
@@ -163,14 +163,14 @@ impl Facts {
         if self.actions.is_empty() {
             line(text, "| _what keeps it from happening again?_ | | | | |");
             if self.repeats > 0 {
-                line(text, "| _find out why the last actions did not help_ | high | | | |");
+                line(text, "| _find out why the earlier actions did not help_ | high | | | |");
             }
         }
     }
 }
 
 fn line(text: &mut String, line: &str) {
-    let _ = writeln!(text, "{line}"); // into a String: cannot fail
+    let _ = writeln!(text, "{line}"); // writing into a String cannot fail
 }
 
 fn row(text: &mut String, name: &str, value: &str) {
@@ -187,7 +187,7 @@ fn time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// A duration for people: its two largest units.
+/// Formats a duration for people, in its two largest units.
 pub fn duration(span: TimeDelta) -> String {
     let seconds = span.num_seconds().max(0);
     match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
@@ -198,7 +198,7 @@ pub fn duration(span: TimeDelta) -> String {
     }
 }
 
-/// One line in which nothing is markup, wherever it is rendered.
+/// Escapes text as one line of Markdown in which nothing is markup.
 pub fn md(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in super::text::inert(text, 4_000).chars() {
@@ -268,7 +268,7 @@ mod tests {
             "| Technical lead | Grace |",
             "affected points, booking.",
             "after 1 min 30 s, and not sooner?",
-            "burned 2 times in the 90 days before",
+            "occurred 2 times in the 90 days before",
             "* Not ticked: All clear.",
             "| Test it | high | Ada | 2026-06-01 | open |",
             "| 2026-05-01 10:01:30 | opened | Opened \\`x\\` \\# not a heading |",

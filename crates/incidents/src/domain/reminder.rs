@@ -1,6 +1,6 @@
 use chrono::{NaiveDate, TimeDelta};
 
-/// When people are reminded of an action.
+/// The stage of an action's due date at which people are reminded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     SevenDays,
@@ -19,7 +19,7 @@ impl Stage {
         }
     }
 
-    /// For people.
+    /// Returns the name for people.
     pub fn words(self) -> &'static str {
         match self {
             Self::SevenDays => "Due in a week",
@@ -29,8 +29,8 @@ impl Stage {
         }
     }
 
-    /// The stage that is due today. One that a restart has missed is caught up on, until the next one;
-    /// one from before the action was made is not.
+    /// Returns the stage for today. A stage that a restart has missed is caught up on until the next one;
+    /// a stage from before the action's creation is not.
     pub fn on(today: NaiveDate, due: NaiveDate, made: NaiveDate) -> Option<Self> {
         let (stage, began) = match (due - today).num_days() {
             ..0 => (Self::Overdue, due + TimeDelta::days(1)),
@@ -57,7 +57,7 @@ mod tests {
         assert_eq!([17, 19].map(on), [Some(Stage::ThreeDays); 2]);
         assert_eq!(on(20), Some(Stage::Today));
         assert_eq!([21, 30].map(on), [Some(Stage::Overdue); 2]);
-        // Made two days before it is due: the week and the three days are no news.
+        // Made two days before it is due: the earlier stages are left out.
         assert_eq!(Stage::on(day(18), due, day(18)), None);
         assert_eq!(Stage::on(day(20), due, day(18)), Some(Stage::Today));
     }

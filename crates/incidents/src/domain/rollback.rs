@@ -1,25 +1,25 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A step of taking a service back, in order.
+/// A step of a rollback, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Proves the version before, while the live one goes on.
+    /// Proves the previous version, while the live one goes on.
     Validate,
     Prepare,
-    /// The live version stops here, and not sooner.
+    /// Replaces the live version, which stops here and not sooner.
     Perform,
-    /// The version before is healthy, and stays so.
+    /// Checks that the previous version is healthy and stays so.
     Verify,
-    /// The configuration says so, too.
+    /// Writes the rollback into the configuration.
     Record,
 }
 
-/// How often all of it is tried.
+/// The number of attempts at a rollback.
 pub const MAX_ATTEMPTS: i32 = 3;
 
-/// What follows a step.
+/// The next part of a run after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     Step(i32, Step),
@@ -41,7 +41,7 @@ impl Step {
         }
     }
 
-    /// A step that failed begins the next attempt, which proves the target again.
+    /// Returns the next part. A failed step begins the next attempt, which proves the target again.
     pub fn next(self, attempt: i32, ok: bool) -> Next {
         match (self, ok) {
             (Self::Record, true) => Next::Succeeded,

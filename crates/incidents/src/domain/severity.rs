@@ -3,7 +3,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How bad it is. P0 is worst.
+/// The severity of an incident. P0 is worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum Severity {
     P0,
@@ -24,12 +24,12 @@ impl Severity {
         }
     }
 
-    /// Whose channels hear of it: what nobody vouches for wakes nobody.
+    /// Returns the severity whose channels are notified. An unverified incident wakes nobody.
     pub fn told(self, verified: bool) -> Self {
         if verified { self } else { Self::P3 }
     }
 
-    /// One step more severe.
+    /// Returns the next worse severity.
     pub fn worse(self) -> Self {
         match self {
             Self::P0 | Self::P1 => Self::P0,
@@ -38,7 +38,7 @@ impl Severity {
         }
     }
 
-    /// One step less severe.
+    /// Returns the next milder severity.
     pub fn milder(self) -> Self {
         match self {
             Self::P0 => Self::P1,
@@ -56,7 +56,7 @@ impl FromStr for Severity {
     }
 }
 
-/// There is no such severity.
+/// A name that no severity has.
 #[derive(Debug, thiserror::Error)]
-#[error("a severity is one of P0, P1, P2, P3")]
+#[error("unknown severity: expected P0, P1, P2 or P3")]
 pub struct UnknownSeverity;

@@ -4,12 +4,12 @@ use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// An incident, as far as statistics go.
+/// The data of an incident that statistics need.
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub severity: String,
     pub service: String,
-    /// What alerts of one cause have in common.
+    /// A hash that alerts of one cause share.
     pub cause: String,
     pub title: String,
     pub started: DateTime<Utc>,
@@ -19,46 +19,46 @@ pub struct Sample {
     pub breached: bool,
 }
 
-/// How a period went. Means are in seconds, and absent when there is nothing to take one of.
+/// The statistics of a period. Means are in seconds, and absent when there is no incident to take one of.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Statistics {
     pub incidents: usize,
-    /// Mean time from the start to when we heard of it.
+    /// Mean time from the start to the detection.
     pub mttd_seconds: Option<f64>,
-    /// Mean time from then until somebody was on it.
+    /// Mean time from the detection to the acknowledgement.
     pub mtta_seconds: Option<f64>,
     /// Mean time from the start to the end.
     pub mttr_seconds: Option<f64>,
-    /// How many missed a target.
+    /// The number of incidents that missed a target.
     pub late: usize,
-    /// P0 to P3.
+    /// From P0 to P3.
     pub by_severity: [usize; 4],
     pub by_service: Vec<Count>,
-    /// How often, week by week, the oldest first.
+    /// Week by week, the oldest first.
     pub weeks: Vec<Week>,
-    /// Causes that burned more than once, the most frequent first.
+    /// Causes that occurred more than once, the most frequent first.
     pub repeats: Vec<Count>,
 }
 
-/// How often something came.
+/// A name and the number of its incidents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Count {
     pub name: String,
     pub count: usize,
 }
 
-/// How a week went.
+/// The statistics of a week.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Week {
     /// Its Monday.
     pub from: NaiveDate,
-    /// P0 to P3.
+    /// From P0 to P3.
     pub by_severity: [usize; 4],
     pub mttr_seconds: Option<f64>,
 }
 
 impl Statistics {
-    /// Of the incidents that opened in the period; weeks without any are there too.
+    /// Summarizes the incidents that opened in the period; weeks without any are included.
     pub fn of(samples: &[Sample], from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
         let resolve = |s: &Sample| Some((s.resolved? - s.started).max(TimeDelta::zero()));
         let mut weeks = Vec::new();

@@ -1,6 +1,6 @@
-//! Text from strangers, made fit to be kept.
+//! Untrusted text, made safe to store and to show.
 
-/// At most `max` characters, without U+0000, which PostgreSQL cannot hold. Nothing else is changed:
+/// Keeps at most `max` characters, without U+0000, which PostgreSQL cannot store. Nothing else is changed:
 /// each channel escapes for itself.
 pub(super) fn stored(text: &str, max: usize) -> String {
     text.chars()
@@ -9,7 +9,7 @@ pub(super) fn stored(text: &str, max: usize) -> String {
         .collect()
 }
 
-/// One line of at most `max` characters, made [`inert`]. None when nothing is left.
+/// Makes one [`inert`] line of at most `max` characters. `None` when nothing is left.
 pub(super) fn line(text: Option<&String>, max: usize) -> Option<String> {
     let plain = inert(text?, usize::MAX).replace('\n', " ");
     let line: String = plain.trim().chars().take(max).collect();
@@ -17,8 +17,8 @@ pub(super) fn line(text: Option<&String>, max: usize) -> Option<String> {
     (!line.is_empty()).then(|| line.to_owned())
 }
 
-/// Lines of at most `max` characters in all, without what a terminal or a reader would obey: control
-/// characters, and marks that turn the direction of text around.
+/// Keeps at most `max` characters, and blanks those that a terminal or a reader obeys: control characters, and
+/// marks that change the direction of text.
 pub(crate) fn inert(text: &str, max: usize) -> String {
     let obeyed = |c: char| {
         (c.is_control() && c != '\n')

@@ -1,4 +1,4 @@
-//! The operators' console: forms of our own origin, a session in cookies that no script can read.
+//! The operators' console: forms from our own origin, a session in cookies that no script can read.
 
 use axum::extract::{RawQuery, State};
 use axum::http::header::SET_COOKIE;
@@ -78,7 +78,7 @@ async fn sign_in(
     }
 }
 
-/// Leads to the page that was asked for, with the cookies of the new session.
+/// Redirects to the requested page, with the cookies of the new session.
 fn entered(next: &str, cookies: [String; 2], device: Option<HeaderValue>) -> Response {
     let response = Redirect::to(session::page(next).unwrap_or("/console")).into_response();
     let mut response = session::with_cookies(response, cookies);
@@ -95,7 +95,7 @@ fn status(why: NoSession) -> StatusCode {
     }
 }
 
-/// The session's tokens and what its device is to be known by, or why there are none.
+/// Signs an operator in. Returns the session's tokens and the cookie that identifies the device.
 async fn enter(
     login: &Login,
     verifier: &Verifier,
@@ -109,7 +109,7 @@ async fn enter(
         Ok(_) => NoSession::NotOperator,
         Err(_) => NoSession::Away,
     };
-    // Auth has begun a session that nobody is to have.
+    // Auth has begun a session that must not be used.
     login.sign_out(browser, tokens.into()).await;
     Err(why)
 }
@@ -233,7 +233,7 @@ async fn roll_back(
     Ok(Redirect::to(&format!("/console/incidents/{id}#rollback")))
 }
 
-/// One form of an incident's page. Sent twice, it is done once: each page brings keys of its own.
+/// Carries out a form of an incident's page, once even when it is sent twice: each page has keys of its own.
 async fn act(
     _: SameOrigin,
     Operator(caller): Operator,

@@ -1,4 +1,4 @@
-//! What is done about an incident beyond its own record: rollback, postmortem, actions, statistics.
+//! Rollbacks, postmortems, actions and statistics.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,7 +23,7 @@ use crate::app::{
 };
 use crate::domain::{Markdown, Statistics};
 
-/// A postmortem of 40,000 characters, escaped.
+/// The largest body of a postmortem: 40,000 characters, escaped.
 pub(super) const MAX_POSTMORTEM: BodyLimit = BodyLimit(512 * 1024);
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -46,16 +46,16 @@ struct PostmortemBody {
     /// Markdown.
     #[schema(max_length = 40000)]
     body: String,
-    /// The version that was edited: what a GET said.
+    /// The version that was edited, from a GET.
     version: i32,
-    /// It is done, and the incident closed with it.
+    /// True to finish the postmortem and close the incident with it.
     done: bool,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RollbackBody {
-    /// The service to take back.
+    /// The service to roll back.
     #[schema(max_length = 100)]
     service: String,
 }
@@ -79,7 +79,7 @@ struct DoneBody {}
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ActionsQuery {
-    /// Only those that are not done; true when absent.
+    /// True for open actions only; true when absent.
     open: Option<bool>,
 }
 
@@ -87,7 +87,7 @@ struct ActionsQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct StatisticsQuery {
-    /// How far back: 1 to 366; 90 when absent.
+    /// The number of days, 1 to 366; 90 when absent.
     days: Option<i64>,
 }
 
@@ -95,7 +95,7 @@ pub(super) fn draft(body: &str, version: i32, done: bool) -> Result<Draft, ApiEr
     let mut fields = Fields::new();
     let body = fields.check("body", "invalid_text", Markdown::new(body));
     if version < 0 {
-        fields.add("version", "invalid_value", "is not negative");
+        fields.add("version", "invalid_value", "must not be negative");
     }
     fields.done(|| Some(Draft { body: body?, version, done }))
 }
@@ -109,15 +109,15 @@ pub(super) fn new_action(
     use chrono::Datelike as _;
     let (text, assignee) = (line("text", text)?, line("assignee", assignee)?);
     let mut fields = Fields::new();
-    // Years that chrono knows and PostgreSQL does not.
+    // PostgreSQL does not know all of chrono's years.
     if !(2000..=9_999).contains(&due.year()) {
-        fields.add("due", "invalid_time", "is a day since the year 2000");
+        fields.add("due", "invalid_time", "must be a day since the year 2000");
     }
     fields.done(|| Some(NewAction { text, priority, assignee, due }))
 }
 
-/// Takes a service back to the version before: the caller's approval. The run goes on by itself; the
-/// incident shows each step as it is done.
+/// Approves the rollback of a service to its previous version. The run goes on in the background; the
+/// incident shows each step.
 #[utoipa::path(
     post, path = "/v1/incidents/{id}/rollbacks", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = RollbackBody,
@@ -134,7 +134,7 @@ async fn roll_back(
     Ok(incidents.roll_back(caller.id, id, key, service).await?)
 }
 
-/// The postmortem as it was last edited, else as the record makes it.
+/// Returns the postmortem as it was last edited, else as it is made from the record.
 #[utoipa::path(
     get, path = "/v1/incidents/{id}/postmortem", params(("id" = Uuid, Path)),
     responses((status = 200, body = Postmortem)),
@@ -148,7 +148,7 @@ async fn postmortem(
     Ok(Json(incidents.postmortem(id).await?.1))
 }
 
-/// Keeps an edited postmortem; 409 when somebody else has edited it meanwhile.
+/// Stores an edited postmortem; 409 when somebody else has edited it meanwhile.
 #[utoipa::path(
     post, path = "/v1/incidents/{id}/postmortem", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = PostmortemBody, responses((status = 200, body = Postmortem)),
@@ -164,7 +164,7 @@ async fn write_postmortem(
     Ok(incidents.write_postmortem(caller.id, id, key, draft(&body, version, done)?).await?)
 }
 
-/// The same as a file.
+/// Returns the postmortem as a file.
 #[utoipa::path(
     get, path = "/v1/incidents/{id}/postmortem.md", params(("id" = Uuid, Path)),
     responses((status = 200, content_type = "text/markdown", body = String)),
@@ -203,7 +203,7 @@ async fn add_action(
     Ok(incidents.follow_up(caller.id, id, key, FollowUp::Add(action)).await?)
 }
 
-/// Says that an action is done.
+/// Marks an action as done.
 #[utoipa::path(
     post, path = "/v1/incidents/{id}/actions/{action}/done",
     params(("id" = Uuid, Path), ("action" = Uuid, Path), IdempotencyKey), request_body = DoneBody,
@@ -220,7 +220,7 @@ async fn finish_action(
     Ok(incidents.follow_up(caller.id, id, key, FollowUp::Finish(action)).await?)
 }
 
-/// Actions of all incidents, those due first; 500 at most.
+/// Lists actions of all incidents by due date; 500 at most.
 #[utoipa::path(get, path = "/v1/actions", params(ActionsQuery), responses((status = 200, body = Vec<ActionItem>)))]
 async fn list_actions(
     State(incidents): State<Incidents>,
@@ -231,7 +231,7 @@ async fn list_actions(
     Ok(Json(incidents.actions(None, query.open.unwrap_or(true)).await?))
 }
 
-/// How often, how bad, how long: of the incidents that opened in the last days.
+/// Returns statistics of the incidents that opened in the last days.
 #[utoipa::path(get, path = "/v1/statistics", params(StatisticsQuery), responses((status = 200, body = Statistics)))]
 async fn statistics(
     State(incidents): State<Incidents>,
@@ -242,7 +242,7 @@ async fn statistics(
     let mut fields = Fields::new();
     let days = query.days.unwrap_or(90);
     if !(1..=366).contains(&days) {
-        fields.add("days", "invalid_value", "is 1 to 366");
+        fields.add("days", "invalid_value", "must be 1 to 366");
     }
     let days = fields.done(|| Some(days))?;
     let now = incidents.now();

@@ -1,4 +1,4 @@
-//! What the console's forms say.
+//! The console's forms.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::follow_up::new_action;
 use crate::app::{Action, NewAction, Priority, Role};
 use crate::domain::{Severity, Status};
 
-/// A form that came from a page of ours: a session is nobody else's to use.
+/// Proof that a form came from one of our own pages: no other site may use a session.
 pub(super) struct SameOrigin;
 
 impl<S: Send + Sync> FromRequestParts<S> for SameOrigin {
@@ -31,7 +31,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SameOrigin {
         if ours {
             return Ok(Self);
         }
-        Err(ApiError::new(Kind::Forbidden, "foreign_form", "this form is not ours"))
+        Err(ApiError::new(Kind::Forbidden, "foreign_form", "the form came from another site"))
     }
 }
 
@@ -43,17 +43,17 @@ impl Form {
         Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
 
-    /// The field, or nothing.
+    /// Returns the field, or an empty string.
     pub(super) fn get(&self, field: &str) -> &str {
         self.0.get(field).map_or("", String::as_str)
     }
 
-    /// An id of ours.
+    /// Parses the field as an id.
     pub(super) fn id(&self, field: &str) -> Result<Uuid, ApiError> {
         self.get(field).parse().map_err(|_| wrong(field))
     }
 
-    /// Where the form came from, when it says so: one of our own pages.
+    /// Returns the page that the form names to go back to, if it is a known one.
     pub(super) fn back<'a>(&'a self, otherwise: &'a str) -> &'a str {
         if self.get("back") == "/console/actions" { "/console/actions" } else { otherwise }
     }
@@ -65,12 +65,12 @@ impl Form {
         new_action(self.get("text"), priority, self.get("assignee"), due)
     }
 
-    /// The same text for the same fields.
+    /// Returns a text that is equal for equal fields.
     pub(super) fn canonical(&self) -> String {
         format!("{:?}", self.0)
     }
 
-    /// What the form named `what` asks for.
+    /// Parses the form named `what` into an action.
     pub(super) fn action(&self, what: &str) -> Result<Action, ApiError> {
         match what {
             "acknowledge" => Ok(Action::Acknowledge),
@@ -96,12 +96,12 @@ impl Form {
                 let item = self.get("item").to_owned();
                 Ok(Action::Tick { item, done: self.get("done") == "true" })
             }
-            _ => Err(ApiError::new(Kind::NotFound, "not_found", "there is no such form")),
+            _ => Err(ApiError::new(Kind::NotFound, "not_found", "form not found")),
         }
     }
 }
 
 fn wrong(field: &str) -> ApiError {
-    let message = "is not one of the choices".to_owned();
+    let message = "must be one of the choices".to_owned();
     ApiError::invalid(vec![FieldError { field: field.to_owned(), code: "invalid_value", message }])
 }

@@ -1,4 +1,4 @@
-//! Errors as pages: nobody reads JSON in a browser.
+//! Errors as pages, for browsers.
 
 use axum::extract::Request;
 use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::pages;
 
-/// Makes a page of a problem, for whoever asked for a page.
+/// Turns a problem into a page when the client asked for a page.
 pub(super) async fn readable(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let console = path == "/console" || path.starts_with("/console/");
-    // These are pages whatever the client says of itself.
+    // These are pages, whatever the client accepts.
     let page = path == "/" || console || prefers_pages(request.headers());
     let again = (request.method() == Method::GET).then(|| request.uri().clone());
     let response = next.run(request).await;
@@ -39,13 +39,13 @@ pub(super) async fn readable(request: Request, next: Next) -> Response {
         again,
         console,
     };
-    // Both are another body's; all the others still hold.
+    // Both describe the replaced body; all other headers stay.
     head.headers.remove(CONTENT_TYPE);
     head.headers.remove(CONTENT_LENGTH);
     (head.status, head.headers, Html(pages::problem(&shown).into_string())).into_response()
 }
 
-/// Whether a page is more welcome than data. Where both are alike, it is a program that asks.
+/// True when the client prefers HTML to JSON. A client without a preference is a program.
 fn prefers_pages(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let (mut pages, mut data) = (0.0_f32, 0.0_f32);

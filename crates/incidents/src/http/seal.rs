@@ -1,4 +1,4 @@
-//! Keeps auth's refresh token from the browser that carries it: only this service can use it, for as long as it says.
+//! Seals auth's refresh token in a cookie: the browser carries it, and only this service can use it, for a limited time.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,14 +10,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 const PURPOSE: &[u8] = b"console refresh token";
 
-/// Every replica has the same: made from the service's client secret.
+/// The sealing key, derived from the service's client secret and so the same in every replica.
 #[derive(Clone)]
 pub(super) struct Seal(std::sync::Arc<LessSafeKey>);
 
 /// A refresh token that a browser brought back.
 pub(super) struct Kept {
     pub(super) token: SecretString,
-    /// When auth gave it out.
+    /// The time at which auth issued it.
     pub(super) since: DateTime<Utc>,
 }
 
@@ -32,7 +32,7 @@ impl Seal {
         Ok(Self(std::sync::Arc::new(LessSafeKey::new(key))))
     }
 
-    /// What the browser is to keep; nothing when the machine has no randomness.
+    /// Returns the cookie's value; `None` when the machine has no randomness.
     pub(super) fn seal(&self, token: &SecretString, now: DateTime<Utc>) -> Option<String> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
@@ -42,7 +42,7 @@ impl Seal {
         Some(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
     }
 
-    /// None for what we have not sealed.
+    /// Opens a cookie's value; `None` unless it was sealed with this key.
     pub(super) fn open(&self, cookie: &str) -> Option<Kept> {
         let mut sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
         let (nonce, sealed) = sealed.split_first_chunk_mut()?;
@@ -54,7 +54,7 @@ impl Seal {
     }
 }
 
-/// ring's errors say nothing, on purpose.
+/// Replaces ring's errors, which carry no information on purpose.
 fn unspecified(_: ring::error::Unspecified) -> anyhow::Error {
     anyhow::anyhow!("cryptographic failure")
 }

@@ -1,5 +1,5 @@
-//! Who is at the console. A session has two cookies that no script can read: an access token for five
-//! minutes, and what gets the next one, sealed. Whoever works is not thrown out.
+//! The console's sessions. A session has two cookies that no script can read: an access token for five minutes,
+//! and a sealed refresh token that renews it while the operator works.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -20,23 +20,23 @@ use super::App;
 use super::seal::Seal;
 use crate::peers::{Browser, DEVICE, Held, Tokens};
 
-/// `__Host-` makes browsers insist: secure, for this host alone, and nobody else can have set it.
+/// `__Host-` makes browsers accept the cookie only when this host set it, securely and for itself alone.
 const ACCESS: &str = "__Host-console";
 const REFRESH: &str = "__Host-console-refresh";
 
-/// How long an operator may be away, at most; auth may end the session sooner. What the browser keeps is sealed with
-/// its time, so that no copy of it is of use for longer, here or at auth.
+/// The longest absence of an operator; auth may end the session sooner. The sealed cookie contains its time, so that
+/// no copy of it works for longer, here or at auth.
 const ABSENCE: TimeDelta = TimeDelta::hours(12);
 
-/// An operator with a valid session; anybody else is asked to sign in.
+/// An operator with a valid session. Anybody else is redirected to the sign-in page.
 pub(super) struct Operator(pub(super) Uuid);
 
-/// The access token of this request, when it was renewed for it.
+/// An access token that was renewed for this request.
 #[derive(Clone)]
 struct Renewed(SecretString);
 
-/// Both cookies. Browsers treat the loopback as secure, so that this works there too. Not sent with
-/// anything that another site began.
+/// Returns both cookies. Browsers treat the loopback as secure, so they work there, too, and do not send them
+/// with requests that another site began.
 pub(super) fn cookies(seal: &Seal, tokens: &Tokens, now: DateTime<Utc>) -> [String; 2] {
     let cookie = |name: &str, value: &str, age: i64| {
         format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}")
@@ -51,7 +51,7 @@ pub(super) fn no_cookies() -> [String; 2] {
         .map(|name| format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"))
 }
 
-/// Adds cookies to an answer.
+/// Adds cookies to a response.
 pub(super) fn with_cookies(mut response: Response, cookies: [String; 2]) -> Response {
     for cookie in cookies {
         if let Ok(value) = HeaderValue::try_from(cookie) {
@@ -61,13 +61,13 @@ pub(super) fn with_cookies(mut response: Response, cookies: [String; 2]) -> Resp
     response
 }
 
-/// What a browser still has of a session, for ending it.
+/// Returns the tokens that a browser still has of a session, in order to end it.
 pub(super) fn held(headers: &HeaderMap, seal: &Seal) -> Held {
     let refresh = cookie(headers, REFRESH).and_then(|cookie| seal.open(&cookie));
     Held { access: access(headers), refresh: refresh.map(|kept| kept.token) }
 }
 
-/// Renews a session whose access token has expired, before the page is made.
+/// Renews a session with an expired access token before the page is made.
 pub(super) async fn renew(
     State(App { incidents, login, seal, .. }): State<App>,
     Extension(verifier): Extension<Verifier>,
@@ -92,7 +92,7 @@ pub(super) async fn renew(
     };
     let member = verifier.member(tokens.access_token.expose_secret()).await;
     if member.is_ok_and(|member| !member.roles.contains(&Role::Operator)) {
-        // No longer an operator: nothing here is theirs, and nobody else is to have it.
+        // The member is no longer an operator.
         login.sign_out(&browser, tokens.into()).await;
         return with_cookies(next.run(request).await, no_cookies());
     }
@@ -100,7 +100,7 @@ pub(super) async fn renew(
     with_cookies(next.run(request).await, cookies(&seal, &tokens, now))
 }
 
-/// As an extractor, which never refuses: what is not known is left out.
+/// Extracts the browser of a request. Never fails: unknown properties are left out.
 pub(super) struct From(pub(super) Browser);
 
 impl<S: Send + Sync> FromRequestParts<S> for From {
@@ -136,7 +136,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     }
 }
 
-/// Asks to sign in, and afterwards goes on to the page that was asked for.
+/// Redirects to the sign-in page, which leads on to the requested page.
 fn ask(parts: &Parts) -> Response {
     let mut query = form_urlencoded::Serializer::new(String::new());
     let ended = [ACCESS, REFRESH].iter().any(|name| cookie(&parts.headers, name).is_some());
@@ -151,14 +151,14 @@ fn ask(parts: &Parts) -> Response {
     Redirect::to(&format!("/console/login{mark}{query}")).into_response()
 }
 
-/// One of our pages behind the login, and nothing else: nobody is led elsewhere from here.
+/// Returns the path if it is one of the console's pages, so that no redirect leads to another site.
 pub(super) fn page(path: &str) -> Option<&str> {
     let rest = path.strip_prefix("/console/")?;
     let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '/';
     (!rest.starts_with("login") && !rest.contains("//") && rest.chars().all(known)).then_some(path)
 }
 
-/// The access token that came with the request.
+/// Returns the access token of the request.
 pub(super) fn access(headers: &HeaderMap) -> Option<SecretString> {
     cookie(headers, ACCESS).map(SecretString::from)
 }

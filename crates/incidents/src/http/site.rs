@@ -1,4 +1,4 @@
-//! The status page, for anybody, and what pages load.
+//! The public status page, and the files that pages load.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,7 +19,7 @@ use super::streams::Streams;
 use crate::app::Incidents;
 use crate::pages;
 
-/// How long one stream of changes lasts; browsers come back by themselves, and a stop need not wait.
+/// The lifetime of a stream of changes. Browsers reconnect by themselves, and a shutdown need not wait.
 const STREAM: Duration = Duration::from_secs(60);
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -38,7 +38,7 @@ async fn status(State(incidents): State<Incidents>) -> Result<Html<String>, ApiE
     Ok(Html(pages::status(&incidents.overview().await?).into_string()))
 }
 
-/// Says `change` whenever anything happened.
+/// Streams an event `change` after every change.
 async fn changes(
     State(incidents): State<Incidents>,
     State(streams): State<Streams>,

@@ -1,4 +1,4 @@
-//! The status page's content for programs: for anybody, so nothing is in it that is not on the page.
+//! The status page's content for programs. It is public and has no more than the page.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,14 +12,14 @@ use utoipa::ToSchema;
 use crate::app::{Incidents, Overview, PublicIncident, ServiceHealth};
 use crate::domain::Health;
 
-/// How everything does.
+/// The health of all services.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Report {
     at: DateTime<Utc>,
-    /// The worst that is true of anything.
+    /// The worst health of any service.
     overall: Health,
     services: Vec<Service>,
-    /// What still burns, the worst first.
+    /// The open incidents, worst first.
     active_incidents: Vec<Active>,
 }
 
@@ -27,13 +27,13 @@ pub(super) struct Report {
 struct Service {
     name: String,
     status: Health,
-    /// The share of what was watched of the last 90 days, from 0 to 1, in which it was not CRITICAL. Absent while
+    /// The share, from 0 to 1, of the watched time of the last 90 days in which it was not CRITICAL. Absent while
     /// less than a day was watched.
     #[schema(example = 0.999_821)]
     availability: Option<f64>,
-    /// Of how many of those days anything is known.
+    /// The number of those days that were watched.
     days_known: usize,
-    /// On how many of those days it was not OPERATIONAL all the time.
+    /// The number of those days on which it was not OPERATIONAL all the time.
     days_affected: usize,
 }
 
@@ -41,19 +41,19 @@ struct Service {
 struct Active {
     #[schema(example = "INC-2026-0001")]
     number: String,
-    /// P0, P1, P2 or P3.
+    /// The severity: P0, P1, P2 or P3.
     severity: String,
-    /// What is wrong with which service.
+    /// The service and the effect on its users.
     #[schema(example = "points does not work")]
     title: String,
-    /// Absent: something behind the services.
+    /// The affected service; absent when it is not one that the page shows.
     service: Option<String>,
-    /// investigating, identified or monitoring.
+    /// The status: investigating, identified or monitoring.
     status: String,
     opened_at: DateTime<Utc>,
 }
 
-/// The overall state, each service's, and what burns. For anybody; the same as the page at `/`.
+/// Returns the overall health, each service's, and the open incidents. Public, like the page at `/`.
 #[utoipa::path(
     get, path = "/v1/status", responses((status = 200, body = Report)), security(()),
 )]

@@ -1,5 +1,5 @@
-//! How many streams of changes are open. Each keeps a connection for itself; without a bound, whoever likes could take
-//! all of them, and Alertmanager would find none.
+//! A limit of open streams of changes. Each keeps a connection: without a limit, anybody could take all of them, and
+//! Alertmanager would find none.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use kit::{ApiError, Classify, Kind};
 use thiserror::Error;
 
-/// From one address at once: an office's pages, and more.
+/// The number of streams from one address: enough for the pages of an office.
 const EACH: usize = 32;
 
-/// The page looks by itself so often.
+/// The period in which a page without a stream reloads by itself.
 const LATER: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub(super) struct Place {
 }
 
 #[derive(Debug, Error)]
-#[error("too many pages are kept up to date; load this one again later")]
+#[error("too many streams are open; try again later")]
 struct Full;
 
 impl Classify for Full {
@@ -49,12 +49,12 @@ impl Classify for Full {
 }
 
 impl Streams {
-    /// A quarter of the connections: the others are for whoever asks and goes.
+    /// Limits the streams to a quarter of the connections; the others are for short requests.
     pub(super) fn among(connections: usize) -> Self {
         Self(Arc::new(Bounds { most: (connections / 4).max(1), open: Mutex::default() }))
     }
 
-    /// A place for one more from this address; refused when there is none.
+    /// Admits one more stream from this address, or fails when the limit is reached.
     pub(super) fn enter(&self, from: IpAddr) -> Result<Place, ApiError> {
         let from = network(from);
         let mut open = self.0.open();
@@ -83,7 +83,7 @@ impl Drop for Place {
     }
 }
 
-/// Whoever has one IPv6 address has the 2^64 beside it.
+/// Returns the network of an address: whoever has one IPv6 address has all 2^64 of its network.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,7 +1,7 @@
 //! Alertmanager's webhook, version 4.
 //!
-//! Alertmanager repeats what was answered 5xx and nothing else: a 429 or a 4xx is a lost alert. So
-//! trouble of ours is 503, and 4xx means that no repetition would help.
+//! Alertmanager repeats a delivery after a 5xx only: after a 4xx, even 429, the alert is lost. So our own failures
+//! are 503, and 4xx means that no repetition would help.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,23 +22,23 @@ use utoipa::ToSchema;
 use crate::app::{Delivery, Incidents, Origin, Received};
 use crate::domain::Alert;
 
-/// What Alertmanager must bring. Compared in constant time, by a keyed hash that the token itself keys.
+/// Alertmanager's bearer token, kept as a keyed hash and compared in constant time.
 #[derive(Clone)]
 pub struct Credential {
     key: hmac::Key,
     tag: hmac::Tag,
 }
 
-/// Proof that a request brought it, before its body is read.
+/// Proof that a request has the token, before its body is read.
 pub(super) struct Alertmanager;
 
-/// As Alertmanager sends it. Other fields may come: a newer one must not lose its alerts here.
+/// A delivery as Alertmanager sends it. Unknown fields are ignored, so that a newer Alertmanager loses no alerts.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Payload {
     #[schema(example = "4")]
     version: String,
-    /// How many alerts of the group were left out.
+    /// The number of the group's alerts that were left out.
     #[serde(default)]
     truncated_alerts: u64,
     alerts: Vec<AlertMessage>,
@@ -67,13 +67,13 @@ enum AlertStatus {
 
 #[derive(Debug, Error)]
 enum Refused {
-    #[error("this needs the webhook's bearer token")]
+    #[error("the webhook's bearer token is missing or wrong")]
     Credential,
-    #[error("not an Alertmanager payload of version 4")]
+    #[error("the body is not an Alertmanager payload of version 4")]
     Payload,
 }
 
-/// Takes alerts from Alertmanager. Safe to repeat.
+/// Receives alerts from Alertmanager. Safe to repeat.
 #[utoipa::path(
     post, path = "/v1/alerts", request_body = Payload,
     responses((status = 200, description = "Kept", body = Received)),
@@ -95,7 +95,7 @@ pub(super) async fn receive(
 }
 
 impl Credential {
-    /// Keeps a keyed hash of the token, and not the token.
+    /// Keeps a keyed hash of the token instead of the token.
     pub fn new(token: &SecretString) -> Self {
         let token = token.expose_secret().as_bytes();
         let key = hmac::Key::new(hmac::HMAC_SHA256, token);
@@ -131,14 +131,14 @@ impl TryFrom<AlertMessage> for Alert {
     type Error = Refused;
 
     fn try_from(message: AlertMessage) -> Result<Self, Refused> {
-        // Never cut: two alerts must not become one.
+        // A fingerprint is never cut: two alerts must not become one.
         let length = message.fingerprint.chars().count();
         if !(1..=Self::MAX_FINGERPRINT_CHARS).contains(&length)
             || message.fingerprint.contains('\0')
         {
             return Err(Refused::Payload);
         }
-        // Years that chrono knows and PostgreSQL does not.
+        // PostgreSQL does not know all of chrono's years.
         let possible = |time: &DateTime<Utc>| (0..=9_999).contains(&time.year());
         if !possible(&message.starts_at) || !message.ends_at.iter().all(possible) {
             return Err(Refused::Payload);

@@ -1,17 +1,17 @@
-//! Charts as SVG, made here: no script, no style attribute. Each says in words what it shows.
+//! Charts as SVG, without scripts and style attributes. Each has a description in words.
 
 use chrono::NaiveDate;
 use maud::{Markup, html};
 
 use crate::domain::{Count, Severity, Week};
 
-/// A picture's size. There are two of each: a wide one shrunk to a phone could not be read.
+/// A chart's size. Each chart has two: a wide one is unreadable on a phone.
 #[derive(Clone, Copy)]
 struct Size {
     name: &'static str,
     width: usize,
     height: usize,
-    /// How many dates have room below.
+    /// The number of dates that have room below.
     dates: usize,
 }
 
@@ -19,18 +19,18 @@ const SIZES: [Size; 2] = [
     Size { name: "wide", width: 960, height: 240, dates: 7 },
     Size { name: "narrow", width: 340, height: 200, dates: 4 },
 ];
-/// Room above, below for dates, and at the left for numbers.
+/// The room above, below for dates, and at the left for numbers.
 const HEAD: usize = 8;
 const FOOT: usize = 26;
 const LEFT: usize = 64;
 
 impl Size {
-    /// Where zero is.
+    /// Returns the height of zero.
     fn ground(self) -> usize {
         self.height - FOOT
     }
 
-    /// How far from the ground this share of the most is.
+    /// Returns the height of a share above the ground.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -41,14 +41,14 @@ impl Size {
         (share * (self.ground() - HEAD) as f64).round() as usize
     }
 
-    /// Where the n-th of so many weeks stands, and how wide it is.
+    /// Returns the position and the width of a week.
     fn slot(self, index: usize, of: usize) -> (usize, usize) {
         let width = (self.width - LEFT) / of.max(1);
         (LEFT + index * width + width / 8, width * 3 / 4)
     }
 }
 
-/// How many incidents each week, by severity, stacked with the worst at the bottom.
+/// Renders the number of incidents in each week, by severity, stacked with the worst at the bottom.
 pub(super) fn frequency(weeks: &[Week]) -> Markup {
     let most = weeks.iter().map(|w| w.by_severity.iter().sum()).max().unwrap_or(0).max(4);
     let most = most.next_multiple_of(2);
@@ -70,7 +70,7 @@ pub(super) fn frequency(weeks: &[Week]) -> Markup {
     })
 }
 
-/// Severity, and from where to where its part reaches.
+/// Returns the bottom and the top of each severity's part.
 fn stacked(counts: [usize; 4]) -> Vec<(usize, usize, usize)> {
     let mut top = 0;
     let parts = counts.into_iter().enumerate().map(|(severity, count)| {
@@ -85,11 +85,11 @@ fn share(count: usize, most: usize) -> f64 {
     count as f64 / most as f64
 }
 
-/// The mean time to resolve of each week that had any.
+/// Renders the mean time to resolve of each week that has one.
 pub(super) fn resolution(weeks: &[Week]) -> Markup {
     const HOUR: f64 = 3600.0;
     let longest = weeks.iter().filter_map(|w| w.mttr_seconds).fold(0.0, f64::max);
-    // A scale that one can read: half of it is a whole number too.
+    // A readable scale: half of it is a whole number, too.
     let minutes = [2.0, 10.0, 20.0].map(|minutes| minutes * HOUR / 60.0);
     let hours =
         [1.0, 2.0, 4.0, 8.0, 12.0, 24.0, 48.0, 96.0, 192.0, 336.0].map(|hours| hours * HOUR);
@@ -118,7 +118,7 @@ pub(super) fn resolution(weeks: &[Week]) -> Markup {
     })
 }
 
-/// A time of an axis: whole minutes, hours or days.
+/// Formats a time of an axis, in whole minutes, hours or days.
 fn axis_time(seconds: f64) -> String {
     match seconds / 3600.0 {
         0.0 => "0".to_owned(),
@@ -128,7 +128,7 @@ fn axis_time(seconds: f64) -> String {
     }
 }
 
-/// Counts as horizontal bars, each with its number.
+/// Renders counts as horizontal bars, each with its number.
 pub(super) fn ranking(label: &str, counts: &[Count], class: impl Fn(usize) -> String) -> Markup {
     let most = counts.iter().map(|c| c.count).max().unwrap_or(0).max(1);
     html! {
@@ -171,7 +171,7 @@ fn day(day: NaiveDate) -> String {
     day.format("%-d %b").to_string()
 }
 
-/// The same picture in every size, of which the style sheet shows one.
+/// Renders a chart in every size; the style sheet shows one.
 fn frames(
     label: &str,
     marks: &[(String, f64)],
@@ -200,10 +200,10 @@ fn axis(size: Size, marks: &[(String, f64)]) -> Markup {
 fn dates(size: Size, weeks: &[Week]) -> Markup {
     let every = weeks.len().div_ceil(size.dates).max(1);
     html! {
-        // Backward: this week is the one that everybody looks for.
+        // Backward, so that the current week always has its date.
         @for (index, week) in weeks.iter().enumerate().rev().step_by(every) {
             @let (x, width) = size.slot(index, weeks.len());
-            // In the middle, but for the last, which would stand out at the right.
+            // In the middle, except the last, which would not fit.
             @let last = index + 1 == weeks.len();
             @let x = if last { x + width } else { x + width / 2 };
             text.mark-text x=(x) y=(size.height - 6) text-anchor=(if last { "end" } else { "middle" }) { (day(week.from)) }

@@ -1,4 +1,4 @@
-//! What operators see.
+//! The operators' pages.
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
@@ -8,7 +8,7 @@ use super::{layout, severity, span, state, still, time, words};
 use crate::app::{CheckView, Incident, IncidentDetail, Role};
 use crate::domain::{Severity, Status, inert};
 
-/// What the page to sign in at says and keeps.
+/// The content of the sign-in page.
 #[derive(Default)]
 pub(crate) struct Ask<'a> {
     pub(crate) said: Option<&'static str>,
@@ -49,17 +49,17 @@ pub(crate) fn list(open: &[Incident], over: &[Incident], now: DateTime<Utc>) -> 
         h1 { "Incidents" }
         section aria-labelledby="open" {
             h2 #open { "Open " span.count { (open.len()) } }
-            @if open.is_empty() { p.empty { "Nothing burns." } } @else { (table(open, now)) }
+            @if open.is_empty() { p.empty { "No open incidents." } } @else { (table(open, now)) }
         }
         section aria-labelledby="over" {
-            h2 #over { "Over" }
-            @if over.is_empty() { p.empty { "Nothing has burned yet." } } @else { (table(over, now)) }
+            h2 #over { "Resolved" }
+            @if over.is_empty() { p.empty { "No resolved incidents yet." } } @else { (table(over, now)) }
         }
     };
     layout("Incidents", &nav("/console"), &content)
 }
 
-/// The console's pages; `here` is the one that is shown, or the one it belongs to.
+/// Renders the links to the console's pages; `here` is the current one, or the one it belongs to.
 pub(super) fn nav(here: &str) -> Markup {
     html! {
         @for (page, name) in [
@@ -97,14 +97,14 @@ fn unverified(incident: &Incident) -> Markup {
     html! { @if !incident.verified { span.pill { "unverified" } } }
 }
 
-/// What is due next, or how long it took.
+/// Renders the next due time, or the duration of a resolved incident.
 fn clock(incident: &Incident, now: DateTime<Utc>) -> Markup {
     let (what, due) = match (incident.resolved_at, incident.acknowledged_at) {
         (Some(at), _) => {
             return html! { span.clock { "took " (span(at - incident.opened_at)) } };
         }
         (None, None) => ("response", incident.response_due),
-        (None, Some(_)) => ("end", incident.resolution_due),
+        (None, Some(_)) => ("resolution", incident.resolution_due),
     };
     let left = due - now;
     if left < chrono::TimeDelta::zero() {
@@ -132,12 +132,12 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
             }
             @if !incident.verified {
                 p.note {
-                    "Prometheus does not know its alerts: whoever reaches Alertmanager can have made them up. \
-                     Nobody is woken, and the status page does not show it. If it is real, give it a severity."
+                    "Prometheus does not have its alerts: anybody who reaches Alertmanager can have sent them. \
+                    Nobody is woken, and the status page does not show the incident. If it is real, give it a severity."
                 }
             }
             @if incident.classification_uncertain {
-                p.note { "The alert did not say clearly how severe it is. Please classify it." }
+                p.note { "The alert has no clear severity. Please classify the incident." }
             }
             @if let Some(resolution) = &incident.resolution { p.resolution { (resolution) } }
             div.row.doing {
@@ -147,7 +147,7 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
                 a.button href={ "/console/incidents/" (incident.incident_id) "/postmortem" } { "Postmortem" }
             }
         }
-        // In the order in which one needs them, on a phone and by keyboard too.
+        // In the order in which they are needed, on a phone and by keyboard, too.
         div.columns {
             div.first {
                 @if incident.resolved_at.is_none() { (advice(detail)) }
@@ -176,7 +176,7 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
     layout(&incident.number, &nav("/console"), &content)
 }
 
-/// A form of this page, with a key so that sending it twice does it once.
+/// Renders a form of this page, with a key so that it is carried out once even when it is sent twice.
 fn form(incident: &Incident, key: Uuid, what: &str, fields: &Markup) -> Markup {
     html! {
         form.stack method="post" action={ "/console/incidents/" (incident.incident_id) "/" (what) } {
@@ -212,7 +212,7 @@ fn advice(detail: &IncidentDetail) -> Markup {
                     }
                 }
             }
-            // As text: what an alert names is a stranger's word, and nobody is led away from here.
+            // As text, not as a link: an alert's annotations are untrusted.
             @if let Some(runbook) = runbook { p.quiet { "Runbook " code { (runbook) } } }
         }
     }
@@ -222,7 +222,7 @@ fn told(detail: &IncidentDetail) -> Markup {
     html! {
         @if !detail.told.is_empty() {
             section.panel aria-labelledby="told" {
-                h2 #told { "Who was told" }
+                h2 #told { "Notifications" }
                 ul.list {
                     @for told in detail.told.iter().rev().take(40) {
                         li { (told.channel) span.quiet { " · " (told.kind) " · " (time(told.sent_at)) } }
@@ -313,7 +313,7 @@ fn roles(detail: &IncidentDetail, key: Uuid) -> Markup {
                     dd {
                         @match detail.roles.iter().find(|holder| holder.role == role.as_str()) {
                             Some(holder) => (holder.holder),
-                            None => span.quiet { "nobody yet" },
+                            None => span.quiet { "not assigned" },
                         }
                     }
                 }
@@ -340,7 +340,7 @@ fn alerts(detail: &IncidentDetail) -> Markup {
                 details.alert {
                     summary {
                         (inert(alert.labels["alertname"].as_str().unwrap_or("unnamed"), 200))
-                        span.quiet { @if alert.ends_at.is_some() { " ended" } @else { " fires" } }
+                        span.quiet { @if alert.ends_at.is_some() { " ended" } @else { " firing" } }
                     }
                     dl.facts {
                         @for texts in [&alert.labels, &alert.annotations] {

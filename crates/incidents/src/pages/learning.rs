@@ -1,4 +1,4 @@
-//! What operators learn: statistics, actions, postmortems.
+//! Statistics, actions and postmortems.
 
 use chrono::{NaiveDate, TimeDelta};
 use maud::{Markup, html};
@@ -18,18 +18,18 @@ pub(crate) fn statistics(found: &Statistics) -> Markup {
         p.quiet { "Incidents that opened in the last 90 days, without those merged into others." }
         dl.tiles {
             (tile("Incidents", found.incidents.to_string(), "in 90 days"))
-            (tile("MTTD", super::long(found.mttd_seconds), "until we heard of it"))
-            (tile("MTTA", super::long(found.mtta_seconds), "until somebody was on it"))
-            (tile("MTTR", super::long(found.mttr_seconds), "from start to end"))
+            (tile("MTTD", super::long(found.mttd_seconds), "mean time to detect"))
+            (tile("MTTA", super::long(found.mtta_seconds), "mean time to acknowledge"))
+            (tile("MTTR", super::long(found.mttr_seconds), "mean time to resolve"))
             (tile("Late", found.late.to_string(), "missed a target"))
         }
         section.panel aria-labelledby="frequency" {
-            h2 #frequency { "How often" }
+            h2 #frequency { "Frequency" }
             p.quiet { "Incidents opened in each week, by severity" }
             (charts::legend()) (charts::frequency(&found.weeks))
         }
         section.panel aria-labelledby="resolution" {
-            h2 #resolution { "How long" }
+            h2 #resolution { "Duration" }
             p.quiet { "Mean time from start to end, of the incidents opened in each week" }
             (charts::resolution(&found.weeks))
         }
@@ -44,11 +44,9 @@ pub(crate) fn statistics(found: &Statistics) -> Markup {
             }
         }
         section.panel aria-labelledby="repeats" {
-            h2 #repeats { "Causes that came back" }
-            @if found.repeats.is_empty() {
-                p.quiet { "None: what was done against the others held." }
-            }
-            (charts::ranking("Causes that burned more than once", &found.repeats, |_| "s0".to_owned()))
+            h2 #repeats { "Recurring causes" }
+            @if found.repeats.is_empty() { p.quiet { "None." } }
+            (charts::ranking("Causes of more than one incident", &found.repeats, |_| "s0".to_owned()))
         }
     };
     layout("Statistics", &nav("/console/statistics"), &content)
@@ -60,7 +58,7 @@ pub(crate) fn actions(all: &[ActionItem], key: Uuid, today: NaiveDate) -> Markup
         h1 { "Actions" }
         section aria-labelledby="open" {
             h2 #open { "Open " span.count { (open.len()) } }
-            @if open.is_empty() { p.empty { "Nothing left to do." } }
+            @if open.is_empty() { p.empty { "No open actions." } }
             @else { ul.rows { @for a in open { (item(a, key, today, "/console/actions")) } } }
         }
         @if !done.is_empty() {
@@ -98,7 +96,7 @@ fn item(action: &ActionItem, key: Uuid, today: NaiveDate, back: &str) -> Markup 
     }
 }
 
-/// The actions of one incident, with a form for another.
+/// Renders the actions of one incident, with a form to add one.
 pub(super) fn of_incident(detail: &IncidentDetail, key: Uuid, today: NaiveDate) -> Markup {
     let due = today + TimeDelta::days(14);
     let id = detail.incident.incident_id;
@@ -112,9 +110,9 @@ pub(super) fn of_incident(detail: &IncidentDetail, key: Uuid, today: NaiveDate) 
                 summary { "Add an action" }
                 form.stack method="post" action={ "/console/incidents/" (id) "/action" } {
                     input type="hidden" name="key" value=(key);
-                    label { "What keeps it from happening again" input name="text" maxlength="100" required; }
-                    label { "Who" input name="assignee" maxlength="100" required; }
-                    label { "By when" input type="date" name="due" value=(due) required; }
+                    label { "Action that prevents a recurrence" input name="text" maxlength="100" required; }
+                    label { "Assignee" input name="assignee" maxlength="100" required; }
+                    label { "Due" input type="date" name="due" value=(due) required; }
                     label { "Priority" select name="priority" {
                         @for priority in Priority::ALL { option { (priority.as_str()) } }
                     } }
@@ -139,7 +137,7 @@ pub(crate) fn postmortem(detail: &IncidentDetail, text: &Postmortem, key: Uuid) 
             p.quiet {
                 @match text.edited_at {
                     Some(at) => { "Version " (text.version) ", edited " (time(at)) },
-                    None => "Made from the record. Edit it: the answers are yours.",
+                    None => "Made from the record. Edit it to add the answers.",
                 }
             }
         }

@@ -1,21 +1,21 @@
-//! Errors, for people: what happened, what to do, and what to quote when one asks for help.
+//! Errors as pages: the event, the next step, and the request's id for support.
 
 use maud::{Markup, html};
 
 use super::still;
 
-/// What is known of an error.
+/// The data of an error.
 pub(crate) struct Problem<'a> {
     pub(crate) status: u16,
     pub(crate) title: &'a str,
     pub(crate) detail: &'a str,
     pub(crate) code: &'a str,
     pub(crate) request: &'a str,
-    /// After how many seconds another attempt is of use.
+    /// The seconds after which another attempt may succeed.
     pub(crate) wait: Option<u64>,
-    /// The page to try again, unless something was sent.
+    /// The page to load again; `None` after a form.
     pub(crate) again: Option<Here<'a>>,
-    /// It happened to an operator.
+    /// True when it happened in the console.
     pub(crate) console: bool,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Problem<'a> {
 pub(crate) struct Here<'a>(&'a str);
 
 impl<'a> Here<'a> {
-    /// The start in the place of what a browser takes for another site: it reads `//host/` and `/\host/` as
+    /// Accepts an address on this site, else returns the start page: a browser reads `//host/` and `/\host/` as
     /// `https://host/`.
     pub(crate) fn of(address: &'a str) -> Self {
         let rest = address.strip_prefix('/');
@@ -65,36 +65,36 @@ fn title(problem: &Problem<'_>) -> String {
 fn what_happened(problem: &Problem<'_>) -> String {
     match problem.status {
         _ if is_no_page(problem) => "There is no page at this address.".to_owned(),
-        429 => "More was asked from your address than we answer in so short a time.".to_owned(),
-        500 => "It is our fault, and it has been recorded.".to_owned(),
-        503 => "Something that this page needs does not answer.".to_owned(),
+        429 => "Your address has sent too many requests in a short time.".to_owned(),
+        500 => "The server has failed, and the failure has been recorded.".to_owned(),
+        503 => "A service that this page needs does not answer.".to_owned(),
         _ => sentence(problem.detail),
     }
 }
 
-/// Somebody looked for a page where there is none, or only a form's target. The edge's own words would say
-/// nothing to them.
+/// True when a browser asked for a page at an unknown address, or at a form's target. The edge's own text would not
+/// help there.
 fn is_no_page(problem: &Problem<'_>) -> bool {
     problem.again.is_some()
         && (problem.code == "method_not_allowed" || problem.detail == "there is no such route")
 }
 
 fn what_to_do(problem: &Problem<'_>) -> String {
-    let written = "If you wrote something, go back with your browser: it is still there.";
+    let written = "Go back with your browser: your entries are still there.";
     let then =
         if problem.again.is_some() { "load this page again" } else { "go back, and send it again" };
     match (problem.status, problem.wait.unwrap_or(1)) {
         (429 | 503, 0 | 1) => format!("Wait a moment, then {then}."),
         (429 | 503, seconds) => format!("Wait {seconds} seconds, then {then}."),
-        (500, _) => format!("Wait a moment, then {then}. If it goes on, tell us."),
+        (500, _) => format!("Wait a moment, then {then}. If it fails again, tell us."),
         (404 | 405, _) if problem.again.is_some() => {
-            "Look for a mistake in the address, or go on from here.".to_owned()
+            "Check the address, or go on from here.".to_owned()
         }
         _ => written.to_owned(),
     }
 }
 
-/// What an error says of itself begins small and has no end.
+/// Turns an error's text into a sentence: errors begin with a small letter and have no full stop.
 fn sentence(detail: &str) -> String {
     let mut letters = detail.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();

@@ -1,4 +1,4 @@
-//! Taking a service back, and watching it.
+//! The rollbacks of an incident's page.
 
 use maud::{Markup, html};
 use uuid::Uuid;
@@ -17,10 +17,10 @@ pub(super) fn section(detail: &IncidentDetail, key: Uuid) -> Markup {
                 @for run in detail.rollbacks.iter().rev() { (shown(run)) }
                 @if offered {
                     details {
-                        summary { "Go back to the version before" }
+                        summary { "Roll back to the previous version" }
                         p.quiet {
-                            "It is started beside the live one first; only when it is ready does the live one stop. "
-                            "Are the migrations since then such that it runs on them?"
+                        "The previous version starts beside the live one, which stops only when the previous one is ready. "
+                        "Check that the previous version runs on the current migrations."
                         }
                         @for service in &detail.can_roll_back {
                             form.stack method="post" action={ "/console/incidents/" (incident.incident_id) "/rollback" } {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::domain::{Alert, Evidence, Fact, Known};
 
-/// Where alerts come from: every Prometheus and every Alertmanager that leads here. Cheap to clone.
+/// The sources of alerts: every Prometheus and every Alertmanager that delivers here. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sources {
     client: reqwest::Client,
@@ -19,7 +19,7 @@ pub struct Sources {
 
 #[derive(Deserialize)]
 struct AlertmanagerStatus {
-    /// When it started, in spite of the name.
+    /// The time of its start, in spite of the name.
     uptime: DateTime<Utc>,
 }
 
@@ -28,7 +28,7 @@ struct Fingerprint {
     fingerprint: String,
 }
 
-/// What Prometheus puts around an answer.
+/// The envelope of Prometheus' answers.
 #[derive(Deserialize)]
 struct Answer<T> {
     data: T,
@@ -55,11 +55,11 @@ struct AlertMessage {
     active_at: DateTime<Utc>,
 }
 
-/// How long Alertmanager, which waits for our answer, may wait for Prometheus'.
+/// The timeout for Prometheus while Alertmanager waits for our answer.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 impl Sources {
-    /// Base addresses, such as `http://alertmanager:9093`.
+    /// Takes base URLs, such as `http://alertmanager:9093`.
     pub fn new(alertmanagers: Vec<String>, prometheuses: Vec<String>) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(10))
@@ -70,7 +70,7 @@ impl Sources {
         Ok(Self { client, alertmanagers, prometheuses })
     }
 
-    /// What they know together; an error when one of them does not answer.
+    /// Returns the alerts that all of them know together. Fails when one does not answer.
     pub async fn ask(&self) -> Result<Known, reqwest::Error> {
         let mut known = Known {
             since: DateTime::<Utc>::MIN_UTC,
@@ -78,7 +78,7 @@ impl Sources {
             evidence: Evidence::default(),
         };
         for base in &self.alertmanagers {
-            // What it knows before since when: should it start anew in between, it is the younger one.
+            // The alerts before the start: if it restarts in between, the later start counts.
             let path = "/api/v2/alerts?active=true&silenced=true&inhibited=true&unprocessed=true";
             let alerts: Vec<Fingerprint> = self.get(base, path).await?;
             let status: AlertmanagerStatus = self.get(base, "/api/v2/status").await?;
@@ -93,17 +93,17 @@ impl Sources {
         Ok(known)
     }
 
-    /// What any Prometheus has; None when none of them answers at once.
+    /// Returns the alerts of every Prometheus that answers in time; `None` when none does.
     pub async fn firing(&self) -> Option<Evidence> {
         let asked = self.prometheuses.iter().map(|base| timeout(AT_ONCE, self.facts(base)));
         let answers = join_all(asked).await.into_iter().filter_map(|answer| match answer {
             Ok(Ok(facts)) => Some(facts),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "a Prometheus cannot be asked what fires");
+                tracing::warn!(%error, "a Prometheus does not answer which alerts fire");
                 None
             }
             Err(_) => {
-                tracing::warn!("a Prometheus does not say in time what fires");
+                tracing::warn!("a Prometheus does not answer in time which alerts fire");
                 None
             }
         });

@@ -22,14 +22,14 @@ use tonic::service::Routes;
 
 pub const TOKEN: &str = "what-alertmanager-brings";
 
-/// How many connections the port holds.
+/// The number of connections that the port accepts.
 pub const CONNECTIONS: usize = 160;
 
 /// The service as production wires it: its own role, the real router, the guarded gRPC routes.
 pub struct TestApp {
     pub api: Api,
     pub issuer: Issuer,
-    /// Everything is allowed here, unlike to the service.
+    /// A pool with all privileges, unlike the service's.
     pub db: PgPool,
     pub incidents: Incidents,
     pub router: axum::Router,
@@ -78,7 +78,7 @@ impl TestApp {
         Self { api, issuer, db, incidents, router, routes }
     }
 
-    /// Behind its listeners, which know who asks. Until the guard is dropped.
+    /// Serves behind listeners, which know the client's address, until the guard is dropped.
     pub fn serve(&self, edge: Edge) -> (SocketAddr, DropGuard) {
         let any = "127.0.0.1:0".parse().unwrap();
         let limits = Limits { max_connections: CONNECTIONS, ..Limits::default() };
@@ -111,13 +111,13 @@ impl TestApp {
         self.get(&format!("/v1/incidents?{query}")).await
     }
 
-    /// Asks as an operator.
+    /// Sends a GET as an operator.
     pub async fn get(&self, path: &str) -> Reply {
         let operator = self.issuer.with_roles(Clock::system().id(), &[Role::Operator]);
         self.api.get(path).bearer(&operator).send().await
     }
 
-    /// Does something to an incident, as an operator.
+    /// Sends a command on an incident as an operator.
     pub async fn act(&self, id: &str, what: &str, body: Value) -> Reply {
         let operator = self.issuer.with_roles(Clock::system().id(), &[Role::Operator]);
         let key = Clock::system().id().to_string();
@@ -141,7 +141,7 @@ impl TestApp {
         client.list_open(request).await.map(tonic::Response::into_inner)
     }
 
-    /// Every incident there is, newest first.
+    /// Returns every incident, newest first.
     pub async fn incidents(&self) -> Vec<Value> {
         self.list("limit=100").await.expect(200).json()["items"].as_array().unwrap().clone()
     }
@@ -152,7 +152,7 @@ impl TestApp {
     }
 }
 
-/// As Alertmanager 0.25 sends it.
+/// Returns a delivery as Alertmanager 0.25 sends it.
 pub fn payload(alerts: &[Value]) -> Value {
     json!({
         "version": "4",
@@ -168,7 +168,7 @@ pub fn payload(alerts: &[Value]) -> Value {
     })
 }
 
-/// An alert that fires, with a cause of its own.
+/// Returns a firing alert with a cause of its own.
 pub fn firing(fingerprint: &str) -> Value {
     json!({
         "status": "firing",
@@ -184,18 +184,18 @@ pub fn firing(fingerprint: &str) -> Value {
     })
 }
 
-/// The same alert, over.
+/// Returns the same alert with its end.
 pub fn resolved(firing: &Value) -> Value {
     with(with(firing.clone(), "/status", "resolved"), "/endsAt", "2030-01-01T00:10:00Z")
 }
 
-/// The alert with one thing changed.
+/// Returns the alert with one value changed.
 pub fn with(mut alert: Value, pointer: &str, value: impl Into<Value>) -> Value {
     *alert.pointer_mut(pointer).unwrap() = value.into();
     alert
 }
 
-/// An alert with exactly these labels.
+/// Returns an alert with exactly these labels.
 pub fn labelled(fingerprint: &str, labels: Value) -> Value {
     with(firing(fingerprint), "/labels", labels)
 }

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 pub const DEVICE: &str =
     "__Host-device=d2; Path=/; Max-Age=31536000; Secure; HttpOnly; SameSite=Strict";
 
-/// Everybody with the right password has this role.
+/// Accepts the password `right`.
 pub struct Auth {
     pub url: String,
     state: Arc<Mutex<Sessions>>,
@@ -25,10 +25,10 @@ pub struct Auth {
 
 pub struct Sessions {
     pub role: Role,
-    /// It answers 503 to everything.
+    /// True: it answers 503 to everything.
     pub away: bool,
     pub ended: HashSet<usize>,
-    /// What it was brought beside the body of a login or a refresh: path, address, device, browser.
+    /// The path and the headers of each login and refresh: path, address, device, browser.
     pub calls: Vec<[String; 4]>,
     begun: usize,
     access: HashMap<String, usize>,
@@ -63,7 +63,7 @@ impl Auth {
         self.state.lock().unwrap()
     }
 
-    /// How many sessions have begun, and which of them have ended.
+    /// Returns the number of sessions that have begun, and those that have ended.
     pub fn ended(&self) -> (usize, Vec<usize>) {
         let sessions = self.sessions();
         let mut ended: Vec<_> = sessions.ended.iter().copied().collect();
@@ -103,7 +103,7 @@ async fn login(State(state): Shared, headers: HeaderMap, Json(body): Json<Value>
     sessions.tokens(session)
 }
 
-/// Each token once.
+/// Accepts each token once.
 async fn refresh(State(state): Shared, headers: HeaderMap, Json(body): Json<Value>) -> Response {
     let mut sessions = state.lock().unwrap();
     if sessions.away {

@@ -1,4 +1,4 @@
-//! Alerts whose end nobody tells: an Alertmanager that was killed does not know whom it had told.
+//! Alerts whose end is never delivered, because an Alertmanager was killed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use incidents::app::{Incidents, Policy};
@@ -19,7 +19,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// One alert has been told, and by now its sources know nothing of it.
+    /// One alert was delivered, and its sources no longer know it.
     async fn new(db: PgPool) -> Self {
         let begun = Clock::system().now();
         let stub = Stub::open(begun - TimeDelta::days(1)).await;
@@ -30,14 +30,14 @@ impl Scene {
         scene
     }
 
-    /// Prometheus has had these firing, and Alertmanager has told them.
+    /// These alerts fired at Prometheus, and Alertmanager delivered them.
     async fn told(&self, alerts: &[Value]) {
         self.stub.fires(&alerts.iter().collect::<Vec<_>>());
         self.app.deliver(alerts).await.expect(200);
         self.stub.fires(&[]);
     }
 
-    /// The service looks at that minute of the scene. How many alerts end by it.
+    /// Runs the job at that minute of the scene. Returns the number of ended alerts.
     async fn look(&mut self, minute: i64) -> u64 {
         let clock = Clock::fixed(self.at(minute));
         let policy = Policy { sources: Some(self.stub.sources.clone()), ..Policy::default() };

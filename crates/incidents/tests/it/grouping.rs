@@ -25,7 +25,7 @@ async fn alerts_of_one_cause_share_an_incident_until_the_last_one_ends(db: PgPoo
     assert_eq!(app.incidents().await[0]["status"], "investigating");
     app.deliver(&[resolved(&c)]).await.expect(200);
     assert_eq!(app.incidents().await[0]["status"], "resolved");
-    // And when it burns again, that is another one.
+    // When its cause returns, that is another incident.
     app.deliver(&[with(a, "/startsAt", "2030-01-02T00:00:00Z")]).await.expect(200);
     assert_eq!(app.incidents().await.len(), 2);
 }
@@ -65,7 +65,7 @@ async fn a_worse_alert_escalates_and_a_milder_one_does_not_calm(db: PgPool) {
     assert_eq!(history.len(), 1);
     assert_eq!((&history[0]["was"], &history[0]["severity"]), (&json!("P2"), &json!("P1")));
 
-    // What a person has decided, no alert changes.
+    // No alert changes a person's decision.
     app.act(&id, "severity", json!({ "severity": "P3", "reason": "a test system" }))
         .await
         .expect(200);

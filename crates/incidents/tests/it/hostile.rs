@@ -1,4 +1,4 @@
-//! What must not get in, and what must not get lost.
+//! Hostile input is refused, and no alert is lost.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -242,7 +242,7 @@ async fn what_was_said_is_kept_byte_for_byte(db: PgPool) {
     assert_eq!(kept, body.as_bytes());
 }
 
-/// The default channel of every severity, and what the service itself says about a delivery.
+/// The log is the default channel of every severity.
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn what_strangers_wrote_is_one_inert_line_in_the_log(db: PgPool) {
     let log = Log::default();

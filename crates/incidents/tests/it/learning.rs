@@ -1,4 +1,4 @@
-//! What is learned: postmortems, actions, statistics, the monthly report.
+//! Postmortems, actions, statistics, and the monthly report.
 
 use chrono::{NaiveDate, TimeDelta};
 use incidents::app::{Incidents, Policy};
@@ -144,7 +144,7 @@ async fn what_comes_back_is_counted_and_a_month_is_reported(db: PgPool) {
     let incident = app.incidents().await.into_iter().find(|i| i["severity"] == "P0").unwrap();
     let path = format!("/v1/incidents/{}/postmortem", incident["incident_id"].as_str().unwrap());
     let made = app.get(&path).await.expect(200).json();
-    assert!(made["body"].as_str().unwrap().contains("burned 2 times in the 90 days before"));
+    assert!(made["body"].as_str().unwrap().contains("occurred 2 times in the 90 days before"));
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]

@@ -1,4 +1,4 @@
-//! From investigating to postmortem done, with everything that is told on the way.
+//! An incident from investigating to postmortem done, with its timeline.
 
 use chrono::TimeDelta;
 use incidents::app::{Incidents, Policy};

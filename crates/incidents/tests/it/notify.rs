@@ -1,4 +1,4 @@
-//! Who is told, over real sockets: stored first, in order within each channel, whatever is away.
+//! Notifications over real sockets: stored first, in order within each channel, whatever fails.
 
 use std::time::{Duration, Instant};
 
@@ -128,8 +128,8 @@ async fn a_gateway_can_tell_our_messages_from_forged_ones(db: PgPool) {
     assert_eq!(sms.body["severity"], "P0");
 }
 
-/// All sinks down: nothing is lost, the order within each channel is kept, and what waited is there
-/// within a minute after. Shorter than the 60 s of the promise; `CAMPAIGN=full` makes it those.
+/// While all sinks fail, no message is lost, the order within each channel is kept, and all arrive within a minute
+/// after. The outage is shorter than the promised 60 s; `CAMPAIGN=full` makes it as long.
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn what_happens_while_every_channel_is_away_is_told_afterward_in_order(db: PgPool) {
     let outage = Duration::from_secs(if full() { 60 } else { 4 });
@@ -164,7 +164,7 @@ async fn what_happens_while_every_channel_is_away_is_told_afterward_in_order(db:
     assert_eq!(subjects.len(), expected.len());
 }
 
-/// The relay dies between the gateway's answer and the outbox's: it delivers again.
+/// A relay that dies between the gateway's answer and the outbox's update delivers again.
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn a_message_that_was_taken_is_not_sent_again(db: PgPool) {
     let app = TestApp::policed(db, policy());
@@ -242,7 +242,7 @@ async fn what_strangers_wrote_is_inert_in_every_channel(db: PgPool) {
     }
 }
 
-/// Every string in a document, but links of ours.
+/// Returns every string of a document, except our own links.
 fn strings(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
@@ -279,7 +279,7 @@ async fn people_hear_that_it_got_worse_that_it_is_late_and_that_it_is_over(db: P
     };
     assert_eq!(news("general"), ["New incident"]);
     let late = "Late: escalated";
-    assert_eq!(news("alerts"), ["It got worse", late, late, "Resolved"]);
+    assert_eq!(news("alerts"), ["Severity raised", late, late, "Resolved"]);
     // Escalated: to those of the next worse severity as well.
     assert_eq!(news("critical"), [late, late]);
 }

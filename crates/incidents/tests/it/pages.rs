@@ -1,4 +1,4 @@
-//! What people see, and what they can do there.
+//! The pages and their forms.
 
 use std::time::Duration;
 
@@ -177,7 +177,7 @@ async fn trouble_of_ours_is_said_on_a_page_too(db: PgPool) {
     // Nobody is there to ask.
     let form = "email=op%40example.com&password=right";
     let reply = form_of(app.api.post("/console/login"), form).send().await.expect(503);
-    assert!(reply.text().contains("Nobody can sign in right now"), "{}", reply.text());
+    assert!(reply.text().contains("Signing in is not possible right now"), "{}", reply.text());
     // What was typed stays, but for the password.
     assert!(reply.text().contains("value=\"op@example.com\"") && !reply.text().contains("right\""));
     let pool = app_pool(&db, "incidents_app");
@@ -195,15 +195,15 @@ async fn what_an_operator_gets_wrong_is_said_on_a_page(db: PgPool) {
     let operator = app.issuer.with_roles(Clock::system().id(), &[Role::Operator]);
     for (what, form, status, says) in [
         ("comment", "text=", 422, "is 1 to 4000 characters"),
-        ("status", "status=burning", 422, "is not one of the choices"),
+        ("status", "status=burning", 422, "must be one of the choices"),
         ("status", "status=postmortem_done", 422, "cannot become"),
         (
             "action",
             "text=x&assignee=y&priority=low&due=soon",
             422,
-            "Due: is not one of the choices.",
+            "Due: must be one of the choices.",
         ),
-        ("nonsense", "", 404, "There is no such form."),
+        ("nonsense", "", 404, "Form not found."),
     ] {
         let call = app.api.post(&format!("/console/incidents/{id}/{what}"));
         let call = call.header("cookie", &format!("__Host-console={operator}"));
@@ -212,7 +212,7 @@ async fn what_an_operator_gets_wrong_is_said_on_a_page(db: PgPool) {
         assert!(reply.text().contains(says), "{what}: {}", reply.text());
     }
     let unknown = format!("/console/incidents/{}", Clock::system().id());
-    assert!(console(&app, &unknown).send().await.expect(404).text().contains("No such incident."));
+    assert!(console(&app, &unknown).send().await.expect(404).text().contains("Incident not found."));
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
@@ -272,7 +272,7 @@ async fn a_form_of_another_site_does_nothing(db: PgPool) {
         ("x-nothing", ""),
     ] {
         let reply = call().header(name, value).send().await.expect(403);
-        assert!(reply.text().contains("This form is not ours."), "{name}: {value}");
+        assert!(reply.text().contains("The form came from another site."), "{name}: {value}");
     }
     assert!(app.incident(&id).await["acknowledged_at"].is_null());
     call().header("origin", "https://ours.example").send().await.expect(303);

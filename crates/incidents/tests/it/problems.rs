@@ -1,4 +1,4 @@
-//! Errors in a browser: a page that says what happened and what to do. A program reads what it always read.
+//! Errors as pages in a browser, and as JSON for programs.
 
 use kit::config::Edge;
 use serde_json::Value;
@@ -9,10 +9,10 @@ use tokio_util::sync::DropGuard;
 
 use crate::app::TestApp;
 
-/// What Firefox and Chromium send.
+/// The `Accept` of Firefox and Chromium.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-/// The headline, when it is a page as it should be.
+/// Returns the headline of a well-formed page.
 fn headline(page: &str) -> String {
     for part in ["<html lang=\"en\">", "<main id=\"content\"", "role=\"alert\"", "href=\"/\""] {
         assert!(page.contains(part), "{part}: {page}");
@@ -37,7 +37,7 @@ async fn an_unknown_address_is_a_page_in_a_browser_and_a_problem_for_a_program(d
         let reply = app.api.get(path).header("accept", BROWSER).send().await.expect(404);
         is_page(&reply);
         assert_eq!(headline(&reply.text()), "Page not found", "{path}");
-        assert!(reply.text().contains("Look for a mistake in the address"), "{}", reply.text());
+        assert!(reply.text().contains("Check the address"), "{}", reply.text());
         assert_eq!(reply.text().contains("href=\"/console\""), path.starts_with("/console"));
     }
     let reply = app.api.get("/console/logout").header("accept", BROWSER).send().await.expect(405);
@@ -76,7 +76,7 @@ async fn a_dependency_that_is_away_is_a_page_too(db: PgPool) {
     assert_eq!(reply.header("retry-after"), "1");
 }
 
-/// incidents behind its listener, which limits clients.
+/// Starts incidents behind its listener, which limits clients.
 fn serve(db: PgPool, limit: &str) -> (String, DropGuard) {
     let edge = Edge { rate_limit: limit.parse().unwrap(), ..Edge::default() };
     let (at, stop) = TestApp::new(db).serve(edge);

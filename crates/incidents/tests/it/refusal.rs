@@ -1,10 +1,10 @@
-//! What the service does not start with.
+//! Configurations that the service refuses to start with.
 
 use std::process::Stdio;
 
 use tokio::process::Command;
 
-/// The exit code and the last line of the program with these variables and no others.
+/// Runs the program with these variables only. Returns its exit code and its last line.
 async fn start(variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let ended = Command::new(env!("CARGO_BIN_EXE_incidents"))
         .env_clear()
@@ -16,7 +16,7 @@ async fn start(variables: &[(&str, &str)]) -> (Option<i32>, String) {
             ("SERVICE_CLIENT_ID", "incidents"),
             ("SERVICE_CLIENT_SECRET", "hunter2"),
             ("WEBHOOK_TOKEN", "what-alertmanager-brings"),
-            // Who gets as far as the database is told at once that there is none.
+            // A program that gets as far as the database fails at once.
             ("DATABASE_URL", "postgres://incidents_app@127.0.0.1:1/incidents?hunter2"),
         ])
         .envs(variables.iter().copied())

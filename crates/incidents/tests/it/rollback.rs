@@ -1,4 +1,4 @@
-//! Services taken back: by whom, in which order, how often, and what is left behind.
+//! Rollbacks: approval, order of steps, attempts, and the record.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ use testkit::postgres::app_pool;
 use crate::app::{TestApp, firing, labelled, resolved};
 use crate::sources::Stub;
 
-/// A program of the operator's, as a shell script in a directory of its own; it writes down its calls.
+/// A program of the operator's, as a shell script in a directory of its own; it records its calls.
 struct Script {
     dir: PathBuf,
 }
@@ -54,7 +54,7 @@ impl Script {
     }
 }
 
-/// Rolls points back and waits for the end of it.
+/// Rolls points back and waits until the run has ended.
 async fn roll_back(app: &TestApp, id: &str) -> Value {
     app.act(id, "rollbacks", json!({ "service": "points" })).await.expect(200);
     ended(app, id).await
@@ -157,7 +157,7 @@ async fn nothing_is_rolled_back_that_nobody_approved(db: PgPool) {
     assert_eq!(without.incident(&id).await["can_roll_back"], json!([]));
 }
 
-/// An alert that asks for it, and a service that may do so when Prometheus has it firing.
+/// An alert that asks for a rollback, and a service that allows it when the alert fires at Prometheus.
 async fn automatic(db: &PgPool, script: &Script, policy: Policy) -> (TestApp, Stub) {
     let stub = Stub::open(Clock::system().now()).await;
     let sources = Some(stub.sources.clone());

@@ -1,4 +1,4 @@
-//! An operator's session: it outlives every answer, ends when it should, and nobody else uses up its tries.
+//! An operator's session: it is renewed while the operator works, and ends everywhere.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn set_cookies(reply: &Reply) -> Vec<String> {
     cookies.map(|value| value.to_str().unwrap().to_owned()).collect()
 }
 
-/// What a browser sends back: the access token's cookie and the sealed one.
+/// Returns the cookies that a browser sends back: the access token's and the sealed one.
 struct Cookies {
     access: String,
     refresh: String,

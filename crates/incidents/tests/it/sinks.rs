@@ -1,4 +1,4 @@
-//! The places where people are told, as local servers that can be away.
+//! Slack, mail and the gateways, as local servers that can fail.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// One HTTP message: which sink, its headers, its body.
+/// One HTTP message: its sink, its headers, its body.
 #[derive(Clone)]
 pub struct Taken {
     pub sink: String,
@@ -43,7 +43,7 @@ impl Web {
         web
     }
 
-    /// From now on every sink answers this.
+    /// Sets the status that every sink answers.
     pub fn answer(&self, status: u16) {
         self.answer.store(status, Ordering::Relaxed);
     }
@@ -68,7 +68,7 @@ async fn take(
     status
 }
 
-/// An SMTP server that keeps what it is given.
+/// An SMTP server that keeps its mails.
 #[derive(Clone)]
 pub struct Post {
     pub at: SocketAddr,
@@ -96,7 +96,7 @@ impl Post {
         post
     }
 
-    /// Hangs up on everybody, or no longer.
+    /// Makes it close every connection, or no longer.
     pub fn away(&self, away: bool) {
         self.away.store(away.into(), Ordering::Relaxed);
     }

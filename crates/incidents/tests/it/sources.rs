@@ -1,4 +1,4 @@
-//! An Alertmanager and a Prometheus in one, and what they say.
+//! An Alertmanager and a Prometheus in one.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,10 +11,10 @@ use incidents::peers::Sources;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Since when each runs, and its alerts. None: it does not answer.
+/// The start of each, and its alerts. `None`: it does not answer.
 #[derive(Clone)]
 pub struct Said {
-    /// By fingerprint.
+    /// The alerts by fingerprint.
     pub alertmanager: Option<(DateTime<Utc>, Vec<String>)>,
     pub prometheus: Option<(DateTime<Utc>, Vec<Value>)>,
 }
@@ -28,7 +28,7 @@ type Saying = State<Arc<Mutex<Said>>>;
 type Answer = Result<Json<Value>, StatusCode>;
 
 impl Stub {
-    /// Both run since then and know nothing.
+    /// Starts both at that time, without alerts.
     pub async fn open(since: DateTime<Utc>) -> Self {
         let (alertmanager, prometheus) = (Some((since, vec![])), Some((since, vec![])));
         let said = Arc::new(Mutex::new(Said { alertmanager, prometheus }));
@@ -53,7 +53,7 @@ impl Stub {
         self.said.lock().unwrap().clone()
     }
 
-    /// From now on these fire at Prometheus, and no others; they are as Alertmanager tells them.
+    /// Makes exactly these alerts fire at Prometheus; they are as Alertmanager delivers them.
     pub fn fires(&self, alerts: &[&Value]) {
         let known =
             alerts.iter().map(|alert| prometheus_has(&alert["labels"], &alert["annotations"]));
@@ -62,7 +62,7 @@ impl Stub {
     }
 }
 
-/// An alert that fires, as Prometheus says it.
+/// Returns a firing alert as Prometheus reports it.
 pub fn prometheus_has(labels: &Value, annotations: &Value) -> Value {
     json!({
         "labels": labels, "annotations": annotations, "state": "firing", "value": "1e+00",

@@ -1,4 +1,4 @@
-//! What anybody may know of how everything does, as a page and as data.
+//! The public status, as a page and as data.
 
 use serde_json::{Value, json};
 use sqlx::{PgPool, query};
@@ -61,7 +61,7 @@ async fn a_program_reads_what_the_page_shows_and_nothing_private(db: PgPool) {
     }
 }
 
-/// The alerting chain was alive on each of the last so many days, until now.
+/// Records that the alerting chain was alive on each of the last days, until now.
 async fn watched(app: &TestApp, days: i32) {
     let days_before = "INSERT INTO watched_day (day, from_at, until_at)
          SELECT d::date, d AT TIME ZONE 'UTC', LEAST(now(), (d + interval '1 day') AT TIME ZONE 'UTC')

@@ -1,4 +1,4 @@
-//! The stream of changes is for anybody, and takes nobody else's place. Nor does another site's page read anything.
+//! The stream of changes is public, is limited per address, and cannot be read by other sites.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use testkit::eventually;
 
 use crate::app::{CONNECTIONS, TOKEN, TestApp, firing, payload};
 
-/// Behind a proxy that says who asks.
+/// The edge behind a proxy that forwards the client's address.
 fn edge() -> Edge {
     Edge { trusted_proxies: vec!["127.0.0.1".parse().unwrap()], ..Edge::default() }
 }
 
-/// Opens so many streams from an address, each on a connection of its own: those that are let in.
+/// Opens streams from an address, each on a connection of its own. Returns those that are admitted.
 async fn open(at: SocketAddr, from: &str, many: usize) -> Vec<Response> {
     let one = || {
         let call = Client::new().get(format!("http://{at}/changes"));

@@ -1,4 +1,4 @@
-//! Alertmanager repeats what was answered 5xx, and nothing else.
+//! Alertmanager repeats a delivery after a 5xx only.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Alertmanager takes alerts from anybody. What Prometheus itself does not say wakes nobody, and nobody outside sees it.
+//! Alertmanager accepts alerts from anybody. An alert that Prometheus does not have wakes nobody and is not public.
 
 use chrono::TimeDelta;
 use incidents::app::{Incidents, Policy};
@@ -34,7 +34,7 @@ impl Scene {
         Policy { routes: routes(), sources, ..Policy::default() }
     }
 
-    /// How many messages go there.
+    /// Returns the number of messages to a channel.
     async fn told(&self, channel: &str) -> i64 {
         self.app.count(&format!("outbox_event WHERE aggregate = 'channel {channel}'")).await
     }

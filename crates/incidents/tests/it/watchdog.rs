@@ -1,4 +1,4 @@
-//! Who watches the watchers: silence opens an incident.
+//! Silence of Prometheus or Alertmanager opens an incident.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use incidents::app::{Incidents, Policy};
@@ -26,7 +26,7 @@ impl Scene {
         Self { app: TestApp::new(db), begun: Clock::system().now() }
     }
 
-    /// The service at that second of the scene.
+    /// Returns the service at that second of the scene.
     fn at(&self, second: i64) -> Incidents {
         let clock = Clock::fixed(self.begun + TimeDelta::seconds(second));
         Incidents::new(app_pool(&self.app.db, "incidents_app"), clock, Policy::default())
@@ -96,7 +96,7 @@ async fn the_alert_that_always_fires_is_no_incident_and_fills_no_table(db: PgPoo
     assert_eq!(app.count("heartbeat WHERE heard_at > now() + interval '1 minute'").await, 0);
 }
 
-/// Alertmanager repeats what it last heard: it lives, and that says nothing of Prometheus.
+/// Alertmanager repeats the last alert of Prometheus: Alertmanager is alive, Prometheus may not be.
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn prometheus_is_heard_when_it_evaluated_and_not_when_alertmanager_repeats_it(db: PgPool) {
     let app = TestApp::new(db);

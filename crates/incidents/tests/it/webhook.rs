@@ -246,7 +246,7 @@ async fn a_storm_is_taken_in_one_delivery(db: PgPool) {
     assert_eq!(app.count("incident").await, 2_000);
 }
 
-/// How many alerts this process has ignored so far.
+/// Returns the number of alerts that this process has ignored so far.
 fn ignored() -> u64 {
     let (_, text) = observability::metrics::render();
     let text = String::from_utf8(text).unwrap();

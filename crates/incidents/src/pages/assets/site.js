@@ -57,7 +57,7 @@
     try {
       const reply = await fetch(location.href, { headers: { accept: 'text/html, */*;q=0.8' }, credentials: 'same-origin' });
       if (reply.redirected) return say('Your session has ended. What you wrote is still here: copy it, then reload to sign in.');
-      if (!reply.ok) return say('What you see may be old: there is no newer page right now.');
+      if (!reply.ok) return say('This page may be out of date: the server does not answer.');
       const page = new DOMParser().parseFromString(await reply.text(), 'text/html');
       const [next, main] = [page.querySelector('main'), document.querySelector('main')];
       if (!next) return;
