@@ -1,15 +1,15 @@
-// Keeps the page up to date. Without it the page works all the same.
+// Keeps the page up to date. The page works without it, too.
 (() => {
   'use strict';
   const notice = document.getElementById('notice');
   const say = (text) => { if (notice.textContent !== text) notice.textContent = text; };
   const name = (node) => (node.nodeType === 1 && (node.id || node.getAttribute('aria-labelledby'))) || '';
   const alike = (a, b) => a.nodeName === b.nodeName && name(a) === name(b);
-  // Nobody's half-written words are thrown away, nor sent as an answer to what has changed meanwhile.
+  // A half-written form is neither thrown away nor sent after the page has changed.
   const isWritten = (form) => [...form.elements].some((field) =>
     field.localName === 'select' ? [...field.options].some((o) => o.selected && !o.defaultSelected && field === document.activeElement)
       : field.type !== 'hidden' && 'defaultValue' in field && field.value !== field.defaultValue);
-  // Makes `old` what `next` is, and touches only what differs: focus, scroll and open details stay.
+  // Turns `old` into `next` and touches only differences, so that focus, scroll and open details stay.
   const become = (old, next) => {
     if (old.nodeType !== 1) {
       if (old.data !== next.data) old.data = next.data;
@@ -46,7 +46,7 @@
   };
   const overall = () => document.querySelector('.overall h1')?.textContent ?? '';
   let running = false;
-  // What happens during a look may be too late for it: then there is another one.
+  // A change during a reload may be too late for it: then the page reloads again.
   let again = false;
   const refresh = async () => {
     if (running) {
@@ -56,7 +56,7 @@
     running = true;
     try {
       const reply = await fetch(location.href, { headers: { accept: 'text/html, */*;q=0.8' }, credentials: 'same-origin' });
-      if (reply.redirected) return say('Your session has ended. What you wrote is still here: copy it, then reload to sign in.');
+      if (reply.redirected) return say('Your session has ended. Your text is still here: copy it, then reload to sign in.');
       if (!reply.ok) return say('This page may be out of date: the server does not answer.');
       const page = new DOMParser().parseFromString(await reply.text(), 'text/html');
       const [next, main] = [page.querySelector('main'), document.querySelector('main')];
@@ -67,7 +67,7 @@
       say('');
       const spoken = document.getElementById('spoken');
       if (before !== overall()) spoken.textContent = `Now ${overall()}`;
-    } catch { say('The connection is lost. What you see may be old.'); } finally {
+    } catch { say('The connection is lost. This page may be out of date.'); } finally {
       running = false;
       if (again) {
         again = false;
@@ -77,7 +77,7 @@
   };
   const source = new EventSource('/changes');
   source.addEventListener('change', refresh);
-  // What happened while the stream was away.
+  // Changes while the stream was interrupted.
   source.addEventListener('open', refresh);
   setInterval(refresh, 30000);
 })();
