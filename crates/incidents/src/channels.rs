@@ -46,11 +46,11 @@ pub struct Addresses {
 }
 
 struct Sink {
-    way: Way,
+    transport: Transport,
     breaker: Breaker,
 }
 
-enum Way {
+enum Transport {
     Slack(Slack),
     Mail(Mail),
     Webhook(Webhook),
@@ -60,29 +60,29 @@ enum Way {
 impl Channels {
     /// Opens the configured channels and the log. Fails when an address is invalid.
     pub fn new(incidents: Incidents, addresses: &Addresses) -> anyhow::Result<Self> {
-        let mut ways = vec![(Channel::Log, Way::Log)];
+        let mut transports = vec![(Channel::Log, Transport::Log)];
         let client = http::Client::new()?;
         let console = &addresses.console;
         for (channel, address) in &addresses.slack {
             let slack = Slack::new(client.clone(), address.clone(), console);
-            ways.push((*channel, Way::Slack(slack)));
+            transports.push((*channel, Transport::Slack(slack)));
         }
         for (channel, address, secret) in &addresses.webhooks {
             let webhook = Webhook::new(client.clone(), address.clone(), secret, console);
-            ways.push((*channel, Way::Webhook(webhook)));
+            transports.push((*channel, Transport::Webhook(webhook)));
         }
         if let Some(smtp) = &addresses.smtp {
             for (channel, to) in &addresses.mail_to {
                 let mail = Mail::new(smtp, &addresses.mail_from, to, console)?;
-                ways.push((*channel, Way::Mail(mail)));
+                transports.push((*channel, Transport::Mail(mail)));
             }
         }
-        let sink = |(channel, way): (Channel, Way)| {
+        let sink = |(channel, transport): (Channel, Transport)| {
             let breaker = Breaker::new(channel.as_str(), PATIENCE);
             metrics::channel(channel);
-            (channel, Sink { way, breaker })
+            (channel, Sink { transport, breaker })
         };
-        Ok(Self { incidents, sinks: Arc::new(ways.into_iter().map(sink).collect()) })
+        Ok(Self { incidents, sinks: Arc::new(transports.into_iter().map(sink).collect()) })
     }
 }
 
@@ -98,7 +98,8 @@ const PATIENCE: breaker::Config = breaker::Config {
 
 impl Deliver for Channels {
     async fn deliver(&self, event: &Event) -> anyhow::Result<()> {
-        let name = event.aggregate.strip_prefix("channel ").context("the event names no channel")?;
+        let name =
+            event.aggregate.strip_prefix("channel ").context("the event names no channel")?;
         let channel: Channel = name.parse()?;
         let notice: Notice = serde_json::from_value(event.payload.clone())?;
         let Some(sink) = self.sinks.get(&channel) else {
@@ -121,13 +122,19 @@ impl Deliver for Channels {
 impl Sink {
     /// Sends a notice. The error contains no address: addresses are secrets.
     async fn send(&self, event: &Event, notice: &Notice) -> Result<(), String> {
-        match &self.way {
-            Way::Slack(slack) => slack.send(notice).await,
-            Way::Webhook(webhook) => webhook.send(event, notice).await,
-            Way::Mail(mail) => mail.send(event.id, notice).await,
-            Way::Log => {
+        match &self.transport {
+            Transport::Slack(slack) => slack.send(notice).await,
+            Transport::Webhook(webhook) => webhook.send(event, notice).await,
+            Transport::Mail(mail) => mail.send(event.id, notice).await,
+            Transport::Log => {
                 let (news, text) = (notice.news.as_str(), notice.body());
-                tracing::warn!(news, severity = notice.severity, text, "{}", notice.subject());
+                tracing::warn!(
+                    news,
+                    severity = notice.severity.as_str(),
+                    text,
+                    "{}",
+                    notice.subject()
+                );
                 Ok(())
             }
         }

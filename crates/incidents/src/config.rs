@@ -70,7 +70,7 @@ pub enum Command {
     Serve,
     /// Prints the report of a month, as Markdown.
     Report {
-    /// The month, such as 2026-11.
+        /// The month, such as 2026-11.
         #[arg(long)]
         month: Month,
     },
@@ -130,7 +130,7 @@ impl Config {
             patience: TimeDelta::from_std(self.sources.alert_patience)?,
             sources: self.sources.sources()?,
             executor: self.rollback.executor()?,
-            rolls_back_by_itself: self.rollback.rollback_automatic,
+            automatic_rollback: self.rollback.rollback_automatic,
         })
     }
 }
@@ -147,13 +147,31 @@ impl Config {
     }
 }
 
-impl kit::run::Config for Config {
+impl kit::service::Config for Config {
+    type Command = Command;
+
+    fn command(&self) -> Option<Command> {
+        self.command.filter(|command| !matches!(command, Command::Serve))
+    }
+
+    fn listen(&self) -> &Listen {
+        &self.listen
+    }
+
+    fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
+    fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
     fn observability(&self) -> &observability::Config {
         &self.observability
     }
 
-    fn edge(&self) -> &kit::config::Edge {
-        &self.listen.edge
+    fn cache_secret(&self) -> &SecretString {
+        &self.auth.service_client_secret
     }
 
     fn check(&self) -> Result<(), String> {
@@ -182,7 +200,11 @@ fn target(text: &str) -> Result<Target, String> {
     let (response, resolution) = text.split_once('/').ok_or("expected response/resolution")?;
     let span = |text| {
         let span = TimeDelta::from_std(duration(text)?).map_err(|error| error.to_string())?;
-        if span > TimeDelta::days(365) { Err("a target is at most a year".to_owned()) } else { Ok(span) }
+        if span > TimeDelta::days(365) {
+            Err("a target is at most a year".to_owned())
+        } else {
+            Ok(span)
+        }
     };
     Ok(Target { response: span(response)?, resolution: span(resolution)? })
 }

@@ -9,7 +9,8 @@ use proto::incidents::v1::{Incident as IncidentMessage, ListOpenRequest, ListOpe
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::app::{Filter, Incident, Incidents, Stage};
+use crate::app::Incidents;
+use crate::view::{Filter, Incident, Stage};
 
 /// None of our services calls it, so none may. `inspector` is a client that no deployment has: an operator creates
 /// it for a program of their own (docs/security.md).
@@ -44,10 +45,10 @@ impl From<Incident> for IncidentMessage {
         Self {
             incident_id: incident.incident_id.to_string(),
             title: incident.title,
-            severity: incident.severity,
-            status: if incident.resolved_at.is_some() { "resolved" } else { "open" }.to_owned(),
+            severity: incident.severity.as_str().to_owned(),
+            status: if incident.status.is_open() { "open" } else { "resolved" }.to_owned(),
             number: incident.number,
-            phase: incident.status,
+            phase: incident.status.as_str().to_owned(),
             service: incident.service,
             started_at: incident.started_at.to_rfc3339_opts(SecondsFormat::Millis, true),
         }

@@ -4,6 +4,7 @@ mod actions;
 mod console;
 mod follow_up;
 mod form;
+mod on_incident;
 mod problem;
 mod seal;
 mod session;
@@ -29,9 +30,10 @@ use uuid::Uuid;
 
 use self::seal::Seal;
 use self::streams::Streams;
-use crate::app::{Filter, IncidentDetail, Incidents, Page, Stage};
+use crate::app::Incidents;
 use crate::domain::Severity;
 use crate::peers::Login;
+use crate::view::{Filter, IncidentDetail, Page, Stage};
 
 /// The largest delivery that is accepted. Alertmanager sends a group as one delivery.
 const MAX_DELIVERY: BodyLimit = BodyLimit(1024 * 1024);
@@ -41,6 +43,7 @@ const MAX_DELIVERY: BodyLimit = BodyLimit(1024 * 1024);
 struct Api;
 
 /// The settings of the webhook and the pages.
+#[derive(Clone)]
 pub struct Site {
     /// Alertmanager's credential.
     pub webhook: Credential,

@@ -7,8 +7,9 @@
 //! * [`domain`] decides. It knows no clock, no database and no network.
 //! * [`store`] is the SQL.
 //!
-//! [`pages`] is what people see; [`channels`] how they are told; [`peers`] the services this one calls;
-//! [`executor`] takes a service back; [`jobs`] runs what nobody asked for; [`report`] sums up a month.
+//! [`view`] is the data that is read and answered, [`pages`] shows it to people; [`channels`] notifies them;
+//! [`peers`] are the services that this one calls; [`executor`] carries out rollbacks; [`report`] summarizes a
+//! month. [`service`] is the process.
 
 pub mod app;
 pub mod channels;
@@ -17,12 +18,15 @@ pub mod domain;
 pub mod executor;
 pub mod grpc;
 pub mod http;
-pub mod jobs;
 mod metrics;
 mod pages;
 pub mod peers;
 pub mod report;
+mod service;
 mod store;
+pub mod view;
+
+pub use service::Service;
 
 /// The schema this service owns, embedded in the binary.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/incidents");

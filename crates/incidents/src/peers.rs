@@ -31,19 +31,19 @@ pub struct Tokens {
 
 /// The tokens that are left of a session.
 #[derive(Default)]
-pub struct Held {
+pub struct Remaining {
     pub access: Option<SecretString>,
     pub refresh: Option<SecretString>,
 }
 
-impl From<Tokens> for Held {
+impl From<Tokens> for Remaining {
     fn from(tokens: Tokens) -> Self {
         Self { access: Some(tokens.access_token), refresh: Some(tokens.refresh_token) }
     }
 }
 
-/// Auth does not answer.
-struct Away;
+/// Auth did not answer.
+struct Unreachable;
 
 /// The seconds before each attempt to end a session: ten minutes in all.
 const PAUSES: [u64; 12] = [1, 2, 4, 8, 15, 30, 60, 60, 60, 120, 120, 120];
@@ -117,8 +117,8 @@ impl Login {
 
     /// Ends a session at auth with whichever of its tokens still works. While auth does not answer, it is retried in
     /// the background: only this process still has the tokens.
-    pub async fn sign_out(&self, browser: &Browser, mut held: Held) {
-        if self.end(browser, &mut held).await.is_ok() {
+    pub async fn sign_out(&self, browser: &Browser, mut remaining: Remaining) {
+        if self.end(browser, &mut remaining).await.is_ok() {
             return;
         }
         tracing::warn!("auth does not answer: ending a console session is retried");
@@ -126,43 +126,47 @@ impl Login {
         tokio::spawn(async move {
             for pause in PAUSES {
                 sleep(Duration::from_secs(pause)).await;
-                if login.end(&browser, &mut held).await.is_ok() {
+                if login.end(&browser, &mut remaining).await.is_ok() {
                     return;
                 }
             }
-            tracing::warn!("auth did not answer for too long: a console session ends when it expires");
+            tracing::warn!(
+                "auth did not answer for too long: a console session ends when it expires"
+            );
         });
     }
 
     /// Succeeds when the session has ended.
-    async fn end(&self, browser: &Browser, held: &mut Held) -> Result<(), Away> {
-        if let Some(access) = &held.access {
+    async fn end(&self, browser: &Browser, remaining: &mut Remaining) -> Result<(), Unreachable> {
+        if let Some(access) = &remaining.access {
             match self.delete(browser, access).await? {
                 // An expired access token ends no session.
-                401 => held.access = None,
+                401 => remaining.access = None,
                 _ => return Ok(()),
             }
         }
-        let Some(refresh) = &held.refresh else { return Ok(()) };
+        let Some(refresh) = &remaining.refresh else { return Ok(()) };
         let body = json!({ "refresh_token": refresh.expose_secret() });
-        let reply = self.post("/v1/refresh", browser, &body).await.ok_or(Away)?;
+        let reply = self.post("/v1/refresh", browser, &body).await.ok_or(Unreachable)?;
         match reply.status().as_u16() {
-            200 => *held = Held::from(reply.json::<Tokens>().await.map_err(|_| Away)?),
+            200 => {
+                *remaining = Remaining::from(reply.json::<Tokens>().await.map_err(|_| Unreachable)?)
+            }
             // Used up or ended.
             401 | 422 => return Ok(()),
-            _ => return Err(Away),
+            _ => return Err(Unreachable),
         }
-        let Some(access) = &held.access else { return Ok(()) };
+        let Some(access) = &remaining.access else { return Ok(()) };
         self.delete(browser, access).await.map(drop)
     }
 
     /// Returns auth's HTTP status.
-    async fn delete(&self, browser: &Browser, access: &SecretString) -> Result<u16, Away> {
+    async fn delete(&self, browser: &Browser, access: &SecretString) -> Result<u16, Unreachable> {
         let url = format!("{}/v1/sessions/current", self.url);
         let call = self.client.delete(url).bearer_auth(access.expose_secret());
-        let reply = call.headers(browser.headers()).send().await.map_err(|_| Away)?;
+        let reply = call.headers(browser.headers()).send().await.map_err(|_| Unreachable)?;
         let status = reply.status().as_u16();
-        if status >= 500 || status == 429 { Err(Away) } else { Ok(status) }
+        if status >= 500 || status == 429 { Err(Unreachable) } else { Ok(status) }
     }
 
     async fn post(&self, path: &str, browser: &Browser, body: &Value) -> Option<reqwest::Response> {

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
 
-use crate::app::{ActionItem, Error, Incidents};
+use crate::app::{Error, Incidents};
 use crate::domain::{Count, Severity, Statistics, duration, md};
+use crate::view::{ActionItem, Actions};
 
 /// A month of a year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +27,20 @@ impl Month {
         self.0.and_time(NaiveTime::MIN).and_utc()
     }
 
-    fn offset(self, before: bool) -> Self {
-        let month = Months::new(1);
-        Self(if before { self.0 - month } else { self.0 + month })
+    fn next(self) -> Self {
+        Self(self.0 + Months::new(1))
+    }
+
+    fn previous(self) -> Self {
+        Self(self.0 - Months::new(1))
     }
 }
 
 /// Returns the report of a month, compared with the previous one.
 pub async fn monthly(incidents: &Incidents, month: Month) -> Result<String, Error> {
-    let of = |month: Month| incidents.statistics(month.begins(), month.offset(false).begins());
-    let (now, before) = (of(month).await?, of(month.offset(true)).await?);
-    let open = incidents.actions(None, true).await?;
+    let of = |month: Month| incidents.statistics(month.begins(), month.next().begins());
+    let (now, before) = (of(month).await?, of(month.previous()).await?);
+    let open = incidents.actions(Actions::Open).await?;
     Ok(render(month, &now, &before, &open, incidents.now().date_naive()))
 }
 
@@ -62,7 +66,7 @@ fn render(
     line(format!(
         "| | {} | {} |\n|---|---|---|",
         month.0.format("%b"),
-        month.offset(true).0.format("%b")
+        month.previous().0.format("%b")
     ));
     line(format!("| incidents | {} | {} |", now.incidents, before.incidents));
     for (index, severity) in Severity::ALL.into_iter().enumerate() {
@@ -80,18 +84,16 @@ fn render(
     list(&mut line, "By service", &now.by_service);
     list(&mut line, "Recurring causes", &now.repeats);
     if now.repeats.is_empty() {
-        line(
-            "## Recurring causes\n\nNone.\n".to_owned(),
-        );
+        line("## Recurring causes\n\nNone.\n".to_owned());
     }
     let overdue = open.iter().filter(|action| action.due < today).count();
     line(format!("## Actions\n\n{} open, {overdue} overdue.\n", open.len()));
     for action in open.iter().take(30) {
         let late = if action.due < today { " **overdue**" } else { "" };
-        let (what, who) = (md(&action.text), md(&action.assignee));
+        let (text, assignee) = (md(&action.text), md(&action.assignee));
         line(format!(
-            "* {} by {}{late}: {what} ({}, {})",
-            who, action.due, action.priority, action.number
+            "* {assignee} by {}{late}: {text} ({}, {})",
+            action.due, action.priority, action.number
         ));
     }
     text
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_month_is_a_month() {
-        assert_eq!("2026-01".parse::<Month>().unwrap().offset(true), "2025-12".parse().unwrap());
+        assert_eq!("2026-01".parse::<Month>().unwrap().previous(), "2025-12".parse().unwrap());
         for wrong in ["2026-13", "2026", "x", "2026-1-1", ""] {
             assert!(wrong.parse::<Month>().is_err(), "{wrong}");
         }

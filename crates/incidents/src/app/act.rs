@@ -1,240 +1,207 @@
-use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
-use serde::{Deserialize, Serialize};
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
 use sqlx::PgConnection;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Error, Incident, Incidents, show};
-use crate::domain::{Line, News, Notice, Prose, Refused, Severity, Status, checklist};
-use crate::store::incidents::{self, Locked};
-use crate::store::story::{self, Happened};
+use super::{Error, Incidents, show};
+use crate::domain::{
+    Entry, EventKind, LockedIncident, LongText, News, Notice, Refused, Role, Severity, ShortText,
+    Status, checklist,
+};
+use crate::store::{incidents, timeline};
+use crate::view::{Incident, IncidentDetail};
 
-/// What an operator does to an incident.
+/// An operator's action on an incident.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Somebody is on it.
     Acknowledge,
     Move {
         to: Status,
-        note: Option<Prose>,
+        note: Option<LongText>,
     },
-    /// Whoever classifies an incident that nobody vouches for does so.
+    /// Classifies the incident, and verifies an unverified one.
     Classify {
         severity: Severity,
-        reason: Line,
+        reason: ShortText,
     },
-    Comment(Prose),
-    /// Something that happened outside: a timeline entry of its own time.
+    Comment(LongText),
+    /// Adds an event to the timeline at its own time.
     Note {
         at: DateTime<Utc>,
-        text: Prose,
+        text: LongText,
     },
     Assign {
         role: Role,
-        holder: Line,
+        holder: ShortText,
     },
-    /// Another service is affected.
-    Affect(Line),
+    /// Adds an affected service.
+    Affect(ShortText),
     Tick {
         item: String,
         done: bool,
     },
     Link(Uuid),
-    /// The same cause after all: the other one goes on, with this one's alerts.
+    /// Merges the incident into another one of the same cause, which goes on with its alerts.
     Merge(Uuid),
 }
 
-/// A role in the response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = ResponseRole)]
-pub enum Role {
-    Commander,
-    TechnicalLead,
-    CommunicationsLead,
+/// The incidents of an action, its operator and its time.
+struct Scene {
+    incident: LockedIncident,
+    /// The second incident, when the action names one and it is found.
+    other: Option<LockedIncident>,
+    by: Uuid,
+    now: DateTime<Utc>,
 }
-
-impl Role {
-    pub const ALL: [Self; 3] = [Self::Commander, Self::TechnicalLead, Self::CommunicationsLead];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Commander => "commander",
-            Self::TechnicalLead => "technical_lead",
-            Self::CommunicationsLead => "communications_lead",
-        }
-    }
-
-    /// For people.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Commander => "commander",
-            Self::TechnicalLead => "technical lead",
-            Self::CommunicationsLead => "communications lead",
-        }
-    }
-}
-
-/// What goes into the timeline, when it happened, and what kind of thing it was.
-type Entry = (&'static str, DateTime<Utc>, String);
 
 impl Incidents {
-    /// Does it once for each key. The answer's body is the incident after it.
+    /// Carries out an action, once for each key.
     pub async fn act(
         &self,
-        actor: Uuid,
+        by: Uuid,
         id: Uuid,
         key: Key,
         action: Action,
-    ) -> Result<Answer, Error> {
-        let incidents = self.clone();
-        command::run(async move {
-            let principal = actor.to_string();
-            let mut tx = postgres::begin(&incidents.db).await?;
-            if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
-                return Ok(answer);
-            }
-
-            let now = incidents.clock.now();
-            let mut ids = vec![id];
-            ids.extend(action.other());
-            let locked = incidents::lock(&mut tx, &ids).await?;
-            let incident = locked.iter().find(|i| i.id == id).ok_or(Error::NotFound)?;
-            let other = locked.iter().find(|i| Some(i.id) == action.other());
-            let entries = incidents.perform(&mut tx, actor, incident, other, action, now).await?;
-            let story: Vec<_> = entries
-                .into_iter()
-                .map(|(incident, (kind, at, text))| Happened {
-                    id: incidents.clock.id(),
-                    incident,
-                    at,
-                    kind,
-                    actor: Some(actor),
-                    text,
-                })
-                .collect();
-            story::tell(&mut tx, &story, now).await?;
-            let detail = show::detail(&mut tx, id, now).await?;
-            if let Some(notice) = news(incident, &detail.incident) {
-                let severity = incident.severity.min(severity(&detail.incident));
-                let severity = severity.told(detail.incident.verified);
-                let channels = incidents.policy.routes.of(severity);
-                incidents.announce(&mut tx, &channels, &notice, now).await?;
-            }
-            let answer = Answer::json(StatusCode::OK, &detail);
-            idempotency::record(&mut tx, &principal, &key, &answer).await?;
-            postgres::commit(tx).await?;
-            Ok(answer)
-        })
-        .await
+    ) -> Result<Answer<IncidentDetail>, Error> {
+        let mut work = match command::begin(&self.db, by, &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
+        let scene = self.lock_scene(&mut work, by, id, &action).await?;
+        let entries = self.perform(&mut work, &scene, action).await?;
+        self.record(&mut work, &entries, scene.now).await?;
+        let detail = show::detail(&mut work, id, scene.now).await?;
+        if let Some(notice) = notice(&scene.incident, &detail.incident) {
+            let severity = scene.incident.severity.min(detail.incident.severity);
+            let severity = severity.notified_as(detail.incident.verified);
+            let channels = self.policy.routes.of(severity);
+            self.announce(&mut work, &channels, &notice, scene.now).await?;
+        }
+        Ok(work.commit(Success::Ok, detail).await?)
     }
 
-    /// Returns what to tell, and of which incident.
+    async fn lock_scene(
+        &self,
+        tx: &mut PgConnection,
+        by: Uuid,
+        id: Uuid,
+        action: &Action,
+    ) -> Result<Scene, Error> {
+        let now = self.clock.now();
+        let other = action.other();
+        let ids: Vec<_> = [Some(id), other].into_iter().flatten().collect();
+        let locked = incidents::lock_all(tx, &ids).await?;
+        let find = |id| locked.iter().find(|incident| incident.id == id).cloned();
+        let incident = find(id).ok_or(Error::UnknownIncident)?;
+        Ok(Scene { incident, other: other.and_then(find), by, now })
+    }
+
+    /// Returns the entries for the timelines; none when the action changes nothing.
     async fn perform(
         &self,
         tx: &mut PgConnection,
-        actor: Uuid,
-        incident: &Locked,
-        other: Option<&Locked>,
+        scene: &Scene,
         action: Action,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<(Uuid, Entry)>, Error> {
-        let id = incident.id;
-        let one = |kind, text| Ok(vec![(id, (kind, now, text))]);
-        match action {
+    ) -> Result<Vec<Entry>, Error> {
+        let Scene { incident, by, now, .. } = scene;
+        let (id, by, now) = (incident.id, *by, *now);
+        let entry = match action {
             Action::Acknowledge => {
-                incident.status.burning()?;
+                incident.status.require_open()?;
                 if incident.acknowledged_at.is_some() {
                     return Ok(Vec::new());
                 }
                 incidents::acknowledge(tx, id, now).await?;
-                one("acknowledged", "Acknowledged".to_owned())
+                scene.entry(EventKind::Acknowledged, "Acknowledged")
             }
-            Action::Move { to, note } => {
-                let to = incident.status.become_(to)?;
-                incidents::set_status(tx, id, to, now).await?;
-                incidents::acknowledge(tx, id, now).await?;
-                let words = format!("{} → {}", incident.status.words(), to.words());
-                let Some(note) = note else { return one("status", words) };
-                if to == Status::Resolved {
-                    incidents::set_resolution(tx, id, note.as_str()).await?;
-                }
-                let text = format!("{words}: {}", note.as_str());
-                one("status", text.chars().take(4_000).collect())
-            }
+            Action::Move { to, note } => self.move_to(tx, scene, to, note).await?,
             Action::Classify { severity, reason } => {
                 let target = self.policy.targets.of(severity);
-                incidents::classify(tx, incident, severity, "an operator", true, target).await?;
-                let change = (incident.severity, severity);
-                let (reason, by) = (reason.as_str(), Some(actor));
-                story::classified(tx, self.clock.id(), id, change, reason, by, now).await?;
+                let reason = reason.as_str();
+                let change = incident.reclassify(severity, target, "an operator", reason, Some(by));
+                incidents::reclassify(tx, self.clock.id(), &change, now).await?;
                 let (was, is) = (incident.severity.as_str(), severity.as_str());
-                let vouched = if incident.verified { "" } else { "Vouched for. " };
-                one("severity", format!("{vouched}{was} → {is}: {reason}"))
+                let verified = if incident.verified { "" } else { "Verified. " };
+                scene.entry(EventKind::Severity, format!("{verified}{was} → {is}: {reason}"))
             }
-            Action::Comment(text) => one("comment", text.as_str().to_owned()),
-            Action::Note { at, text } => Ok(vec![(id, ("note", at, text.as_str().to_owned()))]),
+            Action::Comment(text) => scene.entry(EventKind::Comment, text.as_str()),
+            Action::Note { at, text } => {
+                Entry { at, ..scene.entry(EventKind::Note, text.as_str()) }
+            }
             Action::Assign { role, holder } => {
-                story::assign(tx, id, role.as_str(), holder.as_str()).await?;
-                one("role", format!("{} is {}", holder.as_str(), role.words()))
+                timeline::assign(tx, id, role.as_str(), holder.as_str()).await?;
+                let text = format!("{} is {}", holder.as_str(), role.words());
+                scene.entry(EventKind::Role, text)
             }
             Action::Affect(service) => {
-                let new = story::affect(tx, &[(id, service.as_str().to_owned())]).await? == 1;
-                if new {
-                    one("service", format!("{} is affected", service.as_str()))
-                } else {
-                    Ok(vec![])
+                let affected = [(id, service.as_str().to_owned())].into();
+                if timeline::affect(tx, &affected).await? == 0 {
+                    return Ok(Vec::new());
                 }
+                scene.entry(EventKind::Service, format!("{} is affected", service.as_str()))
             }
             Action::Tick { item, done } => {
                 let check = checklist(incident.severity).iter().find(|check| check.item == item);
                 let check = check.ok_or(Error::UnknownCheck)?;
-                let changed = story::tick(tx, id, &item, done.then_some((now, actor))).await?;
-                let word = if done { "Done" } else { "Not done after all" };
-                if changed {
-                    one("checklist", format!("{word}: {}", check.text))
-                } else {
-                    Ok(vec![])
-                }
-            }
-            Action::Link(_) => {
-                let other = different(incident, other)?;
-                if !story::link(tx, id, other.id).await? {
+                if !timeline::tick(tx, id, &item, done.then_some((now, by))).await? {
                     return Ok(Vec::new());
                 }
-                let linked = |to: &Locked| ("linked", now, format!("Linked with {}", to.number));
-                Ok(vec![(id, linked(other)), (other.id, linked(incident))])
+                let word = if done { "Done" } else { "Not done" };
+                scene.entry(EventKind::Checklist, format!("{word}: {}", check.text))
             }
-            Action::Merge(_) => self.merge(tx, incident, different(incident, other)?, now).await,
-        }
+            Action::Link(_) => {
+                let other = scene.other()?;
+                if !timeline::link(tx, id, other.id).await? {
+                    return Ok(Vec::new());
+                }
+                let text = format!("Linked with {}", incident.number);
+                let of_other = Entry { incident: other.id, ..scene.entry(EventKind::Linked, text) };
+                let text = format!("Linked with {}", other.number);
+                return Ok(vec![scene.entry(EventKind::Linked, text), of_other]);
+            }
+            Action::Merge(_) => return merge(tx, scene).await,
+        };
+        Ok(vec![entry])
     }
 
-    async fn merge(
+    async fn move_to(
         &self,
         tx: &mut PgConnection,
-        from: &Locked,
-        into: &Locked,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<(Uuid, Entry)>, Error> {
-        from.status.burning()?;
-        into.status.burning()?;
-        story::take_over(tx, from.id, into.id).await?;
-        incidents::set_merged(tx, from.id, into.id).await?;
-        incidents::set_status(tx, from.id, Status::Resolved, now).await?;
-        incidents::acknowledge(tx, from.id, now).await?;
-        let told = |text| ("merged", now, text);
-        Ok(vec![
-            (from.id, told(format!("Merged into {}", into.number))),
-            (into.id, told(format!("Took over {}: {}", from.number, from.title))),
-        ])
+        scene: &Scene,
+        to: Status,
+        note: Option<LongText>,
+    ) -> Result<Entry, Error> {
+        let Scene { incident, now, .. } = scene;
+        let to = incident.status.transition_to(to)?;
+        incidents::set_status(tx, incident.id, to, *now).await?;
+        incidents::acknowledge(tx, incident.id, *now).await?;
+        let words = format!("{} → {}", incident.status.words(), to.words());
+        let Some(note) = note else { return Ok(scene.entry(EventKind::Status, words)) };
+        if to == Status::Resolved {
+            incidents::set_resolution(tx, incident.id, note.as_str()).await?;
+        }
+        let text: String = format!("{words}: {}", note.as_str()).chars().take(4_000).collect();
+        Ok(scene.entry(EventKind::Status, text))
     }
 }
 
+async fn merge(tx: &mut PgConnection, scene: &Scene) -> Result<Vec<Entry>, Error> {
+    let (from, into, now) = (&scene.incident, scene.other()?, scene.now);
+    from.status.require_open()?;
+    into.status.require_open()?;
+    timeline::take_over(tx, from.id, into.id).await?;
+    incidents::set_merged(tx, from.id, into.id).await?;
+    incidents::set_status(tx, from.id, Status::Resolved, now).await?;
+    incidents::acknowledge(tx, from.id, now).await?;
+    let text = format!("Took over {}: {}", from.number, from.title);
+    let of_other = Entry { incident: into.id, ..scene.entry(EventKind::Merged, text) };
+    let text = format!("Merged into {}", into.number);
+    Ok(vec![scene.entry(EventKind::Merged, text), of_other])
+}
+
 impl Action {
-    /// The second incident it is about.
+    /// Returns the second incident of the action.
     fn other(&self) -> Option<Uuid> {
         match self {
             Self::Link(other) | Self::Merge(other) => Some(*other),
@@ -243,22 +210,31 @@ impl Action {
     }
 }
 
-fn severity(incident: &Incident) -> Severity {
-    incident.severity.parse().unwrap_or(Severity::P0) // a CHECK knows them all
+impl Scene {
+    fn entry(&self, kind: EventKind, text: impl Into<String>) -> Entry {
+        let (incident, at, actor) = (self.incident.id, self.now, Some(self.by));
+        Entry { incident, at, kind, actor, text: text.into() }
+    }
+
+    /// Returns the second incident, which must be another one.
+    fn other(&self) -> Result<&LockedIncident, Error> {
+        let other = self.other.as_ref().ok_or(Error::UnknownIncident)?;
+        if other.id == self.incident.id { Err(Refused::Itself.into()) } else { Ok(other) }
+    }
 }
 
-/// What people hear of an operator's action: that it is over, that it is real, or worse than they thought.
-fn news(was: &Locked, is: &Incident) -> Option<Notice> {
+/// Returns the notice of an action that resolves or verifies an incident, or raises its severity.
+fn notice(was: &LockedIncident, is: &Incident) -> Option<Notice> {
     let (news, text) = match is.resolved_at {
         Some(_) if was.status.is_open() => {
             (News::Resolved, is.resolution.clone().unwrap_or_else(|| "By an operator.".to_owned()))
         }
         None if is.verified && !was.verified => {
-            let text = "Prometheus does not know its alerts; an operator vouches for it.";
+            let text = "Prometheus does not have its alerts; an operator has verified it.";
             (News::Opened, text.to_owned())
         }
-        None if severity(is) < was.severity => {
-            let text = format!("{} became {}.", was.severity.as_str(), is.severity);
+        None if is.severity < was.severity => {
+            let text = format!("{} became {}.", was.severity.as_str(), is.severity.as_str());
             (News::Worse, text)
         }
         _ => return None,
@@ -267,14 +243,9 @@ fn news(was: &Locked, is: &Incident) -> Option<Notice> {
         news,
         incident: is.incident_id,
         number: is.number.clone(),
-        severity: is.severity.clone(),
+        severity: is.severity,
         title: is.title.clone(),
         service: is.service.clone(),
         text,
     })
-}
-
-fn different<'a>(incident: &Locked, other: Option<&'a Locked>) -> Result<&'a Locked, Error> {
-    let other = other.ok_or(Error::NotFound)?;
-    if other.id == incident.id { Err(Refused::Itself.into()) } else { Ok(other) }
 }

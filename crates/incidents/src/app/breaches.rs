@@ -1,43 +1,29 @@
-use kit::{command, postgres};
+use kit::postgres;
 
 use super::{Error, Incidents};
-use crate::domain::{News, Notice, Severity};
+use crate::domain::{Entry, EventKind, News, Notice};
 use crate::metrics;
-use crate::store::clocks::{self, Breach};
-use crate::store::story;
+use crate::store::targets::{self, Breach};
 
 impl Incidents {
-    /// Marks what nobody responded to, or did not end, by the time it was due, and escalates it; each
-    /// once. Returns how many there were.
+    /// Marks and escalates incidents that nobody responded to, or that are not resolved, in time; each once.
+    /// Returns their number.
     pub async fn mark_breaches(&self) -> Result<usize, Error> {
-        let incidents = self.clone();
-        command::run(async move {
-            let now = incidents.clock.now();
-            let mut tx = postgres::begin(&incidents.db).await?;
-            let breaches = clocks::mark_breaches(&mut tx, now).await?;
-            let story: Vec<_> = breaches
-                .iter()
-                .map(|b| incidents.happened(b.id, now, "breach", words(b).to_owned()))
-                .collect();
-            story::tell(&mut tx, &story, now).await?;
-            for breach in &breaches {
-                let severity = breach.severity.parse().unwrap_or(Severity::P0);
-                let channels = incidents.policy.routes.escalated(severity);
-                incidents.announce(&mut tx, &channels, &notice(breach), now).await?;
-            }
-            postgres::commit(tx).await?;
-            metrics::breached(&breaches);
-            Ok(breaches.len())
-        })
-        .await
-    }
-}
-
-fn words(breach: &Breach) -> &'static str {
-    if breach.response {
-        "Nobody has responded in time: escalated"
-    } else {
-        "Not resolved in time: escalated"
+        let now = self.clock.now();
+        let mut tx = postgres::begin(&self.db).await?;
+        let breaches = targets::mark_breaches(&mut tx, now).await?;
+        let entry = |b: &Breach| Entry::by_system(b.id, now, EventKind::Breach, b.missed.words());
+        let entries: Vec<_> = breaches.iter().map(entry).collect();
+        self.record(&mut tx, &entries, now).await?;
+        for breach in &breaches {
+            let channels = self.policy.routes.escalated(breach.severity);
+            self.announce(&mut tx, &channels, &notice(breach), now).await?;
+        }
+        postgres::commit(tx).await?;
+        for breach in &breaches {
+            metrics::breached(breach.missed);
+        }
+        Ok(breaches.len())
     }
 }
 
@@ -46,9 +32,9 @@ fn notice(breach: &Breach) -> Notice {
         news: News::Late,
         incident: breach.id,
         number: breach.number.clone(),
-        severity: breach.severity.clone(),
+        severity: breach.severity,
         title: breach.title.clone(),
         service: breach.service.clone(),
-        text: format!("{}.", words(breach)),
+        text: format!("{}.", breach.missed.words()),
     }
 }

@@ -1,177 +1,95 @@
-use axum::http::StatusCode;
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use chrono::TimeDelta;
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
+use kit::postgres;
 use uuid::Uuid;
 
 use super::{Error, Incidents, show};
-use crate::domain::{Line, News, Notice, Severity, Stage as Reminder};
-use crate::store::story::Happened;
-use crate::store::{incidents, learning, story};
+use crate::domain::{Entry, EventKind, NewAction, News, Notice, Reminder, Severity};
+use crate::store::actions::{self, Due};
+use crate::store::incidents;
+use crate::view::{ActionItem, Actions, IncidentDetail};
 
-/// Something that shall keep it from happening again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ActionItem {
-    pub action_id: Uuid,
-    pub incident_id: Uuid,
-    #[schema(example = "INC-2026-0001")]
-    pub number: String,
-    pub text: String,
-    /// high, medium or low.
-    pub priority: String,
-    pub assignee: String,
-    pub due: NaiveDate,
-    pub created_at: DateTime<Utc>,
-    pub done_at: Option<DateTime<Utc>>,
-}
-
-/// How much an action matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Priority {
-    High,
-    Medium,
-    Low,
-}
-
-impl Priority {
-    pub const ALL: [Self; 3] = [Self::High, Self::Medium, Self::Low];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::High => "high",
-            Self::Medium => "medium",
-            Self::Low => "low",
-        }
-    }
-}
-
-/// An action to be.
-#[derive(Clone, Debug)]
-pub struct NewAction {
-    pub text: Line,
-    pub priority: Priority,
-    pub assignee: Line,
-    pub due: NaiveDate,
-}
-
-/// What is done about actions.
+/// A change of an incident's actions.
 #[derive(Clone, Debug)]
 pub enum FollowUp {
     Add(NewAction),
     Finish(Uuid),
 }
 
-/// An action that is open and due within a week, or was.
-pub(crate) struct Due {
-    pub(crate) action_id: Uuid,
-    pub(crate) incident_id: Uuid,
-    pub(crate) number: String,
-    pub(crate) severity: String,
-    pub(crate) service: String,
-    pub(crate) text: String,
-    pub(crate) assignee: String,
-    pub(crate) due: NaiveDate,
-    pub(crate) created_at: DateTime<Utc>,
-    pub(crate) reminded: Vec<String>,
-}
-
 impl Incidents {
-    /// Actions, those due first: of one incident or of all, the open ones or all.
-    pub async fn actions(
-        &self,
-        incident: Option<Uuid>,
-        open_only: bool,
-    ) -> Result<Vec<ActionItem>, Error> {
+    /// Lists actions by due date.
+    pub async fn actions(&self, which: Actions) -> Result<Vec<ActionItem>, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        Ok(learning::actions(&mut conn, incident, open_only).await?)
+        Ok(actions::list(&mut conn, which).await?)
     }
 
-    /// Does it once for each key. The answer's body is the incident after it.
+    /// Adds or finishes an action, once for each key.
     pub async fn follow_up(
         &self,
-        actor: Uuid,
+        by: Uuid,
         id: Uuid,
         key: Key,
-        what: FollowUp,
-    ) -> Result<Answer, Error> {
-        let incidents = self.clone();
-        command::run(async move {
-            let principal = actor.to_string();
-            let mut tx = postgres::begin(&incidents.db).await?;
-            if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
-                return Ok(answer);
+        change: FollowUp,
+    ) -> Result<Answer<IncidentDetail>, Error> {
+        let mut work = match command::begin(&self.db, by, &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
+        let now = self.clock.now();
+        incidents::lock(&mut work, id).await?.ok_or(Error::UnknownIncident)?;
+        let text = match change {
+            FollowUp::Add(new) => {
+                actions::add(&mut work, self.clock.id(), id, &new, by, now).await?;
+                let (text, assignee) = (new.text.as_str(), new.assignee.as_str());
+                Some(format!("Assigned to {assignee}, due {}: {text}", new.due))
             }
-            let now = incidents.clock.now();
-            let locked = incidents::lock(&mut tx, &[id]).await?;
-            locked.first().ok_or(Error::NotFound)?;
-            let words = match what {
-                FollowUp::Add(new) => {
-                    let action = incidents.clock.id();
-                    learning::add_action(&mut tx, action, id, &new, actor, now).await?;
-                    let (text, who) = (new.text.as_str(), new.assignee.as_str());
-                    Some(format!("{who} shall, by {}: {text}", new.due))
-                }
-                FollowUp::Finish(action) => {
-                    let found = learning::finish_action(&mut tx, id, action, actor, now).await?;
-                    let (text, is_new) = found.ok_or(Error::NotFound)?;
-                    is_new.then(|| format!("Done: {text}"))
-                }
-            };
-            if let Some(words) = words {
-                let event = incidents.happened(id, now, "action", words);
-                let event = Happened { actor: Some(actor), ..event };
-                story::tell(&mut tx, &[event], now).await?;
+            FollowUp::Finish(action) => {
+                let found = actions::finish(&mut work, id, action, by, now).await?;
+                let (text, is_new) = found.ok_or(Error::UnknownAction)?;
+                is_new.then(|| format!("Done: {text}"))
             }
-            let answer = Answer::json(StatusCode::OK, &show::detail(&mut tx, id, now).await?);
-            idempotency::record(&mut tx, &principal, &key, &answer).await?;
-            postgres::commit(tx).await?;
-            Ok(answer)
-        })
-        .await
+        };
+        if let Some(text) = text {
+            let entry = Entry::by_system(id, now, EventKind::Action, text);
+            self.record(&mut work, &[Entry { actor: Some(by), ..entry }], now).await?;
+        }
+        let detail = show::detail(&mut work, id, now).await?;
+        Ok(work.commit(Success::Ok, detail).await?)
     }
 
-    /// Reminds of actions 7, 3 and 0 days before they are due, and when they are overdue: each once,
-    /// however often this runs or restarts. Returns how many.
+    /// Reminds of actions 7, 3 and 0 days before they are due, and when they are overdue; each once, even after a
+    /// restart. Returns the number of reminders.
     pub async fn remind_of_actions(&self) -> Result<usize, Error> {
-        let incidents = self.clone();
-        command::run(async move {
-            let now = incidents.clock.now();
-            let today = now.date_naive();
-            let mut tx = postgres::begin(&incidents.db).await?;
-            let mut reminded = 0;
-            for due in learning::due(&mut tx, today + TimeDelta::days(7)).await? {
-                let stage = Reminder::on(today, due.due, due.created_at.date_naive());
-                let Some(stage) = stage.filter(|s| !due.reminded.iter().any(|r| r == s.as_str()))
-                else {
-                    continue;
-                };
-                // Overdue is louder.
-                let severity = if stage == Reminder::Overdue { Severity::P1 } else { Severity::P2 };
-                let channels = incidents.policy.routes.of(severity);
-                incidents.announce(&mut tx, &channels, &due.notice(stage), now).await?;
-                learning::reminded(&mut tx, due.action_id, stage.as_str(), now).await?;
-                reminded += 1;
-            }
-            postgres::commit(tx).await?;
-            Ok(reminded)
-        })
-        .await
+        let now = self.clock.now();
+        let today = now.date_naive();
+        let mut tx = postgres::begin(&self.db).await?;
+        let mut reminded = 0;
+        for due in actions::due(&mut tx, today + TimeDelta::days(7)).await? {
+            let reminder = Reminder::on(today, due.due, due.created_at.date_naive());
+            let Some(reminder) = reminder.filter(|r| !due.reminded.iter().any(|s| s == r.as_str()))
+            else {
+                continue;
+            };
+            let severity = if reminder == Reminder::Overdue { Severity::P1 } else { Severity::P2 };
+            let channels = self.policy.routes.of(severity);
+            self.announce(&mut tx, &channels, &notice(&due, reminder), now).await?;
+            actions::reminded(&mut tx, due.action_id, reminder.as_str(), now).await?;
+            reminded += 1;
+        }
+        postgres::commit(tx).await?;
+        Ok(reminded)
     }
 }
 
-impl Due {
-    fn notice(&self, stage: Reminder) -> Notice {
-        Notice {
-            news: News::Action,
-            incident: self.incident_id,
-            number: self.number.clone(),
-            severity: self.severity.clone(),
-            title: self.text.clone(),
-            service: self.service.clone(),
-            text: format!("{}: {}, by {}.", stage.words(), self.assignee, self.due),
-        }
+fn notice(due: &Due, reminder: Reminder) -> Notice {
+    Notice {
+        news: News::Action,
+        incident: due.incident_id,
+        number: due.number.clone(),
+        severity: due.severity,
+        title: due.text.clone(),
+        service: due.service.clone(),
+        text: format!("{}: {}, by {}.", reminder.words(), due.assignee, due.due),
     }
 }

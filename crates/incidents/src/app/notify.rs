@@ -2,19 +2,20 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use kit::outbox::{self, Event};
-use kit::{command, postgres};
+use kit::postgres;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Error, Incidents};
 use crate::domain::{Channel, News, Notice, Severity, repeat_after};
-use crate::store::{clocks, notices};
+use crate::store::notices;
+use crate::store::targets::{self, Unanswered};
 
-/// From so many incidents on, one message tells of all of them: a storm must not bury its own news.
+/// The number of notices above which one message stands for all: a storm must not bury its own news.
 const STORM: usize = 10;
 
 impl Incidents {
-    /// Stores the notice for each of the channels, in the transaction of what it tells of.
+    /// Stores a notice for each of the channels, in the transaction of its event.
     pub(super) async fn announce(
         &self,
         tx: &mut PgConnection,
@@ -25,7 +26,7 @@ impl Incidents {
         for channel in channels {
             let event = Event {
                 id: self.clock.id(),
-                // Ordered within a channel, and held up by no other.
+                // Messages are ordered within a channel, and no channel delays another.
                 aggregate: format!("channel {}", channel.as_str()),
                 kind: format!("incident.{}", notice.news.as_str()),
                 payload: serde_json::to_value(notice).unwrap_or_default(),
@@ -36,11 +37,11 @@ impl Incidents {
         Ok(())
     }
 
-    /// One notice each, or one of all when there are too many.
+    /// Stores each notice, or one digest when there are too many.
     pub(super) async fn announce_all(
         &self,
         tx: &mut PgConnection,
-        notices: Vec<(Severity, Notice)>,
+        notices: &[(Severity, Notice)],
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         for severity in Severity::ALL {
@@ -58,35 +59,25 @@ impl Incidents {
         Ok(())
     }
 
-    /// Tells again of each P0 that nobody has acknowledged, ever more rarely. Returns how many.
+    /// Reminds of each unacknowledged P0, with growing pauses. Returns the number of reminders.
     pub async fn remind(&self) -> Result<usize, Error> {
-        let incidents = self.clone();
-        command::run(async move {
-            let now = incidents.clock.now();
-            let mut tx = postgres::begin(&incidents.db).await?;
-            let mut told = 0;
-            for waiting in clocks::unanswered(&mut tx).await? {
-                let pause = repeat_after(incidents.policy.repeat, waiting.reminders);
-                if now < waiting.told_at + pause {
-                    continue;
-                }
-                let minutes = (now - waiting.opened_at).num_minutes();
-                let notice = waiting.notice(format!(
-                    "Open for {minutes} minutes, and nobody has acknowledged it.\n\
-                     Acknowledge it on its page, and this stops."
-                ));
-                let channels = incidents.policy.routes.of(Severity::P0);
-                incidents.announce(&mut tx, &channels, &notice, now).await?;
-                clocks::reminded(&mut tx, waiting.id, now).await?;
-                told += 1;
+        let now = self.clock.now();
+        let mut tx = postgres::begin(&self.db).await?;
+        let mut reminded = 0;
+        for waiting in targets::unanswered(&mut tx).await? {
+            if now < waiting.told_at + repeat_after(self.policy.repeat, waiting.reminders) {
+                continue;
             }
-            postgres::commit(tx).await?;
-            Ok(told)
-        })
-        .await
+            let channels = self.policy.routes.of(Severity::P0);
+            self.announce(&mut tx, &channels, &reminder(&waiting, now), now).await?;
+            targets::reminded(&mut tx, waiting.id, now).await?;
+            reminded += 1;
+        }
+        postgres::commit(tx).await?;
+        Ok(reminded)
     }
 
-    /// Whether a channel has taken this message already.
+    /// True when a channel has accepted the message before.
     pub(crate) async fn was_told(&self, notice: Uuid) -> Result<bool, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
         Ok(notices::was_sent(&mut conn, notice).await?)
@@ -104,29 +95,19 @@ impl Incidents {
     }
 }
 
-/// A P0 that waits for somebody.
-pub(crate) struct Unanswered {
-    pub(crate) id: Uuid,
-    pub(crate) number: String,
-    pub(crate) title: String,
-    pub(crate) service: String,
-    pub(crate) opened_at: DateTime<Utc>,
-    /// When people heard of it the last time.
-    pub(crate) told_at: DateTime<Utc>,
-    pub(crate) reminders: i32,
-}
-
-impl Unanswered {
-    fn notice(&self, text: String) -> Notice {
-        Notice {
-            news: News::Unanswered,
-            incident: self.id,
-            number: self.number.clone(),
-            severity: Severity::P0.as_str().to_owned(),
-            title: self.title.clone(),
-            service: self.service.clone(),
-            text,
-        }
+fn reminder(waiting: &Unanswered, now: DateTime<Utc>) -> Notice {
+    let minutes = (now - waiting.opened_at).num_minutes();
+    Notice {
+        news: News::Unanswered,
+        incident: waiting.id,
+        number: waiting.number.clone(),
+        severity: Severity::P0,
+        title: waiting.title.clone(),
+        service: waiting.service.clone(),
+        text: format!(
+            "Open for {minutes} minutes, and not acknowledged.\n\
+             Acknowledge it on its page to stop the reminders."
+        ),
     }
 }
 

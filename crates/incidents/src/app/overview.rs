@@ -1,114 +1,61 @@
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use kit::postgres;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Error, Filter, Incident, Incidents, Stage};
-use crate::domain::{DAYS, Health, Severity, availability, days};
+use super::{Error, Incidents};
+use crate::domain::{Health, Impact, availability, days};
 use crate::store::{self, overview};
+use crate::view::{Filter, Overview, PublicIncident, ServiceHealth, Stage};
 
-/// How late a page may learn that something has happened.
+/// The period in which changes are looked for.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How everything does, as anybody may know.
-#[derive(Clone, Debug)]
-pub struct Overview {
-    pub now: DateTime<Utc>,
-    pub overall: Health,
-    pub services: Vec<ServiceHealth>,
-    /// What still burns, the worst first.
-    pub active: Vec<PublicIncident>,
-    /// What is over, newest first.
-    pub recent: Vec<PublicIncident>,
-}
-
-/// An incident, as anybody may know it: nothing of what an alert or an operator wrote is in it.
-#[derive(Clone, Debug)]
-pub struct PublicIncident {
-    pub number: String,
-    pub severity: String,
-    /// One of those that the status page shows; None: something behind them.
-    pub service: Option<String>,
-    pub status: String,
-    pub opened_at: DateTime<Utc>,
-    pub resolved_at: Option<DateTime<Utc>>,
-}
-
-impl PublicIncident {
-    fn of(incident: Incident, services: &[String]) -> Self {
-        let Incident { number, severity, service, status, opened_at, resolved_at, .. } = incident;
-        let service = services.contains(&service).then_some(service);
-        Self { number, severity, service, status, opened_at, resolved_at }
-    }
-
-    /// What is wrong, in words of ours.
-    pub fn title(&self) -> String {
-        let what = self.service.as_deref().unwrap_or("Something behind the services");
-        let severity = self.severity.parse().unwrap_or(Severity::P0); // a CHECK knows them all
-        format!("{what} {}", Health::felt(severity))
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct ServiceHealth {
-    pub name: String,
-    pub now: Health,
-    /// The oldest day first, today last; None where nothing is known.
-    pub days: [Option<Health>; DAYS],
-    /// From 0 to 1, in what was watched of these days; None while that is less than a day.
-    pub availability: Option<f64>,
-}
-
 impl Incidents {
+    /// Returns the public health of all services.
     pub async fn overview(&self) -> Result<Overview, Error> {
         let now = self.clock.now();
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        // Some days more, for incidents that began before and ended within.
+        // More than the shown days, for incidents that began before and ended within.
         let since = now - TimeDelta::days(120);
-        let afflictions = overview::afflictions(&mut conn, since).await?;
+        let impacts = overview::impacts(&mut conn, since).await?;
         let watched = overview::watched(&mut conn, since).await?;
-        let believed = Filter { verified: Some(true), ..Filter::default() };
-        let open = Filter { stage: Some(Stage::Open), ..believed.clone() };
+        let verified = Filter { verified: Some(true), ..Filter::default() };
+        let open = Filter { stage: Some(Stage::Open), ..verified.clone() };
         let mut active = store::list(&mut conn, &open, None, 50).await?;
-        active.sort_by(|a, b| a.severity.cmp(&b.severity)); // stable: newest first within
-        let everything = store::list(&mut conn, &believed, None, 60).await?;
-        let over = everything.into_iter().filter(|i| i.resolved_at.is_some());
-        let recent = over.filter(|i| i.merged_into.is_none()).take(8);
+        active.sort_by_key(|incident| incident.severity); // stable: newest first within
+        let all = store::list(&mut conn, &verified, None, 60).await?;
+        let resolved = all.into_iter().filter(|i| i.resolved_at.is_some());
+        let recent = resolved.filter(|i| i.merged_into.is_none()).take(8);
         let public = |incident| PublicIncident::of(incident, &self.policy.services);
-
         let service = |name: &String| {
-            let mine = || afflictions.iter().filter(|a| a.service == *name);
-            let burning = mine().filter(|a| a.until.is_none());
-            let now_ = burning.map(|a| Health::under(a.severity)).max();
-            let now_ = now_.unwrap_or(Health::Operational);
+            let mine = || impacts.iter().filter(|impact| impact.service == *name);
             ServiceHealth {
                 name: name.clone(),
-                now: now_,
+                now: worst(mine()),
                 days: days(mine(), &watched, now),
                 availability: availability(mine(), &watched, now),
             }
         };
-        let burning = afflictions.iter().filter(|a| a.until.is_none());
-        let overall = burning.map(|a| Health::under(a.severity)).max();
         Ok(Overview {
             now,
-            overall: overall.unwrap_or(Health::Operational),
+            overall: worst(impacts.iter()),
             services: self.policy.services.iter().map(service).collect(),
             active: active.into_iter().map(public).collect(),
             recent: recent.map(public).collect(),
         })
     }
 
-    /// Tells whenever anything happened, on whichever replica.
+    /// Returns a receiver that is notified of every change, on any replica.
     pub fn changes(&self) -> watch::Receiver<Option<Uuid>> {
         self.changes.subscribe()
     }
 
-    /// Looks for changes until `stop`. One look serves every page that is open here.
+    /// Looks for changes until `stop`, once for all pages that are open here.
     pub async fn watch(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             if self.changes.receiver_count() > 0
@@ -124,4 +71,10 @@ impl Incidents {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
         Ok(overview::last_event(&mut conn).await?)
     }
+}
+
+/// Returns the health under the impacts that last.
+fn worst<'a>(impacts: impl Iterator<Item = &'a Impact>) -> Health {
+    let lasting = impacts.filter(|impact| impact.until.is_none());
+    lasting.map(|impact| Health::under(impact.severity)).max().unwrap_or(Health::Operational)
 }

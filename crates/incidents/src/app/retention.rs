@@ -4,16 +4,16 @@ use kit::postgres;
 use super::{Error, Incidents};
 use crate::store::alerts;
 
-/// How long the bytes of a delivery are kept; what they said stays in the alerts.
+/// The time for which the bytes of a delivery are kept; its alerts stay.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
 impl Incidents {
-    /// Drops the bytes of old deliveries. Returns how many there were.
+    /// Deletes old deliveries. Returns their number.
     pub async fn forget_deliveries(&self) -> Result<i64, Error> {
         self.forget_before(self.clock.now() - KEPT).await
     }
 
-    /// A thousand at a time, each in a transaction of its own, so that nobody waits for it.
+    /// Deletes a thousand at a time, each in a transaction of its own, so that no other waits for it.
     async fn forget_before(&self, before: DateTime<Utc>) -> Result<i64, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
         let mut all = 0;

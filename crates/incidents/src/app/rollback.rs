@@ -1,103 +1,76 @@
-use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
-use serde::Serialize;
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
+use kit::postgres;
 use sqlx::PgConnection;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Error, Incidents, show};
-use crate::domain::{Line, News, Next, Notice, Severity, Status, Step, inert};
+use crate::domain::{
+    Entry, EventKind, NewIncident, News, Next, Notice, Run, RunStatus, ShortText, Status, Step,
+    inert,
+};
 use crate::executor::Executor;
-use crate::store::story::Happened;
-use crate::store::{incidents, rollbacks, story};
+use crate::store::incidents;
+use crate::store::rollbacks::{self, StepEnd};
+use crate::view::IncidentDetail;
 
-/// A run that says nothing for so long has lost its process: longer than any step may take.
+/// The silence after which a run counts as interrupted: longer than any step may take.
 const SILENCE: TimeDelta = TimeDelta::minutes(4);
 
-/// A service taken back, or the attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct RollbackView {
-    pub run_id: Uuid,
-    pub service: String,
-    /// dry-run, command or kubernetes.
-    pub executor: String,
-    /// The version it goes back to, once that is known.
-    pub target: Option<String>,
-    /// Absent: the alert asked for it, by its label `rollback=automatic`.
-    pub approved_by: Option<Uuid>,
-    /// running, succeeded, failed or interrupted.
-    pub status: String,
-    pub attempts: i32,
-    pub started_at: DateTime<Utc>,
-    pub ended_at: Option<DateTime<Utc>>,
-    pub steps: Vec<StepView>,
-}
-
-/// A step of a run, as it was recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct StepView {
-    pub attempt: i32,
-    /// validate, prepare, perform, verify or record.
-    pub step: String,
-    pub started_at: DateTime<Utc>,
-    pub ended_at: Option<DateTime<Utc>>,
-    /// Absent while it runs.
-    pub ok: Option<bool>,
-    pub detail: String,
-}
-
-/// A run that has begun.
-#[derive(Clone, Debug)]
-pub(crate) struct Run {
-    pub(crate) id: Uuid,
-    pub(crate) incident: Uuid,
-    pub(crate) number: String,
-    pub(crate) service: String,
-}
-
-/// A run whose process is gone.
-pub(crate) struct Lost {
-    pub(crate) incident_id: Uuid,
-    pub(crate) service: String,
-}
-
 impl Incidents {
-    /// Takes a service back, because an operator has approved it. The answer's body is the incident,
-    /// with the run that goes on from here by itself.
+    /// Begins a rollback that an operator has approved. It goes on in the background.
     pub async fn roll_back(
         &self,
-        actor: Uuid,
+        by: Uuid,
         id: Uuid,
         key: Key,
-        service: Line,
-    ) -> Result<Answer, Error> {
-        let incidents = self.clone();
-        command::run(async move {
-            let principal = actor.to_string();
-            let mut tx = postgres::begin(&incidents.db).await?;
-            if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
-                return Ok(answer);
-            }
-            let now = incidents.clock.now();
-            let locked = incidents::lock(&mut tx, &[id]).await?;
-            let incident = locked.first().ok_or(Error::NotFound)?;
-            incident.status.burning()?;
-            let (number, service) = (incident.number.clone(), service.as_str().to_owned());
-            let run = Run { id: incidents.clock.id(), incident: id, number, service };
-            incidents.begin_rollback(&mut tx, &run, Some(actor), now).await?;
-            let answer = Answer::json(StatusCode::OK, &show::detail(&mut tx, id, now).await?);
-            idempotency::record(&mut tx, &principal, &key, &answer).await?;
-            postgres::commit(tx).await?;
-            command::detach(incidents.clone().drive(run));
-            Ok(answer)
-        })
-        .await
+        service: ShortText,
+    ) -> Result<Answer<IncidentDetail>, Error> {
+        let mut work = match command::begin(&self.db, by, &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
+        let now = self.clock.now();
+        let incident = incidents::lock(&mut work, id).await?.ok_or(Error::UnknownIncident)?;
+        incident.status.require_open()?;
+        let (number, service) = (incident.number, service.as_str().to_owned());
+        let run = Run { id: self.clock.id(), incident: id, number, service };
+        self.begin_rollback(&mut work, &run, Some(by), now).await?;
+        let detail = show::detail(&mut work, id, now).await?;
+        let answer = work.commit(Success::Ok, detail).await?;
+        self.run_in_background(vec![run]);
+        Ok(answer)
     }
 
-    /// Records that it begins; refused when there is no way to, or one runs already.
-    pub(super) async fn begin_rollback(
+    /// Begins the rollbacks that the alerts of opened incidents ask for. A refused one is logged and changes nothing
+    /// else.
+    pub(super) async fn begin_requested_rollbacks(
+        &self,
+        tx: &mut PgConnection,
+        opened: &[NewIncident],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Run>, Error> {
+        let mut runs = Vec::new();
+        if !self.policy.automatic_rollback {
+            return Ok(runs);
+        }
+        for new in opened.iter().filter(|new| new.asks_for_rollback) {
+            let (number, service) = (new.number.to_string(), new.service.clone());
+            let run = Run { id: self.clock.id(), incident: new.id, number, service };
+            match self.begin_rollback(tx, &run, None, now).await {
+                Ok(()) => runs.push(run),
+                Err(error @ Error::Database(_)) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, service = run.service, "no automatic rollback");
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Records the begin of a rollback. Fails when it is not possible, or another one of the service runs.
+    async fn begin_rollback(
         &self,
         tx: &mut PgConnection,
         run: &Run,
@@ -114,117 +87,123 @@ impl Incidents {
         rollbacks::begin(tx, run, approved_by, executor.name(), now).await.map_err(taken)?;
         let who = if approved_by.is_some() { "approved" } else { "asked for by the alert" };
         let text = format!("Rollback of {} ({}), {who}", run.service, executor.name());
-        let event = self.happened(run.incident, now, "rollback", text);
-        Ok(story::tell(tx, &[Happened { actor: approved_by, ..event }], now).await?)
+        let entry = Entry::by_system(run.incident, now, EventKind::Rollback, text);
+        Ok(self.record(tx, &[Entry { actor: approved_by, ..entry }], now).await?)
     }
 
-    /// Not this one: it would end while it works.
+    /// True for the services of the status page, except this one: it would end during the rollback.
     pub(super) fn can_roll_back(&self, service: &str) -> bool {
         self.policy.executor.is_some()
             && service != "incidents"
             && self.policy.services.iter().any(|known| known == service)
     }
 
-    /// Goes through the steps, each recorded as it begins and as it ends.
-    pub(super) async fn drive(self, run: Run) {
+    /// Carries out rollbacks whose begin is committed.
+    pub(super) fn run_in_background(&self, runs: Vec<Run>) {
+        for run in runs {
+            command::detach(self.clone().drive(run));
+        }
+    }
+
+    async fn drive(self, run: Run) {
         let Some(executor) = self.policy.executor.clone() else { return };
         if let Err(error) = self.steps(&run, &executor).await {
-            // It is given up on when it has been silent for long enough.
+            // It is given up after its silence.
             tracing::error!(%error, run = %run.id, "a rollback could not be recorded");
         }
     }
 
+    /// Goes through the steps, and records each as it begins and as it ends.
     async fn steps(&self, run: &Run, executor: &Executor) -> Result<(), Error> {
         let mut next = Next::Step(1, Step::Validate);
         while let Next::Step(attempt, step) = next {
             if !self.step_begins(run, attempt, step).await? {
                 return Ok(());
             }
-            let said = executor.step(step, &run.service, &run.number).await;
-            let ok = said.is_ok();
-            let detail = inert(&said.unwrap_or_else(|why| why), 1_000);
-            self.step_ended(run, attempt, step, ok, &detail).await?;
+            let output = executor.step(step, &run.service, &run.number).await;
+            let ok = output.is_ok();
+            let detail = inert(&output.unwrap_or_else(|error| error), 1_000);
+            let target = detail.lines().last().filter(|_| ok && step == Step::Validate);
+            let end = StepEnd { attempt, step, ok, detail: &detail, target };
+            self.step_ends(run, &end).await?;
             next = step.next(attempt, ok);
         }
-        self.rolled_back(run, next == Next::Succeeded).await
+        let status = if next == Next::Succeeded { RunStatus::Succeeded } else { RunStatus::Failed };
+        self.end_rollback(run, status).await
     }
 
     async fn step_begins(&self, run: &Run, attempt: i32, step: Step) -> Result<bool, Error> {
         let now = self.clock.now();
         let mut tx = postgres::begin(&self.db).await?;
-        let begins = rollbacks::step_begins(&mut tx, run.id, attempt, step.as_str(), now).await?;
+        let begins = rollbacks::step_begins(&mut tx, run.id, attempt, step, now).await?;
         postgres::commit(tx).await?;
         Ok(begins)
     }
 
-    async fn step_ended(
-        &self,
-        run: &Run,
-        attempt: i32,
-        step: Step,
-        ok: bool,
-        detail: &str,
-    ) -> Result<(), Error> {
+    async fn step_ends(&self, run: &Run, end: &StepEnd<'_>) -> Result<(), Error> {
         let now = self.clock.now();
-        let target = detail.lines().last().filter(|_| ok && step == Step::Validate);
         let mut tx = postgres::begin(&self.db).await?;
-        let name = step.as_str();
-        rollbacks::step_ends(&mut tx, run.id, attempt, name, ok, detail, target, now).await?;
-        let how = if ok { "done" } else { "failed" };
-        let text = format!("Rollback of {}, attempt {attempt}: {name} {how}", run.service);
-        let text = if ok { text } else { format!("{text}. {detail}") };
-        let event = self.happened(run.incident, now, "rollback", text);
-        story::tell(&mut tx, &[event], now).await?;
+        rollbacks::step_ends(&mut tx, run.id, end, now).await?;
+        let StepEnd { attempt, step, ok, detail, .. } = end;
+        let how = if *ok { "done".to_owned() } else { format!("failed. {detail}") };
+        let text =
+            format!("Rollback of {}, attempt {attempt}: {} {how}", run.service, step.as_str());
+        let entry = Entry::by_system(run.incident, now, EventKind::Rollback, text);
+        self.record(&mut tx, &[entry], now).await?;
         postgres::commit(tx).await?;
         Ok(())
     }
 
-    /// The end of a run; people hear of it.
-    async fn rolled_back(&self, run: &Run, well: bool) -> Result<(), Error> {
+    async fn end_rollback(&self, run: &Run, status: RunStatus) -> Result<(), Error> {
         let now = self.clock.now();
         let mut tx = postgres::begin(&self.db).await?;
-        let locked = incidents::lock(&mut tx, &[run.incident]).await?;
-        let status = if well { "succeeded" } else { "failed" };
+        let incident = incidents::lock(&mut tx, run.incident).await?;
         if rollbacks::end(&mut tx, run.id, status, now).await? {
-            self.tell_end(&mut tx, run.incident, &run.service, status, now).await?;
+            self.announce_end(&mut tx, run.incident, &run.service, status, now).await?;
         }
-        let watched = |s| matches!(s, Status::Investigating | Status::Identified);
-        if well && locked.first().is_some_and(|incident| watched(incident.status)) {
+        let before = |s| matches!(s, Status::Investigating | Status::Identified);
+        if status == RunStatus::Succeeded && incident.is_some_and(|i| before(i.status)) {
             incidents::set_status(&mut tx, run.incident, Status::Monitoring, now).await?;
         }
         postgres::commit(tx).await?;
         Ok(())
     }
 
-    /// Gives up runs whose process has ended in the middle. Returns how many there were.
+    /// Gives up runs whose process has ended in the middle. Returns their number.
     pub async fn give_up_rollbacks(&self) -> Result<usize, Error> {
         let now = self.clock.now();
         let mut tx = postgres::begin(&self.db).await?;
         let lost = rollbacks::give_up(&mut tx, now - SILENCE, now).await?;
         for run in &lost {
-            self.tell_end(&mut tx, run.incident_id, &run.service, "interrupted", now).await?;
+            let status = RunStatus::Interrupted;
+            self.announce_end(&mut tx, run.incident_id, &run.service, status, now).await?;
         }
         postgres::commit(tx).await?;
         Ok(lost.len())
     }
 
-    async fn tell_end(
+    async fn announce_end(
         &self,
         tx: &mut PgConnection,
         incident: Uuid,
         service: &str,
-        status: &str,
+        status: RunStatus,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         let text = match status {
-            "succeeded" => format!("{service} runs the version before again, and is healthy."),
-            "failed" => format!("{service} could not be taken back: somebody must."),
-            _ => format!("The rollback of {service} was interrupted: look at what runs now."),
+            RunStatus::Succeeded => format!("{service} runs its previous version and is healthy."),
+            RunStatus::Failed => {
+                format!("{service} could not be rolled back: it must be done by hand.")
+            }
+            RunStatus::Running | RunStatus::Interrupted => {
+                format!("The rollback of {service} was interrupted: check the running version.")
+            }
         };
-        let event = self.happened(incident, now, "rollback", format!("Rollback {status}. {text}"));
-        story::tell(tx, &[event], now).await?;
+        let status = status.as_str();
+        let entry = format!("Rollback {status}. {text}");
+        let entry = Entry::by_system(incident, now, EventKind::Rollback, entry);
+        self.record(tx, &[entry], now).await?;
         let Some(found) = incidents::find(tx, incident).await? else { return Ok(()) };
-        let severity = found.severity.parse().unwrap_or(Severity::P0);
         let notice = Notice {
             news: News::Rollback,
             incident,
@@ -234,11 +213,11 @@ impl Incidents {
             service: service.to_owned(),
             text,
         };
-        self.announce(tx, &self.policy.routes.of(severity), &notice, now).await
+        self.announce(tx, &self.policy.routes.of(found.severity), &notice, now).await
     }
 }
 
-/// Two who begin at the same moment: the database lets one.
+/// Translates the constraint that lets one of two simultaneous rollbacks begin.
 fn taken(error: sqlx::Error) -> Error {
     match postgres::constraint(&error) {
         Some("rollback_run_one_per_service") => Error::RollbackRuns,

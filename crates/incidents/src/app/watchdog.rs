@@ -3,27 +3,21 @@ use kit::postgres;
 use serde_json::json;
 
 use super::{Delivery, Error, Incidents, Origin};
-use crate::domain::{Alert, SILENCE_FINGERPRINT, Texts, Word};
+use crate::domain::{Alert, Prometheus, SILENCE_FINGERPRINT, Texts};
 use crate::store::heartbeats;
 
-/// When a part of the alerting chain was last known to be alive.
-pub(crate) struct Heartbeat {
-    pub(crate) source: String,
-    pub(crate) heard_at: DateTime<Utc>,
-}
-
 impl Incidents {
-    /// Takes the alert that always fires. Alertmanager is alive because it sent it; Prometheus was when
-    /// it evaluated the rule, which the alert says. One that Prometheus does not have says nothing of Prometheus.
+    /// Records the alert that always fires. Alertmanager is alive because it sent the alert. Prometheus was alive
+    /// when it evaluated the rule, at the time in the alert, unless the alert is unverified.
     pub(super) async fn heartbeat(
         &self,
         alert: Alert,
-        word: &Word,
+        prometheus: &Prometheus,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
         heartbeats::heard(&mut conn, "alertmanager", now).await?;
-        let (alert, trust) = word.judge(alert);
+        let (alert, trust) = prometheus.verify(alert);
         if alert.ends_at.is_none() && trust.is_believed() {
             let evaluated = alert.evaluated_at().map_or(now, |at| at.min(now));
             heartbeats::heard(&mut conn, "prometheus", evaluated).await?;
@@ -32,8 +26,8 @@ impl Incidents {
         Ok(())
     }
 
-    /// Opens an incident when Prometheus or Alertmanager has been silent for too long, and ends it when
-    /// both are heard again. `since`: from when on we listen; what came before is not held against them.
+    /// Opens an incident when Prometheus or Alertmanager has been silent for too long, and ends it when both are
+    /// heard again. Silence before `since` does not count.
     pub async fn watch_silence(&self, since: DateTime<Utc>) -> Result<(), Error> {
         let now = self.clock.now();
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
@@ -52,17 +46,17 @@ impl Incidents {
             ([], []) => Ok(()),
             ([], over) => {
                 let over = over.iter().map(|start| alert(*start, Some(now), "")).collect();
-                self.say(over, now).await
+                self.deliver(over, now).await
             }
             ([(source, last), ..], []) => {
-                // Named by when it fell silent: told twice, it is one.
-                self.say(vec![alert(*last, None, source)], now).await
+                // The start identifies the alert, so that it opens one incident however often it is sent.
+                self.deliver(vec![alert(*last, None, source)], now).await
             }
             (_, _) => Ok(()),
         }
     }
 
-    async fn say(&self, alerts: Vec<Alert>, now: DateTime<Utc>) -> Result<(), Error> {
+    async fn deliver(&self, alerts: Vec<Alert>, now: DateTime<Utc>) -> Result<(), Error> {
         let payload =
             json!({ "source": "watchdog", "at": now, "fires": alerts[0].ends_at.is_none() });
         let payload = payload.to_string().into_bytes();
@@ -76,8 +70,7 @@ fn alert(starts_at: DateTime<Utc>, ends_at: Option<DateTime<Utc>>, source: &str)
     let texts = |pairs: &[(&str, &str)]| -> Texts {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
-    let said =
-        "Alerts may no longer arrive: nothing else on this page can be trusted to be complete.";
+    let description = "Alerts may no longer arrive: nothing else on this page can be complete.";
     Alert {
         fingerprint: SILENCE_FINGERPRINT.to_owned(),
         starts_at,
@@ -91,7 +84,7 @@ fn alert(starts_at: DateTime<Utc>, ends_at: Option<DateTime<Utc>>, source: &str)
         ]),
         annotations: texts(&[
             ("summary", &format!("{source} is silent")),
-            ("description", said),
+            ("description", description),
             ("runbook_url", "docs/runbooks/watchdog.md"),
         ]),
     }

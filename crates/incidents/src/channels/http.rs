@@ -63,13 +63,13 @@ impl Client {
         let answer = tokio::time::timeout(TIMEOUT, self.0.request(request)).await;
         // The client's own errors may quote the address.
         let answer = answer
-        .map_err(|_| "the channel did not answer in time")?
-        .map_err(|_| "the channel could not be reached")?;
+            .map_err(|_| "the channel did not answer in time")?
+            .map_err(|_| "the channel could not be reached")?;
         let status = answer.status();
         if status.is_success() {
-        Ok(())
+            Ok(())
         } else {
-        Err(format!("the channel answered {}", status.as_u16()))
+            Err(format!("the channel answered {}", status.as_u16()))
         }
     }
 }

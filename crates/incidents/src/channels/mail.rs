@@ -59,7 +59,9 @@ impl Mail {
         let message = message.body(text).map_err(|_| "the mail is invalid".to_owned())?;
         // The server's text may quote an address.
         let sent = self.smtp.send(message).await;
-        sent.map_err(|e| format!("the SMTP server refused the mail: permanent={}", e.is_permanent()))?;
+        sent.map_err(|e| {
+            format!("the SMTP server refused the mail: permanent={}", e.is_permanent())
+        })?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::http::{Address, Client};
 use super::link;
-use crate::domain::{News, Notice};
+use crate::domain::{News, Notice, Severity};
 
 /// An incoming webhook of a Slack channel.
 pub(super) struct Slack {
@@ -26,12 +26,12 @@ impl Slack {
 /// Formats a notice in plain text, so that nothing in it is markup, within Slack's limits (150 and 3,000 characters
 /// after escaping).
 fn message(notice: &Notice, link: &str) -> Value {
-    let icon = match (notice.news, notice.severity.as_str()) {
+    let icon = match (notice.news, notice.severity) {
         (News::Resolved, _) => "✅",
-        (_, "P0") => "🚨",
-        (_, "P1") => "🔴",
-        (_, "P2") => "🟠",
-        _ => "🔵",
+        (_, Severity::P0) => "🚨",
+        (_, Severity::P1) => "🔴",
+        (_, Severity::P2) => "🟠",
+        (_, Severity::P3) => "🔵",
     };
     let field = |name: &str, value: &str| plain(&format!("{name}\n{value}"), 400);
     json!({
@@ -40,7 +40,7 @@ fn message(notice: &Notice, link: &str) -> Value {
         "blocks": [
             { "type": "header", "text": plain(&format!("{icon} {}", notice.subject()), 150) },
             { "type": "section", "fields": [
-                field("Severity", &notice.severity),
+                field("Severity", notice.severity.as_str()),
                 field("Service", &notice.service),
                 field("Incident", &notice.number),
                 field("News", notice.news.words()),

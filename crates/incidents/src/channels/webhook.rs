@@ -56,7 +56,7 @@ impl Webhook {
             ("idempotency-key", event.id.to_string()),
         ] {
             let value = HeaderValue::try_from(value)
-            .map_err(|_| format!("the header {name} is invalid"))?;
+                .map_err(|_| format!("the header {name} is invalid"))?;
             headers.insert(name, value);
         }
         self.client.post(&self.address, headers, body.into_bytes()).await

@@ -9,7 +9,7 @@ pub struct Rollback {
     /// Executor of rollbacks: none, dry-run (reports each step and does nothing), command, kubernetes, or argo (Argo
     /// Rollouts).
     #[arg(long, env = "ROLLBACK_EXECUTOR", default_value = "none", value_enum)]
-    pub rollback_executor: Way,
+    pub rollback_executor: ExecutorKind,
     /// Command with its first arguments; the step and the service follow.
     #[arg(long, env = "ROLLBACK_COMMAND", default_value = "")]
     pub rollback_command: String,
@@ -19,14 +19,14 @@ pub struct Rollback {
     /// Path of kubectl. For argo, its plugin kubectl-argo-rollouts must be in PATH.
     #[arg(long, env = "ROLLBACK_KUBECTL", default_value = "kubectl")]
     pub rollback_kubectl: String,
-    /// Whether an alert with the label rollback=automatic begins a rollback without an approval, if it fires at
+    /// Lets an alert with the label rollback=automatic begin a rollback without an approval, if it fires at
     /// Prometheus. Needs PROMETHEUS_URLS.
     #[arg(long, env = "ROLLBACK_AUTOMATIC", default_value = "false", action = clap::ArgAction::Set)]
     pub rollback_automatic: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Way {
+pub enum ExecutorKind {
     None,
     DryRun,
     Command,
@@ -37,9 +37,9 @@ pub enum Way {
 impl Rollback {
     pub fn executor(&self) -> anyhow::Result<Option<Executor>> {
         Ok(match self.rollback_executor {
-            Way::None => None,
-            Way::DryRun => Some(Executor::DryRun),
-            Way::Command => {
+            ExecutorKind::None => None,
+            ExecutorKind::DryRun => Some(Executor::DryRun),
+            ExecutorKind::Command => {
                 let words: Vec<_> =
                     self.rollback_command.split_whitespace().map(str::to_owned).collect();
                 if words.is_empty() {
@@ -47,11 +47,11 @@ impl Rollback {
                 }
                 Some(Executor::Command(words))
             }
-            Way::Kubernetes => Some(Executor::Kubernetes {
+            ExecutorKind::Kubernetes => Some(Executor::Kubernetes {
                 kubectl: self.rollback_kubectl.clone(),
                 namespace: self.rollback_namespace.clone(),
             }),
-            Way::Argo => Some(Executor::Argo {
+            ExecutorKind::Argo => Some(Executor::Argo {
                 kubectl: self.rollback_kubectl.clone(),
                 namespace: self.rollback_namespace.clone(),
             }),

@@ -1,5 +1,5 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Severity, Texts};
@@ -8,7 +8,7 @@ use super::{Severity, Texts};
 const FRESH: TimeDelta = TimeDelta::hours(1);
 
 /// A way to end an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Repair {
     /// Stop all writes, before anything else.
@@ -36,7 +36,7 @@ impl Repair {
 }
 
 /// One piece of advice with its reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Advice {
     pub repair: Repair,
     pub why: String,
@@ -120,7 +120,11 @@ impl Signals {
                     "The service lacks capacity: more replicas help at once.".to_owned(),
                     None,
                 );
-                give(Repair::Restart, "A restart frees leaked resources for a while.".to_owned(), None);
+                give(
+                    Repair::Restart,
+                    "A restart frees leaked resources for a while.".to_owned(),
+                    None,
+                );
             }
             RootCause::Dependency => {
                 let why = "A dependency is down; no change to the service itself will help.";

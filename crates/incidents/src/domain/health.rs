@@ -47,7 +47,7 @@ impl Health {
 
 /// A time in which a service was affected.
 #[derive(Clone, Debug)]
-pub struct Affliction {
+pub struct Impact {
     pub service: String,
     pub severity: Severity,
     pub from: DateTime<Utc>,
@@ -69,7 +69,7 @@ const ENOUGH: TimeDelta = TimeDelta::days(1);
 /// Returns the worst health of each of the last [`DAYS`] days (in UTC), the oldest first and today last. `None` for
 /// a day that was not watched.
 pub fn days<'a>(
-    afflictions: impl Iterator<Item = &'a Affliction>,
+    impacts: impl Iterator<Item = &'a Impact>,
     watched: &[Watched],
     now: DateTime<Utc>,
 ) -> [Option<Health>; DAYS] {
@@ -82,11 +82,11 @@ pub fn days<'a>(
         let day = date(index);
         watched.iter().any(|watched| watched.day == day).then_some(Health::Operational)
     });
-    for affliction in afflictions {
-        let felt = Health::under(affliction.severity);
-        let until = affliction.until.unwrap_or(now).max(affliction.from).date_naive();
+    for impact in impacts {
+        let felt = Health::under(impact.severity);
+        let until = impact.until.unwrap_or(now).max(impact.from).date_naive();
         for (index, day) in days.iter_mut().enumerate() {
-            let within = (affliction.from.date_naive()..=until).contains(&date(index));
+            let within = (impact.from.date_naive()..=until).contains(&date(index));
             if within && felt != Health::Operational {
                 *day = (*day).max(Some(felt));
             }
@@ -99,7 +99,7 @@ pub fn days<'a>(
 /// incident. `None` when less than a day was watched.
 #[expect(clippy::cast_precision_loss, reason = "a quarter of a year in milliseconds is exact")]
 pub fn availability<'a>(
-    afflictions: impl Iterator<Item = &'a Affliction>,
+    impacts: impl Iterator<Item = &'a Impact>,
     watched: &[Watched],
     now: DateTime<Utc>,
 ) -> Option<f64> {
@@ -111,7 +111,7 @@ pub fn availability<'a>(
     if known < ENOUGH {
         return None;
     }
-    let critical = afflictions.filter(|a| Health::under(a.severity) == Health::Critical);
+    let critical = impacts.filter(|a| Health::under(a.severity) == Health::Critical);
     let mut down: Vec<_> = critical.map(|a| (a.from, a.until.unwrap_or(now).min(now))).collect();
     down.sort_unstable();
     let (mut sum, mut reached) = (TimeDelta::zero(), since);
@@ -135,16 +135,16 @@ mod tests {
     fn a_day_is_as_bad_as_its_worst_incident() {
         let at = |day, hour| Utc.with_ymd_and_hms(2026, 5, day, hour, 0, 0).unwrap();
         let now = at(20, 12);
-        let affliction =
-            |severity, from, until| Affliction { service: String::new(), severity, from, until };
+        let impact =
+            |severity, from, until| Impact { service: String::new(), severity, from, until };
         let found = days(
             [
-                affliction(Severity::P2, at(10, 23), Some(at(11, 1))),
-                affliction(Severity::P0, at(11, 5), Some(at(11, 6))),
-                affliction(Severity::P3, at(12, 5), Some(at(12, 6))),
-                affliction(Severity::P1, at(19, 5), None),
+                impact(Severity::P2, at(10, 23), Some(at(11, 1))),
+                impact(Severity::P0, at(11, 5), Some(at(11, 6))),
+                impact(Severity::P3, at(12, 5), Some(at(12, 6))),
+                impact(Severity::P1, at(19, 5), None),
                 // An end before the start is clock skew.
-                affliction(Severity::P1, at(15, 5), Some(at(14, 5))),
+                impact(Severity::P1, at(15, 5), Some(at(14, 5))),
             ]
             .iter(),
             &watch(8..=18, at(1, 0)),
@@ -171,15 +171,15 @@ mod tests {
         let now = Utc.with_ymd_and_hms(2026, 5, 20, 12, 0, 0).unwrap();
         let ago = |days| now - TimeDelta::days(days);
         let share = |found: &[(Severity, i64, Option<i64>)]| {
-            let affliction = |&(severity, from, until): &(_, _, Option<i64>)| Affliction {
+            let impact = |&(severity, from, until): &(_, _, Option<i64>)| Impact {
                 service: String::new(),
                 severity,
                 from: ago(from),
                 until: until.map(ago),
             };
-            let afflictions: Vec<_> = found.iter().map(affliction).collect();
+            let impacts: Vec<_> = found.iter().map(impact).collect();
             let watched = watch(1..=91, ago(91));
-            (availability(afflictions.iter(), &watched, now).unwrap() * 90.0).round()
+            (availability(impacts.iter(), &watched, now).unwrap() * 90.0).round()
         };
         let (p0, p1) = (Severity::P0, Severity::P1);
         assert_eq!(share(&[]), 90.0);
@@ -193,12 +193,8 @@ mod tests {
         // An end before the start is clock skew.
         assert_eq!(share(&[(p0, 5, Some(6))]), 90.0);
         // Three watched minutes give no availability; one of ten days is a tenth.
-        let critical = [Affliction {
-            service: String::new(),
-            severity: p0,
-            from: ago(5),
-            until: Some(ago(4)),
-        }];
+        let critical =
+            [Impact { service: String::new(), severity: p0, from: ago(5), until: Some(ago(4)) }];
         let (minutes, days) = (now - TimeDelta::minutes(3), watch(1..=10, ago(10)));
         let young = [Watched { day: now.date_naive(), from: minutes, until: now }];
         assert_eq!(availability([].iter(), &young, now), None);

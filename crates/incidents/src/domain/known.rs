@@ -2,14 +2,11 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Evidence, Texts};
-
-/// An alert's fingerprint and start, which identify it.
-pub type AlertKey = (String, DateTime<Utc>);
+use super::{AlertKey, Evidence, Texts};
 
 /// An alert that fires as far as this service knows.
 #[derive(Clone, Debug)]
-pub struct Burning {
+pub struct Firing {
     pub key: AlertKey,
     pub labels: Texts,
     /// True when Prometheus had it, or none was configured to ask.
@@ -33,14 +30,14 @@ impl Known {
     ///
     /// Alertmanager alone keeps only an unverified alert firing: anybody who reaches it can make it report any
     /// alert.
-    pub fn knows(&self, alert: &Burning) -> bool {
+    pub fn knows(&self, alert: &Firing) -> bool {
         let agree = |theirs: &Texts| {
             theirs
                 .iter()
                 .all(|(name, value)| alert.labels.get(name).is_none_or(|ours| ours == value))
         };
         let told = !alert.verified && self.fingerprints.contains(&alert.key.0);
-        told || self.evidence.0.iter().any(|fact| agree(&fact.labels))
+        told || self.evidence.0.iter().any(|alert| agree(&alert.labels))
     }
 }
 
@@ -53,7 +50,7 @@ impl Missing {
     /// unknown throughout `patience`, to sources that ran throughout it, and since when.
     pub fn look(
         &mut self,
-        burning: &[Burning],
+        burning: &[Firing],
         known: &Known,
         now: DateTime<Utc>,
         patience: TimeDelta,

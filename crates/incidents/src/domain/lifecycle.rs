@@ -64,7 +64,7 @@ impl Status {
 
     /// Checks a transition. Steps may be skipped, and taken back while the incident is open: a fix may not
     /// help. A resolved incident is never reopened; if its cause returns, that is a new incident.
-    pub fn become_(self, next: Self) -> Result<Self, Refused> {
+    pub fn transition_to(self, next: Self) -> Result<Self, Refused> {
         let allowed = match self {
             Self::Investigating | Self::Identified | Self::Monitoring => {
                 next != self && next != Self::PostmortemDone
@@ -76,7 +76,7 @@ impl Status {
     }
 
     /// Fails when the incident is resolved.
-    pub fn burning(self) -> Result<(), Refused> {
+    pub fn require_open(self) -> Result<(), Refused> {
         if self.is_open() { Ok(()) } else { Err(Refused::Over) }
     }
 }
@@ -102,6 +102,11 @@ pub struct Number {
 }
 
 impl Number {
+    /// Returns the next number of the year.
+    pub fn next(self) -> Self {
+        Self { nth: self.nth + 1, ..self }
+    }
+
     /// Returns the year that an incident opened now is counted in.
     pub fn year(now: DateTime<Utc>) -> i32 {
         now.year()
@@ -111,6 +116,45 @@ impl Number {
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "INC-{:04}-{:04}", self.year, self.nth)
+    }
+}
+
+/// A target that an incident missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    Response,
+    Resolution,
+}
+
+impl Missed {
+    pub const ALL: [Self; 2] = [Self::Response, Self::Resolution];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Response => "response",
+            Self::Resolution => "resolution",
+        }
+    }
+
+    /// Returns the text for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Response => "Not acknowledged in time: escalated",
+            Self::Resolution => "Not resolved in time: escalated",
+        }
+    }
+}
+
+/// A name that no target has.
+#[derive(Debug, Error)]
+#[error("unknown target")]
+pub struct UnknownTarget;
+
+impl FromStr for Missed {
+    type Err = UnknownTarget;
+
+    fn from_str(name: &str) -> Result<Self, UnknownTarget> {
+        Self::ALL.into_iter().find(|missed| missed.as_str() == name).ok_or(UnknownTarget)
     }
 }
 
@@ -167,7 +211,7 @@ mod tests {
             (PostmortemDone, Resolved, false),
             (PostmortemDone, PostmortemDone, false),
         ] {
-            assert_eq!(from.become_(to).is_ok(), allowed, "{from:?} {to:?}");
+            assert_eq!(from.transition_to(to).is_ok(), allowed, "{from:?} {to:?}");
         }
     }
 

@@ -158,7 +158,7 @@ pub struct Notice {
     pub news: News,
     pub incident: Uuid,
     pub number: String,
-    pub severity: String,
+    pub severity: Severity,
     pub title: String,
     pub service: String,
     /// Several lines: the event, and the next step.
@@ -169,8 +169,8 @@ impl Notice {
     /// Returns the subject, as one line.
     pub fn subject(&self) -> String {
         let Self { news, number, severity, title, .. } = self;
-        text::inert(&format!("[{severity}] {number} {}: {title}", news.words()), 200)
-            .replace('\n', " ")
+        let subject = format!("[{}] {number} {}: {title}", severity.as_str(), news.words());
+        text::inert(&subject, 200).replace('\n', " ")
     }
 
     /// Returns the text, without control characters.
@@ -212,7 +212,7 @@ mod tests {
             news: News::Opened,
             incident: Uuid::nil(),
             number: "INC-2026-0001".to_owned(),
-            severity: "P0".to_owned(),
+            severity: Severity::P0,
             title: "a\r\nBcc: all@example.com\u{1b}[31m\u{202e}\u{2028}".to_owned(),
             service: "points".to_owned(),
             text: "one\ntwo\u{1b}]0;x\u{7}".to_owned(),

@@ -1,13 +1,15 @@
 use std::fmt::Write as _;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use super::Severity;
 
 /// The facts that a postmortem starts from. Its texts are untrusted.
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub number: String,
     pub title: String,
-    pub severity: String,
+    pub severity: Severity,
     /// The signal that decided the severity.
     pub rule: String,
     pub services: Vec<String>,
@@ -20,16 +22,40 @@ pub struct Facts {
     pub resolution: Option<String>,
     pub late_response: bool,
     pub late_resolution: bool,
-    /// When, what kind of thing, and what.
-    pub timeline: Vec<(DateTime<Utc>, String, String)>,
-    /// Name, what the author of the rule says, and its runbook.
-    pub alerts: Vec<(String, String, Option<String>)>,
+    pub timeline: Vec<PastEvent>,
+    pub alerts: Vec<PastAlert>,
     /// The checklist's items that were not done.
     pub undone: Vec<String>,
-    /// What, who, how urgent, by when, and whether it is done.
-    pub actions: Vec<(String, String, String, String, bool)>,
+    pub actions: Vec<PastAction>,
     /// The number of incidents of the same cause in the 90 days before.
     pub repeats: usize,
+}
+
+/// An event of the timeline.
+#[derive(Clone, Debug)]
+pub struct PastEvent {
+    pub at: DateTime<Utc>,
+    /// The name of its kind.
+    pub kind: &'static str,
+    pub text: String,
+}
+
+/// An alert of the incident.
+#[derive(Clone, Debug)]
+pub struct PastAlert {
+    pub name: String,
+    pub description: String,
+    pub runbook: Option<String>,
+}
+
+/// An action against the incident's cause.
+#[derive(Clone, Debug)]
+pub struct PastAction {
+    pub text: String,
+    pub assignee: String,
+    pub priority: String,
+    pub due: NaiveDate,
+    pub done: bool,
 }
 
 impl Facts {
@@ -53,7 +79,7 @@ impl Facts {
         let mut text = String::new();
         self.head(&mut text);
         self.impact(&mut text);
-        self.story(&mut text);
+        self.timeline(&mut text);
         self.whys(&mut text);
         self.lessons(&mut text);
         text
@@ -64,13 +90,13 @@ impl Facts {
         line(
             text,
             "Blameless: people act sensibly on what they see. We look for what made the mistake",
-            );
-            line(text, "possible, not for who made it.\n");
+        );
+        line(text, "possible, not for who made it.\n");
         line(text, "| | |\n|---|---|");
         row(
             text,
             "Severity, and what decided it",
-            &format!("{}: {}", self.severity, md(&self.rule)),
+            &format!("{}: {}", self.severity.as_str(), md(&self.rule)),
         );
         let services: Vec<_> = self.services.iter().map(|service| md(service)).collect();
         row(text, "Affected services", &services.join(", "));
@@ -94,18 +120,18 @@ impl Facts {
 
     fn impact(&self, text: &mut String) {
         line(text, "## Impact\n");
-        let lasted = self.time_to_resolve().map_or("It is still open".to_owned(), |span| {
-        format!("It lasted {}", duration(span))
-        });
+        let lasted = self
+            .time_to_resolve()
+            .map_or("It is still open".to_owned(), |span| format!("It lasted {}", duration(span)));
         let services: Vec<_> = self.services.iter().map(|service| md(service)).collect();
         line(text, &format!("{lasted} and affected {}.", services.join(", ")));
         line(text, "_What did not work, for whom? What was lost, and what was not?_\n");
     }
 
-    fn story(&self, text: &mut String) {
+    fn timeline(&self, text: &mut String) {
         line(text, "## Timeline\n\nAll times in UTC.\n\n| time | what | |\n|---|---|---|");
-        for (at, kind, what) in &self.timeline {
-            line(text, &format!("| {} | {} | {} |", time(*at), kind.replace('_', " "), md(what)));
+        for PastEvent { at, kind, text: event } in &self.timeline {
+            line(text, &format!("| {} | {} | {} |", time(*at), kind.replace('_', " "), md(event)));
         }
         line(text, "");
     }
@@ -113,8 +139,8 @@ impl Facts {
     fn whys(&self, text: &mut String) {
         line(text, "## Five whys\n");
         let first =
-            self.alerts.first().map_or("what the alert says".to_owned(), |(name, says, _)| {
-                format!("{}: {}", md(name), md(says))
+            self.alerts.first().map_or("the description of the alert".to_owned(), |alert| {
+                format!("{}: {}", md(&alert.name), md(&alert.description))
             });
         line(text, &format!("1. Why did it happen? We saw: {first}\n   _Answer:_"));
         line(text, "2. Why was that possible?\n   _Answer:_");
@@ -148,7 +174,7 @@ impl Facts {
         );
         note(!self.undone.is_empty(), format!("Not ticked: {}.", md(&self.undone.join("; "))));
         note(
-            self.alerts.iter().any(|(_, _, runbook)| runbook.is_none()),
+            self.alerts.iter().any(|alert| alert.runbook.is_none()),
             "An alert had no runbook.".to_owned(),
         );
         if !said {
@@ -156,9 +182,10 @@ impl Facts {
         }
         line(text, "\n## Actions\n");
         line(text, "| action | priority | who | due | |\n|---|---|---|---|---|");
-        for (what, who, priority, due, done) in &self.actions {
+        for PastAction { text: action, assignee, priority, due, done } in &self.actions {
             let done = if *done { "done" } else { "open" };
-            line(text, &format!("| {} | {priority} | {} | {due} | {done} |", md(what), md(who)));
+            let (action, assignee) = (md(action), md(assignee));
+            line(text, &format!("| {action} | {priority} | {assignee} | {due} | {done} |"));
         }
         if self.actions.is_empty() {
             line(text, "| _what keeps it from happening again?_ | | | | |");
@@ -228,7 +255,7 @@ mod tests {
         Facts {
             number: "INC-2026-0007".to_owned(),
             title: "Points | <b>fails</b>".to_owned(),
-            severity: "P0".to_owned(),
+            severity: Severity::P0,
             rule: "label severity=critical".to_owned(),
             services: vec!["points".to_owned(), "booking".to_owned()],
             roles: vec![("technical_lead".to_owned(), "Grace".to_owned())],
@@ -239,20 +266,24 @@ mod tests {
             resolution: Some("Rolled back".to_owned()),
             late_response: false,
             late_resolution: true,
-            timeline: vec![(
-                at(1, 30),
-                "opened".to_owned(),
-                "Opened `x`\n# not a heading".to_owned(),
-            )],
-            alerts: vec![("HighErrorRate".to_owned(), "5xx".to_owned(), None)],
+            timeline: vec![PastEvent {
+                at: at(1, 30),
+                kind: "opened",
+                text: "Opened `x`\n# not a heading".to_owned(),
+            }],
+            alerts: vec![PastAlert {
+                name: "HighErrorRate".to_owned(),
+                description: "5xx".to_owned(),
+                runbook: None,
+            }],
             undone: vec!["All clear".to_owned()],
-            actions: vec![(
-                "Test it".into(),
-                "Ada".into(),
-                "high".into(),
-                "2026-06-01".into(),
-                false,
-            )],
+            actions: vec![PastAction {
+                text: "Test it".to_owned(),
+                assignee: "Ada".to_owned(),
+                priority: "high".to_owned(),
+                due: NaiveDate::from_ymd_opt(2026, 6, 1).unwrap(),
+                done: false,
+            }],
             repeats: 2,
         }
     }

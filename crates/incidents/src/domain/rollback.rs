@@ -1,5 +1,56 @@
-use serde::Serialize;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A rollback that has begun.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub id: Uuid,
+    pub incident: Uuid,
+    /// The incident's number.
+    pub number: String,
+    pub service: String,
+}
+
+/// The status of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    Running,
+    Succeeded,
+    Failed,
+    /// Its process has ended in the middle.
+    Interrupted,
+}
+
+/// A name that no status of a run has.
+#[derive(Debug, Error)]
+#[error("unknown status of a rollback")]
+pub struct UnknownRunStatus;
+
+impl RunStatus {
+    const ALL: [Self; 4] = [Self::Running, Self::Succeeded, Self::Failed, Self::Interrupted];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl FromStr for RunStatus {
+    type Err = UnknownRunStatus;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRunStatus> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name).ok_or(UnknownRunStatus)
+    }
+}
 
 /// A step of a rollback, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]

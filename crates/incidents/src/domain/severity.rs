@@ -25,7 +25,7 @@ impl Severity {
     }
 
     /// Returns the severity whose channels are notified. An unverified incident wakes nobody.
-    pub fn told(self, verified: bool) -> Self {
+    pub fn notified_as(self, verified: bool) -> Self {
         if verified { self } else { Self::P3 }
     }
 

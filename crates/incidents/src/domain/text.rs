@@ -1,4 +1,69 @@
-//! Untrusted text, made safe to store and to show.
+//! Text of people, and untrusted text made safe to store and to show.
+
+use thiserror::Error;
+
+/// Text of several lines that a person wrote: 1 to 4,000 characters, no U+0000.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LongText(String);
+
+/// A document that a person wrote: 1 to 40,000 characters, no U+0000.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Markdown(String);
+
+/// One line of text that a person wrote, such as a name: 1 to 100 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShortText(String);
+
+/// A text that is empty, too long, or contains characters that cannot be stored.
+#[derive(Debug, Error)]
+#[error("must be 1 to {0} characters, without control characters")]
+pub struct InvalidText(usize);
+
+/// Checks text of several lines with at most `max` characters.
+fn written(text: &str, max: usize) -> Result<String, InvalidText> {
+    let text = text.trim().replace("\r\n", "\n");
+    let odd = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.is_empty() || text.chars().count() > max || text.contains(odd) {
+        return Err(InvalidText(max));
+    }
+    Ok(text)
+}
+
+impl Markdown {
+    pub fn new(text: &str) -> Result<Self, InvalidText> {
+        written(text, 40_000).map(Self)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl LongText {
+    pub fn new(text: &str) -> Result<Self, InvalidText> {
+        written(text, 4_000).map(Self)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ShortText {
+    const MAX: usize = 100;
+
+    pub fn new(text: &str) -> Result<Self, InvalidText> {
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > Self::MAX || text.contains(char::is_control) {
+            return Err(InvalidText(Self::MAX));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// Keeps at most `max` characters, without U+0000, which PostgreSQL cannot store. Nothing else is changed:
 /// each channel escapes for itself.

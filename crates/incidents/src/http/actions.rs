@@ -1,12 +1,10 @@
-//! What operators do to an incident. Every one takes an `Idempotency-Key` and answers the incident.
+//! Operators' actions on an incident. Each takes an `Idempotency-Key` and answers the incident.
 
-use axum::extract::State;
 use chrono::{DateTime, Datelike as _, Utc};
-use kit::caller::Role as Allowed;
+use kit::ApiError;
+use kit::command::Answer;
 use kit::error::Fields;
-use kit::http::{Command, IdempotencyKey, Path};
-use kit::idempotency::{Answer, Key};
-use kit::{ApiError, Caller};
+use kit::http::IdempotencyKey;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,8 +12,10 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::App;
-use crate::app::{Action, IncidentDetail, Incidents, Role};
-use crate::domain::{Line, Prose, Severity, Status};
+use super::on_incident::OnIncident;
+use crate::app::Action;
+use crate::domain::{LongText, Role, Severity, ShortText, Status};
+use crate::view::IncidentDetail;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -39,7 +39,7 @@ struct AcknowledgeBody {}
 #[serde(deny_unknown_fields)]
 struct StatusBody {
     status: Status,
-    /// Goes into the timeline; when it resolves the incident, it is its resolution.
+    /// A note for the timeline. When it resolves the incident, it is the resolution.
     note: Option<String>,
 }
 
@@ -61,7 +61,7 @@ struct CommentBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NoteBody {
-    /// When it happened (RFC 3339).
+    /// The time of the event (RFC 3339).
     at: DateTime<Utc>,
     #[schema(max_length = 4000)]
     text: String,
@@ -96,89 +96,67 @@ struct OtherBody {
     incident_id: Uuid,
 }
 
-/// An operator's command on one incident.
-async fn act(
-    incidents: Incidents,
-    caller: &Caller,
-    id: Uuid,
-    key: Key,
-    action: Result<Action, ApiError>,
-) -> Result<Answer, ApiError> {
-    caller.require(&[Allowed::Operator])?;
-    Ok(incidents.act(caller.id, id, key, action?).await?)
+type Answered = Result<Answer<IncidentDetail>, ApiError>;
+
+impl<B> OnIncident<B> {
+    async fn act(self, action: Action) -> Answered {
+        Ok(self.incidents.act(self.by, self.id, self.key, action).await?)
+    }
 }
 
-pub(super) fn prose(field: &str, text: &str) -> Result<Prose, ApiError> {
+pub(super) fn long_text(field: &str, text: &str) -> Result<LongText, ApiError> {
     let mut fields = Fields::new();
-    let prose = fields.check(field, "invalid_text", Prose::new(text));
-    fields.done(|| prose)
+    let text = fields.check(field, "invalid_text", LongText::new(text));
+    fields.done(|| text)
 }
 
-pub(super) fn line(field: &str, text: &str) -> Result<Line, ApiError> {
+pub(super) fn short_text(field: &str, text: &str) -> Result<ShortText, ApiError> {
     let mut fields = Fields::new();
-    let line = fields.check(field, "invalid_text", Line::new(text));
-    fields.done(|| line)
+    let text = fields.check(field, "invalid_text", ShortText::new(text));
+    fields.done(|| text)
 }
 
 fn time(at: DateTime<Utc>) -> Result<DateTime<Utc>, ApiError> {
     let mut fields = Fields::new();
-    // Years that chrono knows and PostgreSQL does not.
+    // PostgreSQL does not know all of chrono's years.
     if !(2000..=9_999).contains(&at.year()) {
-        fields.add("at", "invalid_time", "is a time since the year 2000");
+        fields.add("at", "invalid_time", "must be a time since the year 2000");
     }
     fields.done(|| Some(at))
 }
 
-/// Says that somebody is on it.
+/// Acknowledges an incident.
 #[utoipa::path(
     post, path = "/v1/incidents/{id}/acknowledgement", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = AcknowledgeBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn acknowledge(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<AcknowledgeBody>,
-) -> Result<Answer, ApiError> {
-    let AcknowledgeBody {} = body;
-    let action = Ok(Action::Acknowledge);
-    act(incidents, &caller, id, key, action).await
+async fn acknowledge(on: OnIncident<AcknowledgeBody>) -> Answered {
+    on.act(Action::Acknowledge).await
 }
 
-/// Moves an incident on in its life.
+/// Changes the status of an incident.
 #[utoipa::path(
     post, path = "/v1/incidents/{id}/status", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = StatusBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn change_status(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<StatusBody>,
-) -> Result<Answer, ApiError> {
-    let StatusBody { status, note } = body;
-    let note = note.map(|note| prose("note", &note)).transpose();
-    let action = note.map(|note| Action::Move { to: status, note });
-    act(incidents, &caller, id, key, action).await
+async fn change_status(on: OnIncident<StatusBody>) -> Answered {
+    let note = on.body.note.as_deref().map(|note| long_text("note", note)).transpose()?;
+    let action = Action::Move { to: on.body.status, note };
+    on.act(action).await
 }
 
-/// Classifies an incident by hand; alerts no longer do.
+/// Classifies an incident by hand; alerts no longer change its severity.
 #[utoipa::path(
     post, path = "/v1/incidents/{id}/severity", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = SeverityBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn classify(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<SeverityBody>,
-) -> Result<Answer, ApiError> {
-    let SeverityBody { severity, reason } = body;
-    let action = line("reason", &reason).map(|reason| Action::Classify { severity, reason });
-    act(incidents, &caller, id, key, action).await
+async fn classify(on: OnIncident<SeverityBody>) -> Answered {
+    let reason = short_text("reason", &on.body.reason)?;
+    let action = Action::Classify { severity: on.body.severity, reason };
+    on.act(action).await
 }
 
 /// Adds a comment to the timeline.
@@ -187,49 +165,32 @@ async fn classify(
     request_body = CommentBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn comment(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<CommentBody>,
-) -> Result<Answer, ApiError> {
-    let CommentBody { text } = body;
-    let action = prose("text", &text).map(Action::Comment);
-    act(incidents, &caller, id, key, action).await
+async fn comment(on: OnIncident<CommentBody>) -> Answered {
+    let action = Action::Comment(long_text("text", &on.body.text)?);
+    on.act(action).await
 }
 
-/// Adds something that happened to the timeline, at its time.
+/// Adds an event to the timeline, at its time.
 #[utoipa::path(
     post, path = "/v1/incidents/{id}/timeline", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = NoteBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn note(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<NoteBody>,
-) -> Result<Answer, ApiError> {
-    let NoteBody { at, text } = body;
-    let action = time(at).and_then(|at| Ok(Action::Note { at, text: prose("text", &text)? }));
-    act(incidents, &caller, id, key, action).await
+async fn note(on: OnIncident<NoteBody>) -> Answered {
+    let action = Action::Note { at: time(on.body.at)?, text: long_text("text", &on.body.text)? };
+    on.act(action).await
 }
 
-/// Gives a role in the response to somebody.
+/// Assigns a role in the response.
 #[utoipa::path(
     post, path = "/v1/incidents/{id}/roles", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = RoleBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn assign(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<RoleBody>,
-) -> Result<Answer, ApiError> {
-    let RoleBody { role, holder } = body;
-    let action = line("holder", &holder).map(|holder| Action::Assign { role, holder });
-    act(incidents, &caller, id, key, action).await
+async fn assign(on: OnIncident<RoleBody>) -> Answered {
+    let holder = short_text("holder", &on.body.holder)?;
+    let action = Action::Assign { role: on.body.role, holder };
+    on.act(action).await
 }
 
 /// Adds an affected service.
@@ -238,49 +199,31 @@ async fn assign(
     request_body = ServiceBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn affect(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<ServiceBody>,
-) -> Result<Answer, ApiError> {
-    let ServiceBody { service } = body;
-    let action = line("service", &service).map(Action::Affect);
-    act(incidents, &caller, id, key, action).await
+async fn affect(on: OnIncident<ServiceBody>) -> Answered {
+    let action = Action::Affect(short_text("service", &on.body.service)?);
+    on.act(action).await
 }
 
-/// Ticks an item of the checklist, or takes the tick back.
+/// Ticks an item of the checklist, or removes the tick.
 #[utoipa::path(
     post, path = "/v1/incidents/{id}/checks", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = CheckBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn tick(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<CheckBody>,
-) -> Result<Answer, ApiError> {
-    let CheckBody { item, done } = body;
-    let action = Ok(Action::Tick { item, done });
-    act(incidents, &caller, id, key, action).await
+async fn tick(on: OnIncident<CheckBody>) -> Answered {
+    let action = Action::Tick { item: on.body.item.clone(), done: on.body.done };
+    on.act(action).await
 }
 
-/// Links two incidents that have to do with each other.
+/// Links two related incidents.
 #[utoipa::path(
     post, path = "/v1/incidents/{id}/links", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = OtherBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn link(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<OtherBody>,
-) -> Result<Answer, ApiError> {
-    let OtherBody { incident_id } = body;
-    let action = Ok(Action::Link(incident_id));
-    act(incidents, &caller, id, key, action).await
+async fn link(on: OnIncident<OtherBody>) -> Answered {
+    let action = Action::Link(on.body.incident_id);
+    on.act(action).await
 }
 
 /// Merges an incident into another one of the same cause, which goes on.
@@ -289,13 +232,7 @@ async fn link(
     request_body = OtherBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn merge(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<OtherBody>,
-) -> Result<Answer, ApiError> {
-    let OtherBody { incident_id } = body;
-    let action = Ok(Action::Merge(incident_id));
-    act(incidents, &caller, id, key, action).await
+async fn merge(on: OnIncident<OtherBody>) -> Answered {
+    let action = Action::Merge(on.body.incident_id);
+    on.act(action).await
 }

@@ -16,13 +16,14 @@ use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
 use super::App;
-use super::actions::line;
+use super::actions::short_text;
 use super::follow_up::{MAX_POSTMORTEM, draft, file};
 use super::form::{Form, SameOrigin};
 use super::session::{self, Operator};
-use crate::app::{Filter, FollowUp, Incidents, Stage};
-use crate::pages;
+use crate::app::{FollowUp, Incidents};
+use crate::pages::{self, LoginForm};
 use crate::peers::{Browser, Login, NoSession, Tokens};
+use crate::view::{Actions, Filter, Stage};
 
 pub(super) fn routes(app: &App) -> Router<App> {
     let incident = "/console/incidents/{id}";
@@ -45,12 +46,10 @@ pub(super) fn routes(app: &App) -> Router<App> {
 
 async fn ask(RawQuery(query): RawQuery) -> Html<String> {
     let form = Form::read(query.unwrap_or_default().as_bytes());
-    let said =
+    let message =
         (form.get("ended") == "true").then_some("Your session has ended. Please sign in again.");
-    Html(
-        pages::login(&pages::Ask { said, next: form.get("next"), ..pages::Ask::default() })
-            .into_string(),
-    )
+    let form = LoginForm { message, next: form.get("next"), ..LoginForm::default() };
+    Html(pages::login(&form).into_string())
 }
 
 async fn sign_in(
@@ -63,16 +62,16 @@ async fn sign_in(
 ) -> Response {
     let form = Form::read(&body);
     let (email, next) = (form.get("email"), form.get("next"));
-    match enter(&app.login, &verifier, &browser, &form).await {
+    match sign_in_operator(&app.login, &verifier, &browser, &form).await {
         Ok((tokens, device)) => {
             // This ends the session that the browser had before.
-            app.login.sign_out(&browser, session::held(&headers, &app.seal)).await;
+            app.login.sign_out(&browser, session::remaining(&headers, &app.seal)).await;
             let cookies = session::cookies(&app.seal, &tokens, app.incidents.now());
             entered(next, cookies, device)
         }
         Err(why) => {
-            let wrong = Some(why.to_string());
-            let page = pages::login(&pages::Ask { wrong, email, next, ..pages::Ask::default() });
+            let error = Some(why.to_string());
+            let page = pages::login(&LoginForm { error, email, next, ..LoginForm::default() });
             (status(why), Html(page.into_string())).into_response()
         }
     }
@@ -96,7 +95,7 @@ fn status(why: NoSession) -> StatusCode {
 }
 
 /// Signs an operator in. Returns the session's tokens and the cookie that identifies the device.
-async fn enter(
+async fn sign_in_operator(
     login: &Login,
     verifier: &Verifier,
     browser: &Browser,
@@ -121,7 +120,7 @@ async fn sign_out(
     headers: HeaderMap,
     RawForm(_): RawForm,
 ) -> Response {
-    app.login.sign_out(&browser, session::held(&headers, &app.seal)).await;
+    app.login.sign_out(&browser, session::remaining(&headers, &app.seal)).await;
     let response = Redirect::to("/console/login").into_response();
     session::with_cookies(response, session::no_cookies())
 }
@@ -129,7 +128,7 @@ async fn sign_out(
 async fn list(_: Operator, State(incidents): State<Incidents>) -> Result<Html<String>, ApiError> {
     let filter = |stage| Filter { stage: Some(stage), limit: Some(100), ..Filter::default() };
     let mut open = incidents.list(filter(Stage::Open)).await?;
-    open.items.sort_by(|a, b| a.severity.cmp(&b.severity)); // stable: newest first within
+    open.items.sort_by_key(|incident| incident.severity); // stable: newest first within
     let recent = incidents.list(Filter { limit: Some(50), ..Filter::default() }).await?;
     let over: Vec<_> = recent.items.into_iter().filter(|i| i.resolved_at.is_some()).collect();
     Ok(Html(pages::list(&open.items, &over, incidents.now()).into_string()))
@@ -158,7 +157,7 @@ async fn actions(
     State(incidents): State<Incidents>,
 ) -> Result<Html<String>, ApiError> {
     let (now, key) = (incidents.now(), incidents.new_key());
-    let actions = incidents.actions(None, false).await?;
+    let actions = incidents.actions(Actions::All).await?;
     Ok(Html(pages::actions(&actions, key, now.date_naive()).into_string()))
 }
 
@@ -228,7 +227,7 @@ async fn roll_back(
     RawForm(body): RawForm,
 ) -> Result<Redirect, ApiError> {
     let form = Form::read(&body);
-    let service = line("service", form.get("service"))?;
+    let service = short_text("service", form.get("service"))?;
     incidents.roll_back(caller, id, key(id, "rollback", &form)?, service).await?;
     Ok(Redirect::to(&format!("/console/incidents/{id}#rollback")))
 }

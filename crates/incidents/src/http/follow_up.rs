@@ -5,10 +5,10 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use chrono::{NaiveDate, TimeDelta};
-use kit::caller::Role as Allowed;
+use kit::caller::Role;
+use kit::command::Answer;
 use kit::error::Fields;
 use kit::http::{BodyLimit, Command, IdempotencyKey, Path, Query};
-use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -17,11 +17,11 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::App;
-use super::actions::line;
-use crate::app::{
-    ActionItem, Draft, FollowUp, IncidentDetail, Incidents, NewAction, Postmortem, Priority,
-};
-use crate::domain::{Markdown, Statistics};
+use super::actions::short_text;
+use super::on_incident::OnIncident;
+use crate::app::{Draft, FollowUp, Incidents};
+use crate::domain::{Markdown, NewAction, Priority, Statistics};
+use crate::view::{ActionItem, Actions, IncidentDetail, Postmortem};
 
 /// The largest body of a postmortem: 40,000 characters, escaped.
 pub(super) const MAX_POSTMORTEM: BodyLimit = BodyLimit(512 * 1024);
@@ -107,7 +107,7 @@ pub(super) fn new_action(
     due: NaiveDate,
 ) -> Result<NewAction, ApiError> {
     use chrono::Datelike as _;
-    let (text, assignee) = (line("text", text)?, line("assignee", assignee)?);
+    let (text, assignee) = (short_text("text", text)?, short_text("assignee", assignee)?);
     let mut fields = Fields::new();
     // PostgreSQL does not know all of chrono's years.
     if !(2000..=9_999).contains(&due.year()) {
@@ -123,15 +123,9 @@ pub(super) fn new_action(
     request_body = RollbackBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn roll_back(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<RollbackBody>,
-) -> Result<Answer, ApiError> {
-    caller.require(&[Allowed::Operator])?;
-    let service = line("service", &body.service)?;
-    Ok(incidents.roll_back(caller.id, id, key, service).await?)
+async fn roll_back(on: OnIncident<RollbackBody>) -> Result<Answer<IncidentDetail>, ApiError> {
+    let service = short_text("service", &on.body.service)?;
+    Ok(on.incidents.roll_back(on.by, on.id, on.key, service).await?)
 }
 
 /// Returns the postmortem as it was last edited, else as it is made from the record.
@@ -144,7 +138,7 @@ async fn postmortem(
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Postmortem>, ApiError> {
-    caller.require(&[Allowed::Operator])?;
+    caller.require(&[Role::Operator])?;
     Ok(Json(incidents.postmortem(id).await?.1))
 }
 
@@ -153,15 +147,10 @@ async fn postmortem(
     post, path = "/v1/incidents/{id}/postmortem", params(("id" = Uuid, Path), IdempotencyKey),
     request_body = PostmortemBody, responses((status = 200, body = Postmortem)),
 )]
-async fn write_postmortem(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<PostmortemBody>,
-) -> Result<Answer, ApiError> {
-    caller.require(&[Allowed::Operator])?;
-    let PostmortemBody { body, version, done } = body;
-    Ok(incidents.write_postmortem(caller.id, id, key, draft(&body, version, done)?).await?)
+async fn write_postmortem(on: OnIncident<PostmortemBody>) -> Result<Answer<Postmortem>, ApiError> {
+    let PostmortemBody { body, version, done } = on.body;
+    let draft = draft(&body, version, done)?;
+    Ok(on.incidents.write_postmortem(on.by, on.id, on.key, draft).await?)
 }
 
 /// Returns the postmortem as a file.
@@ -174,7 +163,7 @@ async fn export_postmortem(
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Response, ApiError> {
-    caller.require(&[Allowed::Operator])?;
+    caller.require(&[Role::Operator])?;
     let (detail, postmortem) = incidents.postmortem(id).await?;
     Ok(file(&detail, postmortem))
 }
@@ -191,16 +180,10 @@ pub(super) fn file(detail: &IncidentDetail, postmortem: Postmortem) -> Response 
     request_body = ActionBody,
     responses((status = 200, body = IncidentDetail)),
 )]
-async fn add_action(
-    State(incidents): State<Incidents>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-    Command { key, body }: Command<ActionBody>,
-) -> Result<Answer, ApiError> {
-    caller.require(&[Allowed::Operator])?;
-    let ActionBody { text, priority, assignee, due } = body;
-    let action = new_action(&text, priority, &assignee, due)?;
-    Ok(incidents.follow_up(caller.id, id, key, FollowUp::Add(action)).await?)
+async fn add_action(on: OnIncident<ActionBody>) -> Result<Answer<IncidentDetail>, ApiError> {
+    let ActionBody { text, priority, assignee, due } = on.body;
+    let action = FollowUp::Add(new_action(&text, priority, &assignee, due)?);
+    Ok(on.incidents.follow_up(on.by, on.id, on.key, action).await?)
 }
 
 /// Marks an action as done.
@@ -214,8 +197,8 @@ async fn finish_action(
     caller: Caller,
     Path((id, action)): Path<(Uuid, Uuid)>,
     Command { key, body }: Command<DoneBody>,
-) -> Result<Answer, ApiError> {
-    caller.require(&[Allowed::Operator])?;
+) -> Result<Answer<IncidentDetail>, ApiError> {
+    caller.require(&[Role::Operator])?;
     let DoneBody {} = body;
     Ok(incidents.follow_up(caller.id, id, key, FollowUp::Finish(action)).await?)
 }
@@ -227,8 +210,9 @@ async fn list_actions(
     caller: Caller,
     Query(query): Query<ActionsQuery>,
 ) -> Result<Json<Vec<ActionItem>>, ApiError> {
-    caller.require(&[Allowed::Operator])?;
-    Ok(Json(incidents.actions(None, query.open.unwrap_or(true)).await?))
+    caller.require(&[Role::Operator])?;
+    let which = if query.open.unwrap_or(true) { Actions::Open } else { Actions::All };
+    Ok(Json(incidents.actions(which).await?))
 }
 
 /// Returns statistics of the incidents that opened in the last days.
@@ -238,7 +222,7 @@ async fn statistics(
     caller: Caller,
     Query(query): Query<StatisticsQuery>,
 ) -> Result<Json<Statistics>, ApiError> {
-    caller.require(&[Allowed::Operator])?;
+    caller.require(&[Role::Operator])?;
     let mut fields = Fields::new();
     let days = query.days.unwrap_or(90);
     if !(1..=366).contains(&days) {

@@ -8,10 +8,10 @@ use axum::http::request::Parts;
 use kit::{ApiError, FieldError, Kind};
 use uuid::Uuid;
 
-use super::actions::{line, prose};
+use super::actions::{long_text, short_text};
 use super::follow_up::new_action;
-use crate::app::{Action, NewAction, Priority, Role};
-use crate::domain::{Severity, Status};
+use crate::app::Action;
+use crate::domain::{NewAction, Priority, Role, Severity, Status};
 
 /// Proof that a form came from one of our own pages: no other site may use a session.
 pub(super) struct SameOrigin;
@@ -76,22 +76,22 @@ impl Form {
             "acknowledge" => Ok(Action::Acknowledge),
             "status" => {
                 let note = Some(self.get("note")).filter(|note| !note.trim().is_empty());
-                let note = note.map(|note| prose("note", note)).transpose()?;
+                let note = note.map(|note| long_text("note", note)).transpose()?;
                 let to: Status = self.get("status").parse().map_err(|_| wrong("status"))?;
                 Ok(Action::Move { to, note })
             }
             "severity" => {
                 let severity = self.get("severity").parse();
                 let severity: Severity = severity.map_err(|_| wrong("severity"))?;
-                Ok(Action::Classify { severity, reason: line("reason", self.get("reason"))? })
+                Ok(Action::Classify { severity, reason: short_text("reason", self.get("reason"))? })
             }
-            "comment" => Ok(Action::Comment(prose("text", self.get("text"))?)),
+            "comment" => Ok(Action::Comment(long_text("text", self.get("text"))?)),
             "role" => {
                 let role = Role::ALL.into_iter().find(|role| role.as_str() == self.get("role"));
                 let role = role.ok_or_else(|| wrong("role"))?;
-                Ok(Action::Assign { role, holder: line("holder", self.get("holder"))? })
+                Ok(Action::Assign { role, holder: short_text("holder", self.get("holder"))? })
             }
-            "service" => Ok(Action::Affect(line("service", self.get("service"))?)),
+            "service" => Ok(Action::Affect(short_text("service", self.get("service"))?)),
             "check" => {
                 let item = self.get("item").to_owned();
                 Ok(Action::Tick { item, done: self.get("done") == "true" })

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::seal::Seal;
-use crate::peers::{Browser, DEVICE, Held, Tokens};
+use crate::peers::{Browser, DEVICE, Remaining, Tokens};
 
 /// `__Host-` makes browsers accept the cookie only when this host set it, securely and for itself alone.
 const ACCESS: &str = "__Host-console";
@@ -62,9 +62,9 @@ pub(super) fn with_cookies(mut response: Response, cookies: [String; 2]) -> Resp
 }
 
 /// Returns the tokens that a browser still has of a session, in order to end it.
-pub(super) fn held(headers: &HeaderMap, seal: &Seal) -> Held {
+pub(super) fn remaining(headers: &HeaderMap, seal: &Seal) -> Remaining {
     let refresh = cookie(headers, REFRESH).and_then(|cookie| seal.open(&cookie));
-    Held { access: access(headers), refresh: refresh.map(|kept| kept.token) }
+    Remaining { access: access(headers), refresh: refresh.map(|kept| kept.token) }
 }
 
 /// Renews a session with an expired access token before the page is made.
@@ -84,7 +84,7 @@ pub(super) async fn renew(
     };
     let (browser, now) = (browser(request.headers(), request.extensions()), incidents.now());
     if now - kept.since > ABSENCE {
-        login.sign_out(&browser, held(request.headers(), &seal)).await;
+        login.sign_out(&browser, remaining(request.headers(), &seal)).await;
         return with_cookies(next.run(request).await, no_cookies());
     }
     let Some(tokens) = login.refresh(&browser, kept.token.expose_secret()).await else {

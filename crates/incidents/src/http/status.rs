@@ -9,8 +9,9 @@ use kit::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::{Incidents, Overview, PublicIncident, ServiceHealth};
-use crate::domain::Health;
+use crate::app::Incidents;
+use crate::domain::{Health, Severity, Status};
+use crate::view::{Overview, PublicIncident, ServiceHealth};
 
 /// The health of all services.
 #[derive(Serialize, ToSchema)]
@@ -42,14 +43,16 @@ struct Active {
     #[schema(example = "INC-2026-0001")]
     number: String,
     /// The severity: P0, P1, P2 or P3.
-    severity: String,
+    #[schema(value_type = String)]
+    severity: Severity,
     /// The service and the effect on its users.
     #[schema(example = "points does not work")]
     title: String,
     /// The affected service; absent when it is not one that the page shows.
     service: Option<String>,
     /// The status: investigating, identified or monitoring.
-    status: String,
+    #[schema(value_type = String)]
+    status: Status,
     opened_at: DateTime<Utc>,
 }
 

@@ -1,12 +1,12 @@
 //! A limit of open streams of changes. Each keeps a connection: without a limit, anybody could take all of them, and
 //! Alertmanager would find none.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use kit::error::Class;
 use kit::{ApiError, Classify, Kind};
 use thiserror::Error;
 
@@ -35,16 +35,8 @@ pub(super) struct Place {
 struct Full;
 
 impl Classify for Full {
-    fn kind(&self) -> Kind {
-        Kind::RateLimited
-    }
-
-    fn code(&self) -> Cow<'static, str> {
-        "too_many_streams".into()
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        Some(LATER)
+    fn class(&self) -> Class {
+        Kind::RateLimited.code("too_many_streams").retry_after(LATER)
     }
 }
 

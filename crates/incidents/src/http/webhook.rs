@@ -3,7 +3,6 @@
 //! Alertmanager repeats a delivery after a 5xx only: after a 4xx, even 429, the alert is lost. So our own failures
 //! are 503, and 4xx means that no repetition would help.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use axum::Json;
@@ -11,6 +10,7 @@ use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use chrono::{DateTime, Datelike as _, Utc};
+use kit::error::Class;
 use kit::http::RawJson;
 use kit::{ApiError, Classify, Kind};
 use ring::hmac;
@@ -19,8 +19,9 @@ use serde::Deserialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::app::{Delivery, Incidents, Origin, Received};
+use crate::app::{Delivery, Incidents, Origin};
 use crate::domain::Alert;
+use crate::view::Received;
 
 /// Alertmanager's bearer token, kept as a keyed hash and compared in constant time.
 #[derive(Clone)]
@@ -158,17 +159,10 @@ impl TryFrom<AlertMessage> for Alert {
 }
 
 impl Classify for Refused {
-    fn kind(&self) -> Kind {
+    fn class(&self) -> Class {
         match self {
-            Self::Credential => Kind::Unauthenticated,
-            Self::Payload => Kind::Malformed,
+            Self::Credential => Kind::Unauthenticated.code("invalid_token"),
+            Self::Payload => Kind::Malformed.code("malformed_payload"),
         }
-    }
-
-    fn code(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Self::Credential => "invalid_token",
-            Self::Payload => "malformed_payload",
-        })
     }
 }

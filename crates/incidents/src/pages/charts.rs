@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use maud::{Markup, html};
 
+use super::frame::long;
 use crate::domain::{Count, Severity, Week};
 
 /// A chart's size. Each chart has two: a wide one is unreadable on a phone.
@@ -111,7 +112,7 @@ pub(super) fn resolution(weeks: &[Week]) -> Markup {
             polyline.line points=(line) {}
             @for (x, y, seconds, from) in &points {
                 circle.dot cx=(x) cy=(y) r="5" {
-                    title { (super::long(Some(*seconds))) ", week of " (day(*from)) }
+                    title { (long(Some(*seconds))) ", week of " (day(*from)) }
                 }
             }
         }

@@ -1,48 +1,13 @@
-//! The operators' pages.
+//! The operators' list of incidents and an incident's page.
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use uuid::Uuid;
 
-use super::{layout, severity, span, state, still, time, words};
-use crate::app::{CheckView, Incident, IncidentDetail, Role};
-use crate::domain::{Severity, Status, inert};
-
-/// The content of the sign-in page.
-#[derive(Default)]
-pub(crate) struct Ask<'a> {
-    pub(crate) said: Option<&'static str>,
-    pub(crate) wrong: Option<String>,
-    pub(crate) email: &'a str,
-    /// The page to go on to.
-    pub(crate) next: &'a str,
-}
-
-pub(crate) fn login(ask: &Ask<'_>) -> Markup {
-    let content = html! {
-        section.panel.login {
-            h1 { "Sign in" }
-            p.quiet { "The console is for operators." }
-            @if let Some(said) = ask.said { p.note role="status" { (said) } }
-            @if let Some(wrong) = &ask.wrong { p.error role="alert" { (wrong) } }
-            form.stack method="post" action="/console/login" {
-                input type="hidden" name="next" value=(ask.next);
-                label {
-                    "E-mail"
-                    input type="email" name="email" value=(ask.email) autocomplete="username" required
-                        autofocus[ask.email.is_empty()];
-                }
-                label {
-                    "Password"
-                    input type="password" name="password" autocomplete="current-password" required
-                        autofocus[!ask.email.is_empty()];
-                }
-                button.primary { "Sign in" }
-            }
-        }
-    };
-    still("Sign in", &html! { a href="/" { "Status" } }, &content)
-}
+use super::frame::{layout, nav, severity, span, state, time};
+use super::{actions, rollback};
+use crate::domain::{Role, Severity, Status, inert};
+use crate::view::{CheckView, Incident, IncidentDetail};
 
 pub(crate) fn list(open: &[Incident], over: &[Incident], now: DateTime<Utc>) -> Markup {
     let content = html! {
@@ -59,33 +24,18 @@ pub(crate) fn list(open: &[Incident], over: &[Incident], now: DateTime<Utc>) -> 
     layout("Incidents", &nav("/console"), &content)
 }
 
-/// Renders the links to the console's pages; `here` is the current one, or the one it belongs to.
-pub(super) fn nav(here: &str) -> Markup {
-    html! {
-        @for (page, name) in [
-            ("/", "Status"),
-            ("/console", "Incidents"),
-            ("/console/actions", "Actions"),
-            ("/console/statistics", "Statistics"),
-        ] {
-            a href=(page) aria-current=[(page == here).then_some("page")] { (name) }
-        }
-        form method="post" action="/console/logout" { button.plain { "Sign out" } }
-    }
-}
-
 fn table(incidents: &[Incident], now: DateTime<Utc>) -> Markup {
     html! {
         ul.rows {
             @for incident in incidents {
                 li {
-                    (severity(&incident.severity))
+                    (severity(incident.severity))
                     a.grow href={ "/console/incidents/" (incident.incident_id) } {
                         strong { (incident.title) }
                         span.quiet { (incident.number) " · " (incident.service) " · " (time(incident.opened_at)) }
                     }
                     (unverified(incident))
-                    (state(&incident.status))
+                    (state(incident.status))
                     (clock(incident, now))
                 }
             }
@@ -119,10 +69,10 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
     let content = html! {
         div.title {
             div.row {
-                (severity(&incident.severity))
+                (severity(incident.severity))
                 span.number { (incident.number) }
                 (unverified(incident))
-                (state(&incident.status))
+                (state(incident.status))
                 (clock(incident, now))
             }
             h1 { (incident.title) }
@@ -155,7 +105,7 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
             }
             div.side {
                 @if incident.resolved_at.is_none() { (controls(incident, key)) }
-                (super::rollback::section(detail, key))
+                (rollback::section(detail, key))
                 (roles(detail, key))
                 (alerts(detail))
                 (told(detail))
@@ -169,7 +119,7 @@ pub(crate) fn incident(detail: &IncidentDetail, key: Uuid, now: DateTime<Utc>) -
                     }))
                     (timeline(detail))
                 }
-                (super::learning::of_incident(detail, key, now.date_naive()))
+                (actions::of_incident(detail, key, now.date_naive()))
             }
         }
     };
@@ -190,8 +140,9 @@ fn timeline(detail: &IncidentDetail) -> Markup {
     html! {
         ol.timeline {
             @for event in detail.timeline.iter().rev() {
-                li class={ "on-" (event.kind) } {
-                    span.row { span.kind { (words(&event.kind)) } span.quiet { (time(event.at)) } }
+                @let kind = event.kind.as_str();
+                li class={ "on-" (kind) } {
+                    span.row { span.kind { (kind.replace('_', " ")) } span.quiet { (time(event.at)) } }
                     p { (event.text) }
                 }
             }
@@ -236,8 +187,8 @@ fn told(detail: &IncidentDetail) -> Markup {
 fn controls(incident: &Incident, key: Uuid) -> Markup {
     let next = Status::ALL
         .into_iter()
-        .filter(|status| status.as_str() != incident.status && *status != Status::PostmortemDone);
-    let after = Status::ALL.into_iter().skip_while(|s| s.as_str() != incident.status).nth(1);
+        .filter(|status| *status != incident.status && *status != Status::PostmortemDone);
+    let after = Status::ALL.into_iter().skip_while(|status| *status != incident.status).nth(1);
     html! {
         section.panel aria-labelledby="controls" {
             h2 #controls { "Respond" }
@@ -255,7 +206,7 @@ fn controls(incident: &Incident, key: Uuid) -> Markup {
                 (form(incident, key, "severity", &html! {
                     label { "Severity" select name="severity" {
                         @for severity in Severity::ALL {
-                            option selected[severity.as_str() == incident.severity] { (severity.as_str()) }
+                            option selected[severity == incident.severity] { (severity.as_str()) }
                         }
                     } }
                     label { "Reason" input name="reason" maxlength="100" required; }

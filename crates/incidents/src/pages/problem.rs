@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::still;
+use super::frame::static_page;
 
 /// The data of an error.
 pub(crate) struct Problem<'a> {
@@ -50,7 +50,7 @@ pub(crate) fn problem(problem: &Problem<'_>) -> Markup {
             }
         }
     };
-    still(&title, &html! {}, &content)
+    static_page(&title, &html! {}, &content)
 }
 
 fn title(problem: &Problem<'_>) -> String {

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 use uuid::Uuid;
 
-use super::time;
-use crate::app::{IncidentDetail, RollbackView};
-use crate::domain::duration;
+use super::frame::time;
+use crate::domain::{RunStatus, duration};
+use crate::view::{IncidentDetail, RollbackView};
 
 pub(super) fn section(detail: &IncidentDetail, key: Uuid) -> Markup {
     let incident = &detail.incident;
@@ -41,7 +41,7 @@ fn shown(run: &RollbackView) -> Markup {
         div.run {
             div.row {
                 strong { (run.service) }
-                span.pill.(class(&run.status)) { (run.status) }
+                span.pill.(class(run.status)) { (run.status.as_str()) }
                 span.quiet { (run.executor) " · " (time(run.started_at)) }
             }
             @if let Some(target) = &run.target { p.quiet { "Back to " code { (target) } } }
@@ -63,10 +63,10 @@ fn shown(run: &RollbackView) -> Markup {
     }
 }
 
-fn class(status: &str) -> &'static str {
+fn class(status: RunStatus) -> &'static str {
     match status {
-        "succeeded" => "good",
-        "running" => "warn",
-        _ => "bad",
+        RunStatus::Succeeded => "good",
+        RunStatus::Running => "warn",
+        RunStatus::Failed | RunStatus::Interrupted => "bad",
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::domain::{Alert, Evidence, Fact, Known};
+use crate::domain::{Alert, Evidence, Known, PrometheusAlert};
 
 /// The sources of alerts: every Prometheus and every Alertmanager that delivers here. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ impl Sources {
             known.fingerprints.extend(alerts.into_iter().map(|alert| alert.fingerprint));
         }
         for base in &self.prometheuses {
-            known.evidence.0.extend(self.facts(base).await?);
+            known.evidence.0.extend(self.prometheus_alerts(base).await?);
             let runtime: Answer<Runtime> = self.get(base, "/api/v1/status/runtimeinfo").await?;
             known.since = known.since.max(runtime.data.started);
         }
@@ -95,9 +95,10 @@ impl Sources {
 
     /// Returns the alerts of every Prometheus that answers in time; `None` when none does.
     pub async fn firing(&self) -> Option<Evidence> {
-        let asked = self.prometheuses.iter().map(|base| timeout(AT_ONCE, self.facts(base)));
+        let asked =
+            self.prometheuses.iter().map(|base| timeout(AT_ONCE, self.prometheus_alerts(base)));
         let answers = join_all(asked).await.into_iter().filter_map(|answer| match answer {
-            Ok(Ok(facts)) => Some(facts),
+            Ok(Ok(alerts)) => Some(alerts),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a Prometheus does not answer which alerts fire");
                 None
@@ -111,15 +112,15 @@ impl Sources {
         (!answers.is_empty()).then(|| Evidence(answers.into_iter().flatten().collect()))
     }
 
-    async fn facts(&self, base: &str) -> Result<Vec<Fact>, reqwest::Error> {
+    async fn prometheus_alerts(&self, base: &str) -> Result<Vec<PrometheusAlert>, reqwest::Error> {
         let Answer { data: Alerts { alerts } } = self.get(base, "/api/v1/alerts").await?;
-        let fact = |alert: AlertMessage| Fact {
+        let known = |alert: AlertMessage| PrometheusAlert {
             labels: Alert::texts(alert.labels),
             annotations: Alert::texts(alert.annotations),
             firing: alert.state == "firing",
             active_at: alert.active_at,
         };
-        Ok(alerts.into_iter().map(fact).collect())
+        Ok(alerts.into_iter().map(known).collect())
     }
 
     async fn get<T: DeserializeOwned>(&self, base: &str, path: &str) -> Result<T, reqwest::Error> {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use kit::postgres;
 use serde_json::Value;
@@ -5,24 +7,17 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::app::AlertView;
-use crate::domain::{Alert, AlertKey, Burning, IncidentId, SILENCE_FINGERPRINT, Texts, Trust};
+use crate::domain::{AlertKey, Firing, Opening, SILENCE_FINGERPRINT, Texts};
+use crate::view::AlertView;
 
-/// An alert that fires, and the incident it opens unless it was told before or joins another.
-pub(crate) struct Opening {
-    pub(crate) incident: IncidentId,
-    pub(crate) alert: Alert,
-    pub(crate) trust: Trust,
-}
-
-/// What the ends of alerts came to.
+/// The outcome of ending alerts.
 #[derive(Default)]
 pub(crate) struct Ended {
-    /// How many of the alerts had fired here.
+    /// The number of the alerts that had fired here.
     pub(crate) known: u64,
-    /// How many of those ended now.
+    /// The number of those that ended now.
     pub(crate) now: u64,
-    /// The incident of each of those, and the alert's end.
+    /// The incidents of those, and the alerts' ends.
     pub(crate) ends: Vec<(Uuid, DateTime<Utc>)>,
 }
 
@@ -32,7 +27,7 @@ impl Ended {
     }
 }
 
-/// Keeps a delivery as it came. The same bytes are kept once.
+/// Stores the bytes of a delivery, the same bytes once.
 pub(crate) async fn keep(
     conn: &mut PgConnection,
     id: Uuid,
@@ -50,7 +45,7 @@ pub(crate) async fn keep(
     Ok(())
 }
 
-/// Stores the alerts that are not known yet. Returns the incidents proposed for those.
+/// Stores the alerts that are new. Returns the incidents that they would open.
 pub(crate) async fn insert(
     conn: &mut PgConnection,
     openings: &[Opening],
@@ -64,16 +59,19 @@ pub(crate) async fn insert(
          RETURNING incident_id",
         &openings.iter().map(|o| o.alert.fingerprint.clone()).collect::<Vec<_>>(),
         &openings.iter().map(|o| o.alert.starts_at).collect::<Vec<_>>(),
-        &openings.iter().map(|o| o.incident.0).collect::<Vec<_>>(),
+        &openings.iter().map(|o| o.incident).collect::<Vec<_>>(),
         &openings.iter().map(|o| json(&o.alert.labels)).collect::<Vec<_>>(),
         &openings.iter().map(|o| json(&o.alert.annotations)).collect::<Vec<_>>(),
     );
     postgres::query("alert_insert", insert.fetch_all(conn)).await
 }
 
-/// Gives alerts to other incidents: pairs of where they are and where they belong.
-pub(crate) async fn regroup(conn: &mut PgConnection, pairs: &[(Uuid, Uuid)]) -> sqlx::Result<()> {
-    let (from, to): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+/// Moves alerts from one incident to another, for each pair.
+pub(crate) async fn regroup(
+    conn: &mut PgConnection,
+    pairs: &BTreeMap<Uuid, Uuid>,
+) -> sqlx::Result<()> {
+    let (from, to): (Vec<_>, Vec<_>) = pairs.iter().map(|(from, to)| (*from, *to)).unzip();
     let update = sqlx::query!(
         "UPDATE alert SET incident_id = n.belongs
          FROM UNNEST($1::uuid[], $2::uuid[]) AS n (at, belongs)
@@ -85,8 +83,8 @@ pub(crate) async fn regroup(conn: &mut PgConnection, pairs: &[(Uuid, Uuid)]) -> 
     Ok(())
 }
 
-/// What fires, as far as we were told, by anybody but ourselves.
-pub(crate) async fn burning(conn: &mut PgConnection) -> sqlx::Result<Vec<Burning>> {
+/// Returns all firing alerts except our own.
+pub(crate) async fn firing(conn: &mut PgConnection) -> sqlx::Result<Vec<Firing>> {
     let select = sqlx::query!(
         r#"SELECT a.fingerprint, a.starts_at, COALESCE(a.known_labels, a.labels) AS "labels!: Json<Texts>", i.verified
            FROM alert a JOIN incident i USING (incident_id)
@@ -94,16 +92,16 @@ pub(crate) async fn burning(conn: &mut PgConnection) -> sqlx::Result<Vec<Burning
         SILENCE_FINGERPRINT,
     );
     let rows = postgres::query("alert_burning", select.fetch_all(conn)).await?;
-    let burning = rows.into_iter().map(|row| Burning {
+    let firing = rows.into_iter().map(|row| Firing {
         key: (row.fingerprint, row.starts_at),
         labels: row.labels.0,
         verified: row.verified,
     });
-    Ok(burning.collect())
+    Ok(firing.collect())
 }
 
-/// Moves alerts that fire and that nobody vouched for to the incidents that are proposed for them, with what they
-/// say by now. Returns from which incident to which.
+/// Moves firing, unverified alerts to their proposed incidents, with their verified labels and annotations. Returns
+/// pairs of the previous and the proposed incident.
 pub(crate) async fn claim(
     conn: &mut PgConnection,
     openings: &[Opening],
@@ -123,7 +121,7 @@ pub(crate) async fn claim(
            RETURNING was.was AS "was!", n.proposed AS "proposed!""#,
         &openings.iter().map(|o| o.alert.fingerprint.clone()).collect::<Vec<_>>(),
         &openings.iter().map(|o| o.alert.starts_at).collect::<Vec<_>>(),
-        &openings.iter().map(|o| o.incident.0).collect::<Vec<_>>(),
+        &openings.iter().map(|o| o.incident).collect::<Vec<_>>(),
         &openings.iter().map(|o| json(&o.alert.labels)).collect::<Vec<_>>(),
         &openings.iter().map(|o| json(&o.alert.annotations)).collect::<Vec<_>>(),
     );
@@ -131,7 +129,7 @@ pub(crate) async fn claim(
     Ok(rows.into_iter().map(|row| (row.was, row.proposed)).collect())
 }
 
-/// Ends alerts at these times.
+/// Ends alerts.
 pub(crate) async fn end(
     conn: &mut PgConnection,
     ends: &[(AlertKey, DateTime<Utc>)],
@@ -139,7 +137,7 @@ pub(crate) async fn end(
     if ends.is_empty() {
         return Ok(Ended::default());
     }
-    // Locked in the order of the key, as every delivery does. An end before the start is clock skew.
+    // Every delivery locks in the order of the key. An end before the start is clock skew.
     let select = sqlx::query!(
         r#"SELECT a.fingerprint, a.starts_at, GREATEST(s.ends_at, a.starts_at) AS "ends_at!",
                   a.ends_at IS NULL AS "firing!", a.incident_id
@@ -188,7 +186,7 @@ fn json(texts: &Texts) -> Value {
     texts.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect()
 }
 
-/// Drops the bytes of up to a thousand deliveries from before then.
+/// Deletes up to a thousand deliveries from before a time.
 pub(crate) async fn forget(conn: &mut PgConnection, before: DateTime<Utc>) -> sqlx::Result<i64> {
     let call = sqlx::query_scalar!(r#"SELECT forget_deliveries($1) AS "gone!""#, before);
     postgres::query("delivery_forget", call.fetch_one(conn)).await

@@ -1,12 +1,16 @@
-//! When the alerting chain was last heard.
+//! Heartbeats of the alerting chain.
 
 use chrono::{DateTime, Utc};
 use kit::postgres;
 use sqlx::PgConnection;
 
-use crate::app::Heartbeat;
+/// The last heartbeat of a part of the alerting chain.
+pub(crate) struct Heartbeat {
+    pub(crate) source: String,
+    pub(crate) heard_at: DateTime<Utc>,
+}
 
-/// Remembers the latest.
+/// Records a heartbeat, unless a later one is known.
 pub(crate) async fn heard(
     conn: &mut PgConnection,
     source: &str,
@@ -23,7 +27,7 @@ pub(crate) async fn heard(
     Ok(())
 }
 
-/// The whole chain was alive at that time.
+/// Records that the whole chain was alive at a time.
 pub(crate) async fn watched(conn: &mut PgConnection, at: DateTime<Utc>) -> sqlx::Result<()> {
     let upsert = sqlx::query!(
         "INSERT INTO watched_day AS w (day, from_at, until_at) VALUES (($1 AT TIME ZONE 'UTC')::date, $1, $1)
@@ -41,7 +45,7 @@ pub(crate) async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<Heartbeat>>
     postgres::query("heartbeat_all", select.fetch_all(conn)).await
 }
 
-/// The starts of alerts of this fingerprint that still fire.
+/// Returns the starts of the firing alerts with this fingerprint.
 pub(crate) async fn firing(
     conn: &mut PgConnection,
     fingerprint: &str,

@@ -1,88 +1,39 @@
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use kit::postgres;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::Incident;
-use crate::domain::{Number, Severity, Status, Target};
+use crate::domain::{LockedIncident, NewIncident, Number, Reclassification, Severity, Status};
+use crate::view::Incident;
 
-/// An incident to be opened.
-pub(crate) struct New {
-    pub(crate) id: Uuid,
-    pub(crate) number: Number,
-    pub(crate) cause: String,
-    pub(crate) title: String,
-    pub(crate) service: String,
-    pub(crate) severity: Severity,
-    pub(crate) verified: bool,
-    pub(crate) uncertain: bool,
-    pub(crate) rule: String,
-    pub(crate) incomplete: bool,
-    pub(crate) started_at: DateTime<Utc>,
-    pub(crate) opened_at: DateTime<Utc>,
-    pub(crate) target: Target,
-}
-
-/// An incident that waits for what this transaction does to it.
-pub(crate) struct Locked {
+/// An incident that was resolved because all its alerts have ended.
+pub(crate) struct Resolved {
     pub(crate) id: Uuid,
     pub(crate) number: String,
-    pub(crate) cause: String,
     pub(crate) title: String,
-    pub(crate) status: Status,
     pub(crate) severity: Severity,
     pub(crate) verified: bool,
-    pub(crate) by_hand: bool,
+    pub(crate) service: String,
     pub(crate) opened_at: DateTime<Utc>,
-    pub(crate) acknowledged_at: Option<DateTime<Utc>>,
+    pub(crate) resolved_at: DateTime<Utc>,
 }
 
-/// As the database has it.
-struct Row {
-    incident_id: Uuid,
-    number: String,
-    cause: String,
-    title: String,
-    status: String,
-    severity: String,
-    verified: bool,
-    classified_by_hand: bool,
-    opened_at: DateTime<Utc>,
-    acknowledged_at: Option<DateTime<Utc>>,
-}
-
-impl TryFrom<Row> for Locked {
-    type Error = sqlx::Error;
-
-    fn try_from(row: Row) -> sqlx::Result<Self> {
-        Ok(Self {
-            id: row.incident_id,
-            number: row.number,
-            cause: row.cause,
-            title: row.title,
-            status: parsed(&row.status)?,
-            severity: parsed(&row.severity)?,
-            verified: row.verified,
-            by_hand: row.classified_by_hand,
-            opened_at: row.opened_at,
-            acknowledged_at: row.acknowledged_at,
-        })
-    }
-}
-
-/// The last number of the year. Whoever has asked is alone in opening incidents until its end.
-pub(crate) async fn last_number(conn: &mut PgConnection, year: i32) -> sqlx::Result<i32> {
+/// Returns the last number of the year and locks it: until the end of the transaction no other opens incidents.
+pub(crate) async fn last_number(conn: &mut PgConnection, year: i32) -> sqlx::Result<Number> {
     let upsert = sqlx::query_scalar!(
         "INSERT INTO incident_counter AS c (year, last) VALUES ($1, 0)
          ON CONFLICT ON CONSTRAINT incident_counter_pk DO UPDATE SET last = c.last
          RETURNING last",
         year,
     );
-    postgres::query("incident_counter", upsert.fetch_one(conn)).await
+    let nth = postgres::query("incident_counter", upsert.fetch_one(conn)).await?;
+    Ok(Number { year, nth })
 }
 
-/// Opens incidents, whose numbers follow the last one.
-pub(crate) async fn open(conn: &mut PgConnection, new: &[New]) -> sqlx::Result<()> {
+/// Opens incidents, with the numbers that follow the last one.
+pub(crate) async fn open(conn: &mut PgConnection, new: &[NewIncident]) -> sqlx::Result<()> {
     let Some(last) = new.last() else { return Ok(()) };
     let count = sqlx::query!(
         "UPDATE incident_counter SET last = $2 WHERE year = $1",
@@ -121,63 +72,60 @@ pub(crate) async fn open(conn: &mut PgConnection, new: &[New]) -> sqlx::Result<(
     Ok(())
 }
 
-/// Locks what still burns of these causes.
-pub(crate) async fn lock_burning(
+/// Locks the open incidents of these causes.
+pub(crate) async fn lock_open(
     conn: &mut PgConnection,
     causes: &[String],
-) -> sqlx::Result<Vec<Locked>> {
+) -> sqlx::Result<Vec<LockedIncident>> {
     let select = sqlx::query_as!(
-        Row,
-        "SELECT incident_id, number, cause, title, status, severity, verified, classified_by_hand, opened_at,
-                acknowledged_at
-         FROM incident WHERE cause = ANY($1) AND resolved_at IS NULL
-         ORDER BY incident_id FOR NO KEY UPDATE",
+        LockedIncident,
+        r#"SELECT incident_id AS id, number, cause, title, status AS "status: Status", severity AS "severity: Severity",
+                  verified, classified_by_hand AS by_hand, opened_at, acknowledged_at
+           FROM incident WHERE cause = ANY($1) AND resolved_at IS NULL
+           ORDER BY incident_id FOR NO KEY UPDATE"#,
         causes,
     );
-    let rows = postgres::query("incident_lock_burning", select.fetch_all(conn)).await?;
-    rows.into_iter().map(Locked::try_from).collect()
+    postgres::query("incident_lock_burning", select.fetch_all(conn)).await
 }
 
-/// Locks these incidents, in one order whoever asks.
-pub(crate) async fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Locked>> {
-    let select = sqlx::query_as!(
-        Row,
-        "SELECT incident_id, number, cause, title, status, severity, verified, classified_by_hand, opened_at,
-                acknowledged_at
-         FROM incident WHERE incident_id = ANY($1)
-         ORDER BY incident_id FOR NO KEY UPDATE",
-        ids,
-    );
-    let rows = postgres::query("incident_lock", select.fetch_all(conn)).await?;
-    rows.into_iter().map(Locked::try_from).collect()
-}
-
-/// An incident that is over by itself.
-pub(crate) struct Quiet {
-    pub(crate) id: Uuid,
-    pub(crate) number: String,
-    pub(crate) title: String,
-    pub(crate) severity: String,
-    pub(crate) verified: bool,
-    pub(crate) service: String,
-    pub(crate) opened_at: DateTime<Utc>,
-    pub(crate) resolved_at: DateTime<Utc>,
-}
-
-/// Resolves those of the incidents that still burn and in which nothing fires any more.
-pub(crate) async fn resolve_quiet(
+/// Locks incidents, always in the same order.
+pub(crate) async fn lock_all(
     conn: &mut PgConnection,
     ids: &[Uuid],
-) -> sqlx::Result<Vec<Quiet>> {
+) -> sqlx::Result<Vec<LockedIncident>> {
+    let select = sqlx::query_as!(
+        LockedIncident,
+        r#"SELECT incident_id AS id, number, cause, title, status AS "status: Status", severity AS "severity: Severity",
+                  verified, classified_by_hand AS by_hand, opened_at, acknowledged_at
+           FROM incident WHERE incident_id = ANY($1)
+           ORDER BY incident_id FOR NO KEY UPDATE"#,
+        ids,
+    );
+    postgres::query("incident_lock", select.fetch_all(conn)).await
+}
+
+/// Locks an incident.
+pub(crate) async fn lock(
+    conn: &mut PgConnection,
+    id: Uuid,
+) -> sqlx::Result<Option<LockedIncident>> {
+    Ok(lock_all(conn, &[id]).await?.pop())
+}
+
+/// Resolves those of the open incidents whose alerts have all ended.
+pub(crate) async fn resolve_ended(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+) -> sqlx::Result<Vec<Resolved>> {
     let update = sqlx::query_as!(
-        Quiet,
+        Resolved,
         r#"UPDATE incident SET status = 'resolved',
                 resolved_at = GREATEST(started_at, (SELECT max(ends_at) FROM alert
                                                     WHERE alert.incident_id = incident.incident_id))
          WHERE incident_id = ANY($1) AND resolved_at IS NULL
            AND NOT EXISTS (SELECT FROM alert
                            WHERE alert.incident_id = incident.incident_id AND alert.ends_at IS NULL)
-         RETURNING incident_id AS id, number, title, severity, verified, service, opened_at,
+         RETURNING incident_id AS id, number, title, severity AS "severity: Severity", verified, service, opened_at,
                    resolved_at AS "resolved_at!""#,
         ids,
     );
@@ -228,29 +176,39 @@ pub(crate) async fn acknowledge(
     Ok(())
 }
 
-/// A severity, why, and what it is due by.
-pub(crate) async fn classify(
+/// Changes an incident's severity and records the change.
+pub(crate) async fn reclassify(
     conn: &mut PgConnection,
-    incident: &Locked,
-    severity: Severity,
-    rule: &str,
-    by_hand: bool,
-    target: Target,
+    id: Uuid,
+    change: &Reclassification,
+    now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     let update = sqlx::query!(
         "UPDATE incident SET severity = $2, rule = $3, classified_by_hand = $4,
                 classification_uncertain = classification_uncertain AND NOT $4,
-                verified = verified OR $4, -- who classifies it vouches for it
+                verified = verified OR $4,
                 response_due = $5, resolution_due = $6
          WHERE incident_id = $1",
-        incident.id,
-        severity.as_str(),
-        rule,
-        by_hand,
-        incident.opened_at + target.response,
-        incident.opened_at + target.resolution,
+        change.incident,
+        change.severity.as_str(),
+        change.rule,
+        change.by.is_some(),
+        change.response_due,
+        change.resolution_due,
     );
-    postgres::query("incident_classify", update.execute(conn)).await?;
+    postgres::query("incident_classify", update.execute(&mut *conn)).await?;
+    let insert = sqlx::query!(
+        "INSERT INTO incident_severity (change_id, incident_id, changed_at, was, severity, actor, reason)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        id,
+        change.incident,
+        now,
+        change.was.as_str(),
+        change.severity.as_str(),
+        change.by,
+        change.reason,
+    );
+    postgres::query("severity_classified", insert.execute(conn)).await?;
     Ok(())
 }
 
@@ -261,13 +219,13 @@ pub(crate) async fn set_merged(conn: &mut PgConnection, id: Uuid, into: Uuid) ->
     Ok(())
 }
 
-/// Ends the incidents whose last alerts went to others, for good. Pairs of which, and which goes on instead.
-pub(crate) async fn replace_empty(
+/// Merges incidents without firing alerts into others, for each pair. Returns the merged ones.
+pub(crate) async fn merge_ended(
     conn: &mut PgConnection,
-    pairs: &[(Uuid, Uuid)],
+    pairs: &BTreeMap<Uuid, Uuid>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Uuid>> {
-    let (from, to): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+    let (from, to): (Vec<_>, Vec<_>) = pairs.iter().map(|(from, to)| (*from, *to)).unzip();
     let update = sqlx::query_scalar!(
         "UPDATE incident SET status = 'resolved', resolved_at = GREATEST($3, started_at), merged_into = n.other
          FROM UNNEST($1::uuid[], $2::uuid[]) AS n (id, other)
@@ -284,19 +242,12 @@ pub(crate) async fn replace_empty(
 pub(crate) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Incident>> {
     let select = sqlx::query_as!(
         Incident,
-        "SELECT incident_id, number, title, severity, verified, classification_uncertain, rule, status, service,
-                incomplete, started_at, opened_at, acknowledged_at, resolved_at, response_due,
-                resolution_due, response_breached_at, resolution_breached_at, merged_into, resolution
-         FROM incident WHERE incident_id = $1",
+        r#"SELECT incident_id, number, title, severity AS "severity: Severity", verified, classification_uncertain, rule,
+                  status AS "status: Status", service, incomplete, started_at, opened_at, acknowledged_at,
+                  resolved_at, response_due, resolution_due, response_breached_at, resolution_breached_at,
+                  merged_into, resolution
+           FROM incident WHERE incident_id = $1"#,
         id,
     );
     postgres::query("incident_find", select.fetch_optional(conn)).await
-}
-
-/// What a CHECK guards cannot be anything else.
-fn parsed<T: std::str::FromStr>(text: &str) -> sqlx::Result<T>
-where
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }

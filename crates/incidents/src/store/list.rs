@@ -4,7 +4,7 @@ use sea_query_sqlx::SqlxBinder as _;
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use crate::app::{Filter, Incident, Stage};
+use crate::view::{Filter, Incident, Stage};
 
 #[derive(Iden)]
 #[iden = "incident"]
@@ -40,7 +40,7 @@ enum ServiceTable {
     Service,
 }
 
-/// Incidents older than `before`, newest first. Built, because its shape depends on the filter.
+/// Lists incidents older than `before`, newest first. The query is built, because its shape depends on the filter.
 pub(crate) async fn list(
     conn: &mut PgConnection,
     filter: &Filter,

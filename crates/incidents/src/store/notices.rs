@@ -1,11 +1,11 @@
-//! What channels have taken.
+//! Messages that channels have accepted.
 
 use chrono::{DateTime, Utc};
 use kit::postgres;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::Told;
+use crate::view::Told;
 
 pub(crate) async fn was_sent(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
     let select = sqlx::query_scalar!(

@@ -3,40 +3,31 @@ use kit::postgres;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{Affliction, Severity, Watched};
+use crate::domain::{Impact, Severity, Watched};
 
-/// What affected which service since then, as far as it is believed.
-pub(crate) async fn afflictions(
+/// Returns the impacts of verified incidents on services since a time.
+pub(crate) async fn impacts(
     conn: &mut PgConnection,
     since: DateTime<Utc>,
-) -> sqlx::Result<Vec<Affliction>> {
-    let select = sqlx::query!(
-        "SELECT s.service, i.severity, i.opened_at, i.resolved_at
+) -> sqlx::Result<Vec<Impact>> {
+    let select = sqlx::query_as!(
+        Impact,
+        r#"SELECT s.service, i.severity AS "severity: Severity", i.opened_at AS "from", i.resolved_at AS until
          FROM incident i JOIN incident_service s USING (incident_id)
-         WHERE i.verified AND (i.resolved_at IS NULL OR i.opened_at >= $1)",
+         WHERE i.verified AND (i.resolved_at IS NULL OR i.opened_at >= $1)"#,
         since,
     );
-    let rows = postgres::query("overview_afflictions", select.fetch_all(conn)).await?;
-    let affliction = |service, severity: String, from, until| Affliction {
-        service,
-        severity: severity.parse().unwrap_or(Severity::P0), // a CHECK knows them all
-        from,
-        until,
-    };
-    Ok(rows
-        .into_iter()
-        .map(|row| affliction(row.service, row.severity, row.opened_at, row.resolved_at))
-        .collect())
+    postgres::query("overview_afflictions", select.fetch_all(conn)).await
 }
 
-/// Changes whenever anything happened.
+/// Returns the id of the last event, which changes after every event.
 pub(crate) async fn last_event(conn: &mut PgConnection) -> sqlx::Result<Option<Uuid>> {
     let select =
         sqlx::query_scalar!("SELECT event_id FROM incident_event ORDER BY event_id DESC LIMIT 1");
     postgres::query("overview_last_event", select.fetch_optional(conn)).await
 }
 
-/// When the alerting chain was alive since then.
+/// Returns the times since a time in which the alerting chain was alive.
 pub(crate) async fn watched(
     conn: &mut PgConnection,
     since: DateTime<Utc>,

@@ -7,7 +7,24 @@ use kit::postgres;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::{Lost, RollbackView, Run, StepView};
+use crate::domain::{Run, RunStatus, Step};
+use crate::view::{RollbackView, StepView};
+
+/// A run whose process has ended.
+pub(crate) struct Lost {
+    pub(crate) incident_id: Uuid,
+    pub(crate) service: String,
+}
+
+/// The end of a step.
+pub(crate) struct StepEnd<'a> {
+    pub(crate) attempt: i32,
+    pub(crate) step: Step,
+    pub(crate) ok: bool,
+    pub(crate) detail: &'a str,
+    /// The target version, once it is known.
+    pub(crate) target: Option<&'a str>,
+}
 
 pub(crate) async fn begin(
     conn: &mut PgConnection,
@@ -39,12 +56,12 @@ pub(crate) async fn is_running(conn: &mut PgConnection, service: &str) -> sqlx::
     postgres::query("rollback_is_running", select.fetch_one(conn)).await
 }
 
-/// False when the run has been given up meanwhile.
+/// Records the begin of a step. Returns false when the run has been given up meanwhile.
 pub(crate) async fn step_begins(
     conn: &mut PgConnection,
     run: Uuid,
     attempt: i32,
-    step: &str,
+    step: Step,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let update = sqlx::query!(
@@ -61,62 +78,57 @@ pub(crate) async fn step_begins(
         "INSERT INTO rollback_step (run_id, attempt, step, started_at, detail) VALUES ($1, $2, $3, $4, '')",
         run,
         attempt,
-        step,
+        step.as_str(),
         now,
     );
     postgres::query("rollback_step_begins", insert.execute(conn)).await?;
     Ok(true)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the columns of one row")]
 pub(crate) async fn step_ends(
     conn: &mut PgConnection,
     run: Uuid,
-    attempt: i32,
-    step: &str,
-    ok: bool,
-    detail: &str,
-    target: Option<&str>,
+    end: &StepEnd<'_>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     let update = sqlx::query!(
         "UPDATE rollback_step SET ended_at = $4, ok = $5, detail = $6
          WHERE run_id = $1 AND attempt = $2 AND step = $3",
         run,
-        attempt,
-        step,
+        end.attempt,
+        end.step.as_str(),
         now,
-        ok,
-        detail,
+        end.ok,
+        end.detail,
     );
     postgres::query("rollback_step_ends", update.execute(&mut *conn)).await?;
     let heard = sqlx::query!(
         "UPDATE rollback_run SET heard_at = $2, target = COALESCE($3, target) WHERE run_id = $1",
         run,
         now,
-        target,
+        end.target,
     );
     postgres::query("rollback_heard", heard.execute(conn)).await?;
     Ok(())
 }
 
-/// False when it has been given up meanwhile.
+/// Ends a run. Returns false when it has been given up meanwhile.
 pub(crate) async fn end(
     conn: &mut PgConnection,
     run: Uuid,
-    status: &str,
+    status: RunStatus,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let update = sqlx::query!(
         "UPDATE rollback_run SET status = $2, ended_at = $3 WHERE run_id = $1 AND status = 'running'",
         run,
-        status,
+        status.as_str(),
         now,
     );
     Ok(postgres::query("rollback_end", update.execute(conn)).await?.rows_affected() == 1)
 }
 
-/// Gives up the runs whose process has been silent since then. Each is returned once.
+/// Gives up the runs whose process has been silent since a time. Each is returned once.
 pub(crate) async fn give_up(
     conn: &mut PgConnection,
     silent_since: DateTime<Utc>,
@@ -133,14 +145,15 @@ pub(crate) async fn give_up(
     postgres::query("rollback_give_up", update.fetch_all(conn)).await
 }
 
-/// The runs of an incident with their steps, oldest first.
+/// Returns the runs of an incident with their steps, oldest first.
 pub(crate) async fn of_incident(
     conn: &mut PgConnection,
     incident: Uuid,
 ) -> sqlx::Result<Vec<RollbackView>> {
     let runs = sqlx::query!(
-        "SELECT run_id, service, executor, target, approved_by, status, attempts, started_at, ended_at
-         FROM rollback_run WHERE incident_id = $1 ORDER BY run_id",
+        r#"SELECT run_id, service, executor, target, approved_by, status AS "status: RunStatus", attempts, started_at,
+                  ended_at
+           FROM rollback_run WHERE incident_id = $1 ORDER BY run_id"#,
         incident,
     );
     let runs = postgres::query("rollback_of_incident", runs.fetch_all(&mut *conn)).await?;

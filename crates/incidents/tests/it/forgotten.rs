@@ -80,7 +80,7 @@ async fn an_alert_that_nobody_knows_any_more_is_over(db: PgPool) {
     let listed = scene.app.incidents().await[0].clone();
     assert_eq!(listed["status"], "resolved");
     let incident = scene.app.incident(listed["incident_id"].as_str().unwrap()).await;
-    // Since when it was unknown, not when patience ended.
+    // The end is the time since which it was unknown, not the end of the patience.
     let time = |value: &Value| value.as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
     assert!((time(&incident["resolved_at"]) - scene.begun).abs() < TimeDelta::milliseconds(1));
     let timeline = incident["timeline"].as_array().unwrap();
@@ -88,7 +88,7 @@ async fn an_alert_that_nobody_knows_any_more_is_over(db: PgPool) {
     let (forgotten, over) = (of("alert_forgotten"), of("resolved"));
     assert_eq!(
         forgotten["text"],
-        "No longer known to Alertmanager and Prometheus: its alerts are taken as over"
+        "No longer known to Alertmanager and Prometheus: its alerts are taken as ended"
     );
     assert_eq!(
         (&forgotten["at"], &over["at"]),
@@ -96,7 +96,7 @@ async fn an_alert_that_nobody_knows_any_more_is_over(db: PgPool) {
     );
     assert_eq!(time(&forgotten["recorded_at"]) - time(&forgotten["at"]), TimeDelta::minutes(10));
     assert!(heard("forgotten") >= before + 2);
-    // Should Alertmanager tell of the end after all, that is nothing new.
+    // A late delivery of the end changes nothing.
     let late = scene.app.deliver(&told.map(|alert| resolved(&alert))).await.expect(200).json();
     assert_eq!((&late["resolved"], &late["duplicate"]), (&json!(0), &json!(2)));
 }
@@ -105,14 +105,14 @@ async fn an_alert_that_nobody_knows_any_more_is_over(db: PgPool) {
 async fn an_alert_that_prometheus_still_knows_is_not_over(db: PgPool) {
     let mut scene = Scene::new(db).await;
     let long_ago = scene.at(-1440);
-    // Prometheus calls it `a`, too, with a label less and one that is dropped on the way; it is pending again.
+    // Prometheus has `a` pending again, without an added label and with one that is dropped on the way.
     let labels = json!({
         "alertname": "HighErrorRate", "service": "points", "cause": "a", "replica": "1",
     });
     let pending = |labels: &Value| with(prometheus_has(labels, &json!({})), "/state", "pending");
     scene.stub.say(|said| said.prometheus = Some((long_ago, vec![pending(&labels)])));
     assert_eq!((scene.look(0).await, scene.look(60).await), (0, 0));
-    // Of another cause: that is not this alert.
+    // Another cause is another alert.
     let other = with(labels, "/cause", "b");
     scene.stub.say(|said| said.prometheus = Some((long_ago, vec![pending(&other)])));
     assert_eq!((scene.look(61).await, scene.look(70).await, scene.look(71).await), (0, 0, 1));
@@ -125,7 +125,7 @@ async fn alertmanager_keeps_up_nothing_but_what_is_its_word_alone(db: PgPool) {
     let long_ago = scene.at(-1440);
     let knows = |names: &[&str]| Some((long_ago, names.iter().map(|&n| n.to_owned()).collect()));
     scene.stub.say(|said| said.alertmanager = knows(&["a", "unknown"]));
-    // Whoever reaches it can have it say that `a` still fires.
+    // Anybody who reaches Alertmanager can make it report that `a` still fires.
     assert_eq!((scene.look(0).await, scene.look(9).await, scene.look(10).await), (0, 0, 1));
     assert_eq!((scene.look(11).await, scene.look(60).await), (0, 0));
     scene.stub.say(|said| said.alertmanager = knows(&[]));
@@ -141,7 +141,7 @@ async fn nothing_is_over_while_somebody_cannot_be_asked(db: PgPool) {
     assert_eq!((scene.look(9).await, scene.look(60).await), (0, 0));
     scene.stub.say(|said| *said = Said { alertmanager: None, ..both.clone() });
     assert_eq!((scene.look(61).await, scene.look(120).await), (0, 0));
-    // Both are back: patience begins anew.
+    // Both answer again: the patience starts over.
     scene.stub.say(|said| *said = both);
     assert_eq!((scene.look(121).await, scene.look(130).await, scene.look(131).await), (0, 0, 1));
 }

@@ -31,7 +31,7 @@ async fn a_wrong_credential_is_refused(db: PgPool) {
     }
     call.clone().send().await.expect(401);
     call.clone().bearer(TOKEN).bearer(TOKEN).send().await.expect(401);
-    // Nor does an operator's token open this door.
+    // An operator's token is refused, too.
     let operator = [kit::caller::Role::Operator];
     let token = app.issuer.with_roles(kit::Clock::system().id(), &operator);
     call.bearer(&token).send().await.expect(401);
@@ -191,7 +191,7 @@ async fn the_bytes_of_old_deliveries_go_and_what_they_said_stays(db: PgPool) {
     assert_eq!(app.incidents.forget_deliveries().await.unwrap(), 1);
     assert_eq!(app.incidents.forget_deliveries().await.unwrap(), 0);
     assert_eq!((app.count("alert_delivery").await, app.count("alert").await), (1, 2));
-    // Whatever the role asks for, a week is kept.
+    // Deliveries of the last week are kept, whatever the role asks for.
     let role = app_pool(&app.db, "incidents_app");
     app.deliver(&[firing("new")]).await.expect(200);
     sqlx::query("SELECT forget_deliveries('infinity')").execute(&role).await.unwrap();
@@ -253,7 +253,7 @@ async fn what_strangers_wrote_is_one_inert_line_in_the_log(db: PgPool) {
     let config = observability::Config::default();
     let _guard = observability::init_with("incidents", "1", &config, sinks).unwrap();
     drop(inside);
-    // Where all tests share a process, the others' panics are not for this log.
+    // When all tests share a process, the panics of others are not for this log.
     drop(std::panic::take_hook());
     let app = TestApp::new(db);
     let channels = Channels::new(app.incidents.clone(), &Addresses::default()).unwrap();

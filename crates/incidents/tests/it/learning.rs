@@ -39,10 +39,10 @@ async fn a_postmortem_is_made_from_the_record_then_edited_then_done(db: PgPool) 
     }
 
     let edit = |body: &str, version: i64, done: bool| json!({ "body": body, "version": version, "done": done });
-    // A version that never was is nobody's.
+    // A version that does not exist is refused.
     app.act(&id, "postmortem", edit("# Guessed", 7, false)).await.expect(409);
     app.act(&id, "postmortem", edit("# Ours", 0, false)).await.expect(200);
-    // Whoever edited the same version is told, and overwrites nothing.
+    // A second edit of the same version is refused.
     let late = app.act(&id, "postmortem", edit("# Theirs", 0, false)).await.expect(409);
     assert_eq!(late.code(), "postmortem_changed");
     let metrics = String::from_utf8(observability::metrics::render().1).unwrap();
@@ -88,7 +88,7 @@ async fn people_are_reminded_of_an_action_once_at_each_time_whatever_restarts(db
     };
     let mut reminded = Vec::new();
     for day in 0..14 {
-        // Each day twice, and each time in a new process.
+        // The job runs twice on each day, each time in a new process.
         for _ in 0..2 {
             if on(day).remind_of_actions().await.unwrap() == 1 {
                 reminded.push(day);
@@ -112,7 +112,7 @@ async fn people_are_reminded_of_an_action_once_at_each_time_whatever_restarts(db
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn what_comes_back_is_counted_and_a_month_is_reported(db: PgPool) {
     let app = TestApp::new(db);
-    // Three times the same cause, once another.
+    // Three incidents of one cause, and one of another.
     for day in 1..=3 {
         let again = with(firing("disk"), "/startsAt", format!("2020-01-0{day}T00:00:00Z"));
         app.deliver(std::slice::from_ref(&again)).await.expect(200);

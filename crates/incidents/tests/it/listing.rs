@@ -20,7 +20,7 @@ async fn a_list_is_every_incident_once_newest_first(db: PgPool) {
     loop {
         let page = app.list(&query).await.expect(200).json();
         titles.extend(page["items"].as_array().unwrap().iter().map(title));
-        // One that comes while we turn the pages moves nothing.
+        // A new incident does not shift the pages.
         app.deliver(&[firing(&query)]).await.expect(200);
         match page["next_cursor"].as_str() {
             Some(cursor) => query = format!("limit=3&cursor={cursor}"),

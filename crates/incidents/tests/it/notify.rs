@@ -102,7 +102,7 @@ async fn each_severity_is_told_where_it_belongs(db: PgPool) {
         slack["blocks"][3]["elements"][0]["url"],
         format!("https://status.example.com/console/incidents/{id}")
     );
-    // And the incident says who was told.
+    // The incident shows its notifications.
     let told: Vec<_> = app.incident(id).await["told"].as_array().unwrap().clone();
     let mut channels: Vec<_> = told.iter().map(|t| t["channel"].as_str().unwrap()).collect();
     channels.sort_unstable();
@@ -263,7 +263,7 @@ async fn people_hear_that_it_got_worse_that_it_is_late_and_that_it_is_over(db: P
     let bad = with(labelled("bad", mild["labels"].clone()), "/labels/severity", "error");
     app.deliver(std::slice::from_ref(&bad)).await.expect(200);
 
-    // Five hours later nobody has responded and it is not over.
+    // Five hours later it is neither acknowledged nor resolved.
     let later = Clock::system().now() + TimeDelta::hours(5);
     let then = Incidents::new(app_pool(&db, "incidents_app"), Clock::fixed(later), policy());
     assert_eq!(then.mark_breaches().await.unwrap(), 2);
@@ -280,7 +280,7 @@ async fn people_hear_that_it_got_worse_that_it_is_late_and_that_it_is_over(db: P
     assert_eq!(news("general"), ["New incident"]);
     let late = "Late: escalated";
     assert_eq!(news("alerts"), ["Severity raised", late, late, "Resolved"]);
-    // Escalated: to those of the next worse severity as well.
+    // The channels of the next worse severity are notified, too.
     assert_eq!(news("critical"), [late, late]);
 }
 

@@ -34,7 +34,7 @@ async fn anybody_sees_how_everything_does(db: PgPool) {
     assert!(page.contains("<h1>CRITICAL</h1>") && page.contains("points does not work"));
     assert_eq!(page.matches("<rect").count(), 4 * 90);
     assert_eq!(page.matches("<rect class=\"bad\"").count(), 1);
-    // Nobody has watched yet, and on no other day anything is known.
+    // No day was watched yet.
     assert_eq!(page.matches("<rect class=\"unknown\"").count(), 4 * 90 - 2);
     app.deliver(&[resolved(&firing("a"))]).await.expect(200);
     assert!(status(&app).await.contains("<h1>DEGRADED</h1>"));
@@ -93,7 +93,7 @@ async fn the_console_is_for_operators_who_have_signed_in(db: PgPool) {
     let member = app.issuer.member(Clock::system().id());
     let expired = app.issuer.expired(Clock::system().id());
     for path in ["/console".to_owned(), format!("/console/incidents/{id}")] {
-        // Afterwards one goes on to the page that one asked for.
+        // After signing in, the requested page is shown.
         let next = path.strip_prefix("/console").filter(|rest| !rest.is_empty());
         let next = next.map(|rest| format!("next=%2Fconsole{}", rest.replace('/', "%2F")));
         for (cookie, ended) in
@@ -152,7 +152,7 @@ async fn an_operator_signs_in_and_out(db: PgPool) {
     }
     let cookie = cookie.split(';').next().unwrap();
     app.api.get("/console").header("cookie", cookie).send().await.expect(200);
-    // On to the page that was asked for, if it is one of ours.
+    // The redirect leads to the requested page, if it is one of ours.
     let incident = format!("/console/incidents/{}", Clock::system().id());
     for (next, location) in [
         (incident.as_str(), incident.as_str()),
@@ -174,11 +174,11 @@ async fn an_operator_signs_in_and_out(db: PgPool) {
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn trouble_of_ours_is_said_on_a_page_too(db: PgPool) {
     let app = TestApp::new(db.clone());
-    // Nobody is there to ask.
+    // Auth does not answer.
     let form = "email=op%40example.com&password=right";
     let reply = form_of(app.api.post("/console/login"), form).send().await.expect(503);
     assert!(reply.text().contains("Signing in is not possible right now"), "{}", reply.text());
-    // What was typed stays, but for the password.
+    // The form keeps the address, but not the password.
     assert!(reply.text().contains("value=\"op@example.com\"") && !reply.text().contains("right\""));
     let pool = app_pool(&db, "incidents_app");
     pool.close().await;
@@ -194,7 +194,7 @@ async fn what_an_operator_gets_wrong_is_said_on_a_page(db: PgPool) {
     let id = app.open(&firing("a")).await;
     let operator = app.issuer.with_roles(Clock::system().id(), &[Role::Operator]);
     for (what, form, status, says) in [
-        ("comment", "text=", 422, "is 1 to 4000 characters"),
+        ("comment", "text=", 422, "must be 1 to 4000 characters"),
         ("status", "status=burning", 422, "must be one of the choices"),
         ("status", "status=postmortem_done", 422, "cannot become"),
         (
@@ -212,7 +212,9 @@ async fn what_an_operator_gets_wrong_is_said_on_a_page(db: PgPool) {
         assert!(reply.text().contains(says), "{what}: {}", reply.text());
     }
     let unknown = format!("/console/incidents/{}", Clock::system().id());
-    assert!(console(&app, &unknown).send().await.expect(404).text().contains("Incident not found."));
+    assert!(
+        console(&app, &unknown).send().await.expect(404).text().contains("Incident not found.")
+    );
 }
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]

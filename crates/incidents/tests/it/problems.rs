@@ -17,7 +17,7 @@ fn headline(page: &str) -> String {
     for part in ["<html lang=\"en\">", "<main id=\"content\"", "role=\"alert\"", "href=\"/\""] {
         assert!(page.contains(part), "{part}: {page}");
     }
-    // It stands still: a script would only find the same error again.
+    // The page has no script: it would only load the same error again.
     assert!(!page.contains("<script") && !page.contains("up to date"), "{page}");
     let (_, rest) = page.split_once("<h1>").unwrap();
     rest.split_once("</h1>").unwrap().0.to_owned()
@@ -72,7 +72,7 @@ async fn a_dependency_that_is_away_is_a_page_too(db: PgPool) {
     is_page(&reply);
     assert_eq!(headline(&reply.text()), "Not available right now");
     assert!(reply.text().contains("Wait a moment, then load this page again."));
-    // When to come back is still said to programs as well.
+    // Programs still get the time to come back.
     assert_eq!(reply.header("retry-after"), "1");
 }
 

@@ -48,7 +48,7 @@ async fn production_does_not_start_where_nobody_would_be_woken() {
         assert!(said.starts_with(&format!("error: {names} ")), "{said}");
         assert!(said.contains("DEPLOYMENT_ENVIRONMENT"), "{said}");
     }
-    // Elsewhere, and with somebody to tell, it gets as far as the database.
+    // In other environments, and with a channel, it gets as far as the database.
     for variables in [
         vec![("DEPLOYMENT_ENVIRONMENT", "staging")],
         vec![production, here, slack, p0, p1, ("NOTIFY_P2", "log")],

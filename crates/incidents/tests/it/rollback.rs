@@ -173,7 +173,7 @@ fn asks(name: &str, how: &str) -> Value {
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn an_alert_of_prometheus_may_ask_for_it_where_that_is_allowed(db: PgPool) {
     let script = Script::new("automatic", "echo v1");
-    let allowed = Policy { rolls_back_by_itself: true, ..Policy::default() };
+    let allowed = Policy { automatic_rollback: true, ..Policy::default() };
     let (app, stub) = automatic(&db, &script, allowed).await;
     let (yes, other) = (asks("yes", "automatic"), asks("other", "manual"));
     stub.fires(&[&yes, &other]);
@@ -182,7 +182,7 @@ async fn an_alert_of_prometheus_may_ask_for_it_where_that_is_allowed(db: PgPool)
     let id = app.open(&yes).await;
     let run = ended(&app, &id).await;
     assert_eq!((&run["status"], &run["approved_by"]), (&json!("succeeded"), &Value::Null));
-    // Told again, it does not begin again.
+    // A repeated delivery does not begin it again.
     app.deliver(&[yes]).await.expect(200);
     assert_eq!(app.count("rollback_run").await, 1);
 }
@@ -190,15 +190,15 @@ async fn an_alert_of_prometheus_may_ask_for_it_where_that_is_allowed(db: PgPool)
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn nobody_but_prometheus_begins_a_rollback(db: PgPool) {
     let script = Script::new("forged", "echo v1");
-    let allowed = Policy { rolls_back_by_itself: true, ..Policy::default() };
+    let allowed = Policy { automatic_rollback: true, ..Policy::default() };
     let (app, stub) = automatic(&db, &script, allowed.clone()).await;
-    // Made up; and a true one, told with a label more.
+    // A forged alert, and a real one with an added label.
     app.deliver(&[asks("made up", "automatic")]).await.expect(200);
     let mut plain = asks("true", "automatic");
     plain["labels"].as_object_mut().unwrap().remove("rollback");
     stub.fires(&[&plain]);
     app.deliver(&[asks("true", "automatic")]).await.expect(200);
-    // Where nobody can be asked, and where it is not allowed, as by default.
+    // Without Prometheus, and without the permission, which is the default.
     let alone = TestApp::policed(db.clone(), script.command_of(allowed));
     alone.deliver(&[asks("alone", "automatic")]).await.expect(200);
     let (by_default, stub) = automatic(&db, &script, Policy::default()).await;
@@ -218,13 +218,13 @@ async fn one_service_is_rolled_back_once_at_a_time_and_a_lost_run_is_given_up(db
     let twice = app.act(&id, "rollbacks", json!({ "service": "points" })).await.expect(409);
     assert_eq!(twice.code(), "rollback_running");
 
-    // Its process has been gone for a while, as far as anybody can tell.
+    // Its process has been silent for a while.
     let clock = Clock::fixed(Clock::system().now() + TimeDelta::minutes(5));
     let later = Incidents::new(app_pool(&db, "incidents_app"), clock, script.command());
     assert_eq!(later.give_up_rollbacks().await.unwrap(), 1);
     assert_eq!(later.give_up_rollbacks().await.unwrap(), 0);
     assert_eq!(app.incident(&id).await["rollbacks"][0]["status"], "interrupted");
-    // And when it speaks again, it goes no further.
+    // When the process goes on, it stops before the next step.
     fs::write(script.dir.join("go"), "").unwrap();
     eventually(Duration::from_secs(5), || async {
         let run = app.incident(&id).await["rollbacks"][0].clone();
@@ -343,7 +343,7 @@ async fn what_takes_a_service_back_sees_none_of_our_secrets(db: PgPool) {
     let seen = fs::read_to_string(script.dir.join("seen")).unwrap();
     let seen: Vec<_> = seen.lines().filter_map(|line| line.split_once('=')).collect();
     assert!(seen.iter().any(|(name, _)| *name == "PATH"));
-    // As any other variable that nobody has named, one of cargo's is not there; the shell makes the last four.
+    // Other variables, such as cargo's, are not passed on; the shell sets the last four.
     let known = ["PATH", "HOME", "TMPDIR", "LANG", "TZ", "PWD", "OLDPWD", "SHLVL", "_"];
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
     for (name, _) in seen {

@@ -74,7 +74,7 @@ async fn a_renewed_session_survives_an_answer_that_is_an_error(db: PgPool) {
         let cookies = format!("{}; {refresh}", expired(app));
         let reply = app.api.get(path).header("cookie", &cookies).send().await.expect(status);
         assert_eq!(reply.header("content-type"), "text/html; charset=utf-8");
-        // The old token is used up: without the new one, auth takes the next request for a thief's.
+        // The old token is used up: auth treats a second use as theft.
         let renewed = Cookies::of(&reply);
         assert!(renewed.access.starts_with("__Host-console=ey"), "{}", renewed.access);
         assert_ne!(renewed.refresh, refresh);
@@ -93,11 +93,11 @@ async fn an_operator_who_works_is_not_thrown_out_after_five_minutes(db: PgPool) 
     for word in ["; Path=/;", "; Secure", "; HttpOnly", "; SameSite=Strict"] {
         assert!(set_cookies(&reply).iter().all(|cookie| cookie.contains(word)), "{word}");
     }
-    // With what was set the next page needs no renewal.
+    // With the new cookies the next page needs no renewal.
     let renewed = Cookies::of(&reply);
     let next = app.api.get("/console").header("cookie", &renewed.access).send().await.expect(200);
     assert_eq!(next.header("set-cookie"), "");
-    // A session that has ended is not renewed.
+    // An ended session is not renewed.
     auth.sessions().ended.insert(1);
     let cookies = format!("{}; {}", expired(&app), renewed.refresh);
     let reply = app.api.get("/console").header("cookie", &cookies).send().await.expect(303);
@@ -110,7 +110,7 @@ async fn what_the_browser_keeps_is_of_use_to_us_alone(db: PgPool) {
     let app = app(&db, &auth);
     let Cookies { refresh, .. } = signed_in(&app, "").await;
     assert!(!refresh.contains("refresh-"), "{refresh}");
-    // Auth's own token is none of ours.
+    // A token for auth is not valid here.
     for refresh in ["__Host-console-refresh=refresh-0".to_owned(), refresh.replace('=', "=A")] {
         let cookies = format!("{}; {refresh}", expired(&app));
         let reply = app.api.get("/console").header("cookie", &cookies).send().await.expect(303);
@@ -158,7 +158,7 @@ async fn a_new_login_ends_the_session_before(db: PgPool) {
     let Cookies { refresh, .. } = signed_in(&app, "").await;
     signed_in(&app, &refresh).await;
     assert_eq!(auth.ended(), (2, vec![1]));
-    // A wrong password ends nothing.
+    // A wrong password ends no session.
     let Cookies { refresh, .. } = signed_in(&app, "").await;
     let typed = "email=op%40example.com&password=wrong";
     form(&app.api, "/console/login", &refresh, typed).send().await.expect(401);
@@ -173,7 +173,7 @@ async fn whoever_is_refused_leaves_no_session_behind(db: PgPool) {
     let typed = "email=me%40example.com&password=right";
     form(&app.api, "/console/login", "", typed).send().await.expect(403);
     assert_eq!(auth.ended(), (1, vec![1]));
-    // Nor does whoever is no operator any more.
+    // A member who is no longer an operator is signed out, too.
     auth.sessions().role = Role::Operator;
     let Cookies { refresh, .. } = signed_in(&app, "").await;
     auth.sessions().role = Role::Member;
@@ -206,7 +206,7 @@ async fn auth_learns_whose_browser_it_is_and_the_browser_what_it_is_known_by(db:
 
     let typed = "email=op%40example.com&password=right";
     let call = form(&api, "/console/login", "other=1; __Host-device=d1; __Host-console=x", typed);
-    // Only a proxy that we trust changes the address that we are given.
+    // Only a trusted proxy can set the client's address.
     let call = call.header("x-forwarded-for", "6.6.6.6").header("user-agent", "Lynx");
     let reply = call.send().await.expect(303);
     assert!(set_cookies(&reply).iter().any(|cookie| cookie == DEVICE));

@@ -74,7 +74,7 @@ async fn watched(app: &TestApp, days: i32) {
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn days_before_anybody_watched_are_unknown_and_no_boast(db: PgPool) {
     let app = TestApp::new(db);
-    // A system that is a moment old: the alerting chain is heard for the first time.
+    // The first heartbeat of a new system.
     let labels = json!({ "alertname": "Watchdog", "severity": "none", "service": "prometheus" });
     app.deliver(&[labelled("w", labels)]).await.expect(200);
     let young = page(&app).await;

@@ -38,7 +38,7 @@ async fn open(at: SocketAddr, from: &str, many: usize) -> Vec<Response> {
 async fn streams_leave_connections_for_alertmanager_and_the_console(db: PgPool) {
     let app = TestApp::new(db);
     let (at, _stop) = app.serve(edge());
-    // More than the port holds, from one address, and then from others.
+    // More than the port accepts, from one address, and then from others.
     let first = open(at, "192.0.2.1", CONNECTIONS + 10).await;
     assert_eq!(first.len(), 32, "from one address");
     let mut others = Vec::new();
@@ -53,7 +53,7 @@ async fn streams_leave_connections_for_alertmanager_and_the_console(db: PgPool) 
     assert_eq!(reply.status(), 200);
     let console = client.get(format!("http://{at}/console/login")).send().await.unwrap();
     assert_eq!(console.status(), 200);
-    // Whoever leaves makes room.
+    // A closed stream makes room for another.
     drop((first, others));
     eventually(Duration::from_secs(15), || async {
         (open(at, "192.0.2.9", 1).await.len() == 1).then_some(())

@@ -11,7 +11,7 @@ use crate::app::{TestApp, firing};
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn a_database_that_is_away_means_try_again(db: PgPool) {
-    // A port that was free a moment ago, so that nobody listens.
+    // Nobody listens at a port that was free a moment ago.
     let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = socket.local_addr().unwrap().port();
     drop(socket);
@@ -23,7 +23,7 @@ async fn a_database_that_is_away_means_try_again(db: PgPool) {
     assert_eq!(reply.code(), "database_unavailable");
     assert!(reply.header("retry-after").parse::<u32>().unwrap() >= 1);
 
-    // And when it is back, the repetition is one incident.
+    // After the outage, the repetition is one incident.
     let back = TestApp::new(db);
     back.deliver(&[firing("a")]).await.expect(200);
     assert_eq!(back.incidents().await.len(), 1);

@@ -61,7 +61,7 @@ async fn what_prometheus_does_not_know_wakes_nobody_and_is_on_no_public_page(db:
     let public = scene.app.api.get("/").send().await.expect(200).text();
     assert!(!public.contains("any text") && !public.contains("INC-"), "{public}");
     assert_eq!((scene.told("sms").await, scene.told("ticket").await), (0, 1));
-    // Nor does time make it louder.
+    // It is not escalated, either.
     let clock = Clock::fixed(Clock::system().now() + TimeDelta::days(2));
     let policy = Scene::policy(&scene.stub);
     let later = Incidents::new(app_pool(&db, "incidents_app"), clock.clone(), policy);
@@ -80,7 +80,7 @@ async fn what_prometheus_knows_is_told_in_prometheus_own_words(db: PgPool) {
     let scene = Scene::new(db).await;
     let ours = with(firing("a"), "/labels/severity", "warning");
     scene.stub.fires(&[&ours]);
-    // The same alert, made louder on the way: other words, and a label more.
+    // The same alert, changed on the way: another text, and an added label.
     let mut told = with(ours, "/annotations/summary", "SEND MONEY");
     told["labels"]["security"] = json!("true");
     told["annotations"]["error_rate"] = json!("1");
@@ -113,10 +113,10 @@ async fn a_made_up_alert_joins_no_incident_that_people_trust(db: PgPool) {
     scene.app.deliver(std::slice::from_ref(&forged)).await.expect(200);
     assert_eq!(scene.app.incident(&id).await["severity"], "P2");
     assert_eq!(scene.app.incidents().await.len(), 2);
-    // It does not keep it up either.
+    // It does not keep the incident open, either.
     scene.app.deliver(&[resolved(&ours)]).await.expect(200);
     assert_eq!(scene.app.incident(&id).await["status"], "resolved");
-    // Made-up ones are one incident, as others are.
+    // Unverified alerts are grouped, too.
     scene.app.deliver(&[with(forged, "/fingerprint", "more")]).await.expect(200);
     assert_eq!(scene.app.incidents().await.len(), 2);
 }
@@ -143,13 +143,13 @@ async fn what_prometheus_knows_later_is_believed_from_then_on(db: PgPool) {
         (&json!("in our words"), &json!(true), &json!("P0"))
     );
     assert_eq!((scene.told("sms").await, scene.overall().await), (1, json!("CRITICAL")));
-    // The one that it was goes no further; the other one waits.
+    // The previous incident is merged; the other one waits.
     let open = scene.app.list("status=open").await.expect(200).json();
     let titles: Vec<_> = open["items"].as_array().unwrap().iter().map(|i| &i["title"]).collect();
     assert_eq!(titles, ["in our words", "b fails"]);
     let replaced = scene.app.list("status=resolved").await.expect(200).json();
     assert_eq!(replaced["items"][0]["merged_into"], believed["incident_id"]);
-    // And its end is its end.
+    // The end of the alert resolves it.
     scene.stub.fires(&[]);
     scene.app.deliver(&[resolved(&firing("a"))]).await.expect(200);
     assert_eq!(scene.overall().await, "OPERATIONAL");
@@ -179,11 +179,11 @@ async fn an_operator_vouches_for_it_by_giving_it_a_severity(db: PgPool) {
         let call = scene.app.api.get(&page).header("cookie", &format!("__Host-console={operator}"));
         call.send().await.expect(200).text()
     };
-    assert!(shown().await.contains("Prometheus does not know its alerts"));
+    assert!(shown().await.contains("Prometheus does not have its alerts"));
     let body = json!({ "severity": "P0", "reason": "I saw it fail" });
     scene.app.act(&id, "severity", body).await.expect(200);
     assert_eq!(scene.app.incident(&id).await["verified"], true);
-    assert!(!shown().await.contains("Prometheus does not know its alerts"));
+    assert!(!shown().await.contains("Prometheus does not have its alerts"));
     assert_eq!((scene.told("sms").await, scene.overall().await), (1, json!("CRITICAL")));
     let public = scene.app.api.get("/").send().await.expect(200).text();
     assert!(public.contains("points does not work") && !public.contains("a fails"));

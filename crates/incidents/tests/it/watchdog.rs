@@ -40,7 +40,7 @@ impl Scene {
     }
 
     async fn hear(&self, second: i64, evaluated: i64) {
-        // The router's clock is the machine's, so the time of hearing is set beside it.
+        // The router's clock is the machine's, so the time of the heartbeat is set directly.
         let alert = watchdog(self.begun + TimeDelta::seconds(evaluated));
         self.app.deliver(&[alert]).await.expect(200);
         for source in ["alertmanager", "prometheus"] {
@@ -58,7 +58,7 @@ impl Scene {
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn silence_opens_an_incident_and_a_voice_ends_it(db: PgPool) {
     let scene = Scene::new(db);
-    // Never heard at all: from when on we listen.
+    // Without any heartbeat, the silence begins with the service.
     assert_eq!(scene.look(90).await, []);
     let silent = |status: &str| ("alertmanager is silent".to_owned(), status.to_owned());
     assert_eq!(scene.look(91).await, [silent("investigating")]);
@@ -67,7 +67,7 @@ async fn silence_opens_an_incident_and_a_voice_ends_it(db: PgPool) {
     assert_eq!(scene.look(215).await, [silent("resolved")]);
     assert_eq!(scene.look(295).await.len(), 1);
 
-    // Alertmanager speaks, and repeats what Prometheus said long ago.
+    // Alertmanager repeats an old alert of Prometheus.
     scene.hear(300, 205).await;
     let found = scene.look(301).await;
     assert_eq!(found[0], ("prometheus is silent".to_owned(), "investigating".to_owned()));
@@ -109,7 +109,7 @@ async fn prometheus_is_heard_when_it_evaluated_and_not_when_alertmanager_repeats
     app.deliver(&[watchdog(now - TimeDelta::minutes(5))]).await.expect(200);
     assert!((299.0..330.0).contains(&silent_for("prometheus").await));
     assert!((0.0..30.0).contains(&silent_for("alertmanager").await));
-    // Alertmanager gives up: Prometheus has not told it again.
+    // Alertmanager gives up, because Prometheus has not sent the alert again.
     app.deliver(&[resolved(&watchdog(now))]).await.expect(200);
     assert!((299.0..330.0).contains(&silent_for("prometheus").await));
     app.deliver(&[watchdog(now)]).await.expect(200);

@@ -49,7 +49,7 @@ async fn an_alert_told_ten_times_is_one_incident(db: PgPool) {
         let outcome = app.deliver(&[firing("a")]).await.expect(200).json();
         assert_eq!((&outcome["opened"], &outcome["duplicate"]), (&json!(0), &json!(1)));
     }
-    // Nor does it change by being told differently, or twice in one breath.
+    // A different repetition changes nothing, nor does the same alert twice in one delivery.
     let louder = with(firing("a"), "/annotations/summary", "A FAILS!");
     app.deliver(&[louder.clone(), firing("a")]).await.expect(200);
 
@@ -71,13 +71,13 @@ async fn parallel_deliveries_of_one_alert_are_one_incident(db: PgPool) {
 
 #[sqlx::test(migrator = "incidents::MIGRATOR")]
 async fn two_deliveries_in_opposite_order_do_not_lock_each_other_out(db: PgPool) {
-    // Two replicas: one takes its deliveries one after the other.
+    // Two replicas, because each stores its deliveries one after the other.
     let (app, other) = (TestApp::new(db.clone()), TestApp::new(db));
     let there = ["a", "m", "z"].map(firing);
     let mut back = there.clone();
     back.reverse();
 
-    // Somebody holds the alert in the middle until both have come as far as they can.
+    // The alert in the middle is locked until both have come as far as they can.
     let mut held = app.db.begin().await.unwrap();
     sqlx::query(
         "INSERT INTO alert (fingerprint, starts_at, incident_id, labels, annotations)
@@ -131,12 +131,12 @@ async fn a_delivery_waits_for_what_another_replica_holds(db: PgPool) {
 
 /// Delivers the alerts 32 times in parallel, in either order, and adds up one field of the outcomes.
 async fn at_once(app: &TestApp, alerts: &[Value], field: &str) -> u64 {
-    // With every connection open, so that the first ones meet too.
+    // All connections are open, so that the first deliveries meet, too.
     join_all((0..10).map(|_| app.list(""))).await;
     let backwards: Vec<_> = alerts.iter().rev().cloned().collect();
     let deliveries = (0..32).map(|n| {
         let payload = payload(if n % 2 == 0 { alerts } else { &backwards });
-        // No two alike, so that they meet at the alerts and not before.
+        // Each delivery differs, so that they meet at the alerts and not before.
         app.delivery(&with(payload, "/groupKey", n)).send()
     });
     let replies = join_all(deliveries).await;
@@ -158,7 +158,7 @@ async fn an_incident_is_over_when_its_alert_is(db: PgPool) {
         again,
         json!({ "opened": 0, "joined": 0, "resolved": 0, "duplicate": 1, "unknown": 0, "contradicted": 0, "unverified": 0 })
     );
-    // Too late: it has ended.
+    // The alert has ended before.
     app.deliver(&[firing("a")]).await.expect(200);
 
     let incidents = app.incidents().await;

@@ -1,15 +1,49 @@
 use chrono::{NaiveDate, TimeDelta};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-/// The stage of an action's due date at which people are reminded.
+use super::ShortText;
+
+/// The priority of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    High,
+    Medium,
+    Low,
+}
+
+impl Priority {
+    pub const ALL: [Self; 3] = [Self::High, Self::Medium, Self::Low];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        }
+    }
+}
+
+/// An action to be added.
+#[derive(Clone, Debug)]
+pub struct NewAction {
+    pub text: ShortText,
+    pub priority: Priority,
+    pub assignee: ShortText,
+    pub due: NaiveDate,
+}
+
+/// A reminder of an action, by its due date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum Reminder {
     SevenDays,
     ThreeDays,
     Today,
     Overdue,
 }
 
-impl Stage {
+impl Reminder {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SevenDays => "seven_days",
@@ -29,8 +63,8 @@ impl Stage {
         }
     }
 
-    /// Returns the stage for today. A stage that a restart has missed is caught up on until the next one;
-    /// a stage from before the action's creation is not.
+    /// Returns the reminder for today. One that a restart has missed is caught up on until the next one;
+    /// one from before the action's creation is not.
     pub fn on(today: NaiveDate, due: NaiveDate, made: NaiveDate) -> Option<Self> {
         let (stage, began) = match (due - today).num_days() {
             ..0 => (Self::Overdue, due + TimeDelta::days(1)),
@@ -51,14 +85,14 @@ mod tests {
     fn a_reminder_is_neither_early_nor_lost() {
         let day = |day| NaiveDate::from_ymd_opt(2026, 6, day).unwrap();
         let due = day(20);
-        let on = |today| Stage::on(day(today), due, day(1));
+        let on = |today| Reminder::on(day(today), due, day(1));
         assert_eq!(on(12), None);
-        assert_eq!([13, 14, 16].map(on), [Some(Stage::SevenDays); 3]);
-        assert_eq!([17, 19].map(on), [Some(Stage::ThreeDays); 2]);
-        assert_eq!(on(20), Some(Stage::Today));
-        assert_eq!([21, 30].map(on), [Some(Stage::Overdue); 2]);
+        assert_eq!([13, 14, 16].map(on), [Some(Reminder::SevenDays); 3]);
+        assert_eq!([17, 19].map(on), [Some(Reminder::ThreeDays); 2]);
+        assert_eq!(on(20), Some(Reminder::Today));
+        assert_eq!([21, 30].map(on), [Some(Reminder::Overdue); 2]);
         // Made two days before it is due: the earlier stages are left out.
-        assert_eq!(Stage::on(day(18), due, day(18)), None);
-        assert_eq!(Stage::on(day(20), due, day(18)), Some(Stage::Today));
+        assert_eq!(Reminder::on(day(18), due, day(18)), None);
+        assert_eq!(Reminder::on(day(20), due, day(18)), Some(Reminder::Today));
     }
 }

@@ -1,30 +1,30 @@
-//! What people tell about an incident, and who works on it.
+//! Timelines, affected services, roles, checklists and links of incidents.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use kit::postgres;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::{Event, Holder, Linked, SeverityChange, Tick};
-use crate::domain::Severity;
+use crate::domain::{Entry, EventKind, Severity};
+use crate::view::{Event, Holder, Linked, SeverityChange};
 
-/// Something that happened to an incident.
-pub(crate) struct Happened {
-    pub(crate) id: Uuid,
-    pub(crate) incident: Uuid,
-    pub(crate) at: DateTime<Utc>,
-    pub(crate) kind: &'static str,
-    /// None: the system itself.
-    pub(crate) actor: Option<Uuid>,
-    pub(crate) text: String,
+/// A ticked item of the checklist.
+pub(crate) struct Tick {
+    pub(crate) item: String,
+    pub(crate) done_at: DateTime<Utc>,
+    pub(crate) done_by: Uuid,
 }
 
-pub(crate) async fn tell(
+/// Adds entries to timelines, with an id for each.
+pub(crate) async fn add(
     conn: &mut PgConnection,
-    events: &[Happened],
+    ids: &[Uuid],
+    entries: &[Entry],
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    if events.is_empty() {
+    if entries.is_empty() {
         return Ok(());
     }
     let insert = sqlx::query!(
@@ -32,29 +32,34 @@ pub(crate) async fn tell(
          SELECT n.event_id, n.incident_id, n.at, $7, n.kind, n.actor, n.text
          FROM UNNEST($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::uuid[], $6::text[])
               AS n (event_id, incident_id, at, kind, actor, text)",
-        &events.iter().map(|e| e.id).collect::<Vec<_>>(),
-        &events.iter().map(|e| e.incident).collect::<Vec<_>>(),
-        &events.iter().map(|e| e.at).collect::<Vec<_>>(),
-        &events.iter().map(|e| e.kind.to_owned()).collect::<Vec<_>>(),
-        &events.iter().map(|e| e.actor).collect::<Vec<_>>() as &[Option<Uuid>],
-        &events.iter().map(|e| e.text.clone()).collect::<Vec<_>>(),
+        ids,
+        &entries.iter().map(|e| e.incident).collect::<Vec<_>>(),
+        &entries.iter().map(|e| e.at).collect::<Vec<_>>(),
+        &entries.iter().map(|e| e.kind.as_str().to_owned()).collect::<Vec<_>>(),
+        &entries.iter().map(|e| e.actor).collect::<Vec<_>>() as &[Option<Uuid>],
+        &entries.iter().map(|e| e.text.clone()).collect::<Vec<_>>(),
         now,
     );
     postgres::query("event_tell", insert.execute(conn)).await?;
     Ok(())
 }
 
-pub(crate) async fn timeline(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<Event>> {
+/// Returns the timeline of an incident.
+pub(crate) async fn of_incident(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<Event>> {
     let select = sqlx::query_as!(
         Event,
-        "SELECT at, recorded_at, kind, actor, text
-         FROM incident_event WHERE incident_id = $1 ORDER BY at, event_id",
+        r#"SELECT at, recorded_at, kind AS "kind: EventKind", actor, text
+           FROM incident_event WHERE incident_id = $1 ORDER BY at, event_id"#,
         id,
     );
     postgres::query("event_timeline", select.fetch_all(conn)).await
 }
 
-pub(crate) async fn affect(conn: &mut PgConnection, pairs: &[(Uuid, String)]) -> sqlx::Result<u64> {
+/// Adds affected services to incidents. Returns the number of new ones.
+pub(crate) async fn affect(
+    conn: &mut PgConnection,
+    pairs: &BTreeSet<(Uuid, String)>,
+) -> sqlx::Result<u64> {
     let (ids, services): (Vec<_>, Vec<_>) = pairs.iter().cloned().unzip();
     let insert = sqlx::query!(
         "INSERT INTO incident_service (incident_id, service)
@@ -74,38 +79,14 @@ pub(crate) async fn services(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<
     postgres::query("service_affected", select.fetch_all(conn)).await
 }
 
-pub(crate) async fn classified(
-    conn: &mut PgConnection,
-    change: Uuid,
-    incident: Uuid,
-    (was, severity): (Severity, Severity),
-    reason: &str,
-    actor: Option<Uuid>,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    let insert = sqlx::query!(
-        "INSERT INTO incident_severity (change_id, incident_id, changed_at, was, severity, actor, reason)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        change,
-        incident,
-        now,
-        was.as_str(),
-        severity.as_str(),
-        actor,
-        reason,
-    );
-    postgres::query("severity_classified", insert.execute(conn)).await?;
-    Ok(())
-}
-
 pub(crate) async fn severities(
     conn: &mut PgConnection,
     id: Uuid,
 ) -> sqlx::Result<Vec<SeverityChange>> {
     let select = sqlx::query_as!(
         SeverityChange,
-        "SELECT changed_at, was, severity, actor, reason
-         FROM incident_severity WHERE incident_id = $1 ORDER BY change_id",
+        r#"SELECT changed_at, was AS "was: Severity", severity AS "severity: Severity", actor, reason
+           FROM incident_severity WHERE incident_id = $1 ORDER BY change_id"#,
         id,
     );
     postgres::query("severity_history", select.fetch_all(conn)).await
@@ -137,7 +118,7 @@ pub(crate) async fn holders(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<V
     postgres::query("role_holders", select.fetch_all(conn)).await
 }
 
-/// True when that changed anything.
+/// Ticks an item of the checklist, or removes the tick. Returns true when that changed something.
 pub(crate) async fn tick(
     conn: &mut PgConnection,
     incident: Uuid,
@@ -177,6 +158,7 @@ pub(crate) async fn ticks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec
     postgres::query("check_ticks", select.fetch_all(conn)).await
 }
 
+/// Links two incidents. Returns false when they were linked before.
 pub(crate) async fn link(conn: &mut PgConnection, a: Uuid, b: Uuid) -> sqlx::Result<bool> {
     let insert = sqlx::query!(
         "INSERT INTO incident_link (incident_id, other_id) VALUES ($1, $2)

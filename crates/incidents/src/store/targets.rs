@@ -1,24 +1,35 @@
-//! What is late, and what nobody has answered.
+//! Missed targets, and reminders of unacknowledged incidents.
 
 use chrono::{DateTime, Utc};
 use kit::postgres;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::Unanswered;
+use crate::domain::{Missed, Severity};
 
 /// A target that was missed.
 pub(crate) struct Breach {
     pub(crate) id: Uuid,
     pub(crate) number: String,
     pub(crate) title: String,
-    pub(crate) severity: String,
+    pub(crate) severity: Severity,
     pub(crate) service: String,
-    /// Nobody responded; else it is not over.
-    pub(crate) response: bool,
+    pub(crate) missed: Missed,
 }
 
-/// Marks what nobody responded to, or did not end, in time. Each is returned once.
+/// An unacknowledged P0.
+pub(crate) struct Unanswered {
+    pub(crate) id: Uuid,
+    pub(crate) number: String,
+    pub(crate) title: String,
+    pub(crate) service: String,
+    pub(crate) opened_at: DateTime<Utc>,
+    /// The time of the last message.
+    pub(crate) told_at: DateTime<Utc>,
+    pub(crate) reminders: i32,
+}
+
+/// Marks the incidents that miss a target. Each is returned once for each target.
 pub(crate) async fn mark_breaches(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -28,7 +39,8 @@ pub(crate) async fn mark_breaches(
         r#"UPDATE incident SET response_breached_at = $1
            WHERE verified AND resolved_at IS NULL AND acknowledged_at IS NULL
              AND response_breached_at IS NULL AND response_due <= $1
-           RETURNING incident_id AS id, number, title, severity, service, true AS "response!""#,
+           RETURNING incident_id AS id, number, title, severity AS "severity: Severity", service,
+                     'response' AS "missed!: Missed""#,
         now,
     );
     let mut late =
@@ -38,14 +50,15 @@ pub(crate) async fn mark_breaches(
         r#"UPDATE incident SET resolution_breached_at = $1
            WHERE verified AND resolved_at IS NULL AND resolution_breached_at IS NULL
              AND resolution_due <= $1
-           RETURNING incident_id AS id, number, title, severity, service, false AS "response!""#,
+           RETURNING incident_id AS id, number, title, severity AS "severity: Severity", service,
+                     'resolution' AS "missed!: Missed""#,
         now,
     );
     late.extend(postgres::query("incident_late_resolution", resolution.fetch_all(conn)).await?);
     Ok(late)
 }
 
-/// Each P0 that burns and that nobody has acknowledged, locked.
+/// Locks the open P0s that are unacknowledged.
 pub(crate) async fn unanswered(conn: &mut PgConnection) -> sqlx::Result<Vec<Unanswered>> {
     let select = sqlx::query_as!(
         Unanswered,
