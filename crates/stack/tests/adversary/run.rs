@@ -249,7 +249,10 @@ impl<'w> Run<'w> {
         let client = &self.world.client;
         let sent = ready.iter().map(|(_, _, ready)| ready.send(client));
         let answers = futures::future::join_all(sent).await;
-        for ((at, call, ready), answer) in ready.into_iter().zip(answers) {
+        let mut done: Vec<_> = ready.into_iter().zip(answers).collect();
+        // Of those with one key, the one that was carried out comes before its repetitions.
+        done.sort_by_key(|(_, answer)| answer.replayed);
+        for ((at, call, ready), answer) in done {
             self.record(at, call, ready, answer, begun, calm);
         }
     }
