@@ -1,1 +1,1 @@
-//! Who may call what, over all four services: `docs/access.md` says, and `tests/access` holds it to that.
+//! The access matrix of all four services. `tests/access` checks that `docs/access.md` is true.

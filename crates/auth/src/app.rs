@@ -1,4 +1,4 @@
-//! What may be asked of auth: one file per use case.
+//! The use cases of auth, one file each.
 
 mod addressee;
 mod audit;
@@ -55,7 +55,7 @@ pub(crate) use gate::Secret;
 use gate::Gate;
 use keys::Keys;
 
-/// Accounts, logins and tokens. Cheap to clone: each transport holds one.
+/// Accounts, logins and tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct Auth {
     db: PgPool,
@@ -70,7 +70,7 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Loads the signing keys, or makes the first one.
+    /// Loads the signing keys, and makes the first one if there is none.
     pub async fn open(
         db: PgPool,
         redis: Redis,
@@ -96,12 +96,12 @@ impl Auth {
         })
     }
 
-    /// Knows our own keys: for the routes of auth itself.
+    /// The verifier for auth's own routes. It has the signing keys already.
     pub fn verifier(&self) -> Verifier {
         self.verifier.clone()
     }
 
-    /// What tokens are to be verified with.
+    /// The keys that verify tokens.
     pub fn public_keys(&self) -> Vec<PublicKey> {
         self.keys.held().public.clone()
     }
@@ -109,56 +109,56 @@ impl Auth {
 
 #[derive(Debug, Error)]
 pub enum Error {
-    /// One error for an unknown address and a wrong password: nobody learns who is a member.
+    /// One error for an unknown address and a wrong password, so that it does not tell who is a member.
     #[error("wrong e-mail address or password")]
     InvalidCredentials,
     #[error("too many attempts; try again later")]
     TooManyAttempts { retry_after: Duration },
-    #[error("too many passwords to hash")]
+    #[error("too many passwords are waiting to be hashed")]
     Overloaded,
-    /// Malformed, forged or long forgotten.
-    #[error("this is no refresh token of ours")]
+    /// The token is malformed, forged or long expired.
+    #[error("invalid refresh token")]
     InvalidToken,
-    /// Exchanged before: it was copied, so the session has ended for everybody.
-    #[error("this refresh token was used before; sign in again")]
+    /// The token was exchanged before, so it was copied and the session has ended.
+    #[error("refresh token was used before; sign in again")]
     RefreshReused,
-    #[error("this session has been ended; sign in again")]
+    #[error("session has been ended; sign in again")]
     SessionRevoked,
-    #[error("this session is over; sign in again")]
+    #[error("session has expired; sign in again")]
     SessionExpired,
-    /// A refresh may narrow what the session was opened for, and nothing else.
-    #[error("this session was opened for another service; sign in for this one")]
+    /// A refresh may narrow the audience of a session, and not widen or change it.
+    #[error("session was opened for another service; sign in for this one")]
     OtherAudience,
-    #[error("no such session")]
+    #[error("session not found")]
     SessionNotFound,
-    #[error("no such member")]
+    #[error("member not found")]
     MemberNotFound,
-    #[error("the profile has changed; read it again")]
+    #[error("profile has changed; read it again")]
     VersionConflict,
-    /// Nobody else could open it again.
-    #[error("nobody disables their own account")]
+    /// An operator who disables their own account might have no one to enable it again.
+    #[error("operators cannot disable their own account")]
     OwnAccount,
-    /// Wrong, used, too old, or for an address that nobody has: one error for all.
-    #[error("this code is wrong or no longer valid")]
+    /// One error for a code that is wrong, used or expired, and for an unknown address.
+    #[error("code is wrong or no longer valid")]
     InvalidCode,
     #[error("unknown client or wrong secret")]
     InvalidClient,
-    #[error("this password is little more than a word of the service, or of the e-mail address")]
+    #[error("password is little more than a word of the service or of the e-mail address")]
     ObviousPassword,
-    #[error("a password could not be hashed")]
+    #[error("cannot hash a password")]
     Hash,
-    #[error("no random bytes: {0:#}")]
+    #[error("cannot get random bytes: {0:#}")]
     Random(anyhow::Error),
-    #[error("a token could not be signed: {0:#}")]
+    #[error("cannot sign a token: {0:#}")]
     Sign(anyhow::Error),
-    /// An access token that a service brings on behalf of a member.
+    /// The access token of a member, sent by a service, was refused.
     #[error(transparent)]
     Refused(Refused),
     #[error(transparent)]
     Idempotency(#[from] idempotency::Error),
     #[error("database failure")]
     Database(#[from] sqlx::Error),
-    /// The same, for all who waited for one look-up.
+    /// A database failure shared by all requests that waited for one look-up.
     #[error("database failure")]
     Shared(#[from] Arc<sqlx::Error>),
 }
@@ -220,10 +220,10 @@ impl Classify for Error {
 
     fn outcome(&self) -> Outcome {
         match self {
-            // Refused before anything was begun.
+            // Refused before any work began.
             Self::Overloaded => Outcome::None,
             Self::Idempotency(error) => error.outcome(),
-            // A use case is one transaction. What some commit before it counts guesses, and nothing else.
+            // A use case is one transaction. Commits before it only count guesses.
             Self::Database(error) => postgres::outcome(error),
             Self::Shared(error) => postgres::outcome(error),
             _ => self.kind().outcome(),

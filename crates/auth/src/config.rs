@@ -1,4 +1,4 @@
-//! Everything an operator may set, read once at start.
+//! The settings of an operator, read once at start.
 
 use std::path::PathBuf;
 
@@ -23,11 +23,11 @@ pub struct Config {
     pub redis: Redis,
     #[command(flatten)]
     pub observability: observability::Config,
-    /// Seals the signing keys in the database: at least 32 bytes, in base64 or hexadecimal.
+    /// Encrypts the signing keys in the database: at least 32 bytes, in base64 or hexadecimal.
     #[arg(long, env = "AUTH_KEY_ENCRYPTION_KEY", hide_env_values = true, value_parser = sealing)]
     pub auth_key_encryption_key: SecretString,
-    /// Mixed into passwords before they are hashed, as version:key, with commas between: each key at least 32
-    /// bytes in base64 or hexadecimal. Keep a version until no password uses it.
+    /// Keys mixed into passwords before hashing, as version:key, separated by commas; each key is at least 32 bytes
+    /// in base64 or hexadecimal. Keep a version until no password uses it.
     #[arg(long, env = "PASSWORD_PEPPERS", hide_env_values = true)]
     pub password_peppers: Option<Peppers>,
     #[command(flatten)]
@@ -36,43 +36,43 @@ pub struct Config {
     pub command: Option<Command>,
 }
 
-/// How mail leaves. With neither a server nor a directory it waits in the outbox; in production the service does not
-/// start without a server.
+/// The way out for mail. With neither a server nor a directory, mail waits in the outbox; in production the service
+/// does not start without a server.
 #[derive(Args, Clone, Debug)]
 pub struct Mail {
-    /// smtps://user:password@host, or smtp://host:port?tls=required.
+    /// The SMTP server: smtps://user:password@host, or smtp://host:port?tls=required.
     #[arg(long, env = "SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<SecretString>,
-    /// Without an SMTP server, mail becomes files in this directory.
+    /// The directory that mail is written to when there is no SMTP server.
     #[arg(long, env = "MAIL_SINK_DIR")]
     pub mail_sink_dir: Option<PathBuf>,
-    /// Whom mail is from.
+    /// The sender of mail.
     #[arg(long, env = "MAIL_FROM", default_value = "no-reply@example.org")]
     pub mail_from: String,
 }
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Runs the service, which is what happens without a command.
+    /// Runs the service; the default.
     Serve,
     #[command(flatten)]
     Operate(Operation),
 }
 
-/// What is done beside the running service, in its environment.
+/// A command that runs beside the service, in its environment.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Operation {
-    /// Gives a member a role. It is in their tokens from the next refresh on.
+    /// Gives a member a role. Their tokens have it from the next refresh on.
     Grant(Grant),
-    /// Takes a role back, and signs the member out everywhere: no token keeps it.
+    /// Takes a role away and signs the member out everywhere, so that no token keeps it.
     Revoke(Grant),
     /// Creates a service client, or replaces its secret.
     Client(Client),
-    /// Makes a new signing key. It is published now and signs in two minutes.
+    /// Makes a new signing key. It is published now, and signs tokens in two minutes.
     RotateKeys(RotateKeys),
-    /// Closes an account and ends its sessions. From outside it looks as if every password were wrong.
+    /// Disables an account and ends its sessions. Logins then fail as with a wrong password.
     Disable(Account),
-    /// Opens it again.
+    /// Enables an account again.
     Enable(Account),
 }
 
@@ -81,12 +81,12 @@ pub struct Grant {
     /// The address the member registered with.
     #[arg(long)]
     pub email: String,
-    /// staff, merchant_admin or operator.
+    /// The role: staff, merchant_admin or operator.
     #[arg(long)]
     pub role: Role,
 }
 
-/// One of the two.
+/// An account, named by address or by id.
 #[derive(Args, Clone, Debug)]
 #[group(required = true, multiple = false)]
 pub struct Account {
@@ -100,7 +100,7 @@ pub struct Account {
 
 #[derive(Args, Clone, Debug)]
 pub struct RotateKeys {
-    /// Somebody else may have a key: all old ones end now, and with them all access tokens.
+    /// Ends all old keys now, and with them all access tokens: for a key that may have leaked.
     #[arg(long)]
     pub leaked: bool,
 }
@@ -110,7 +110,7 @@ pub struct Client {
     /// The service's name, such as `booking`.
     #[arg(long)]
     pub id: String,
-    /// A file that holds the secret: at least 32 bytes, best from a random source.
+    /// A file with the secret: at least 32 bytes, best from a random source.
     #[arg(long)]
     pub secret_file: PathBuf,
 }
@@ -131,7 +131,7 @@ impl kit::run::Config for Config {
             return Ok(());
         }
         if self.mail.smtp_url.is_none() {
-            return Err("SMTP_URL is not set: in production, members could neither verify an address nor choose \
+            return Err("SMTP_URL is not set: in production, members need mail to verify an address and to choose \
                         a new password"
                 .to_owned());
         }
@@ -139,7 +139,7 @@ impl kit::run::Config for Config {
     }
 }
 
-/// Checked when it is read, so that a wrong one is reported like every wrong variable.
+/// Checks the key when it is read, so that a wrong one is reported like any other wrong variable.
 fn sealing(text: &str) -> anyhow::Result<SecretString> {
     let secret = text.to_owned().into();
     Keyring::new(&secret).map(|_| secret)
@@ -173,7 +173,7 @@ mod tests {
             let refused = check(&arguments).unwrap_err();
             assert!(refused.starts_with("SMTP_URL"), "{arguments:?}: {refused}");
         }
-        // Neither a machine of one's own, nor what an operator does beside the service.
+        // A developer's machine and an operator's commands need none.
         check(&[]).unwrap();
         check(&[production, "rotate-keys"]).unwrap();
     }

@@ -1,4 +1,4 @@
-//! What may be an address, a password and a name, how many guesses one gets, and how long a session lasts.
+//! The rules for addresses, passwords and names, for the number of guesses, and for the life of a session.
 
 mod actor;
 mod audience;
@@ -24,24 +24,25 @@ pub use network::Network;
 pub use password::{Guess, InvalidPassword, Password};
 pub use refresh::{GRACE, IDLE_LIFE, RefreshToken, Renewable, Renewal, SESSION_LIFE};
 
-/// How many wrong guesses a stranger's network, or a known device, gets at one address in a [`WINDOW`].
+/// Wrong guesses that a stranger's network, or a known device, gets at one address in a [`WINDOW`].
 pub const ATTEMPTS: i32 = 5;
 
-/// How many all strangers together get. More than one network's, or one would lock out all others.
+/// Wrong guesses that all strangers together get. More than one network's, so that one network cannot lock out all
+/// others.
 pub const STRANGERS_ATTEMPTS: i32 = 20;
 
-/// Begins with the first guess, and doubles each time it was used up, up to 16 hours. Refused guesses do
-/// not prolong it, or anybody could lock out the owner for ever.
+/// The time that guesses are counted for. It begins with the first guess, and doubles each time the count was used
+/// up, to at most 16 hours. Refused guesses do not prolong it: otherwise anybody could lock out the owner for ever.
 pub const WINDOW: Duration = Duration::from_mins(15);
 
-/// How long a device is known after the last time somebody signed in on it.
+/// The time that a device is known after the last login on it.
 pub const DEVICE_LIFE: Duration = Duration::from_hours(90 * 24);
 
-/// How many devices of one member are known: those that were used last.
+/// The number of devices known for one member: the last used.
 pub const DEVICES: i64 = 10;
 
-/// How long an access token is valid: what a stolen one is worth.
+/// The life of an access token, and so the time for which a stolen one is of use.
 pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_mins(5);
 
-/// How long a service's token is valid.
+/// The life of a service's token.
 pub const SERVICE_TOKEN_LIFE: Duration = Duration::from_mins(5);

@@ -1,4 +1,4 @@
-//! auth's API for the other services, over gRPC.
+//! The API for the other services, over gRPC.
 
 use kit::caller::{Refused, ServiceCaller};
 use kit::grpc::Allowlist;
@@ -16,15 +16,15 @@ use tonic::{Request, Response, Status};
 
 use crate::app::{Addressee, Auth, HoldPoints, Introspection};
 
-/// The first two are how a service gets to have a token at all.
+/// The services that may call each method. The first two are open: a service without a token needs them to get one.
 const ALLOW: Allowlist = &[
     ("/auth.v1.Auth/GetKeys", &["*"]),
     ("/auth.v1.Auth/IssueServiceToken", &["*"]),
-    // No service of ours calls these, so none may. `inspector` is a client that no deployment has: an operator
-    // makes it for a program of their own (docs/security.md).
+    // No service calls these, so none may. `inspector` is a client that no deployment has: an operator creates it for
+    // a program of their own (docs/security.md).
     ("/auth.v1.Auth/ValidateToken", &["inspector"]),
     ("/auth.v1.Auth/GetMember", &["inspector"]),
-    // For what members confirm there.
+    // Members confirm payments at booking.
     ("/auth.v1.Auth/IssueGrant", &["booking"]),
 ];
 
@@ -75,7 +75,7 @@ impl Rpc for Server {
         let caller = request.extensions().get::<ServiceCaller>().cloned();
         let service = caller.ok_or(Refused::Invalid).map_err(ApiError::from)?.name;
         let IssueGrantRequest { access_token, purpose } = request.into_inner();
-        let terms = purpose.ok_or_else(|| refused("purpose_missing", "a grant has a purpose"))?;
+        let terms = purpose.ok_or_else(|| refused("purpose_missing", "a grant needs a purpose"))?;
         let Purpose::HoldPoints(terms) = terms;
         let issued = self.0.issue_grant(&service, &access_token, terms.try_into()?).await;
         let issued = issued.map_err(|error| of_member(ApiError::from(error)))?;
@@ -90,7 +90,7 @@ impl Rpc for Server {
         request: Request<GetMemberRequest>,
     ) -> Result<Response<GetMemberResponse>, Status> {
         let id = request.into_inner().member_id.parse();
-        let id = id.map_err(|_| refused("invalid_id", "member_id is no UUID"))?;
+        let id = id.map_err(|_| refused("invalid_id", "member_id is not a UUID"))?;
         let member = self.0.addressee(id).await.map_err(ApiError::from)?;
         let Addressee { display_name, email } = member;
         Ok(Response::new(GetMemberResponse { display_name, email: email.unwrap_or_default() }))
@@ -103,29 +103,29 @@ impl TryFrom<proto::auth::v1::HoldPoints> for HoldPoints {
     fn try_from(message: proto::auth::v1::HoldPoints) -> Result<Self, Status> {
         let id = |text: &str, wrong| text.parse().map_err(|_| refused("invalid_id", wrong));
         if !(1..=MOST_POINTS).contains(&message.points) {
-            return Err(refused("invalid_amount", "points are 1 to 1,000,000,000"));
+            return Err(refused("invalid_amount", "points must be 1 to 1,000,000,000"));
         }
         Ok(Self {
-            hold_id: id(&message.hold_id, "hold_id is no UUID")?,
+            hold_id: id(&message.hold_id, "hold_id is not a UUID")?,
             points: message.points,
-            merchant_id: id(&message.merchant_id, "merchant_id is no UUID")?,
+            merchant_id: id(&message.merchant_id, "merchant_id is not a UUID")?,
         })
     }
 }
 
-/// `UNAUTHENTICATED` is about the calling service's own token; the member's, in the request, is a condition that
-/// does not hold. The reason says which.
+/// Converts a refusal of the member's token. `UNAUTHENTICATED` is about the calling service's own token; the member's,
+/// in the request, is a failed precondition, and the reason says which.
 fn of_member(error: ApiError) -> Status {
     match error.kind() {
         Kind::Unauthenticated => {
-            let detail = "the member's access token is not good";
+            let detail = "the member's access token is not valid";
             ApiError::new(Kind::Refused, error.code().to_owned(), detail).into()
         }
         _ => error.into(),
     }
 }
 
-/// The most that points takes in one command.
+/// The largest amount that points takes in one command.
 const MOST_POINTS: i64 = 1_000_000_000;
 
 fn refused(code: &'static str, detail: &'static str) -> Status {

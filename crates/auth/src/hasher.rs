@@ -1,4 +1,4 @@
-//! Argon2id, bounded: hashing is the most expensive thing a stranger can make us do.
+//! Password hashing with Argon2id, bounded: it is the most expensive work that a stranger can cause.
 
 use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
@@ -13,29 +13,29 @@ use crate::domain::{Guess, Password};
 use crate::metrics;
 use crate::pepper::{self, Peppers};
 
-/// How many may wait for each core. A hash takes some 25 ms, so that the last in line waits half a
-/// second; whoever comes after is told to come back.
+/// Passwords that may wait for each core. A hash takes some 25 ms, so the last in line waits half a second; further
+/// ones are refused.
 const QUEUE_PER_CORE: usize = 20;
 
-/// As OWASP and ASVS ask for, with one lane.
+/// The parameters that OWASP and ASVS ask for, with one lane.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 
-/// Hashed against when there is no such member, so that an unknown address costs the same.
+/// The hash that is checked for an unknown address, so that it costs the same as a known one.
 const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBvdGhlciBzYWx0$\
                      w8FDYuD8ogI0505xnaJFIKZXSBaYCiQI0tS+OsH9Ms0";
 
-/// How much whoever hashes gives way to everybody else, as `nice` counts it.
-const PATIENCE: i32 = 10;
+/// The `nice` value added to hashing threads, so that they yield to all others.
+const NICENESS: i32 = 10;
 
-/// Threads of their own, because they give way: hashing takes every core for as long as there are logins,
-/// and a token is still checked at once. A priority, once lowered, cannot be raised again.
+/// Threads for hashing alone, at a lower priority: logins may take every core, and a token is still checked at once.
+/// A priority that was lowered cannot be raised again, so these threads do nothing else.
 static THREADS: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
     Builder::new_current_thread()
         .max_blocking_threads(cores())
         .thread_name("hash")
         .on_thread_start(|| {
-            let _ = rustix::process::nice(PATIENCE);
+            let _ = rustix::process::nice(NICENESS);
         })
         .build()
 });
@@ -44,7 +44,7 @@ fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
-/// As many hashes at a time as there are cores. Cheap to clone.
+/// Hashes and verifies passwords, as many at a time as there are cores. Cheap to clone.
 #[derive(Clone)]
 pub struct Hasher {
     cores: Arc<Semaphore>,
@@ -54,8 +54,7 @@ pub struct Hasher {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Too many are waiting already.
-    #[error("too many passwords to hash")]
+    #[error("too many passwords are waiting to be hashed")]
     Overloaded,
     #[error("a password could not be hashed")]
     Broken,
@@ -66,27 +65,27 @@ impl Hasher {
         Self::with(cores(), cores() * QUEUE_PER_CORE)
     }
 
-    /// So many at a time, and so many waiting.
+    /// Creates a hasher with `cores` hashes at a time and `waiting` in the queue.
     pub fn with(cores: usize, waiting: usize) -> Self {
         let (cores, places) = (Semaphore::new(cores), Semaphore::new(cores + waiting));
         let peppers = Peppers::default();
         Self { cores: Arc::new(cores), places: Arc::new(places), peppers }
     }
 
-    /// Mixes these into passwords.
+    /// Mixes these peppers into passwords.
     #[must_use]
     pub fn peppered(self, peppers: Peppers) -> Self {
         Self { peppers, ..self }
     }
 
-    /// A hash to keep: Argon2id, 19 MiB, two passes, one lane, as OWASP and ASVS ask for.
+    /// Hashes a password for storage.
     pub async fn hash(&self, password: Password) -> Result<String, Failure> {
         let peppers = self.peppers.clone();
         self.run(move || make(&peppers, password.expose())).await?
     }
 
-    /// A stronger hash of a password that has just proven right, whatever the rules for choosing one are
-    /// by now. `None` when `hash` is as strong as they come.
+    /// Hashes a password that was just verified again with today's parameters, whatever the rules for choosing one
+    /// are now. `None` when `hash` has them already.
     pub async fn strengthen(&self, guess: Guess, hash: &str) -> Result<Option<String>, Failure> {
         let peppers = self.peppers.clone();
         if !is_weak(hash, peppers.newest()) {
@@ -95,7 +94,7 @@ impl Hasher {
         self.run(move || make(&peppers, guess.expose())).await?.map(Some)
     }
 
-    /// Whether the guess is right. Without a hash it never is, and takes as long to find out.
+    /// Verifies a guess. Without a hash it is wrong, and takes the same time.
     pub async fn verify(&self, guess: Guess, hash: Option<String>) -> Result<bool, Failure> {
         let known = hash.is_some();
         let peppers = self.peppers.clone();
@@ -109,8 +108,8 @@ impl Hasher {
         self.run(verify).await?
     }
 
-    /// Whoever came now would be refused. Asked before anything else is done for them, so that a flood
-    /// of logins costs no connection.
+    /// True when the next password would be refused. Checked before anything else, so that a flood of logins costs no
+    /// connection.
     pub fn is_full(&self) -> bool {
         self.places.available_permits() == 0
     }
@@ -122,8 +121,8 @@ impl Hasher {
         let place =
             Arc::clone(&self.places).try_acquire_owned().map_err(|_| Failure::Overloaded)?;
         let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Failure::Broken)?;
-        // The permits move into the blocking task. It cannot be canceled; were they left behind in a
-        // future that can, clients that hang up would start more hashes than there are cores.
+        // The permits move into the blocking task, which cannot be canceled. In a future, which can, clients that
+        // hang up would start more hashes than there are cores.
         let held: [OwnedSemaphorePermit; 2] = [place, core];
         let threads = THREADS.as_ref().map_err(|_| Failure::Broken)?;
         let task = context::spawn_blocking(threads.handle(), move || {
@@ -149,11 +148,11 @@ fn make(peppers: &Peppers, password: &[u8]) -> Result<String, Failure> {
 }
 
 fn missing(error: pepper::Missing) -> Failure {
-    tracing::error!(%error, "a password cannot be checked");
+    tracing::error!(%error, "cannot mix a pepper into a password");
     Failure::Broken
 }
 
-/// Whether we would make a stronger one today.
+/// True when today's parameters make a stronger hash.
 fn is_weak(hash: &str, pepper: Option<u8>) -> bool {
     let hash = PasswordHash::new(hash).ok();
     hash.and_then(|hash| Params::try_from(&hash).ok()).is_some_and(|held| {
@@ -166,8 +165,8 @@ fn pepper_of(params: &Params) -> Option<u8> {
     params.keyid().first().copied()
 }
 
-/// The crate's defaults; written out, so that an update cannot weaken them. Its memory comes from the
-/// allocator each time: keeping it for the next hash was measured, and saves nothing with mimalloc.
+/// The crate's defaults, written out so that an update cannot weaken them. Each hash allocates its memory: reusing it
+/// was measured and saves nothing with mimalloc.
 fn argon2(pepper: Option<u8>) -> Result<Argon2<'static>, Failure> {
     let mut params = ParamsBuilder::new();
     params.m_cost(MEMORY_KIB).t_cost(PASSES).p_cost(1);
@@ -209,7 +208,7 @@ mod tests {
         let priority = || rustix::process::getpriority_process(None).unwrap();
         let ours = priority();
         let theirs = Hasher::with(1, 1).run(priority).await.unwrap();
-        assert_eq!(theirs, (ours + PATIENCE).min(19));
+        assert_eq!(theirs, (ours + NICENESS).min(19));
     }
 
     #[tokio::test]
@@ -231,7 +230,7 @@ mod tests {
             may_finish.recv()
         };
         tokio::select! {
-            _ = hasher.run(work) => panic!("it cannot be done yet"),
+            _ = hasher.run(work) => panic!("the hash is done too early"),
             _ = has_started => {} // and the caller is gone
         }
         assert_eq!(hasher.cores.available_permits(), 0);

@@ -49,13 +49,13 @@ pub fn router(auth: Auth) -> Router {
         .routes(routes!(jwks))
         .with_state(auth)
         .split_for_parts();
-    // The cookie that says that a device is known.
+    // The cookie of a known device.
     let origins = Origins::WithCookies;
     let limits = Limits { strict: SECRETS, origins, ..Limits::default() };
     kit::http::edge_with(limits, routes, api, verifier)
 }
 
-/// Where a stranger could try secrets, make us hash, or have mail sent.
+/// The routes on which a stranger could guess secrets, cause hashing, or have mail sent.
 const SECRETS: &[&str] = &[
     "/v1/register",
     "/v1/login",
@@ -85,7 +85,7 @@ struct LoginBody {
     email: String,
     #[schema(value_type = String, format = "password", max_length = 1024)]
     password: SecretString,
-    /// The service that the access token is for. Without it, all of them, and then the token leaves out the role
+    /// The service that the access token is for. Without it the token is for all services, and lacks the role
     /// `operator`.
     audience: Option<Audience>,
 }
@@ -105,7 +105,7 @@ struct TokenReply {
     expires_in: u64,
     /// Exchanged for new tokens at `/v1/refresh`, once.
     refresh_token: String,
-    /// When the session ends, however much it is used.
+    /// The latest end of the session, however much it is used.
     session_expires_at: DateTime<Utc>,
     session_id: Uuid,
     member_id: Uuid,
@@ -160,7 +160,7 @@ async fn login(
     Ok(response)
 }
 
-/// An answer that nobody else may see.
+/// A response that no cache may keep.
 fn private(body: impl Serialize) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

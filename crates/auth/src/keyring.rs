@@ -1,4 +1,4 @@
-//! What the one secret of this service, `AUTH_KEY_ENCRYPTION_KEY`, is good for.
+//! Encryption and keyed hashing with the one secret of this service, `AUTH_KEY_ENCRYPTION_KEY`.
 
 use anyhow::{Context as _, anyhow, ensure};
 use base64::Engine as _;
@@ -9,17 +9,17 @@ use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Seals what must not lie about in the clear, and blinds what must be found again but not read.
+/// Seals values that must be read again, and blinds values that must only be recognized again.
 pub struct Keyring {
     sealing: LessSafeKey,
     blinding: hmac::Key,
 }
 
 impl Keyring {
-    /// From at least 32 bytes in base64 or hexadecimal. Each use has a key of its own, derived.
+    /// Derives the keys from at least 32 bytes in base64 or hexadecimal; each use has its own.
     pub fn new(secret: &SecretString) -> anyhow::Result<Self> {
         let secret = decode(secret.expose_secret().trim())?;
-        ensure!(secret.len() >= 32, "expected at least 32 bytes, in base64 or hexadecimal");
+        ensure!(secret.len() >= 32, "expected at least 32 bytes in base64 or hexadecimal");
         let master = hkdf::Salt::new(hkdf::HKDF_SHA256, b"auth").extract(&secret);
         Ok(Self {
             sealing: LessSafeKey::new(
@@ -43,19 +43,19 @@ impl Keyring {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    /// Decrypts it. Fails when anything was changed, the name included.
+    /// Decrypts a sealed secret. Fails when anything was changed, the name included.
     pub fn open(&self, name: &str, sealed: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let (nonce, sealed) = sealed.split_first_chunk().context("too short to be sealed")?;
+        let (nonce, sealed) = sealed.split_first_chunk().context("the sealed value is too short")?;
         let mut secret = sealed.to_vec();
         let opened = self
             .sealing
             .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(name), &mut secret)
-            .map_err(|_| anyhow!("AUTH_KEY_ENCRYPTION_KEY is not the key it was sealed with"))?;
+            .map_err(|_| anyhow!("it was sealed with another AUTH_KEY_ENCRYPTION_KEY"))?;
         Ok(opened.to_vec())
     }
 
-    /// The same for the same bytes, and worth nothing to whoever reads the database: without the key
-    /// nobody can try out what went in.
+    /// Returns the same for the same bytes. A thief of the database cannot find out the bytes by trying: that takes
+    /// the key.
     pub fn blind(&self, purpose: &str, bytes: &[u8]) -> [u8; 32] {
         let mut blinded = [0; 32];
         let tag = hmac::sign(&self.blinding, &[purpose.as_bytes(), &[0], bytes].concat());
@@ -63,14 +63,14 @@ impl Keyring {
         blinded
     }
 
-    /// Whether [`Keyring::blind`] made this, in constant time.
+    /// Checks in constant time that [`Keyring::blind`] made `blinded`.
     pub fn has_blinded(&self, purpose: &str, bytes: &[u8], blinded: &[u8]) -> bool {
         let message = [purpose.as_bytes(), &[0], bytes].concat();
         hmac::verify(&self.blinding, &message, blinded).is_ok()
     }
 }
 
-/// Bytes that nobody can guess.
+/// Returns bytes from the system's random source.
 pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(unspecified)?;
@@ -85,7 +85,7 @@ fn derive(master: &hkdf::Prk, purpose: &[u8]) -> anyhow::Result<[u8; 32]> {
     Ok(key)
 }
 
-/// Base64 or hexadecimal.
+/// Decodes base64 or hexadecimal.
 pub(crate) fn decode(text: &str) -> anyhow::Result<Vec<u8>> {
     // 64 hexadecimal digits are also base64 of 48 other bytes, so hexadecimal is tried first.
     if text.len() >= 64
@@ -101,7 +101,7 @@ pub(crate) fn decode(text: &str) -> anyhow::Result<Vec<u8>> {
     STANDARD.decode(text).map_err(|_| anyhow!("expected base64 or hexadecimal"))
 }
 
-/// ring's errors say nothing, on purpose.
+/// Converts ring's error, which has no text on purpose.
 fn unspecified(_: ring::error::Unspecified) -> anyhow::Error {
     anyhow!("cryptographic failure")
 }

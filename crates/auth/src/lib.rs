@@ -1,4 +1,4 @@
-//! Who somebody is, and how the other services can tell.
+//! Accounts, logins and tokens; the keys with which the other services verify those tokens.
 //!
 //! A request crosses the modules in this order:
 //!
@@ -7,8 +7,8 @@
 //! * [`domain`] decides. It knows no clock, no database and no network.
 //! * [`store`] is the SQL.
 //!
-//! Beside them, [`hasher`] bounds what passwords cost, [`pepper`] is mixed into them, [`keyring`] keeps secrets
-//! secret and [`mailer`] sends mail.
+//! Beside them, [`hasher`] bounds the cost of passwords, [`pepper`] is mixed into them, [`keyring`] encrypts secrets
+//! and [`mailer`] sends mail.
 
 pub mod app;
 pub mod config;
@@ -22,5 +22,5 @@ mod metrics;
 pub mod pepper;
 mod store;
 
-/// The schema this service owns, embedded in the binary.
+/// The schema of this service, embedded in the binary.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/auth");

@@ -1,4 +1,4 @@
-//! Mail on its way out: over SMTP, or into a directory where a person can read it.
+//! Delivery of mail: over SMTP, or into a directory for a person to read.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::config::Mail;
 
-/// Cheap to clone.
+/// Sends mail. Cheap to clone.
 #[derive(Clone)]
 pub struct Mailer {
     from: Mailbox,
@@ -23,18 +23,18 @@ pub struct Mailer {
 enum Way {
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
     Directory(PathBuf),
-    /// Nobody said how: no mail is taken, so that each waits in the outbox.
+    /// Not configured: every mail is refused, and so waits in the outbox.
     Nowhere,
 }
 
 impl Mailer {
     pub fn new(config: &Mail) -> anyhow::Result<Self> {
-        let from = config.mail_from.parse().context("MAIL_FROM is no address")?;
+        let from = config.mail_from.parse().context("MAIL_FROM is not an e-mail address")?;
         let way = match (&config.smtp_url, &config.mail_sink_dir) {
             (Some(url), _) => {
                 let smtp = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret());
-                // Not its own error, which may quote the password.
-                Way::Smtp(smtp.ok().context("SMTP_URL is no SMTP URL")?.build())
+                // The parser's own error may quote the password.
+                Way::Smtp(smtp.ok().context("SMTP_URL is not an SMTP URL")?.build())
             }
             (None, Some(directory)) => Way::Directory(directory.clone()),
             (None, None) => Way::Nowhere,
@@ -42,7 +42,7 @@ impl Mailer {
         Ok(Self { from, way })
     }
 
-    /// `id` names the mail, so that a repeated one can be told.
+    /// Sends one mail. `id` becomes the `Message-ID`, so that a repeated mail is recognized.
     pub async fn send(
         &self,
         id: uuid::Uuid,
@@ -51,7 +51,7 @@ impl Mailer {
         text: String,
     ) -> anyhow::Result<()> {
         let to: Mailbox =
-            to.parse().map_err(|_| hopeless("the address is none that mail knows"))?;
+            to.parse().map_err(|_| permanent("the address is not valid for mail"))?;
         let message = Message::builder()
             .message_id(Some(format!("<{id}@auth>")))
             .from(self.from.clone())
@@ -62,12 +62,12 @@ impl Mailer {
             .context("cannot compose the mail")?;
         match &self.way {
             Way::Smtp(smtp) => {
-                // Not its own text, which may quote the address.
+                // The server's text may quote the address.
                 smtp.send(message).await.map_err(|error| {
                     if error.is_permanent() {
-                        hopeless("the SMTP server refuses this mail for good")
+                        permanent("the SMTP server rejected the mail")
                     } else {
-                        anyhow::anyhow!("SMTP failed")
+                        anyhow::anyhow!("the SMTP server failed")
                     }
                 })?;
             }
@@ -81,21 +81,21 @@ impl Mailer {
     }
 }
 
-/// A failure that the next try cannot mend: the outbox soon gives up on the mail.
-pub(crate) fn hopeless(problem: impl Into<String>) -> anyhow::Error {
+/// A failure that no further attempt can mend: the outbox soon gives up on the mail.
+pub(crate) fn permanent(problem: impl Into<String>) -> anyhow::Error {
     tonic::Status::invalid_argument(problem).into()
 }
 
-/// For our user alone: a code opens an account.
+/// Writes a file that only this user can read: a code opens an account.
 async fn write(directory: &Path, file: &Path, mail: &[u8]) -> anyhow::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
-    builder.create(directory).await.context("cannot make MAIL_SINK_DIR")?;
+    builder.create(directory).await.context("cannot create MAIL_SINK_DIR")?;
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    // Renamed when it is complete: a reader finds a whole mail or none.
+    // Renamed when complete, so that a reader finds a whole mail or none.
     let part = file.with_extension("part");
-    let mut open = options.open(&part).await.context("cannot make a file in MAIL_SINK_DIR")?;
+    let mut open = options.open(&part).await.context("cannot create a file in MAIL_SINK_DIR")?;
     open.write_all(mail).await.context("cannot write the mail")?;
     open.flush().await.context("cannot write the mail")?;
     fs::rename(part, file).await.context("cannot write the mail")

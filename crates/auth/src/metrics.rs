@@ -1,4 +1,4 @@
-//! What operators watch. Names and labels are fixed by requirement O3.
+//! The metrics of auth. Requirement O3 fixes names and labels.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ static LOGINS: LazyLock<IntCounterVec> =
     LazyLock::new(|| counter_vec("auth_login_total", "Logins by outcome.", &["status"]));
 
 pub(crate) static LOGIN_DURATION: LazyLock<Histogram> = LazyLock::new(|| {
-    histogram("auth_login_duration_seconds", "Time a login took, whatever its outcome.", SECONDS)
+    histogram("auth_login_duration_seconds", "Duration of a login, whatever its outcome.", SECONDS)
 });
 
 static REGISTRATIONS: LazyLock<IntCounterVec> =
@@ -39,17 +39,17 @@ static FAILED_ATTEMPTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
         "auth_refused_secrets_total",
-        "Secrets other than passwords of a login that were wrong.",
+        "Wrong secrets other than the password of a login.",
         &["secret"],
     )
 });
 
 static LOCKS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    counter_vec("auth_locks_total", "Counts of guesses that were used up.", &["secret"])
+    counter_vec("auth_locks_total", "Locks: counts of guesses that were used up.", &["secret"])
 });
 
 pub(crate) static REFRESHES_REUSED: LazyLock<IntCounter> = LazyLock::new(|| {
-    counter("auth_refresh_reused_total", "Sessions that ended because a refresh token came back.")
+    counter("auth_refresh_reused_total", "Sessions ended because a refresh token was used again.")
 });
 
 /// The same number in every replica: it comes from the database.
@@ -57,12 +57,12 @@ pub(crate) static GUESSED_ACCOUNTS: LazyLock<IntGauge> = LazyLock::new(|| {
     gauge("auth_guessed_accounts", "Addresses with a wrong password in their current window.")
 });
 
-/// Its count is the number of hashes, which is what an attacker makes us spend.
+/// Its count is the number of hashes: the cost that an attacker causes.
 pub(crate) static HASH_DURATION: LazyLock<Histogram> = LazyLock::new(|| {
-    histogram("auth_password_hash_duration_seconds", "Time one password hash took.", SECONDS)
+    histogram("auth_password_hash_duration_seconds", "Duration of one password hash.", SECONDS)
 });
 
-/// At start: every label set at 0, because `rate()` misses a first 1.
+/// Sets every label to 0 at start, because `rate()` misses a first 1.
 pub(crate) fn declare() {
     for status in ["success", "failed", "blocked"] {
         LOGINS.with_label_values(&[status]);
@@ -91,7 +91,7 @@ pub(crate) fn declare() {
     LazyLock::force(&ACTIVE_SESSIONS);
 }
 
-/// Counts a login. `blocked` is who was refused before the password was looked at.
+/// Counts a login: `blocked` when it was refused before the password was checked.
 pub(crate) fn login<T>(outcome: &Result<T, Error>) {
     let status = match outcome {
         Ok(_) => "success",

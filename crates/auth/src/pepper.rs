@@ -1,4 +1,4 @@
-//! Keys that passwords are mixed with before they are hashed: a stolen database alone is not worth guessing.
+//! Peppers: keys that passwords are mixed with before hashing, so that a stolen database alone cannot be guessed at.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,23 +10,23 @@ use ring::hmac;
 
 use crate::keyring::decode;
 
-/// Written `1:key,2:key`, each key at least 32 bytes in base64 or hexadecimal. The highest version is used
-/// for new hashes, the others for those that were made with them. Cheap to clone.
+/// Peppers by version, written `1:key,2:key`; each key is at least 32 bytes in base64 or hexadecimal. New hashes use
+/// the highest version, older hashes their own. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Peppers(Arc<BTreeMap<u8, hmac::Key>>);
 
-/// A hash was made with a pepper that nobody gave us.
+/// The pepper of a hash is not configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the pepper of this version is not among PASSWORD_PEPPERS")]
+#[error("PASSWORD_PEPPERS lacks the version of this hash")]
 pub struct Missing;
 
 impl Peppers {
-    /// What new hashes are made with.
+    /// The version for new hashes.
     pub(crate) fn newest(&self) -> Option<u8> {
         self.0.last_key_value().map(|(version, _)| *version)
     }
 
-    /// What is hashed instead of the password; without a version, the password itself.
+    /// Mixes a password with the pepper of this version; without a version, returns the password itself.
     pub(crate) fn mix(&self, version: Option<u8>, password: &[u8]) -> Result<Vec<u8>, Missing> {
         let Some(version) = version else { return Ok(password.to_vec()) };
         let key = self.0.get(&version).ok_or(Missing)?;
@@ -41,19 +41,19 @@ impl FromStr for Peppers {
         let mut peppers = BTreeMap::new();
         for part in text.split(',') {
             let (version, key) = part.split_once(':').context("expected version:key")?;
-            let version: u8 = version.trim().parse().context("a version is 1 to 255")?;
+            let version: u8 = version.trim().parse().context("a version must be 1 to 255")?;
             let key = decode(key.trim())?;
-            ensure!(version > 0, "a version is 1 to 255");
-            ensure!(key.len() >= 32, "a pepper has at least 32 bytes");
+            ensure!(version > 0, "a version must be 1 to 255");
+            ensure!(key.len() >= 32, "a pepper must have at least 32 bytes");
             if peppers.insert(version, hmac::Key::new(hmac::HMAC_SHA256, &key)).is_some() {
-                bail!("version {version} is there twice");
+                bail!("version {version} is given twice");
             }
         }
         Ok(Self(Arc::new(peppers)))
     }
 }
 
-/// Secrets: their versions only.
+/// Prints versions only; the keys are secret.
 impl fmt::Debug for Peppers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.keys()).finish()

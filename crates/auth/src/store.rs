@@ -1,4 +1,4 @@
-//! The SQL. Every function takes a connection, so that the caller owns the transaction.
+//! The SQL. Every function takes a connection; the caller owns the transaction.
 
 pub(crate) mod attempts;
 pub(crate) mod clients;

@@ -1,4 +1,4 @@
-//! What an operator may type, and what it prints.
+//! The command line and its output.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to people")]
 
@@ -13,17 +13,17 @@ use crate::session::{Done, Session};
 use crate::unpark::{Period, Unparked, unpark};
 use crate::{source, target};
 
-/// How long `status` and `version` wait for a migration that is running.
-const GLANCE: Duration = Duration::from_millis(500);
+/// The time that `status` and `version` wait for a running migration.
+const INSPECT_WAIT: Duration = Duration::from_millis(500);
 
 /// Applies, reverts and inspects the versioned SQL of a service.
 #[derive(Debug, Parser)]
 #[command(name = "migrate", version, after_help = target::HELP)]
 pub struct Cli {
-    /// A directory under MIGRATIONS_DIR, or `all`.
+    /// The service: a directory under MIGRATIONS_DIR, or `all`.
     service: String,
 
-    /// Holds `<service>/NNNNNN_name.{up,down}.sql`.
+    /// The directory with `<service>/NNNNNN_name.{up,down}.sql`.
     #[arg(long = "dir", env = "MIGRATIONS_DIR", default_value = "migrations", global = true)]
     dir: PathBuf,
 
@@ -37,32 +37,32 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Apply what is pending: all of it, or the next N.
+    /// Apply all pending migrations, or the next N.
     Up { n: Option<usize> },
-    /// Revert the newest N, or everything.
+    /// Revert the newest N migrations, or all.
     #[command(group = clap::ArgGroup::new("much").required(true))]
     Down {
         #[arg(group = "much")]
         n: Option<usize>,
         #[arg(long, group = "much", requires = "yes")]
         all: bool,
-        /// Says that losing the data of the whole service is meant.
+        /// Confirms that all data of the service will be lost.
         #[arg(long)]
         yes: bool,
     },
     /// List every migration and whether it is applied. Exit 65 when the schema is dirty.
     Status,
-    /// Print the version the database is at. Exit 65 when the schema is dirty.
+    /// Print the version of the database. Exit 65 when the schema is dirty.
     Version,
-    /// Say that the schema is exactly at this version (0: empty), running nothing.
+    /// Record that the schema is at this version (0: empty), without running a migration.
     Force { version: i64 },
-    /// Let the events go again that the outbox parked in a period. Safe to repeat; docs/runbooks/outbox-parked.md.
+    /// Release the events that the outbox parked in a period. Safe to repeat; see docs/runbooks/outbox-parked.md.
     Unpark(Period),
     /// Write the two empty files of the next migration.
     Create { name: String },
 }
 
-/// Runs the command for one service or for all, and says how it went.
+/// Runs the command for one service or for all, and returns the exit code.
 pub async fn run(cli: Cli) -> ExitCode {
     match run_all(&cli).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -114,7 +114,7 @@ async fn run_one(cli: &Cli, service: &str, of_many: bool) -> Result<(), Error> {
         return Ok(());
     }
     let wait = match cli.command {
-        Command::Status | Command::Version => GLANCE,
+        Command::Status | Command::Version => INSPECT_WAIT,
         _ => Duration::from_secs(cli.lock_wait),
     };
     let mut session = Session::open(service, &target, steps, wait).await?;
@@ -145,7 +145,7 @@ async fn run_one(cli: &Cli, service: &str, of_many: bool) -> Result<(), Error> {
         }
         Command::Force { version } => {
             session.force(*version).await?;
-            println!("{service:<10} is now said to be at {version}");
+            println!("{service:<10} is now recorded at version {version}");
         }
         Command::Unpark(_) | Command::Create { .. } => {}
     }

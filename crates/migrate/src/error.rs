@@ -1,4 +1,4 @@
-//! What can go wrong, each with the way out.
+//! The errors, each with its repair.
 
 use std::path::PathBuf;
 
@@ -11,12 +11,12 @@ pub enum Error {
     #[error("cannot read the migrations in {}: {reason}", .dir.display())]
     Source { dir: PathBuf, reason: String },
 
-    /// `reason` is there when this run did it, and not when it was found.
+    /// `reason` is `None` when an earlier run left the schema dirty.
     #[error(
         "{service}: migration {version} ({name}) {} half way, so the schema is dirty{}\n{}",
         if *.reverting { "was being reverted and died" } else { "died" },
         .reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default(),
-        way_out(.service, *.version, *.previous, *.transactional, *.reverting)
+        repair(.service, *.version, *.previous, *.transactional, *.reverting)
     )]
     Dirty {
         service: String,
@@ -30,8 +30,8 @@ pub enum Error {
 
     #[error(
         "{service}: migration {version} ({name}) was changed after it was applied.\n\
-         Restore the file and write a new migration instead. If the database really has what the \
-         file says now: `migrate {service} force {latest}`"
+         Restore the file and write a new migration instead. If the database really has the \
+         changed content: `migrate {service} force {latest}`"
     )]
     Changed { service: String, version: i64, latest: i64, name: String },
 
@@ -52,7 +52,7 @@ pub enum Error {
     )]
     RolledBack { service: String, version: i64, name: String, reason: String },
 
-    #[error("{service}: another migration is running on this database; try again when it is done")]
+    #[error("{service}: another migration is running on this database; try again later")]
     Locked { service: String },
 
     #[error("{service}: database failure: {source}")]
@@ -60,8 +60,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code, after `sysexits.h`: 64 usage, 65 the schema or the files are not as they must
-    /// be, 69 no database, 70 a migration failed cleanly, 75 try again.
+    /// The exit code, after `sysexits.h`: 64 usage, 65 invalid schema or files, 69 no database, 70 a migration failed
+    /// and was rolled back, 75 try again.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Source { .. } => 64,
@@ -76,7 +76,7 @@ impl Error {
     }
 }
 
-fn way_out(
+fn repair(
     service: &str,
     version: i64,
     previous: i64,
@@ -85,17 +85,17 @@ fn way_out(
 ) -> String {
     match (transactional, reverting) {
         (true, false) => format!(
-            "It ran in one transaction, so nothing of it is left. Say so, and run it again:\n  \
+            "It ran in one transaction, so nothing of it is left. Record that, and run it again:\n  \
              migrate {service} force {previous}\n  migrate {service} up"
         ),
         (true, true) => format!(
-            "It ran in one transaction, so all of it is still there. Say so, and run it again:\n  \
+            "It ran in one transaction, so all of it is still there. Record that, and run it again:\n  \
              migrate {service} force {version}\n  migrate {service} down 1"
         ),
         (false, _) => format!(
             "It runs outside a transaction, so a part of it may be there. Compare the database with \
-             the file, then either remove what is there and say\n  migrate {service} force {previous}\n\
-             or complete it by hand and say\n  migrate {service} force {version}"
+             the file, then either remove that part and record\n  migrate {service} force {previous}\n\
+             or complete it by hand and record\n  migrate {service} force {version}"
         ),
     }
 }

@@ -1,15 +1,15 @@
 //! The migration command: `migrate <service|all> up | down | status | version | force | create | unpark`.
 //!
-//! * [`cli`] is what an operator may type, and what it prints.
+//! * [`cli`] is the command line and its output.
 //! * [`source`] reads `migrations/<service>/NNNNNN_name.{up,down}.sql`.
 //! * [`session`] applies and reverts them, one process at a time.
-//! * [`unpark`] lets parked events of the outbox go again.
-//! * [`target`] says where a service's database is.
-//! * [`error`] says what went wrong and the way out.
+//! * [`unpark`] releases parked events of the outbox.
+//! * [`target`] finds the database of a service.
+//! * [`error`] has the errors, each with its repair.
 //!
 //! It keeps `sqlx`'s own table (`_sqlx_migrations`), its checksums and its lock, so that a service
-//! can check with `sqlx::migrate!` what this command did. What `sqlx` lacks on PostgreSQL is added
-//! here: a migration is recorded *before* it runs, so that one that dies half way is seen.
+//! can check its schema with `sqlx::migrate!`. It adds what `sqlx` lacks on PostgreSQL: a migration is recorded
+//! *before* it runs, so that one that dies half way is noticed.
 
 pub mod cli;
 pub mod error;

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    // Not `Cli::parse`: a mistake in the arguments is exit 64 here as everywhere, not clap's 2.
+    // Not `Cli::parse`: wrong arguments exit with 64, as in the services, not with clap's 2.
     let cli = match migrate::cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -1,7 +1,6 @@
 //! One service's database, locked, with its migrations.
 //!
-//! The statements here are not checked at compile time: they are about `sqlx`'s own table, which this
-//! command creates itself.
+//! The statements are not checked at compile time: they concern `sqlx`'s own table, which this command creates.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use crate::source::Step;
 
 const TABLE: &str = "_sqlx_migrations";
 
-/// `execution_time` of a row whose migration is being applied, as `sqlx` has it.
+/// `execution_time` of a row whose migration is being applied, as `sqlx` writes it.
 const APPLYING: i64 = -1;
 /// `execution_time` of a row whose migration is being reverted.
 const REVERTING: i64 = -2;
@@ -26,7 +25,7 @@ pub struct Record {
     pub description: String,
     pub success: bool,
     pub checksum: Vec<u8>,
-    /// Nanoseconds, or one of the two marks of a migration that has not come to its end.
+    /// Nanoseconds, or `APPLYING` or `REVERTING`.
     pub execution_time: i64,
     pub installed_on: String,
 }
@@ -57,10 +56,10 @@ impl Session {
     ) -> Result<Self, Error> {
         let failed = |source| Error::Database { service: service.to_owned(), source };
         let mut db = PgConnection::connect_with(target).await.map_err(failed)?;
-        // When this process is killed, the server must notice, roll back and give the lock free,
-        // even in the middle of a long statement.
+        // When this process is killed, the server must notice, roll back and release the lock, even in the middle of a
+        // long statement.
         set(&mut db, "client_connection_check_interval", "500ms").await.map_err(failed)?;
-        // 0 would be for ever.
+        // 0 means no timeout.
         set(&mut db, "lock_timeout", &format!("{}ms", wait.as_millis().max(1)))
             .await
             .map_err(failed)?;
@@ -70,7 +69,7 @@ impl Session {
             }
             e => failed(into_sqlx(e)),
         })?;
-        // A migration that waits for a table lock makes everybody behind it wait as well.
+        // A migration that waits for a table lock blocks all requests that come after it.
         set(&mut db, "lock_timeout", "5s").await.map_err(failed)?;
         db.ensure_migrations_table(TABLE).await.map_err(|e| failed(into_sqlx(e)))?;
         let mut session = Self { service: service.to_owned(), steps, records: Vec::new(), db };
@@ -86,7 +85,7 @@ impl Session {
         &self.records
     }
 
-    /// The newest version that is wholly there; 0 for none.
+    /// The newest version that is applied completely; 0 for none.
     pub fn version(&self) -> i64 {
         self.records.iter().filter(|r| r.success).map(|r| r.version).max().unwrap_or(0)
     }
@@ -117,7 +116,7 @@ impl Session {
         }
     }
 
-    /// Applies what is pending, `limit` migrations at most; `report` hears of each.
+    /// Applies pending migrations, `limit` at most; calls `report` for each.
     pub async fn up(&mut self, limit: usize, report: impl Fn(&Done)) -> Result<usize, Error> {
         self.check()?;
         let mut done = 0;
@@ -135,7 +134,7 @@ impl Session {
         Ok(done)
     }
 
-    /// Reverts the newest migrations, `limit` at most; `report` hears of each.
+    /// Reverts the newest migrations, `limit` at most; calls `report` for each.
     pub async fn down(&mut self, limit: usize, report: impl Fn(&Done)) -> Result<usize, Error> {
         self.check()?;
         let mut done = 0;
@@ -226,7 +225,7 @@ impl Session {
     }
 }
 
-/// The row is committed first, as not successful; it becomes successful together with the effect.
+/// Applies a migration. Its row is committed first, as not successful; it becomes successful together with the effect.
 async fn apply(db: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
     let started = Instant::now();
     sqlx::query(
@@ -250,7 +249,7 @@ async fn apply(db: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
         Err(error) => Err(error),
     };
     match result {
-        // A deferred constraint speaks up at COMMIT; then the server has rolled back.
+        // A deferred constraint fails at COMMIT; then the server has rolled back.
         Ok(()) => match tx.commit().await {
             Ok(()) => Ok(()),
             Err(error) => forget(db, step.version).await.and(Err(error)),
@@ -275,7 +274,7 @@ async fn finish(db: &mut PgConnection, version: i64, started: Instant) -> sqlx::
     Ok(())
 }
 
-/// Takes back the row, for what was rolled back.
+/// Deletes the row of a migration that was rolled back.
 async fn forget(db: &mut PgConnection, version: i64) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM _sqlx_migrations WHERE version = $1")
         .bind(version)

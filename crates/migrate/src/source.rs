@@ -1,4 +1,4 @@
-//! The files: `migrations/<service>/NNNNNN_name.{up,down}.sql`.
+//! The migration files: `migrations/<service>/NNNNNN_name.{up,down}.sql`.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use crate::Error;
 
-/// One version: how to get there and how to get back.
+/// A version, with the migrations up and down.
 #[derive(Debug)]
 pub struct Step {
     pub version: i64,
@@ -16,7 +16,7 @@ pub struct Step {
     pub down: Migration,
 }
 
-/// The services that have migrations, in alphabetical order.
+/// Lists the services with migrations, in alphabetical order.
 pub fn services(dir: &Path) -> Result<Vec<String>, Error> {
     let unreadable = |e: std::io::Error| Error::Source { dir: dir.into(), reason: e.to_string() };
     let mut services = Vec::new();
@@ -30,7 +30,7 @@ pub fn services(dir: &Path) -> Result<Vec<String>, Error> {
     Ok(services)
 }
 
-/// The migrations of one service, in order. Each must be able to go both ways.
+/// Reads the migrations of one service, in order. Each must have both files.
 pub async fn read(dir: &Path, service: &str) -> Result<Vec<Step>, Error> {
     let dir = dir.join(service);
     let refuse = |reason: String| Error::Source { dir: dir.clone(), reason };
@@ -65,7 +65,7 @@ pub async fn read(dir: &Path, service: &str) -> Result<Vec<Step>, Error> {
 pub fn create(dir: &Path, service: &str, name: &str, steps: &[Step]) -> Result<[String; 2], Error> {
     let name = name.replace([' ', '-'], "_").to_ascii_lowercase();
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        return Err(Error::Usage(format!("`{name}` must be letters, digits and underscores")));
+        return Err(Error::Usage(format!("name `{name}` must have only letters, digits and underscores")));
     }
     let version = steps.last().map_or(1, |last| last.version + 1);
     let dir = dir.join(service);

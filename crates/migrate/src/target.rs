@@ -1,4 +1,4 @@
-//! Where a service's database is, as its owner: the role that may change the schema.
+//! The database of a service, as its owner: the role that may change the schema.
 
 use std::fs;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::Error;
 
-/// What `--help` says about it.
+/// The `--help` text of the variables.
 pub const HELP: &str = "\
 The database, as the role that owns it:
   <SERVICE>_OWNER_URL    postgres://owner:password@host:port/database, such as POINTS_OWNER_URL
@@ -34,7 +34,7 @@ pub fn from_env(service: &str, of_many: bool) -> Result<PgConnectOptions, Error>
             }
         },
     };
-    // The parser's own message may repeat a part of the URL, and so of the password.
+    // The parser's own message may quote a part of the URL, and so of the password.
     PgConnectOptions::from_str(&url)
         .map(|options| options.application_name("migrate"))
         .map_err(|_| Error::Usage(format!("{variable} is not a PostgreSQL URL")))

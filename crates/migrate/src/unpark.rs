@@ -1,36 +1,36 @@
-//! Lets parked events of the outbox go again, all that were parked in a period: what an outage of a consumer, or a
-//! mistake of it, leaves behind is more than anybody un-parks by hand.
+//! Releases the outbox events that were parked in a period. An outage or a bug of a consumer leaves more of them than
+//! an operator can release by hand.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::Error;
 
-/// Which events go again.
+/// The events to release.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Period {
-    /// Parked at this moment or later, such as '2026-11-28 03:00+00'.
+    /// Events parked at this time or later, such as '2026-11-28 03:00+00'.
     #[arg(long)]
     pub since: String,
-    /// Parked before this moment; now unless told.
+    /// Events parked before this time.
     #[arg(long, default_value = "now")]
     pub until: String,
-    /// Only events of this kind, such as booking.completed.
+    /// Events of this kind only, such as booking.completed.
     #[arg(long)]
     pub kind: Option<String>,
-    /// Count them, and change nothing.
+    /// Count the events and change nothing.
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// How many events go again, and how many stay because their consumer may no longer know that it had them.
+/// The number of released events, and of those that stay because their consumer may have forgotten them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unparked {
     pub released: i64,
     pub too_old: i64,
 }
 
-/// A consumer remembers an event for 30 days (kit's inbox). Who is older could have a second effect: a person
+/// A consumer remembers an event for 30 days (kit's inbox). An older one could have its effect twice, so a person
 /// decides about each.
 const UNPARK: &str = "
 WITH chosen AS (
@@ -62,7 +62,7 @@ pub async fn unpark(
         .await
         .map_err(|error| match error.as_database_error().and_then(|e| e.code()).as_deref() {
             Some("22007" | "22008" | "22009") => {
-                Error::Usage("--since and --until are moments such as '2026-11-28 03:00+00'".into())
+                Error::Usage("--since and --until must be times such as '2026-11-28 03:00+00'".into())
             }
             _ => failed(error),
         })?;

@@ -1,8 +1,8 @@
-//! A body for every command, made of what its OpenAPI document says.
+//! A body for every command, made from its OpenAPI document.
 
 use serde_json::{Map, Value, json};
 
-/// What the document says is to be sent with this call; `None` when nothing.
+/// An example body for this call; `None` when it takes none.
 pub fn example(
     document: &Value,
     path: &str,
@@ -14,7 +14,7 @@ pub fn example(
     Some(made(document, schema, "", known))
 }
 
-/// The smallest value of this schema. What a field is called says what it must be, where `known` does.
+/// The smallest value of this schema. A field in `known` gets the value there.
 fn made(document: &Value, schema: &Value, name: &str, known: &Map<String, Value>) -> Value {
     if let Some(value) = known.get(name) {
         return value.clone();

@@ -1,4 +1,4 @@
-//! Everybody who may come.
+//! The callers of the matrix.
 
 use chrono::TimeDelta;
 use kit::Clock;
@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::worlds::Thing;
 
-/// The columns of a table of routes. `owner` is the member whose thing it is, and `shop` the merchant it
-/// was bought from; all others have nothing to do with it.
+/// The columns of a table of routes. `owner` is the member who owns the thing, and `shop` the merchant it was bought
+/// from; all others are strangers to it.
 pub const ROUTES: &[&str] =
     &["nobody", "expired", "service", "member", "staff", "merchant", "operator", "owner", "shop"];
 
@@ -26,7 +26,7 @@ pub const METHODS: &[&str] = &[
     "other",
 ];
 
-/// What this caller brings to a route.
+/// The token of a caller of routes.
 pub fn token(issuer: &Issuer, caller: &str, thing: &Thing) -> Option<String> {
     let stranger = Clock::system().id();
     Some(match caller {
@@ -43,7 +43,7 @@ pub fn token(issuer: &Issuer, caller: &str, thing: &Thing) -> Option<String> {
     })
 }
 
-/// What this caller brings to a method.
+/// The token of a caller of methods.
 pub fn service_token(issuer: &Issuer, now: &Clock, caller: &str) -> Option<String> {
     Some(match caller {
         "nobody" => return None,

@@ -1,4 +1,4 @@
-//! What the APIs say of themselves is so.
+//! The OpenAPI documents are true.
 
 use axum::http::Method;
 use http_body_util::BodyExt as _;
@@ -9,7 +9,7 @@ use crate::doors;
 use crate::routes::call;
 use crate::worlds::World;
 
-/// A documented route needs a token when it says so, and an idempotency key when it says so.
+/// Checks that a route needs a token and an idempotency key exactly when its documentation says so.
 pub async fn truly(world: &impl World, api: &Value, method: &Method, path: &str, cells: &[String]) {
     let operation = &api["paths"][path][method.as_str().to_lowercase()];
     if operation.is_null() {
@@ -34,7 +34,7 @@ pub async fn truly(world: &impl World, api: &Value, method: &Method, path: &str,
     );
 }
 
-/// Every operation says how it fails, and every reference leads somewhere.
+/// Checks that every operation documents its errors, and that every reference resolves.
 pub fn completely(api: &Value) {
     assert_eq!(api["security"], json!([{ "token": [] }]));
     assert_eq!(api["components"]["securitySchemes"]["token"]["scheme"], "bearer");

@@ -1,4 +1,4 @@
-//! What a router answers to, as it says itself.
+//! The routes of a router.
 
 use axum::Router;
 use axum::body::Body;
@@ -6,8 +6,8 @@ use axum::http::header::ALLOW;
 use axum::http::{Method, Request, Response, StatusCode};
 use tower::ServiceExt as _;
 
-/// Every `(method, path)` of the router, sorted. It knows its paths, and says them only when it is
-/// printed for debugging; each path names its methods when asked with one that nobody has.
+/// Returns every `(method, path)` of the router, sorted. The paths are in its debug output only; each path lists its
+/// methods when called with an unknown one.
 pub async fn of(router: &Router) -> Vec<(Method, String)> {
     let mut doors = Vec::new();
     for path in paths(&format!("{router:?}")) {
@@ -16,7 +16,7 @@ pub async fn of(router: &Router) -> Vec<(Method, String)> {
         let mut request = Request::new(Body::empty());
         (*request.method_mut(), *request.uri_mut()) = (strange, any.parse().unwrap());
         let reply = ask(router, request).await;
-        // The fallback's own, where there is nothing.
+        // The fallback's answer: no such route.
         if reply.status() == StatusCode::NOT_FOUND {
             continue;
         }
@@ -30,7 +30,7 @@ pub async fn of(router: &Router) -> Vec<(Method, String)> {
     doors
 }
 
-/// The answer's head; its body may never end.
+/// Returns the answer without reading its body, which may never end.
 pub async fn ask(router: &Router, request: Request<Body>) -> Response<Body> {
     Box::pin(router.clone().oneshot(request)).await.unwrap_or_else(|never| match never {})
 }
@@ -44,6 +44,6 @@ fn paths(debugged: &str) -> Vec<String> {
     };
     let paths: std::collections::BTreeSet<_> =
         entries.filter_map(entry).filter(|path| path.starts_with('/')).collect();
-    assert!(paths.len() > 3, "axum prints its routers otherwise by now:\n{debugged}");
+    assert!(paths.len() > 3, "axum prints its routers differently now:\n{debugged}");
     paths.into_iter().collect()
 }

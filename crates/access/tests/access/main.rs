@@ -1,5 +1,5 @@
-//! Every route and method of every service, called by everybody. The routes come from the routers
-//! themselves, the answers that are expected from `docs/access.md`: a new route without a row there fails.
+//! Every route and method of every service, called by every caller. The routes come from the routers themselves, the
+//! expected answers from `docs/access.md`: a new route without a row there fails.
 
 #![allow(unreachable_pub, reason = "a test crate exports nothing")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]

@@ -1,4 +1,4 @@
-//! Every gRPC method, called by every service and by those who are none.
+//! Every gRPC method, called by every service and by other callers.
 
 use axum::body::Body as HttpBody;
 use kit::Clock;
@@ -15,7 +15,7 @@ use crate::callers::{METHODS, service_token};
 use crate::table;
 use crate::worlds::{Auth, Booking, Incidents, Points};
 
-/// `/points.v1.Points/Earn` and so on: all there are in our `.proto` files.
+/// All methods of our `.proto` files, such as `/points.v1.Points/Earn`.
 fn methods() -> Vec<String> {
     let files = FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap().file;
     let mut methods = Vec::new();
@@ -38,7 +38,7 @@ async fn seen(routes: &Routes, path: &str, token: Option<String>) -> String {
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    // An empty message: whoever is let in is told that it lacks something.
+    // An empty message: a caller who is let in gets an error about a missing field.
     let request = request.body(Body::new(HttpBody::from(vec![0; 5]))).unwrap();
     let reply = routes.clone().oneshot(request).await.unwrap();
     let Some(status) = Status::from_header_map(reply.headers()) else { return "in".to_owned() };

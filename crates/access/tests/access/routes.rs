@@ -1,4 +1,4 @@
-//! Every route, called by everybody.
+//! Every route, called by every caller.
 
 use axum::Router;
 use axum::body::Body;
@@ -50,7 +50,7 @@ async fn hold(title: &str, world: &impl World) {
         let mut cells = Vec::new();
         let mut found = None;
         for caller in ROUTES {
-            // Boxed: what the debug build makes of it does not fit on a test's stack.
+            // Boxed: in a debug build the future does not fit on a test's stack.
             let thing = match found.take() {
                 Some(thing) => thing,
                 None => Box::pin(world.thing()).await,
@@ -58,7 +58,7 @@ async fn hold(title: &str, world: &impl World) {
             let token = token(world.issuer(), caller, &thing);
             let call = call(&document, &method, &path, &thing, token);
             let cell = seen(&document, (method.as_str(), &path), router, call, caller).await;
-            // What nothing has happened to, the next one may have.
+            // An unchanged thing serves the next caller.
             if method == Method::GET || ["401", "403", "404", "sign in"].contains(&cell.as_str()) {
                 found = Some(thing);
             }
@@ -87,7 +87,7 @@ pub fn call(
         .header(IF_MATCH, "\"1\"")
         .header("idempotency-key", kit::Clock::system().id().to_string());
     if let Some(token) = token {
-        // The console's pages take it from a cookie.
+        // The console's pages take the token from a cookie.
         request = request.header(COOKIE, format!("__Host-console={token}"));
         request = request.header(AUTHORIZATION, format!("Bearer {token}"));
     }
@@ -104,7 +104,7 @@ pub fn call(
     }
 }
 
-/// The answer's status; with its code where that is not what this caller should be told.
+/// The answer's status, with its code where that is not the expected one.
 async fn seen(
     document: &Value,
     route: (&str, &str),
@@ -121,7 +121,7 @@ async fn seen(
     }
     let media_type = reply.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let media_type = media_type.unwrap_or_default().to_owned();
-    // A stream has no end.
+    // A stream does not end.
     if !media_type.ends_with("json") {
         return if status == 401 { "401 page".to_owned() } else { status.to_string() };
     }

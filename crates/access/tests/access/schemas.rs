@@ -1,4 +1,4 @@
-//! Answers are what the API's description says they are.
+//! Answers match the API's description.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// Refuses an answer that its description contradicts. What is described nowhere is not looked at.
+/// Panics at an answer that contradicts its description. Answers without a description pass.
 pub fn hold(document: &Value, call: (&str, &str), status: &str, media_type: &str, body: &Value) {
     let (method, path) = call;
     let responses = &document["paths"][path][method.to_lowercase()]["responses"];
@@ -76,7 +76,7 @@ fn is(value: &Value, kind: &str) -> bool {
     }
 }
 
-/// In a description a type is its name: of two with one name the later would describe the answers of both.
+/// A description knows types by name: of two with one name, the later would describe the answers of both.
 #[test]
 fn no_two_types_of_a_service_have_one_schema_name() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -108,12 +108,12 @@ fn sources(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The schema names of the types that a file describes.
+/// The schema names of the types in a file.
 fn described(source: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (at, _) in source.match_indices("ToSchema") {
         let rest = &source[at..];
-        // In a derive, not in a `use`: what follows is the type, with its own attributes before it.
+        // In a derive and not in a `use`; the type follows, with its own attributes before it.
         let Some((derive, item)) = rest.split_once(")]") else { continue };
         if derive.contains(';') {
             continue;

@@ -1,8 +1,8 @@
-//! `docs/access.md`: one table for each service's routes, one for all methods.
+//! The tables of `docs/access.md`: one for the routes of each service, one for its methods.
 
 use std::path::Path;
 
-/// Holds the rows that were found against those that are written down, and shows both where they differ.
+/// Compares the rows that were found with the documented ones, and panics with the differences.
 pub fn hold(title: &str, columns: &[&str], found: &[(String, Vec<String>)]) {
     let head = format!("| | {} |", columns.join(" | "));
     let row =
@@ -16,7 +16,7 @@ pub fn hold(title: &str, columns: &[&str], found: &[(String, Vec<String>)]) {
     let stale: Vec<_> = stale.map(|row| format!("- {row}")).collect();
     assert!(
         missing.is_empty() && stale.is_empty(),
-        "docs/access.md, \"{title}\": - is written and not so, + is so and not written. Is it right?\n{}\n{}",
+        "docs/access.md, \"{title}\": - is documented and not found, + is found and not documented. Is it right?\n{}\n{}",
         stale.join("\n"),
         missing.join("\n"),
     );

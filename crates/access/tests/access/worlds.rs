@@ -1,4 +1,4 @@
-//! A service each, with somebody's things in it.
+//! Each service with a thing of a member in it.
 
 mod auth;
 mod booking;
@@ -21,23 +21,23 @@ pub use self::points::Points;
 pub trait World {
     fn router(&self) -> &Router;
     fn issuer(&self) -> &Issuer;
-    /// Somebody's things, new for every call, so that no call changes what the next one finds.
+    /// Creates a thing, new for every call, so that no call changes the thing of the next.
     async fn thing(&self) -> Thing;
 }
 
-/// Somebody's things.
+/// A resource of one member, and the ids and bodies to ask for it.
 #[derive(Default)]
 pub struct Thing {
     pub owner: Uuid,
     /// The merchant, where there is one.
     pub shop: Uuid,
-    /// What is meant by a parameter, by the segment before it: `accounts` for `/accounts/{id}`.
+    /// The ids in paths, by the segment before them: `accounts` for `/accounts/{id}`.
     pub ids: HashMap<&'static str, String>,
-    /// What a field of a body must be, where its type does not say.
+    /// The values of body fields whose type does not determine them.
     pub fields: Map<String, Value>,
-    /// The body of a route, where its schema does not say enough.
+    /// The bodies of routes whose schema does not determine them.
     pub bodies: HashMap<&'static str, Value>,
-    /// What a route must be asked with.
+    /// The queries that routes need.
     pub queries: HashMap<&'static str, String>,
 }
 

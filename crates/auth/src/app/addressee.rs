@@ -4,16 +4,16 @@ use uuid::Uuid;
 use super::{Auth, Error};
 use crate::store::members;
 
-/// Whom to write to, and how to call them.
+/// A member to write to.
 #[derive(Debug)]
 pub struct Addressee {
     pub display_name: String,
-    /// Only an address that its owner has verified.
+    /// The address, if it is verified.
     pub email: Option<String>,
 }
 
 impl Auth {
-    /// For services that notify members. Nobody with a disabled account is written to.
+    /// Finds a member to notify. A disabled account is not found.
     pub async fn addressee(&self, member: Uuid) -> Result<Addressee, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
         let row = members::addressee(&mut conn, member).await?.ok_or(Error::MemberNotFound)?;

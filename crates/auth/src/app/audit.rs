@@ -8,15 +8,15 @@ use crate::metrics;
 use crate::store::events::{self, Event};
 
 impl Auth {
-    /// Writes down what happened, for the audit: in the database, and in the log, which somebody who
-    /// gets at the database cannot change. Where the request came from is taken from its context.
+    /// Records a security event in the database and in the log, which a thief of the database cannot change. The
+    /// network comes from the request's context.
     pub(super) async fn note(&self, tx: &mut PgConnection, event: Event<'_>) -> Result<(), Error> {
         events::record(tx, self.clock.id(), &event, network().as_ref()).await?;
         log(&event);
         Ok(())
     }
 
-    /// That guesses at a secret of this address are refused for a while. That nobody has it costs the same.
+    /// Records that guesses at a secret of this address are refused for a while. An unknown address costs the same.
     pub(super) async fn note_lock(
         &self,
         tx: &mut PgConnection,
@@ -36,7 +36,7 @@ impl Auth {
     }
 }
 
-/// One line of the audit log. Secrets that were refused are only there: they are many, and cost a stranger nothing.
+/// Writes one line of the audit log. Refused secrets are only there: they are many, and cost a stranger nothing.
 pub(super) fn log(event: &Event<'_>) {
     tracing::info!(
         target: "audit",
@@ -51,7 +51,7 @@ pub(super) fn log(event: &Event<'_>) {
     );
 }
 
-/// A part of the address: whole ones are personal data, and a thief has more than one.
+/// The network of the request: a whole address is personal data, and a thief has more than one.
 fn network() -> Option<Network> {
     context::client_ip().map(Network::of)
 }

@@ -7,12 +7,12 @@ use super::{Auth, Error};
 use crate::domain::{Client, DeviceToken, Email};
 use crate::store::devices;
 
-/// Tells the proof in a device's token from other uses of the keyring.
+/// The keyring's purpose for the proof in a device's token.
 const PURPOSE: &str = "device";
 
 impl Auth {
-    /// The device that a request comes from, if the member with this address has signed in on it, lately and with
-    /// the password that still holds. Only whoever brings a token that we made costs a look.
+    /// Returns the device of a request, if the member with this address has signed in on it lately with the current
+    /// password. The database is asked only for a genuine token.
     pub(super) async fn known_device(
         &self,
         email: &Email,
@@ -27,7 +27,7 @@ impl Auth {
         Ok(known.then(|| device.clone()))
     }
 
-    /// The token that the device is to bring back the next time, after somebody has signed in on it.
+    /// Records a login on a device, and returns the token for its next login.
     pub(super) async fn remember_device(
         &self,
         tx: &mut PgConnection,

@@ -9,14 +9,14 @@ use crate::store::members;
 use crate::store::sessions::Which;
 
 impl Auth {
-    /// Closes an account and ends its sessions. From outside it looks as if every password were wrong.
-    /// Doing it again changes nothing.
+    /// Disables an account and ends its sessions. Logins then fail as with a wrong password. Does nothing the second
+    /// time.
     pub async fn disable(&self, member: Uuid, by: Actor<'static>) -> Result<(), Error> {
         let auth = self.clone();
         command::run(async move { auth.set_disabled(member, true, by).await }).await
     }
 
-    /// Opens it again. Its sessions stay ended.
+    /// Enables an account again. Its sessions stay ended.
     pub async fn enable(&self, member: Uuid, by: Actor<'static>) -> Result<(), Error> {
         let auth = self.clone();
         command::run(async move { auth.set_disabled(member, false, by).await }).await

@@ -13,35 +13,34 @@ use crate::domain::{ATTEMPTS, Client, DeviceToken, Email, Network, STRANGERS_ATT
 use crate::metrics;
 use crate::store::attempts::{self, Attempt, Count, Reservation};
 
-/// How long a guess waits for those before it: a right one must not be refused because other right ones
-/// are being checked.
+/// The time that a guess waits for others: a right one must not be refused because other right ones are being checked.
 const PATIENCE: Duration = Duration::from_secs(3);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// Addresses share these, so that their number is bounded; who shares one waits a little longer.
+/// The number of lanes. Addresses share them, so that their number is bounded; those in one lane wait a little longer.
 const LANES: usize = 1024;
 
-/// In each process, no more guesses at one address are checked at once than may be wrong. Others wait
-/// here, where it costs no connection.
+/// Bounds the guesses at one address that this process checks at once to the number that may be wrong. Others wait
+/// here, without a connection.
 #[derive(Clone)]
 pub(super) struct Gate(Arc<[Arc<Semaphore>]>);
 
-/// A secret that somebody may guess at. Each has counts of its own: wrong passwords must not keep the owner from
-/// choosing a new one with a mailed code.
+/// A secret that strangers may guess at. Each has its own counts: wrong passwords must not keep the owner from choosing
+/// a new one with a mailed code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Secret {
     Password,
-    /// Nobody finds 50 bits within a code's life, however many networks they have. So each network and each device
-    /// has its own count and the account has none, which strangers could use up.
+    /// A mailed code. Its 50 bits cannot be guessed within its life, from however many networks. So each network and
+    /// each device has its own count, and the account has none: strangers could use it up.
     Code,
 }
 
-/// A guess that may be checked: counted everywhere it has to be. Whatever comes of it is to be said, by
-/// [`Auth::wrong`], [`Auth::right`] or [`Auth::unchecked`].
+/// A counted guess that may be checked. Its result must be recorded with [`Auth::wrong`], [`Auth::right`] or
+/// [`Auth::unchecked`].
 pub(super) struct Reserved {
     pub(super) email: Email,
     secret: Secret,
-    /// The device it comes from, if the member has signed in on it before.
+    /// The device of the guess, if the member has signed in on it before.
     pub(super) device: Option<DeviceToken>,
     attempts: Vec<Attempt>,
     _lane: OwnedSemaphorePermit,
@@ -60,9 +59,9 @@ impl Gate {
 }
 
 impl Auth {
-    /// Counts a guess before it is checked: counted after, any number of guesses at the same time would
-    /// all find that there were few before them. Every path that checks a member's secret comes here. Also
-    /// gives the connection, for what is to be looked up next.
+    /// Counts a guess before it is checked: counted afterwards, any number of guesses at the same time would each find
+    /// few before them. Every path that checks a member's secret calls this. Also returns the connection, for the
+    /// look-up that follows.
     pub(super) async fn reserve(
         &self,
         secret: Secret,
@@ -92,12 +91,12 @@ impl Auth {
                 }
                 Reservation::Busy => {}
             }
-            drop(conn); // others need it
-            sleep(BETWEEN_LOOKS).await; // another replica is checking some
+            drop(conn); // other requests need it
+            sleep(BETWEEN_LOOKS).await; // another replica is checking guesses
         }
     }
 
-    /// A device that has signed in before has a count of its own, so that nobody else can use it up.
+    /// Returns the counts of a guess. A known device has its own, so that strangers cannot use it up.
     fn counts(
         &self,
         secret: Secret,
@@ -124,8 +123,8 @@ impl Auth {
         }
     }
 
-    /// Names whoever asks for a mail to this address, to share the mails out between them: their device, or else
-    /// their network.
+    /// Names the requester of a mail to this address, because each requester may have a number of mails: their known
+    /// device, or else their network.
     pub(super) async fn requester(
         &self,
         email: &Email,
@@ -139,7 +138,7 @@ impl Auth {
         })
     }
 
-    /// Forgets the wrong guesses at a password that is no longer the password.
+    /// Deletes the counts of wrong guesses at a replaced password.
     pub(super) async fn forgive(
         &self,
         tx: &mut PgConnection,
@@ -152,7 +151,7 @@ impl Auth {
         Ok(())
     }
 
-    /// The guess was wrong. If it was the last one allowed, the owner is told, if there is one.
+    /// Records a wrong guess. The last one allowed is a lock, of which the owner is notified.
     pub(super) async fn wrong(&self, guess: &Reserved) -> Result<(), Error> {
         let mut tx = postgres::begin(&self.db).await?;
         let mut locks = false;
@@ -161,7 +160,7 @@ impl Auth {
         }
         if locks {
             self.note_lock(&mut tx, &guess.email, guess.secret).await?;
-            // Codes are only refused to whoever guessed; the owner is not concerned.
+            // A lock of codes concerns only the requester who guessed, not the owner.
             if guess.secret == Secret::Password {
                 self.tell_owner(&mut tx, &guess.email, Notice::SignInLocked).await?;
             }
@@ -170,7 +169,7 @@ impl Auth {
         Ok(())
     }
 
-    /// The guess was right; says so in the transaction of what it opens.
+    /// Records a right guess, in the transaction of its effect.
     pub(super) async fn right(&self, tx: &mut PgConnection, guess: &Reserved) -> Result<(), Error> {
         for attempt in &guess.attempts {
             attempts::succeeded(tx, attempt).await?;
@@ -178,7 +177,7 @@ impl Auth {
         Ok(())
     }
 
-    /// The guess was not checked, so it does not count.
+    /// Gives back a guess that was not checked.
     pub(super) async fn unchecked(&self, guess: &Reserved) -> Result<(), Error> {
         let mut conn = self.db.acquire().await?;
         for attempt in &guess.attempts {
@@ -188,7 +187,7 @@ impl Auth {
     }
 }
 
-/// Something of one address's.
+/// Joins an address with the bytes of a device or network.
 fn at(email: &Email, bytes: &[u8]) -> Vec<u8> {
     [email.as_str().as_bytes(), &[0], bytes].concat()
 }

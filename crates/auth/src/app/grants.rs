@@ -11,7 +11,7 @@ use crate::domain::Actor;
 use crate::store::events::Event;
 use crate::store::sessions;
 
-/// Points that a member lets a service hold, once.
+/// Points that a member lets a service hold once.
 #[derive(Clone, Copy, Debug)]
 pub struct HoldPoints {
     pub hold_id: Uuid,
@@ -19,7 +19,7 @@ pub struct HoldPoints {
     pub merchant_id: Uuid,
 }
 
-/// A grant, signed.
+/// A signed grant.
 #[derive(Debug)]
 pub struct IssuedGrant {
     pub grant: SecretString,
@@ -27,8 +27,8 @@ pub struct IssuedGrant {
 }
 
 impl Auth {
-    /// Signs what a member confirms, for the service that they confirmed it to. The member's access token has to be
-    /// good right now: the database is asked whether its session goes on, and not the feed. The grant outlives it.
+    /// Signs a member's consent, for the service that the member gave it to. The member's access token must be valid
+    /// right now, by the database and not by the revocation feed, because the grant outlives it.
     pub async fn issue_grant(
         &self,
         service: &str,

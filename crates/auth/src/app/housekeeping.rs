@@ -9,16 +9,16 @@ use super::Auth;
 use crate::metrics;
 use crate::store::{attempts, codes, devices, events, members, notices, sessions};
 
-/// How old the gauge of active sessions may be.
+/// The age that the gauges may reach.
 const COUNT_PERIOD: Duration = Duration::from_secs(15);
 const TEND_PERIOD: Duration = Duration::from_mins(10);
 const FORGET_PERIOD: Duration = Duration::from_mins(10);
 
-/// How many accounts are deleted in one turn.
+/// Accounts deleted in one run.
 const AT_A_TIME: i32 = 500;
 
 impl Auth {
-    /// Does the periodic work, until `stop`.
+    /// Starts the background jobs; they end at `stop`.
     pub fn keep_house(&self, stop: &CancellationToken) {
         tokio::spawn(jobs::housekeeping(self.db.clone(), stop.clone()));
         let auth = self.clone();
@@ -54,7 +54,7 @@ impl Auth {
         tokio::spawn(jobs::every("forget", FORGET_PERIOD, self.db.clone(), stop.clone(), forget));
     }
 
-    /// In every replica, as each is scraped by itself.
+    /// Sets the gauges that are counted in the database, in every replica, as each is scraped by itself.
     async fn count_sessions(&self) -> anyhow::Result<()> {
         let mut tick = interval(COUNT_PERIOD);
         loop {
@@ -65,17 +65,17 @@ impl Auth {
         }
     }
 
-    /// Deletes accounts that nobody has verified or used in time.
+    /// Deletes accounts that were not verified or used in time.
     pub async fn delete_unverified(&self) -> anyhow::Result<()> {
         let mut conn = self.db.acquire().await?;
         let deleted = members::delete_unverified(&mut conn, AT_A_TIME).await?;
         if deleted > 0 {
-            tracing::info!(accounts = deleted, "deleted accounts that nobody has verified");
+            tracing::info!(accounts = deleted, "deleted unverified accounts");
         }
         Ok(())
     }
 
-    /// Deletes what counts for nothing any more.
+    /// Deletes data whose retention is over.
     async fn forget(&self) -> anyhow::Result<()> {
         let mut conn = self.db.acquire().await?;
         let attempts = attempts::forget(&mut conn).await?;
@@ -91,7 +91,7 @@ impl Auth {
             notices,
             devices,
             networks,
-            "forgot what is over"
+            "deleted expired data"
         );
         drop(conn);
         self.delete_unverified().await

@@ -6,7 +6,7 @@ use super::{Auth, Error};
 use crate::metrics;
 use crate::store::sessions;
 
-/// What a valid access token says.
+/// The claims of a valid access token.
 #[derive(Debug)]
 pub struct Introspection {
     pub member_id: Uuid,
@@ -16,8 +16,8 @@ pub struct Introspection {
 }
 
 impl Auth {
-    /// What the token says, if it is valid right now, for whichever services: well signed, and its session has not
-    /// ended.
+    /// Returns the claims of a token that is valid right now, for whichever services: correctly signed, of a session that
+    /// has not ended.
     pub async fn introspect(&self, token: &str) -> Result<Option<Introspection>, Error> {
         let claims = match self.verifier.any_member(token).await {
             Ok(claims) if SERVICES.iter().any(|service| claims.is_for(service)) => claims,

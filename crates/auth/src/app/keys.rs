@@ -15,16 +15,16 @@ use crate::keyring::{Keyring, random};
 use crate::store::events::Event;
 use crate::store::keys::{self, SealedKey};
 
-/// How long a key is known before it signs. The services ask for keys every minute.
+/// The time that a key is published before it signs. The services fetch the keys every minute.
 const LEAD: Duration = Duration::from_mins(2);
 
-/// How old the newest key may become.
+/// The age at which the newest key is replaced.
 const LIFE: Duration = Duration::from_hours(30 * 24);
 
-/// How long a running process may not know of a key. Shorter than the lead, by far.
+/// The time after which a running process knows of a new key. Far shorter than the lead.
 const RELOAD_PERIOD: Duration = Duration::from_secs(5);
 
-/// The keys as they were when last looked at.
+/// The keys as last loaded.
 #[derive(Clone)]
 pub(super) struct Keys(Arc<RwLock<Arc<Held>>>);
 
@@ -33,7 +33,7 @@ pub(super) struct Held {
     pub(super) public: Vec<PublicKey>,
 }
 
-/// What others verify our tokens with.
+/// A key that the services verify tokens with.
 #[derive(Clone, Debug)]
 pub struct PublicKey {
     pub kid: String,
@@ -61,7 +61,7 @@ impl Keys {
     }
 }
 
-/// Reads the keys; makes one when there is none yet. Replicas that start together agree on it.
+/// Loads the keys, and makes one if there is none. Replicas that start together agree on it.
 pub(super) async fn load(
     db: &sqlx::PgPool,
     keyring: &Keyring,
@@ -73,7 +73,7 @@ pub(super) async fn load(
     if !sealed.iter().any(|key| key.may_sign) {
         let key = make(clock.id().to_string(), keyring)?;
         keys::add(&mut tx, &key, clock.now(), Duration::ZERO).await?;
-        tracing::info!(kid = key.kid, "made a first signing key");
+        tracing::info!(kid = key.kid, "created the first signing key");
         sealed.insert(0, key);
     }
     postgres::commit(tx).await?;
@@ -92,9 +92,9 @@ fn open(keyring: &Keyring, sealed: Vec<SealedKey>) -> anyhow::Result<Held> {
 }
 
 impl Auth {
-    /// Makes a new signing key. It signs in two minutes, when everybody knows it, and the old one
-    /// verifies until its last grant is over. A leaked one ends at once instead: all access tokens and
-    /// grants are refused, and everybody refreshes.
+    /// Makes a new signing key. It signs in two minutes, when all services know it, and the old one verifies until its
+    /// last grant has expired. After a leak the old keys end at once instead: all access tokens and grants are refused,
+    /// and all clients refresh.
     pub async fn rotate_keys(&self, leaked: bool) -> anyhow::Result<()> {
         let mut tx = postgres::begin(&self.db).await?;
         keys::lock(&mut tx).await?;
@@ -107,7 +107,7 @@ impl Auth {
         Ok(())
     }
 
-    /// Rotates when the newest key is old, and deletes those that nobody needs any more.
+    /// Makes a new signing key when the newest is old, and deletes keys that verify nothing any more.
     pub(super) async fn tend_keys(&self) -> anyhow::Result<()> {
         let mut tx = postgres::begin(&self.db).await?;
         keys::lock(&mut tx).await?;
@@ -128,11 +128,11 @@ impl Auth {
         let key = make(self.clock.id().to_string(), &self.keyring)?;
         keys::add(tx, &key, self.clock.now(), lead).await?;
         self.note(tx, Event::new("key_rotated", by)).await?;
-        tracing::info!(kid = key.kid, "made a signing key");
+        tracing::info!(kid = key.kid, "created a signing key");
         Ok(())
     }
 
-    /// Follows what other processes do to the keys, until `stop`.
+    /// Reloads the keys, which other processes may change, until `stop`.
     pub(super) async fn reload_keys(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut tick = interval(RELOAD_PERIOD);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {

@@ -15,13 +15,13 @@ use crate::store::events::Event;
 use crate::store::members::{self, Credentials};
 use crate::store::sessions;
 
-/// Proves who one is.
+/// A login with an address and its password.
 #[derive(Clone, Debug)]
 pub struct Login {
     pub email: Email,
     pub password: Guess,
     pub client: Client,
-    /// The service that the access token is for; all of them, and then without the role of an operator.
+    /// The service that the access token is for. Without it the token is for all services, and lacks the role `operator`.
     pub audience: Option<Audience>,
 }
 
@@ -31,17 +31,17 @@ pub struct Session {
     pub member_id: Uuid,
     pub session_id: Uuid,
     pub access_token: SecretString,
-    /// Prolongs the session, once.
+    /// Prolongs the session once.
     pub refresh_token: SecretString,
-    /// When it ends, however much it is used.
+    /// The latest end, however much the session is used.
     pub ends: DateTime<Utc>,
-    /// After a login: what the device is to bring back the next time.
+    /// After a login, the token for the device's next login.
     pub device: Option<DeviceToken>,
 }
 
 impl Auth {
-    /// Takes no idempotency key: it hands out a credential, and the first answer would have to be
-    /// kept to be repeated. Logging in twice is two sessions.
+    /// Signs a member in. Takes no idempotency key: to repeat the answer, its credentials would have to be stored. Two
+    /// logins are two sessions.
     pub async fn login(&self, command: Login) -> Result<Session, Error> {
         let timer = metrics::LOGIN_DURATION.start_timer();
         let auth = self.clone();
@@ -51,11 +51,11 @@ impl Auth {
         outcome
     }
 
-    /// An unknown address takes the same steps as a known one, at the same cost.
+    /// Checks the password. An unknown address takes the same steps as a known one, at the same cost.
     async fn sign_in(&self, login: Login) -> Result<Session, Error> {
         let (guess, mut conn) = self.reserve(Secret::Password, &login.email, &login.client).await?;
         let known = members::credentials(&mut conn, &login.email).await?;
-        drop(conn); // others need it while we hash
+        drop(conn); // other requests need it during the hash
 
         let hash = known.as_ref().map(|known| known.hash.clone());
         match (self.hasher.verify(login.password.clone(), hash).await, known) {
@@ -98,17 +98,17 @@ impl Auth {
         let Some(ends) = begun else {
             tx.rollback().await?;
             self.unchecked(guess).await?;
-            return Err(Error::InvalidCredentials); // changed or disabled while we hashed
+            return Err(Error::InvalidCredentials); // changed or disabled during the hash
         };
-        // Now, and not before we hashed: whoever takes a role back waits for us and ends this session, or did so
-        // before it began.
+        // Read here, in the transaction, and not before the hash: revoking a role either waits for this transaction and
+        // ends the session, or came before it.
         let roles = members::roles(&mut tx, member_id).await?;
         let known = guess.device.as_ref();
         let device =
             self.remember_device(&mut tx, known, &login.email, member_id, changed_at).await?;
         let event = Event::new("signed_in", Actor::Member(member_id)).of(member_id);
         self.note(&mut tx, event.in_session(session)).await?;
-        // Last, as all logins of one address wait for this row.
+        // Last, because all logins of one address wait for this row.
         self.right(&mut tx, guess).await?;
         postgres::commit(tx).await?;
 
@@ -118,17 +118,17 @@ impl Auth {
         Ok(Session { device: Some(device), ..self.issue(signed, &roles, &salt)? })
     }
 
-    /// Now is when we know the password. A login does not fail for want of a better hash.
+    /// Stores a stronger hash while the password is known. A failure does not fail the login.
     async fn strengthen(&self, member: &Credentials, password: Guess) {
         let Ok(Some(hash)) = self.hasher.strengthen(password, &member.hash).await else { return };
         let Ok(mut conn) = self.db.acquire().await else { return };
         if members::rehash(&mut conn, member.member_id, &member.hash, &hash).await.is_ok() {
-            tracing::info!(member_id = %member.member_id, "the password has a stronger hash now");
+            tracing::info!(member_id = %member.member_id, "stored a stronger password hash");
         }
     }
 }
 
-/// Everybody is a member; what is stored comes on top.
+/// Adds the role `member`, which is not stored because all members have it.
 pub(super) fn with_member(stored: &[String]) -> Vec<Role> {
     let stored = stored.iter().filter_map(|role| role.parse().ok());
     std::iter::once(Role::Member).chain(stored).collect()

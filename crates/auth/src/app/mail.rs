@@ -15,10 +15,10 @@ use crate::domain::{Client, Code, Email};
 
 pub(super) const KIND: &str = "mail.code";
 
-/// What the address in an event is sealed for.
+/// The name under which the address in an event is sealed.
 const SEALED: &str = "mail_address";
 
-/// What a code opens.
+/// The purpose of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Verify,
@@ -26,7 +26,7 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    /// As it is stored.
+    /// The word that is stored.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Verify => "verify",
@@ -34,7 +34,7 @@ impl Purpose {
         }
     }
 
-    /// Somebody who opens an account reads their mail within a day, or not at all.
+    /// The life of a code. A new member reads the mail within a day, or not at all.
     pub(super) const fn life(self) -> Duration {
         match self {
             Self::Verify => Duration::from_hours(24),
@@ -43,12 +43,11 @@ impl Purpose {
     }
 }
 
-/// Nobody is signed in, so all share one; keys are the clients' UUIDs and do not meet.
+/// The principal of idempotency keys before a login. All clients share it; their keys are UUIDs and do not collide.
 pub(super) const PRINCIPAL: &str = "anonymous";
 
 impl Auth {
-    /// Sends another code to verify an address with. Whether there is somebody to send it to, the answer
-    /// does not say, and neither does the time it takes.
+    /// Sends another code to verify an address. Neither the answer nor its time tells whether a member has the address.
     pub async fn resend_verification(
         &self,
         email: Email,
@@ -58,7 +57,7 @@ impl Auth {
         self.request_code(email, client, key, Purpose::Verify).await
     }
 
-    /// Sends a code to choose a new password with. The same goes for it.
+    /// Sends a code to choose a new password. Neither the answer nor its time tells whether a member has the address.
     pub async fn forgot_password(
         &self,
         email: Email,
@@ -91,7 +90,7 @@ impl Auth {
         command::run(request).await
     }
 
-    /// With the code to verify the address of a new account.
+    /// Sends the code that verifies the address of a new account.
     pub(super) async fn welcome(
         &self,
         tx: &mut PgConnection,
@@ -101,9 +100,8 @@ impl Auth {
         self.send_code(tx, email, Purpose::Verify, requester).await
     }
 
-    /// Leaves it to the postman to find out who has the address: a request that looked, or made a code for
-    /// one address and none for another, would take a time that tells. The address is sealed, as the outbox
-    /// is a table like any other.
+    /// Queues a mail with a code. The delivery looks up the member: a request that did so, or that made a code only for
+    /// a known address, would take a time that tells. The address is sealed, so that the outbox does not hold it.
     async fn send_code(
         &self,
         tx: &mut PgConnection,
@@ -127,13 +125,13 @@ impl Auth {
         Ok(outbox::publish(tx, &event).await?)
     }
 
-    /// The address in such an event.
+    /// Opens the address in an event.
     pub(super) fn unsealed(&self, to: &str) -> anyhow::Result<Email> {
         let to = self.keyring.open(SEALED, &STANDARD.decode(to)?)?;
         Ok(Email::parse(str::from_utf8(&to)?)?)
     }
 
-    /// Derived, so that it lies nowhere.
+    /// Derives a code from its id, so that it is stored nowhere.
     pub(super) fn derived(&self, id: Uuid) -> Code {
         Code::from_bytes(&self.keyring.blind("mail_code", id.as_bytes()))
     }

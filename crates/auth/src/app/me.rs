@@ -14,32 +14,32 @@ use super::{Auth, Error};
 use crate::domain::DisplayName;
 use crate::store::members;
 
-/// How old a profile may be that somebody reads who has changed nothing: requirement P14.
+/// The age that a cached profile may reach: requirement P14.
 pub(super) const PROFILE_TTL: Duration = Duration::from_mins(30);
 
-/// What a member sees of themselves.
+/// A member's own profile.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Profile {
     pub member_id: Uuid,
     pub email: String,
-    /// Whether somebody who reads mail to it has said so.
+    /// True when a code that was mailed to the address has been used.
     pub email_verified: bool,
     pub display_name: String,
     pub roles: Vec<Role>,
     pub created_at: DateTime<Utc>,
 }
 
-/// Changes what a member is called, if they have seen what they change.
+/// Changes a member's name in the version of the profile that was read.
 #[derive(Clone, Debug)]
 pub struct Rename {
     pub member: Uuid,
     pub name: DisplayName,
-    /// The version of the profile they read.
+    /// The version of the profile that was read.
     pub seen: i64,
 }
 
 impl Auth {
-    /// The member's own profile: at most half an hour old, and never older than their own last change.
+    /// Returns the member's own profile: at most half an hour old, and never older than their own last change.
     pub async fn profile(&self, member: Uuid) -> Result<Versioned<Profile>, Error> {
         let load = async {
             let mut conn = postgres::query("acquire", self.db.acquire()).await.map_err(Arc::new)?;
@@ -51,7 +51,7 @@ impl Auth {
         found?.ok_or(Error::MemberNotFound)
     }
 
-    /// Needs no idempotency key: of two requests with one version, one is carried out.
+    /// Renames a member. Needs no idempotency key: of two requests with one version, one is carried out.
     pub async fn rename(&self, change: Rename) -> Result<Versioned<Profile>, Error> {
         let auth = self.clone();
         let rename = async move {
@@ -68,7 +68,7 @@ impl Auth {
         command::run(rename).await
     }
 
-    /// After a commit that changed something in it.
+    /// Removes a profile from the cache, after a commit that changed it.
     pub(super) async fn forget_profile(&self, member: Uuid) {
         self.profiles.forget(&member.to_string()).await;
     }

@@ -7,10 +7,10 @@ use super::{Auth, Error};
 use crate::domain::Email;
 use crate::store::notices;
 
-/// As the outbox calls them.
+/// The kind of a notice's event in the outbox.
 pub(super) const KIND: &str = "mail.notice";
 
-/// What a member is told by mail, so that they learn of it whoever did it.
+/// A change to an account that its member learns of by mail, whoever made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notice {
     PasswordChanged,
@@ -29,7 +29,7 @@ impl Notice {
         Self::SignInLocked,
     ];
 
-    /// As it is stored.
+    /// The word that is stored.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::PasswordChanged => "password_changed",
@@ -50,16 +50,16 @@ impl Notice {
         }
     }
 
-    /// No link: a member who expects none is not caught by one.
+    /// The body of the mail. It has no link, so that members learn to distrust mail with one.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::PasswordChanged => {
                 "The password of your account was changed, and you were signed out everywhere else.\n\n\
-                 If that was not you, ask for a new password at once: whoever it was cannot read this mailbox.\n"
+                 If that was not you, ask for a new password at once: the other person cannot read this mailbox.\n"
             }
             Self::SessionCopied => {
-                "A session of yours was used from two places at once, so that one of them had a copy. It was \
-                 ended for both.\n\n\
+                "Your session was used from two places at once, so one of them had a copy. It was ended for \
+                 both.\n\n\
                  Sign in again. If you do not know why this happened, change your password.\n"
             }
             Self::AccountDisabled => {
@@ -68,16 +68,16 @@ impl Notice {
             }
             Self::AccountEnabled => "Your account works again. You can sign in.\n",
             Self::SignInLocked => {
-                "A wrong password was given for your account so often that signing in is refused for a while, \
-                 to whoever tried. A device on which you have signed in before still works.\n\n\
-                 If it was you: wait, or choose a new password. If not: nobody got in, and you need do nothing.\n"
+                "Somebody gave a wrong password for your account too often, so signing in from there is refused for \
+                 a while. You can still sign in on a device that you have used before.\n\n\
+                 If it was you, wait or choose a new password. If it was not, you need do nothing: nobody got in.\n"
             }
         }
     }
 }
 
 impl Auth {
-    /// Tells a member by mail, if the transaction commits.
+    /// Notifies a member by mail, if the transaction commits.
     pub(super) async fn tell(
         &self,
         tx: &mut PgConnection,
@@ -89,7 +89,7 @@ impl Auth {
         self.post(tx, id).await
     }
 
-    /// Tells whoever has this address. That nobody has it costs the same.
+    /// Notifies the member with this address. An unknown address costs the same.
     pub(super) async fn tell_owner(
         &self,
         tx: &mut PgConnection,

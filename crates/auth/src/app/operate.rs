@@ -11,10 +11,10 @@ use crate::store::events::Event;
 use crate::store::members;
 use crate::store::sessions::Which;
 
-const NOBODY: &str = "nobody has registered with this address";
+const NOT_FOUND: &str = "no member has this address";
 
 impl Auth {
-    /// Does what an operator asked for on the command line.
+    /// Runs an operator's command.
     pub async fn operate(&self, operation: Operation) -> anyhow::Result<()> {
         match operation {
             Operation::Grant(command) => self.grant(&command).await,
@@ -32,57 +32,57 @@ impl Auth {
         }
     }
 
-    /// A role is in a member's tokens from the next login or refresh on. Only for a verified address, and
-    /// a password chosen since: anybody may register any address, and the role would be theirs.
+    /// Gives a member a role, in their tokens from the next login or refresh on. Only for a verified address and a
+    /// password chosen since: anybody may register any address, and would get the role.
     pub async fn grant(&self, command: &Grant) -> anyhow::Result<()> {
         let email = Email::parse(&command.email)?;
-        ensure!(command.role != Role::Member, "everybody is a member already");
+        ensure!(command.role != Role::Member, "every member has the role member");
         let role = command.role.as_str();
 
         let mut tx = postgres::begin(&self.db).await?;
         let granted = members::grant(&mut tx, &email, role, self.clock.now()).await?;
         let Some(member) = granted else {
-            let member = members::by_email(&mut tx, &email).await?.context(NOBODY)?;
-            let profile = members::profile(&mut tx, member).await?.context(NOBODY)?;
+            let member = members::by_email(&mut tx, &email).await?.context(NOT_FOUND)?;
+            let profile = members::profile(&mut tx, member).await?.context(NOT_FOUND)?;
             ensure!(
                 profile.verified,
-                "nobody has verified this address; a role is for whoever reads its mail"
+                "the address is not verified; only its owner may get a role"
             );
-            bail!("the password is older than the verification of this address: reset it first");
+            bail!("the password is older than the verification of the address; reset the password first");
         };
         let event = Event::new("role_granted", Actor::CommandLine).of(member);
         self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;
         self.forget_profile(member).await;
-        tracing::info!(role, "granted");
+        tracing::info!(role, "role granted");
         Ok(())
     }
 
-    /// Takes a role back. Its tokens end with their sessions.
+    /// Takes a role away. Its tokens end with their sessions.
     pub async fn revoke(&self, command: &Grant) -> anyhow::Result<()> {
         let email = Email::parse(&command.email)?;
         let role = command.role.as_str();
         let mut tx = postgres::begin(&self.db).await?;
         let held = members::revoke(&mut tx, &email, role).await?;
-        let member = held.context("nobody with this address has this role")?;
+        let member = held.context("no member with this address has this role")?;
         let (kind, by) = ("role_revoked", Actor::CommandLine);
         self.end_within(&mut tx, member, Which::All, kind, by).await?;
         let event = Event::new(kind, by).of(member);
         self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;
         self.forget_profile(member).await;
-        tracing::info!(role, "revoked");
+        tracing::info!(role, "role revoked");
         Ok(())
     }
 
-    /// The member that an operator means.
+    /// Finds the member of an operator's command.
     pub async fn find(&self, account: &Account) -> anyhow::Result<Uuid> {
         if let Some(id) = account.account {
             return Ok(id);
         }
         let email = Email::parse(account.email.as_deref().unwrap_or_default())?;
         let mut conn = self.db.acquire().await?;
-        members::by_email(&mut conn, &email).await?.context(NOBODY)
+        members::by_email(&mut conn, &email).await?.context(NOT_FOUND)
     }
 
     /// Creates a service client, or replaces its secret.
@@ -91,7 +91,7 @@ impl Auth {
         let secret = fs::read_to_string(file)
             .await
             .with_context(|| format!("cannot read {}", file.display()))?;
-        // An editor ends a file with a newline, and nobody means it.
+        // An editor ends a file with a newline, which is not part of the secret.
         let secret = ClientSecret::new(secret.trim_end().to_owned().into())?;
         self.put_client(&command.id, &secret).await
     }

@@ -14,11 +14,11 @@ use crate::store::events::Event;
 use crate::store::sessions::Which;
 use crate::store::{devices, members};
 
-/// Replaces a password by whoever knows it and is signed in.
+/// A change of the password by its signed-in member.
 #[derive(Clone, Debug)]
 pub struct ChangePassword {
     pub member: Uuid,
-    /// The session that asks; it goes on, and all others end.
+    /// The session of the request; it continues, and all others end.
     pub session: Uuid,
     pub client: Client,
     pub current: Guess,
@@ -26,13 +26,14 @@ pub struct ChangePassword {
 }
 
 impl Auth {
-    /// Whoever stole an access token may guess here as well, so guesses count like those of a login.
+    /// Replaces a member's password and ends their other sessions. Guesses count like those of a login: a stolen access
+    /// token allows them, too.
     pub async fn change_password(
         &self,
         command: ChangePassword,
         mut key: Key,
     ) -> Result<Answer, Error> {
-        // It is a fast hash of a request with two passwords in it.
+        // The fingerprint is a fast hash of a request with two passwords in it.
         key.fingerprint = self.keyring.blind("change_password", &key.fingerprint);
         let auth = self.clone();
         command::run(async move { auth.replace_password(command, key).await }).await
@@ -42,12 +43,12 @@ impl Auth {
         let ChangePassword { member, session, client, current, new } = command;
         let principal = member.to_string();
         let mut tx = postgres::begin(&self.db).await?;
-        // Before the guess: after the first time, the current password is another one.
+        // Before the guess: after the first time, the password is another one.
         if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
             return Ok(answer);
         }
         let known = members::secret(&mut tx, member).await?.ok_or(Error::MemberNotFound)?;
-        tx.rollback().await?; // others need the connection while we hash
+        tx.rollback().await?; // other requests need the connection during the hash
         let email = Email::parse(&known.email).map_err(|_| Error::MemberNotFound)?;
         if new.is_obvious(&email) {
             return Err(Error::ObviousPassword);
@@ -86,7 +87,7 @@ impl Auth {
         if !members::replace_hash(&mut tx, member, &known.hash, &hash, self.clock.now()).await? {
             tx.rollback().await?;
             self.unchecked(&guess).await?;
-            return Err(Error::InvalidCredentials); // somebody changed it meanwhile
+            return Err(Error::InvalidCredentials); // changed meanwhile
         }
         devices::forget_all(&mut tx, member).await?;
         let which = Which::AllBut(session);
@@ -94,7 +95,7 @@ impl Auth {
         let ended = self.end_within(&mut tx, member, which, kind, by).await?;
         self.note(&mut tx, Event::new(kind, by).of(member).in_session(session)).await?;
         self.tell(&mut tx, member, Notice::PasswordChanged).await?;
-        // Last, as a login takes the count after the password.
+        // Last, because a login locks the count after the password.
         self.right(&mut tx, &guess).await?;
         let answer = Answer::json(StatusCode::OK, &json!({ "status": "changed" }));
         idempotency::record(&mut tx, &principal, &key, &answer).await?;

@@ -9,11 +9,11 @@ use super::mail::Purpose;
 use super::notices::{self, Notice};
 use super::{Auth, mail};
 use crate::domain::Email;
-use crate::mailer::{Mailer, hopeless};
+use crate::mailer::{Mailer, permanent};
 use crate::store::{self, codes};
 
 impl Auth {
-    /// Sends what is to be sent, until `stop`.
+    /// Delivers queued mail until `stop`.
     pub async fn deliver_mail(self, mailer: Mailer, stop: CancellationToken) {
         outbox::relay(self.db.clone(), Postman { auth: self, mailer }, stop).await;
     }
@@ -24,7 +24,7 @@ struct Postman {
     mailer: Mailer,
 }
 
-/// A mail as somebody reads it.
+/// A mail to send.
 struct Letter {
     to: String,
     subject: &'static str,
@@ -36,9 +36,9 @@ impl Deliver for Postman {
         let letter = match event.kind.as_str() {
             notices::KIND => self.notice(id(event, "notice_id")?).await?,
             mail::KIND => self.letter(event).await?,
-            other => return Err(hopeless(format!("an event of the unknown kind {other}"))),
+            other => return Err(permanent(format!("unknown event kind {other}"))),
         };
-        // For an address that nobody has, or of no use any more.
+        // The address is unknown, or the mail is of no use any more.
         let Some(Letter { to, subject, text }) = letter else { return Ok(()) };
         self.mailer.send(event.id, &to, subject, text).await
     }
@@ -47,20 +47,20 @@ impl Deliver for Postman {
 impl Postman {
     fn address(&self, event: &Event) -> anyhow::Result<Email> {
         let to = self.auth.unsealed(word(event, "to")?);
-        to.map_err(|_| hopeless("an address that cannot be opened"))
+        to.map_err(|_| permanent("cannot open the sealed address"))
     }
 
-    /// Makes the code now, whose life begins with the mail; when the mail has to be tried again, it is there.
+    /// Makes the code at the first delivery, because its life begins with the mail. Further attempts find it.
     async fn letter(&self, event: &Event) -> anyhow::Result<Option<Letter>> {
         let (code, to) = (id(event, "code_id")?, self.address(event)?);
         let purposes = [Purpose::Verify, Purpose::Reset];
         let purpose = word(event, "purpose")?;
         let purpose = purposes.into_iter().find(|known| known.as_str() == purpose);
-        let purpose = purpose.ok_or_else(|| hopeless("a code of an unknown purpose"))?;
-        // An event that an older version wrote has none.
+        let purpose = purpose.ok_or_else(|| permanent("unknown purpose of a code"))?;
+        // An event of an older version has no requester.
         let requester = event.payload["requester"].as_str().unwrap_or_default();
         let requester =
-            STANDARD.decode(requester).map_err(|_| hopeless("a requester that is none"))?;
+            STANDARD.decode(requester).map_err(|_| permanent("malformed requester"))?;
         let mut tx = postgres::begin(&self.auth.db).await?;
         let life = purpose.life();
         codes::create(&mut tx, code, &to, purpose.as_str(), life, &requester).await?;
@@ -82,16 +82,16 @@ impl Postman {
         let mut conn = self.auth.db.acquire().await?;
         let Some(kept) = store::notices::find(&mut conn, id).await? else { return Ok(None) };
         let notice = Notice::ALL.into_iter().find(|notice| notice.as_str() == kept.kind);
-        let notice = notice.ok_or_else(|| hopeless("a notice of an unknown kind"))?;
+        let notice = notice.ok_or_else(|| permanent("unknown kind of a notice"))?;
         let (subject, text) = (notice.subject(), notice.text().to_owned());
         Ok(Some(Letter { to: kept.email, subject, text }))
     }
 }
 
 fn id(event: &Event, name: &str) -> anyhow::Result<Uuid> {
-    word(event, name)?.parse().map_err(|_| hopeless(format!("an event without {name}")))
+    word(event, name)?.parse().map_err(|_| permanent(format!("the event lacks {name}")))
 }
 
 fn word<'a>(event: &'a Event, name: &str) -> anyhow::Result<&'a str> {
-    event.payload[name].as_str().ok_or_else(|| hopeless(format!("an event without {name}")))
+    event.payload[name].as_str().ok_or_else(|| permanent(format!("the event lacks {name}")))
 }

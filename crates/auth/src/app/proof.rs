@@ -15,7 +15,7 @@ use crate::store::events::Event;
 use crate::store::sessions::Which;
 use crate::store::{codes, members};
 
-/// A code from a mail, and the password that whoever brings it wants to sign in with from now on.
+/// A code from a mail, and the password to set with it.
 #[derive(Clone, Debug)]
 pub struct Proof {
     pub email: Email,
@@ -24,14 +24,14 @@ pub struct Proof {
     pub client: Client,
 }
 
-/// The code that was brought.
+/// A live code that equals the given one.
 struct Found {
     id: Uuid,
     member: Uuid,
     purpose: Purpose,
 }
 
-/// The answer to a code. The first time, also what the device is to bring back at its next login.
+/// The answer to a code. The first time, also the token for the device's next login.
 #[derive(Debug)]
 pub struct Proven {
     pub answer: Answer,
@@ -39,14 +39,14 @@ pub struct Proven {
 }
 
 impl Auth {
-    /// Verifies the address of an account with a code that was mailed to it. Whoever reads that mailbox owns the
-    /// account, and may be somebody else than who registered it: so the password that comes with the code replaces
-    /// the one of the registration, and the sessions that began before end.
+    /// Verifies the address of an account with a code that was mailed to it. The reader of that mailbox owns the
+    /// account, and somebody else may have registered it: so the password sent with the code replaces the one of the
+    /// registration, and all earlier sessions end.
     pub async fn verify_email(&self, proof: Proof, key: Key) -> Result<Proven, Error> {
         self.prove(proof, key, Purpose::Verify).await
     }
 
-    /// Replaces the password of whoever brings the code, and ends all sessions.
+    /// Replaces a password with a code that was mailed to the member, and ends all sessions.
     pub async fn reset_password(&self, proof: Proof, key: Key) -> Result<Proven, Error> {
         self.prove(proof, key, Purpose::Reset).await
     }
@@ -55,7 +55,7 @@ impl Auth {
         if proof.password.is_obvious(&proof.email) {
             return Err(Error::ObviousPassword);
         }
-        // It is a fast hash of a request with a password in it.
+        // The fingerprint is a fast hash of a request with a password in it.
         key.fingerprint = self.keyring.blind("prove", &key.fingerprint);
         let auth = self.clone();
         command::run(async move { auth.with_code(proof, key, purpose).await }).await
@@ -87,14 +87,15 @@ impl Auth {
 
         let found = Found { id, member, purpose };
         let proven = self.accept(found, &hash, &key, &guess, &client).await;
-        // A device is made known by the commit.
+        // The commit makes the device known; without one, the guess is given back.
         if !matches!(&proven, Ok(Proven { device: Some(_), .. })) {
             self.unchecked(&guess).await?;
         }
         proven
     }
 
-    /// Rows are locked in the order that all use: the password, the member, codes and sessions, counts of guesses.
+    /// Carries out the effect of a code. Rows are locked in the order of all use cases: the password, the member, codes
+    /// and sessions, counts of guesses.
     async fn accept(
         &self,
         Found { id, member, purpose }: Found,
@@ -114,7 +115,7 @@ impl Auth {
             return Err(Error::InvalidCode); // verified by a reset meanwhile
         }
         if !codes::use_up(&mut tx, id, member).await? {
-            return Err(Error::InvalidCode); // somebody was faster
+            return Err(Error::InvalidCode); // used meanwhile
         }
         let kind = match purpose {
             Purpose::Verify => "email_verified",

@@ -14,13 +14,12 @@ use crate::metrics;
 use crate::store::events::Event;
 use crate::store::sessions::{self, Locked, Which};
 
-/// Tells the proof in a refresh token from other uses of the keyring.
+/// The keyring's purpose for the proof in a refresh token.
 const PURPOSE: &str = "refresh";
 
 impl Auth {
-    /// Takes no idempotency key: the token is one. Brought again at once, because the answer was lost,
-    /// it is answered with the *same* successor; brought again later, it was copied, and the session
-    /// ends.
+    /// Exchanges a refresh token. Takes no idempotency key: the token is one. Sent again at once, because the answer was
+    /// lost, it gets the *same* successor; sent again later, it was copied, and the session ends.
     pub async fn refresh(
         &self,
         token: RefreshToken,
@@ -79,8 +78,8 @@ impl Auth {
         self.issue(signed, &roles, &salt)
     }
 
-    /// The tokens of a session. An access token for all services says nothing of an operator: any of them could use
-    /// it at the others. Who wants to be one opens a session for one service.
+    /// Issues the tokens of a session. An access token for all services lacks the role `operator`, because any of them
+    /// could use it at the others; that role takes a session for one service.
     pub(super) fn issue(
         &self,
         signed: Signed,
@@ -111,25 +110,25 @@ impl Auth {
     }
 }
 
-/// Writes down a token that is worth nothing.
+/// Records a refused refresh token.
 fn refused(member: Option<Uuid>, token: &RefreshToken, error: Error) -> Error {
     audit(&Event::new("refresh_refused", Actor::Stranger).of(member).in_session(token.session));
     metrics::refused("refresh_token");
     error
 }
 
-/// A session that gets tokens.
+/// A session to issue tokens for.
 pub(super) struct Signed {
     pub(super) member_id: Uuid,
     pub(super) session: Uuid,
     pub(super) generation: i32,
     pub(super) ends: DateTime<Utc>,
     pub(super) audience: Option<Audience>,
-    /// The session was opened for one service, so that its tokens may say that the member is an operator.
+    /// True for a session opened for one service: its tokens may have the role `operator`.
     pub(super) operator: bool,
 }
 
-/// A proof is derived and not drawn, so that it can be made again, and need not be kept.
+/// The bytes a proof is derived from. It is derived and not random, so that it can be made again and is not stored.
 fn derived_from(salt: &[u8], session: Uuid, generation: i32) -> Vec<u8> {
     [salt, session.as_bytes(), &generation.to_be_bytes()[..]].concat()
 }

@@ -7,7 +7,7 @@ use super::{Auth, Error};
 use crate::domain::{Client, DisplayName, Email, Password};
 use crate::{metrics, store};
 
-/// Opens an account.
+/// A registration.
 #[derive(Clone, Debug)]
 pub struct Register {
     pub email: Email,
@@ -16,12 +16,12 @@ pub struct Register {
     pub client: Client,
 }
 
-/// Nobody is signed in yet, so all share one; keys are the clients' UUIDs and do not meet.
+/// The principal of idempotency keys before a login. All clients share it; their keys are UUIDs and do not collide.
 const PRINCIPAL: &str = "anonymous";
 
 impl Auth {
-    /// The answer is the same whether or not the address was free, and so is the work: otherwise
-    /// this would tell who is a member.
+    /// Opens an account. The answer and the work are the same whether or not the address was free: otherwise they would
+    /// tell who is a member.
     pub async fn register(&self, command: Register, key: Key) -> Result<Answer, Error> {
         let auth = self.clone();
         let answer = command::run(async move { auth.open_account(command, key).await }).await;
@@ -36,9 +36,9 @@ impl Auth {
         if password.is_obvious(&email) {
             return Err(Error::ObviousPassword);
         }
-        // It is a fast hash of a request with a password in it, and would be a way to guess that.
+        // The fingerprint is a fast hash of a request with a password in it, and would be a way to guess that.
         key.fingerprint = self.keyring.blind("register", &key.fingerprint);
-        // Before the transaction: a hash takes too long to keep a connection waiting.
+        // Before the transaction: a hash takes too long to hold a connection.
         let hash = self.hasher.hash(password).await?;
         let requester = self.requester(&email, &client).await?;
 

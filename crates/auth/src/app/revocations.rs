@@ -9,17 +9,17 @@ use uuid::Uuid;
 use super::{Auth, Error};
 use crate::store::sessions;
 
-/// How late the feed may be, at most four times a second.
+/// The delay of the feed.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// How far back each look goes: longer than a transaction that ends a session can take, because its row
-/// is seen only after its commit.
+/// The period that each look covers: longer than a transaction that ends a session can take, because its row is seen
+/// only after its commit.
 const LOOK_BACK: Duration = Duration::from_secs(15);
 
 impl Auth {
-    /// Says in the feed which sessions have ended, and says it again when Redis has lost it. The database
-    /// is asked, and not whoever ended the session: so nothing is lost when that process dies, and every
-    /// replica of auth hears of it with Redis away, too.
+    /// Publishes ended sessions in the revocation feed, and again when Redis has lost it, until `stop`. It reads the
+    /// database and is not told by the use cases: so a process that dies loses nothing, and every replica of auth learns
+    /// of ended sessions without Redis, too.
     pub(super) async fn publish_revocations(&self, stop: &CancellationToken) {
         let mut publisher = Publisher::new(&self.redis, self.clock.id());
         let mut published = HashMap::new();
@@ -27,12 +27,12 @@ impl Auth {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             let Ok(fresh) = self.recently_ended(&mut published).await else {
-                published.clear(); // what we missed may be older than the next look would go back
+                published.clear(); // the sessions missed may be older than the next look covers
                 continue;
             };
             self.verifier.revoke(&fresh);
             if !self.redis.is_enabled() || publisher.publish(&fresh).await.is_err() {
-                continue; // it is behind now, and catches up as soon as Redis is there
+                continue; // the feed is behind now, and is restored when Redis is back
             }
             if publisher.is_behind() {
                 let Ok(all) = self.ended_within(REMEMBERED).await else { continue };
@@ -43,7 +43,7 @@ impl Auth {
         }
     }
 
-    /// Sessions that ended a moment ago and were not among the last ones.
+    /// Returns the sessions that ended recently and were not returned before.
     async fn recently_ended(
         &self,
         published: &mut HashMap<Uuid, Instant>,

@@ -13,12 +13,12 @@ use crate::metrics;
 use crate::store::clients::{self, SecretHash};
 use crate::store::events::Event;
 
-/// The secret of a service, long enough that nobody can try them all.
+/// The secret of a service client, too long to be guessed.
 #[derive(Clone, Debug)]
 pub struct ClientSecret(SecretString);
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a client secret has at least 32 bytes")]
+#[error("a client secret must have at least 32 bytes")]
 pub struct WeakSecret;
 
 impl ClientSecret {
@@ -27,7 +27,7 @@ impl ClientSecret {
     }
 }
 
-/// A token that a service identifies itself with to the others.
+/// A token with which a service identifies itself to the others.
 #[derive(Debug)]
 pub struct ServiceToken {
     pub token: SecretString,
@@ -35,7 +35,7 @@ pub struct ServiceToken {
 }
 
 impl Auth {
-    /// Client credentials: the secret against a short-lived token.
+    /// Exchanges a client's secret for a short-lived token (OAuth's client credentials).
     pub async fn service_token(
         &self,
         client: &str,
@@ -51,7 +51,7 @@ impl Auth {
         };
         if !kept.as_ref().is_some_and(right) {
             let event = Event::new("client_refused", Actor::Stranger);
-            // A name that we do not know may be anything that somebody wrote.
+            // An unknown name may be any text, so it is not logged.
             audit(&if kept.is_some() { event.to_client(client) } else { event });
             metrics::refused("client_secret");
             return Err(Error::InvalidClient);
@@ -63,7 +63,7 @@ impl Auth {
         Ok(ServiceToken { token: token.into(), expires_in: SERVICE_TOKEN_LIFE })
     }
 
-    /// Creates the client, or replaces its secret. Tokens it has stay valid until they expire.
+    /// Creates a service client, or replaces its secret. Its tokens stay valid until they expire.
     pub async fn put_client(&self, client: &str, secret: &ClientSecret) -> anyhow::Result<()> {
         let salt: [u8; 16] = random()?;
         let hash = hmac::sign(&salted(&salt), secret.0.expose_secret().as_bytes());
@@ -73,7 +73,7 @@ impl Auth {
         let event = Event::new("client_secret_set", Actor::CommandLine).to_client(client);
         self.note(&mut tx, event).await?;
         postgres::commit(tx).await?;
-        tracing::info!(client_id = client, "the client has this secret now");
+        tracing::info!(client_id = client, "client secret set");
         Ok(())
     }
 }

@@ -11,21 +11,21 @@ use crate::store::devices;
 use crate::store::events::Event;
 use crate::store::sessions::{self, Which};
 
-/// One of a member's sessions.
+/// A session, as its member sees it.
 #[derive(Serialize, ToSchema)]
 pub struct SessionView {
     pub session_id: Uuid,
-    /// What the client says it is.
+    /// The client's `User-Agent`.
     pub device: String,
     pub created_at: DateTime<Utc>,
     pub last_used_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
-    /// Whether it is the one that asks.
+    /// True for the session of the request.
     pub current: bool,
 }
 
 impl Auth {
-    /// The live sessions of a member, newest first.
+    /// Lists the live sessions of a member, newest first.
     pub async fn sessions(&self, member: Uuid, current: Uuid) -> Result<Vec<SessionView>, Error> {
         let mut conn = self.db.acquire().await?;
         let rows = sessions::list(&mut conn, member).await?;
@@ -50,7 +50,7 @@ impl Auth {
         self.end(member, Which::All, "logout_everywhere").await.map(drop)
     }
 
-    /// Ends one of the member's sessions. Somebody else's looks like none.
+    /// Ends one of the member's sessions. Another member's session is not found.
     pub async fn revoke_session(&self, member: Uuid, session: Uuid) -> Result<(), Error> {
         let ended = self.end(member, Which::One(session), "session_revoked").await?;
         if ended.is_empty() { Err(Error::SessionNotFound) } else { Ok(()) }
@@ -74,8 +74,8 @@ impl Auth {
         command::run(end).await
     }
 
-    /// The same in the caller's transaction, who has to [`Auth::announce`] it after the commit. Who is signed out
-    /// everywhere is known on no device any more.
+    /// Ends sessions within a transaction; the caller calls [`Auth::announce`] after the commit. Ending all sessions
+    /// also forgets all known devices.
     pub(super) async fn end_within(
         &self,
         tx: &mut PgConnection,
@@ -94,7 +94,7 @@ impl Auth {
         Ok(ended)
     }
 
-    /// Refuses their access tokens here at once; the feed tells everybody else.
+    /// Refuses the access tokens of ended sessions in this process at once. Others learn of them from the feed.
     pub(super) fn announce(&self, ended: &[Uuid]) {
         self.verifier.revoke(ended);
     }

@@ -1,23 +1,23 @@
 use uuid::Uuid;
 
-/// Somebody who does something to an account, as the audit names them.
+/// The author of a change to an account, as the audit names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor<'a> {
-    /// Anybody who can reach us, and has proven nothing.
+    /// Anybody who can reach the service and has proven nothing.
     Stranger,
-    /// A member, to their own account.
+    /// A member, at their own account.
     Member(Uuid),
     Operator(Uuid),
     /// A service, by its client id.
     Service(&'a str),
-    /// Somebody who may run our program beside the service.
+    /// An operator who runs a command beside the service.
     CommandLine,
-    /// We ourselves, because it was time.
+    /// The service itself, by a job.
     Auth,
 }
 
 impl<'a> Actor<'a> {
-    /// As it is stored and logged.
+    /// The word that is stored and logged.
     pub const fn role(self) -> &'static str {
         match self {
             Self::Stranger => "stranger",
@@ -29,7 +29,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// Of a person.
+    /// The id of a person.
     pub const fn id(self) -> Option<Uuid> {
         match self {
             Self::Member(id) | Self::Operator(id) => Some(id),
@@ -37,7 +37,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// Of a service.
+    /// The client id of a service.
     pub const fn client(self) -> Option<&'a str> {
         match self {
             Self::Service(client) => Some(client),

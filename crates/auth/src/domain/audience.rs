@@ -12,7 +12,7 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// As it stands in the token.
+    /// The name in the token.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Auth => "auth",

@@ -4,17 +4,17 @@ use uuid::Uuid;
 
 use super::{Device, Network};
 
-/// Where a request comes from, as far as one can tell.
+/// The origin of a request, as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     pub device: Device,
     pub network: Option<Network>,
-    /// Brought back from an earlier login; whether it is genuine remains to be seen.
+    /// The token from an earlier login, not yet verified.
     pub known: Option<DeviceToken>,
 }
 
-/// Lets a device prove that a member has signed in on it before, so that strangers' wrong guesses do not
-/// lock it out. It opens nothing.
+/// Proves that a member has signed in on a device before, so that strangers' wrong guesses do not lock it out. It
+/// gives access to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceToken {
     pub id: Uuid,

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What a person copies from a mail: ten characters that are hard to confuse, 50 bits.
+/// A code that a person copies from a mail: ten characters that are hard to confuse, 50 bits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Code(String);
 
@@ -9,19 +9,19 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const LENGTH: usize = 10;
 
 impl Code {
-    /// From bytes that nobody can guess.
+    /// Makes a code of random or keyed bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
         let letter = |byte: &u8| char::from(ALPHABET[usize::from(byte % 32)]);
         Self(bytes.iter().take(LENGTH).map(letter).collect())
     }
 
-    /// As somebody typed it: any case, with or without the dash. What is no code is just a wrong one.
+    /// Reads a code as a person types it: in any case, with or without the dash. Any other text is a wrong code.
     pub fn typed(text: &str) -> Self {
         let letters = text.chars().filter(char::is_ascii_alphanumeric).take(LENGTH + 1);
         Self(letters.map(|letter| letter.to_ascii_uppercase()).collect())
     }
 
-    /// As it is written in a mail.
+    /// The form in a mail, with a dash.
     pub fn spaced(&self) -> String {
         let (one, two) = self.0.split_at(self.0.len().min(LENGTH / 2));
         format!("{one}-{two}")
@@ -32,7 +32,7 @@ impl Code {
     }
 }
 
-/// A secret.
+/// Redacted: a code is a secret.
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Code([redacted])")

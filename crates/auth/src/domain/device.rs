@@ -1,10 +1,10 @@
-/// What a client says it is, in its `User-Agent`: shown to the member in the list of sessions, and a hint
-/// that two requests come from one client. Anybody may write anything there.
+/// A client's `User-Agent`: shown to the member in the list of sessions, and a hint that two requests come from one
+/// client. It proves nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device(String);
 
 impl Device {
-    /// Cut to 200 characters; what does not print is left out.
+    /// Keeps the first 200 printable characters.
     pub fn new(user_agent: &str) -> Self {
         Self(user_agent.chars().filter(|c| !c.is_control()).take(200).collect())
     }

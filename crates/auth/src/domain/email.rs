@@ -4,18 +4,18 @@ use thiserror::Error;
 
 /// An e-mail address in its canonical form: two ways to write one address are one account.
 ///
-/// ASCII only. Letters that look or fold alike (dotless ı, the Kelvin sign) would let somebody
-/// register, and then reset, what passes for another's address.
+/// ASCII only. Letters that look or fold alike (dotless ı, the Kelvin sign) would let a stranger register an address
+/// that passes for another's, and then reset its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Email(String);
 
 #[derive(Debug, PartialEq, Eq, Error)]
-#[error("not an e-mail address we can write to")]
+#[error("not a valid e-mail address")]
 pub struct InvalidEmail;
 
 impl Email {
-    /// Case does not matter, and neither does the root's dot at the end of the domain. RFC 5321 lets
-    /// a mail server tell `Bob@` from `bob@`; none does, and people expect none to.
+    /// Parses an address. Case and a final dot of the domain do not matter. RFC 5321 lets a mail server tell `Bob@`
+    /// from `bob@`; in practice none does.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
         let text = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let (local, domain) = text.rsplit_once('@').ok_or(InvalidEmail)?;
@@ -30,7 +30,7 @@ impl Email {
     }
 }
 
-/// RFC 5322's dot-atom. Quoted local parts exist in the standard and hardly anywhere else.
+/// Accepts RFC 5322's dot-atom. Quoted local parts are hardly used.
 fn is_local_part(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~-".contains(&b);
     text.len() <= 64 && text.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(allowed))
@@ -46,7 +46,7 @@ fn is_domain(text: &str) -> bool {
     text.contains('.') && text.split('.').all(is_label)
 }
 
-/// Personal data: not for logs.
+/// Redacted: personal data does not belong in logs.
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Email([redacted])")

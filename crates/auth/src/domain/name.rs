@@ -2,15 +2,15 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// What a member wants to be called.
+/// The name by which a member wants to be called.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DisplayName(String);
 
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum InvalidName {
-    #[error("a name is 1 to 100 characters")]
+    #[error("the name must have 1 to 100 characters")]
     Length,
-    #[error("a name has no control characters")]
+    #[error("the name must not contain control characters")]
     Control,
 }
 
@@ -24,7 +24,7 @@ impl InvalidName {
 }
 
 impl DisplayName {
-    /// Spaces around it are not part of it.
+    /// Trims the spaces around a name and checks it.
     pub fn new(text: &str) -> Result<Self, InvalidName> {
         let text = text.trim();
         if text.chars().any(char::is_control) {
@@ -41,7 +41,7 @@ impl DisplayName {
     }
 }
 
-/// Personal data: not for logs.
+/// Redacted: personal data does not belong in logs.
 impl fmt::Debug for DisplayName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DisplayName([redacted])")

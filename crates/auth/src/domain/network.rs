@@ -1,8 +1,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The part of an address that one party can be expected to have to itself: a /24 of IPv4, a /64 of IPv6.
-/// Whoever has more networks still meets the count for the whole account.
+/// The part of an address that usually belongs to one party: a /24 of IPv4, a /64 of IPv6. A party with more networks
+/// still meets the count for the whole account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network([u8; 9]);
 
@@ -27,7 +27,7 @@ impl Network {
     }
 }
 
-/// Such as 192.0.2.0/24: what is left of an address in logs and in the audit.
+/// Written as 192.0.2.0/24, the part of an address that logs and the audit keep.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [kind, bytes @ ..] = self.0;

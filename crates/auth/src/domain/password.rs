@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::Email;
 
-/// The longest password in bytes. Hashing reads all of it, so there has to be an end.
+/// The longest password in bytes. Hashing reads all of it, so it needs a bound.
 const MAX: usize = 1024;
 const MIN: usize = 8;
 
@@ -14,20 +14,20 @@ const MIN: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Password(SecretString);
 
-/// What somebody says the password is. Any length up to the longest: the rules for choosing one may
-/// grow, and an old password must still open its account.
+/// A password that is given to sign in. Any length up to the longest: the rules for choosing one may change, and an
+/// old password must still open its account.
 #[derive(Clone, Debug)]
 pub struct Guess(SecretString);
 
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum InvalidPassword {
-    #[error("a password has at least 8 characters")]
+    #[error("the password must have at least 8 characters")]
     TooShort,
-    #[error("a password has at most 1024 bytes")]
+    #[error("the password must have at most 1024 bytes")]
     TooLong,
-    #[error("a password has no NUL character")]
+    #[error("the password must not contain a NUL character")]
     Nul,
-    #[error("this is one of the passwords that are tried first")]
+    #[error("the password is one of the most common ones")]
     Common,
 }
 
@@ -51,7 +51,7 @@ impl Password {
         if bytes.len() > MAX {
             return Err(InvalidPassword::TooLong);
         }
-        // Some hash functions stop at it; ours does not, and one day it may be another one.
+        // Argon2 reads past a NUL; some hash functions stop there, and a later one may.
         if bytes.contains(&0) {
             return Err(InvalidPassword::Nul);
         }
@@ -61,7 +61,7 @@ impl Password {
         Ok(Self(text))
     }
 
-    /// Made of the service's words, or of those of the member's address, and hardly anything else.
+    /// True for a password with little more than words of the service or of the member's address.
     pub fn is_obvious(&self, email: &Email) -> bool {
         obvious::is_obvious(self.0.expose_secret(), email)
     }

@@ -8,17 +8,17 @@ use uuid::Uuid;
 
 use super::Device;
 
-/// How long after an exchange its lost answer may be asked for again. 0 would be what ASVS 10.4.5 says
-/// to the letter, and would sign out whoever's network drops an answer.
+/// The time after an exchange in which its lost answer may be asked for again. ASVS 10.4.5 read to the letter asks for
+/// 0, which would sign out every member whose network drops an answer.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// How long a session lives without being used.
+/// The life of a session that is not used.
 pub const IDLE_LIFE: Duration = Duration::from_hours(7 * 24);
 
-/// How long a session lives however much it is used.
+/// The life of a session, however much it is used.
 pub const SESSION_LIFE: Duration = Duration::from_hours(30 * 24);
 
-/// What prolongs a session: which one, how often it was exchanged before, and 256 bits of proof.
+/// A token that prolongs a session: its id, the number of exchanges before, and 256 bits of proof.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshToken {
     pub session: Uuid,
@@ -27,7 +27,7 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// `None` when it is nothing that we ever gave out.
+    /// Parses a token. `None` when the text cannot be one.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (session, rest) = bytes.split_first_chunk()?;
@@ -44,33 +44,33 @@ impl RefreshToken {
     }
 }
 
-/// The proof is a secret.
+/// Leaves out the proof, which is a secret.
 impl std::fmt::Debug for RefreshToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RefreshToken").field("session", &self.session).finish_non_exhaustive()
     }
 }
 
-/// A session as it is when somebody brings one of its refresh tokens.
+/// The state of a session when one of its refresh tokens arrives.
 #[derive(Clone, Debug)]
 pub struct Renewable {
     pub generation: i32,
     pub rotated_at: DateTime<Utc>,
-    /// The sooner of the idle and the absolute end.
+    /// The earlier of the idle and the absolute end.
     pub expires_at: DateTime<Utc>,
     pub ended: bool,
-    /// Who exchanged the last one.
+    /// The device that exchanged the last token.
     pub device: Device,
 }
 
-/// What a refresh token is good for.
+/// The verdict on a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// The newest: it is exchanged.
+    /// The newest token: it is exchanged.
     Rotate,
-    /// Exchanged a moment ago, by the same client: its answer was lost, and is given again.
+    /// Exchanged a moment ago by the same client, so the answer was lost: it is given again.
     Again,
-    /// Exchanged before: somebody has a copy, and nobody can tell who is who.
+    /// Exchanged before: there is a copy, and its owner cannot be told from the thief.
     Reused,
     Revoked,
     Expired,

@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! The origin of a request.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -10,10 +10,10 @@ use axum::http::{HeaderMap, HeaderValue};
 
 use crate::domain::{Client, DEVICE_LIFE, Device, DeviceToken, Network};
 
-/// `__Host-`: only we can set it, for this host alone, over TLS.
+/// `__Host-`: only this host can set it, for itself alone, over TLS.
 const NAME: &str = "__Host-device";
 
-/// As an extractor, which never refuses: what is not known is left out.
+/// Extracts the client. Never refuses: unknown parts are left out.
 pub(super) struct From(pub(super) Client);
 
 impl<S: Send + Sync> FromRequestParts<S> for From {
@@ -36,7 +36,7 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| name.trim() == NAME).map(|(_, value)| value.trim())
 }
 
-/// For as long as we know the device; no script sees it, and no other site makes a browser send it.
+/// The cookie that marks a device as known. No script can read it, and no other site can have it sent.
 pub(super) fn remember(device: &DeviceToken) -> Option<HeaderValue> {
     let value = device.encode();
     let life = DEVICE_LIFE.as_secs();

@@ -1,4 +1,4 @@
-//! What is proved by a code from a mail.
+//! Codes sent by mail: to verify an address, and to choose a new password.
 
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
@@ -27,10 +27,10 @@ pub(super) struct AddressBody {
 pub(super) struct VerifyBody {
     #[schema(format = "email", max_length = 254)]
     email: String,
-    /// As it came by mail.
+    /// The code from the mail.
     #[schema(value_type = String, max_length = 11)]
     code: SecretString,
-    /// To sign in with from now on, whatever the account was registered with. 8 characters to 1024 bytes of any Unicode.
+    /// The password from now on; it replaces the one of the registration. 8 characters to 1024 bytes of any Unicode.
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
     password: SecretString,
 }
@@ -40,7 +40,7 @@ pub(super) struct VerifyBody {
 pub(super) struct ResetBody {
     #[schema(format = "email", max_length = 254)]
     email: String,
-    /// As it came by mail.
+    /// The code from the mail.
     #[schema(value_type = String, max_length = 11)]
     code: SecretString,
     /// 8 characters to 1024 bytes of any Unicode.
@@ -54,7 +54,7 @@ struct Done {
     status: &'static str,
 }
 
-/// Sends a code to verify an address with. The answer does not say whether anybody has the address.
+/// Sends a code to verify an address. The answer does not tell whether a member has the address.
 #[utoipa::path(
     post, path = "/v1/verification/resend", request_body = AddressBody,
     responses((status = 202, body = Accepted)),
@@ -68,8 +68,8 @@ pub(super) async fn resend(
     Ok(auth.resend_verification(body.email()?, client, key).await?)
 }
 
-/// Verifies an address with a code from a mail, sets the password that comes along, and ends all sessions: the
-/// account belongs to whoever reads the mail, and may have been registered by somebody else.
+/// Verifies an address with a code from a mail, sets the password sent with it, and ends all sessions: the account
+/// belongs to the reader of the mailbox, and somebody else may have registered it.
 #[utoipa::path(
     post, path = "/v1/verification", request_body = VerifyBody,
     responses((status = 200, body = Done)),
@@ -85,7 +85,7 @@ pub(super) async fn verify(
     Ok(answered(auth.verify_email(proof, key).await?))
 }
 
-/// Sends a code to choose a new password with. The answer does not say whether anybody has the address.
+/// Sends a code to choose a new password. The answer does not tell whether a member has the address.
 #[utoipa::path(
     post, path = "/v1/password/forgot", request_body = AddressBody,
     responses((status = 202, body = Accepted)),

@@ -1,4 +1,4 @@
-//! A member's own profile, and what operators do to accounts.
+//! A member's own profile, and the accounts that operators disable and enable.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,13 +23,13 @@ pub(super) struct ProfileBody {
     display_name: String,
 }
 
-/// The caller's own profile. Its version is the ETag.
+/// Returns the caller's own profile. Its version is the ETag.
 #[utoipa::path(get, path = "/v1/me", responses((status = 200, body = Profile)))]
 pub(super) async fn me(State(auth): State<Auth>, caller: Caller) -> Result<Response, ApiError> {
     Ok(tagged(auth.profile(caller.id).await?))
 }
 
-/// Changes the caller's own profile as it was read: `If-Match` carries its ETag.
+/// Changes the caller's own profile; `If-Match` carries the ETag that was read.
 #[utoipa::path(
     patch, path = "/v1/me", request_body = ProfileBody,
     params(("If-Match" = String, Header, description = "The profile's ETag")),
@@ -48,7 +48,7 @@ pub(super) async fn rename(
     Ok(tagged(auth.rename(change).await?))
 }
 
-/// Closes an account and ends its sessions. For operators.
+/// Disables an account and ends its sessions. For operators.
 #[utoipa::path(
     put, path = "/v1/members/{id}/disabled", params(("id" = Uuid, Path)),
     responses((status = 204)),
@@ -66,7 +66,7 @@ pub(super) async fn disable(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Opens an account again. For operators.
+/// Enables an account again. For operators.
 #[utoipa::path(
     delete, path = "/v1/members/{id}/disabled", params(("id" = Uuid, Path)),
     responses((status = 204)),

@@ -1,4 +1,4 @@
-//! Staying signed in, and ending it.
+//! A member's sessions and their own password.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,7 +22,7 @@ use crate::domain::{Audience, Guess, Password, RefreshToken};
 pub(super) struct RefreshBody {
     #[schema(value_type = String)]
     refresh_token: SecretString,
-    /// Narrows a session for all services to one, without the role of an operator. A session for one stays for that.
+    /// Narrows a session for all services to one, without the role `operator`. A session for one service stays for it.
     audience: Option<Audience>,
 }
 
@@ -47,8 +47,8 @@ struct Changed {
     status: &'static str,
 }
 
-/// Exchanges a refresh token for new tokens, once. Needs no `Idempotency-Key`: sent again within 10
-/// seconds by the same client, the token is answered with the same successor; later, the session ends.
+/// Exchanges a refresh token for new tokens, once. Needs no `Idempotency-Key`: sent again within 10 seconds by the
+/// same client, the token gets the same answer; later, the session ends.
 #[utoipa::path(
     post, path = "/v1/refresh", request_body = RefreshBody,
     responses((status = 200, body = TokenReply)),
@@ -65,13 +65,13 @@ pub(super) async fn refresh(
     Ok(private(TokenReply::from(session)))
 }
 
-/// The caller's live sessions, newest first.
+/// Lists the caller's live sessions, newest first.
 #[utoipa::path(get, path = "/v1/sessions", responses((status = 200, body = Sessions)))]
 pub(super) async fn list(State(auth): State<Auth>, caller: Caller) -> Result<Response, ApiError> {
     Ok(private(Sessions { sessions: auth.sessions(caller.id, caller.session).await? }))
 }
 
-/// Signs the caller out. Takes an access token for any of the services.
+/// Signs the caller out. Takes an access token for any service.
 #[utoipa::path(delete, path = "/v1/sessions/current", responses((status = 204)))]
 pub(super) async fn logout(
     State(auth): State<Auth>,
@@ -81,7 +81,7 @@ pub(super) async fn logout(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Signs the caller out everywhere, here as well.
+/// Ends all sessions of the caller, this one included.
 #[utoipa::path(delete, path = "/v1/sessions", responses((status = 204)))]
 pub(super) async fn logout_everywhere(
     State(auth): State<Auth>,

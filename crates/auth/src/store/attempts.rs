@@ -1,4 +1,4 @@
-//! Guesses, counted before they are checked.
+//! Counts of guesses, taken before a guess is checked.
 
 use std::time::Duration;
 
@@ -8,38 +8,37 @@ use sqlx::PgConnection;
 
 use crate::domain::STRANGERS_ATTEMPTS;
 
-/// A guess that may be checked. Each ends in one of [`failed`], [`succeeded`] and [`returned`]; one
-/// that ends in none, because the process died, stays counted.
+/// A counted guess. Each ends in one of [`failed`], [`succeeded`] and [`returned`]; one that ends in none, because the
+/// process died, stays counted.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     account: [u8; 32],
-    /// Names the window: the counts of another one are not ours to change.
+    /// Names the window, so that the counts of a later window are not changed.
     window_ends_at: DateTime<Utc>,
 }
 
-/// Guesses that are counted together, and how many there may be.
+/// Guesses that are counted together, and their limit.
 #[derive(Clone, Copy)]
 pub(crate) struct Count {
     pub(crate) account: [u8; 32],
     pub(crate) limit: i32,
-    /// Each window that was used up makes the next one twice as long.
+    /// Each used-up window doubles the next one.
     pub(crate) doubles: bool,
 }
 
-/// The outcome of asking for a guess.
+/// The outcome of [`reserve`].
 pub(crate) enum Reservation {
-    /// Counted everywhere.
+    /// The guess is counted in every count.
     Made(Vec<Attempt>),
-    /// All there may be were wrong; more in so long.
+    /// All allowed guesses were wrong; the next is allowed after this time.
     Locked(Duration),
-    /// Some are still being checked, and may turn out right.
+    /// The limit is reached, but some guesses are still being checked and may turn out right.
     Busy,
 }
 
-/// Takes one guess of each of these counts, or of none, in windows that begin with the first. One statement
-/// and one round trip: of any number of guesses at the same time, `limit` get through. Where a count is used
-/// up it writes nothing: guesses that waited for the row's lock, and then for a commit to reach the disk, would
-/// keep every connection from everybody else.
+/// Takes one guess from every count, or from none, in windows that begin with the first guess. One statement: of any
+/// number of guesses at the same time, `limit` get through. It writes nothing when a count is used up: otherwise
+/// guesses that wait for the row's lock and for the commit would occupy every connection.
 pub(crate) async fn reserve(
     conn: &mut PgConnection,
     counts: &[Count],
@@ -48,7 +47,7 @@ pub(crate) async fn reserve(
     let accounts: Vec<_> = counts.iter().map(|count| count.account.to_vec()).collect();
     let doubles: Vec<_> = counts.iter().map(|count| count.doubles).collect();
     let limits: Vec<_> = counts.iter().map(|count| count.limit).collect();
-    // Rows are taken in the order that they are asked for in, which is always the same: no deadlock.
+    // Rows are locked in the given order, which is always the same, so there is no deadlock.
     let statement = sqlx::query!(
         r#"WITH asked AS (
                SELECT * FROM unnest($1::bytea[], $2::int4[], $4::bool[]) WITH ORDINALITY
@@ -101,14 +100,14 @@ pub(crate) async fn reserve(
     if made.len() == counts.len() {
         return Ok(Reservation::Made(made));
     }
-    // Somebody took the last one of the other count in the same moment.
+    // Another guess took the last one of the other count at the same moment.
     for attempt in &made {
         returned(conn, attempt).await?;
     }
     Ok(Reservation::Busy)
 }
 
-/// The guess was wrong. True when it was the last one allowed: that begins a lock.
+/// Records a wrong guess. True when it was the last one allowed, which begins a lock.
 pub(crate) async fn failed(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<bool> {
     let statement = sqlx::query_scalar!(
         r#"UPDATE login_attempt SET failed = failed + 1
@@ -120,8 +119,8 @@ pub(crate) async fn failed(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::
     Ok(query("attempt_failed", statement.fetch_optional(conn)).await?.unwrap_or(false))
 }
 
-/// The guess was right, which forgives the wrong ones before it. Those that are still being checked
-/// stay counted: they may yet turn out wrong.
+/// Records a right guess, which forgives the wrong ones before it. Guesses still being checked stay counted: they may
+/// turn out wrong.
 pub(crate) async fn succeeded(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
     let statement = sqlx::query!(
         "UPDATE login_attempt SET reserved = greatest(reserved - failed - 1, 0), failed = 0, level = 0
@@ -132,7 +131,7 @@ pub(crate) async fn succeeded(conn: &mut PgConnection, attempt: &Attempt) -> sql
     query("attempt_succeeded", statement.execute(conn)).await.map(drop)
 }
 
-/// The guess was not checked, so it does not count.
+/// Gives back a guess that was not checked.
 pub(crate) async fn returned(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<()> {
     let statement = sqlx::query!(
         "UPDATE login_attempt SET reserved = reserved - 1
@@ -143,7 +142,8 @@ pub(crate) async fn returned(conn: &mut PgConnection, attempt: &Attempt) -> sqlx
     query("attempt_returned", statement.execute(conn)).await.map(drop)
 }
 
-/// How many addresses have a wrong guess in their current window. Only the count of all strangers allows so many.
+/// Counts the addresses with a wrong guess in their current window. Only the count of all strangers has this limit, so
+/// each address counts once.
 pub(crate) async fn count_guessed(conn: &mut PgConnection) -> sqlx::Result<i64> {
     let statement = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM login_attempt
@@ -153,14 +153,14 @@ pub(crate) async fn count_guessed(conn: &mut PgConnection) -> sqlx::Result<i64> 
     query("attempt_count_guessed", statement.fetch_one(conn)).await
 }
 
-/// Forgets a count: the secret that was guessed at holds no longer.
+/// Deletes a count whose secret was replaced.
 pub(crate) async fn clear(conn: &mut PgConnection, count: &Count) -> sqlx::Result<()> {
     let statement =
         sqlx::query!("DELETE FROM login_attempt WHERE account = $1", &count.account[..]);
     query("attempt_clear", statement.execute(conn)).await.map(drop)
 }
 
-/// Windows that were over a day ago count for nothing; until then they make the next one longer.
+/// Deletes windows that ended over a day ago. Until then they make the next one longer.
 pub(crate) async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
     let statement =
         sqlx::query!("DELETE FROM login_attempt WHERE window_ends_at < now() - interval '1 day'");

@@ -1,10 +1,10 @@
-//! The services that may have a token.
+//! The service clients.
 
 use chrono::{DateTime, Utc};
 use kit::postgres::query;
 use sqlx::PgConnection;
 
-/// What is kept of a client's secret.
+/// The stored hash of a client's secret.
 pub(crate) struct SecretHash {
     pub(crate) salt: Vec<u8>,
     pub(crate) hash: Vec<u8>,

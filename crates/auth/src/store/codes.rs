@@ -1,4 +1,4 @@
-//! Codes that were sent by mail.
+//! Codes sent by mail.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use uuid::Uuid;
 
 use crate::domain::Email;
 
-/// How many codes of one purpose a requester gets for one member within an hour.
+/// Codes of one purpose that a requester gets for one member within an hour.
 const EACH: i64 = 3;
 
-/// How many all requesters together get. Beyond it there is still one when no other is live: strangers cannot keep
-/// an owner without a code.
+/// Codes that all requesters together get. Beyond it a code is still made when none is live, so that strangers cannot
+/// keep an owner without one.
 const ALL: i64 = 6;
 
-/// How many codes of one purpose are live at once: each is one that a guess may hit.
+/// Codes of one purpose that are live at once: a guess may hit any of them.
 const LIVE: i64 = 5;
 
-/// A code for the member with this address, if there is one, it is of use, and there have not been too many within
-/// the hour: nobody's mailbox is to be filled. Again for the same code, it does nothing.
+/// Creates a code for the member with this address, if there is one, the code is of use, and the limits of the hour
+/// allow it: they keep a mailbox from being filled. Does nothing for a code that exists.
 ///
-/// Deliveries at the same time count one after the other: the member's row is locked, and the statement that
-/// counts begins only then.
+/// Deliveries at the same time count one after the other: the member's row is locked before the statement that counts
+/// begins.
 pub(crate) async fn create(
     tx: &mut PgConnection,
     id: Uuid,
@@ -62,7 +62,7 @@ pub(crate) async fn create(
     query("code_create", statement.execute(tx)).await.map(drop)
 }
 
-/// The address that a code goes to, unless there is none or the code has become useless.
+/// Returns the address that a code goes to, unless the code is of no use any more.
 pub(crate) async fn addressee(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<String>> {
     let statement = sqlx::query_scalar!(
         "SELECT m.email FROM mail_code c JOIN member m USING (member_id)
@@ -72,7 +72,7 @@ pub(crate) async fn addressee(conn: &mut PgConnection, id: Uuid) -> sqlx::Result
     query("code_addressee", statement.fetch_optional(conn)).await
 }
 
-/// The codes that the member with this address may bring, and the member.
+/// Returns the live codes of the member with this address, each with the member.
 pub(crate) async fn live(
     conn: &mut PgConnection,
     email: &Email,
@@ -89,7 +89,7 @@ pub(crate) async fn live(
     Ok(rows.into_iter().map(|row| (row.code_id, row.member_id)).collect())
 }
 
-/// Uses a code up, and with it all others of the member; false when it has been used.
+/// Uses up a code and all others of the member. False when it was used or has expired.
 pub(crate) async fn use_up(tx: &mut PgConnection, id: Uuid, member: Uuid) -> sqlx::Result<bool> {
     let statement = sqlx::query!(
         "UPDATE mail_code SET used_at = now()
@@ -105,7 +105,7 @@ pub(crate) async fn use_up(tx: &mut PgConnection, id: Uuid, member: Uuid) -> sql
     Ok(used)
 }
 
-/// False when the address was verified before.
+/// Marks a member's address as verified. False when it was before.
 pub(crate) async fn verify(tx: &mut PgConnection, member: Uuid) -> sqlx::Result<bool> {
     let statement = sqlx::query!(
         "UPDATE member SET verified_at = now(), version = version + 1
@@ -115,7 +115,7 @@ pub(crate) async fn verify(tx: &mut PgConnection, member: Uuid) -> sqlx::Result<
     Ok(query("member_verify", statement.execute(tx)).await?.rows_affected() == 1)
 }
 
-/// Codes that nobody can use, a day later.
+/// Deletes codes that expired over a day ago.
 pub(crate) async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
     let statement =
         sqlx::query!("DELETE FROM mail_code WHERE expires_at < now() - interval '1 day'");

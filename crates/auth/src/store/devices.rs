@@ -1,4 +1,4 @@
-//! Devices on which members have signed in.
+//! Known devices: those on which members have signed in.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::domain::{DEVICE_LIFE, DEVICES, Email};
 
-/// True for a device that the member with this address signed in on, with the password that still holds, and
-/// lately. The number is bounded here and not where a device is added: logins at the same time cannot see
-/// each other's.
+/// True for one of the last devices on which the member with this address has signed in lately with the current
+/// password. The number is bounded here and not when a device is added: logins at the same time cannot see each
+/// other's devices.
 pub(crate) async fn is_known(
     conn: &mut PgConnection,
     id: Uuid,
@@ -34,7 +34,7 @@ pub(crate) async fn is_known(
     query("device_is_known", statement.fetch_one(conn)).await
 }
 
-/// Somebody has signed in on it with the password of this time. Those that are too many go.
+/// Records a login on a device with the password of this time, and deletes the member's surplus devices.
 pub(crate) async fn used(
     tx: &mut PgConnection,
     id: Uuid,
@@ -59,13 +59,13 @@ pub(crate) async fn used(
     query("device_used", statement.execute(tx)).await.map(drop)
 }
 
-/// All of a member's.
+/// Deletes all devices of a member.
 pub(crate) async fn forget_all(tx: &mut PgConnection, member: Uuid) -> sqlx::Result<()> {
     let statement = sqlx::query!("DELETE FROM known_device WHERE member_id = $1", member);
     query("device_forget_all", statement.execute(tx)).await.map(drop)
 }
 
-/// Those that nobody has signed in on for too long.
+/// Deletes devices without a login for too long.
 pub(crate) async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
     let life: Duration = DEVICE_LIFE;
     let statement = sqlx::query!(

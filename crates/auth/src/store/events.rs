@@ -1,4 +1,4 @@
-//! What happened to accounts.
+//! The audit: security events of accounts.
 
 use kit::postgres::query;
 use sqlx::PgConnection;
@@ -6,19 +6,19 @@ use uuid::Uuid;
 
 use crate::domain::{Actor, Email, Network};
 
-/// Something worth investigating one day.
+/// A security event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event<'a> {
     pub(crate) kind: &'static str,
     pub(crate) by: Actor<'a>,
     pub(crate) member: Option<Uuid>,
     pub(crate) session: Option<Uuid>,
-    /// The service that it was done to.
+    /// The client that was changed.
     pub(crate) client: Option<&'a str>,
 }
 
 impl<'a> Event<'a> {
-    /// That `by` did it to nobody's account in particular.
+    /// Creates an event that concerns no account in particular.
     pub(crate) const fn new(kind: &'static str, by: Actor<'a>) -> Self {
         Self { kind, by, member: None, session: None, client: None }
     }
@@ -36,7 +36,8 @@ impl<'a> Event<'a> {
     }
 }
 
-/// The same for whoever has this address, if anybody: says who. One statement, whatever the address.
+/// Records an event for the member with this address, if there is one, and returns the member. One statement, so that
+/// an unknown address costs the same.
 pub(crate) async fn record_for(
     tx: &mut PgConnection,
     id: Uuid,
@@ -79,7 +80,7 @@ pub(crate) async fn record(
     query("event_record", statement.execute(tx)).await.map(drop)
 }
 
-/// The networks of events that are three months old.
+/// Deletes the networks of events that are three months old.
 pub(crate) async fn forget_networks(conn: &mut PgConnection) -> sqlx::Result<u64> {
     let statement = sqlx::query_scalar!(r#"SELECT forget_networks() AS "forgotten!""#);
     Ok(query("event_forget_networks", statement.fetch_one(conn)).await?.unsigned_abs())

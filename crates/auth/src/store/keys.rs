@@ -1,4 +1,4 @@
-//! The keys that tokens are signed with.
+//! The signing keys.
 
 use std::time::Duration;
 
@@ -7,32 +7,32 @@ use kit::caller::token::GRANT_LIFE;
 use kit::postgres::query;
 use sqlx::PgConnection;
 
-/// One key, its private part sealed.
+/// A signing key with its private part sealed.
 pub(crate) struct SealedKey {
     pub(crate) kid: String,
     pub(crate) public_key: Vec<u8>,
     pub(crate) sealed_seed: Vec<u8>,
-    /// Everybody has had the time to learn of it.
+    /// True when every service has had the time to fetch the key.
     pub(crate) may_sign: bool,
 }
 
-/// Any constant that nobody else locks.
+/// The advisory lock of the signing keys: any constant that no other code locks.
 const LOCK: i64 = 0x6175_7468_6b65_7973;
 
-/// Lets one replica at a time find that there are no keys, until its transaction ends.
+/// Locks the keys until the transaction ends, so that one replica at a time changes them.
 pub(crate) async fn lock(tx: &mut PgConnection) -> sqlx::Result<()> {
     query("key_lock", sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK).execute(tx))
         .await
         .map(drop)
 }
 
-/// How long a key verifies after its successor began to sign: the life of a grant, which is the longest of what
-/// we sign, its leeway, and a little more.
+/// The time that a key verifies after its successor began to sign: the life of a grant, which is the longest token,
+/// its leeway, and a margin.
 const OVERLAP_SECONDS: f64 = GRANT_LIFE.as_secs_f64() + 360.0;
 
-/// Those that still verify something, newest first.
+/// Returns the keys that still verify tokens, newest first.
 pub(crate) async fn live(conn: &mut PgConnection) -> sqlx::Result<Vec<SealedKey>> {
-    // Not `now()`: a transaction that waited for the lock began before the key was made that it must see.
+    // Not `now()`: a transaction that waited for the lock must see a key that was made after the transaction began.
     let statement = sqlx::query_as!(
         SealedKey,
         r#"SELECT kid, public_key, sealed_seed, signs_from <= statement_timestamp() AS "may_sign!"
@@ -65,7 +65,7 @@ pub(crate) async fn add(
     query("key_add", statement.execute(conn)).await.map(drop)
 }
 
-/// Whether even the newest key has signed, or is known, for so long.
+/// True when the newest key is older than this.
 pub(crate) async fn newest_is_older(conn: &mut PgConnection, age: Duration) -> sqlx::Result<bool> {
     let statement = sqlx::query_scalar!(
         r#"SELECT max(signs_from) < now() - make_interval(secs => $1) AS "older!" FROM signing_key"#,
@@ -74,7 +74,7 @@ pub(crate) async fn newest_is_older(conn: &mut PgConnection, age: Duration) -> s
     query("key_age", statement.fetch_one(conn)).await
 }
 
-/// Those that verify nothing any more.
+/// Deletes keys that verify no token any more.
 pub(crate) async fn drop_retired(conn: &mut PgConnection) -> sqlx::Result<()> {
     let statement = sqlx::query!(
         "DELETE FROM signing_key k USING signing_key s
@@ -84,7 +84,7 @@ pub(crate) async fn drop_retired(conn: &mut PgConnection) -> sqlx::Result<()> {
     query("key_drop_retired", statement.execute(conn)).await.map(drop)
 }
 
-/// All of them, because somebody else may have one.
+/// Deletes all keys: one of them has leaked.
 pub(crate) async fn drop_all(conn: &mut PgConnection) -> sqlx::Result<()> {
     query("key_drop_all", sqlx::query!("DELETE FROM signing_key").execute(conn)).await.map(drop)
 }

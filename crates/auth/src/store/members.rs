@@ -7,16 +7,16 @@ use uuid::Uuid;
 
 use crate::domain::{DisplayName, Email};
 
-/// What a login needs to know.
+/// The data that a login needs.
 pub(crate) struct Credentials {
     pub(crate) member_id: Uuid,
     pub(crate) hash: String,
-    /// When the password was chosen, which a new hash of the same one does not change.
+    /// The time the password was chosen. A new hash of the same password does not change it.
     pub(crate) changed_at: DateTime<Utc>,
     pub(crate) disabled: bool,
 }
 
-/// What a member sees of themselves.
+/// A member's profile.
 pub(crate) struct Row {
     pub(crate) email: String,
     pub(crate) verified: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Row {
     pub(crate) roles: Vec<String>,
 }
 
-/// False when somebody has the address already; then nothing was done.
+/// Creates a member. False when the address is taken; then nothing was done.
 pub(crate) async fn create(
     tx: &mut PgConnection,
     id: Uuid,
@@ -35,7 +35,7 @@ pub(crate) async fn create(
     hash: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
-    // One statement, so that a known address takes one round trip as well.
+    // One statement, so that a known address takes one round trip, too.
     let statement = sqlx::query!(
         "WITH new_member AS (
              INSERT INTO member (member_id, email, display_name, created_at)
@@ -68,7 +68,7 @@ pub(crate) async fn credentials(
     query("member_credentials", statement.fetch_optional(conn)).await
 }
 
-/// Beyond `member`, which everybody is. None while the address is not verified: anybody may register any.
+/// Returns the roles beside `member`. None while the address is not verified: anybody may register any address.
 pub(crate) async fn roles(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<String>> {
     let statement = sqlx::query_scalar!(
         "SELECT role FROM member_role JOIN member USING (member_id)
@@ -78,7 +78,7 @@ pub(crate) async fn roles(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec
     query("member_roles", statement.fetch_all(conn)).await
 }
 
-/// What proves a member who is signed in already, and the address their guesses are counted at.
+/// The password hash of a signed-in member, and the address at which their guesses are counted.
 pub(crate) struct Secret {
     pub(crate) email: String,
     pub(crate) hash: String,
@@ -94,7 +94,7 @@ pub(crate) async fn secret(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Op
     query("member_secret", statement.fetch_optional(conn)).await
 }
 
-/// False when the hash is not `from` any more.
+/// Replaces a password hash. False when it is not `from` any more.
 pub(crate) async fn replace_hash(
     tx: &mut PgConnection,
     id: Uuid,
@@ -112,7 +112,7 @@ pub(crate) async fn replace_hash(
     Ok(query("member_replace_hash", statement.execute(tx)).await?.rows_affected() == 1)
 }
 
-/// A new password, whatever the old one was.
+/// Sets a new password, whatever the old one was.
 pub(crate) async fn set_hash(
     tx: &mut PgConnection,
     id: Uuid,
@@ -128,7 +128,7 @@ pub(crate) async fn set_hash(
     query("member_set_hash", statement.execute(tx)).await.map(drop)
 }
 
-/// A stronger hash of the same password, unless it has changed meanwhile.
+/// Stores a stronger hash of the same password, unless the password has changed meanwhile.
 pub(crate) async fn rehash(
     conn: &mut PgConnection,
     id: Uuid,
@@ -155,8 +155,8 @@ pub(crate) async fn profile(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<O
     query("member_profile", statement.fetch_optional(conn)).await
 }
 
-/// Gives the member with this address a role; `None` when there is no such member, or nobody has proven that they
-/// read the mail that goes there and chosen the password since.
+/// Gives the member with this address a role. `None` when there is no such member, the address is not verified, or the
+/// password is older than the verification.
 pub(crate) async fn grant(
     conn: &mut PgConnection,
     email: &Email,
@@ -182,7 +182,7 @@ pub(crate) async fn grant(
     query("member_grant", statement.fetch_optional(conn)).await
 }
 
-/// Takes a role from the member with this address; `None` when nobody has both.
+/// Takes a role from the member with this address. `None` when no member has both.
 pub(crate) async fn revoke(
     tx: &mut PgConnection,
     email: &Email,
@@ -203,7 +203,7 @@ pub(crate) async fn revoke(
     query("member_revoke", statement.fetch_optional(tx)).await
 }
 
-/// The new version, unless it is not `seen` any more.
+/// Renames a member and returns the new version. `None` when the version is not `seen` any more.
 pub(crate) async fn rename(
     tx: &mut PgConnection,
     id: Uuid,
@@ -227,13 +227,13 @@ pub(crate) async fn by_email(conn: &mut PgConnection, email: &Email) -> sqlx::Re
     query("member_by_email", statement.fetch_optional(conn)).await
 }
 
-/// Deletes accounts that nobody has verified in time, and says how many.
+/// Deletes up to `most` accounts that were not verified in time, and returns their number.
 pub(crate) async fn delete_unverified(conn: &mut PgConnection, most: i32) -> sqlx::Result<u64> {
     let statement = sqlx::query_scalar!(r#"SELECT delete_unverified($1) AS "deleted!""#, most);
     Ok(query("member_delete_unverified", statement.fetch_one(conn)).await?.unsigned_abs())
 }
 
-/// True for an account that is disabled, after its row is locked. `None` when there is none.
+/// Locks an account. True when it is disabled, `None` when there is none.
 pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<bool>> {
     let statement = sqlx::query_scalar!(
         r#"SELECT disabled_at IS NOT NULL AS "disabled!" FROM member WHERE member_id = $1
@@ -263,7 +263,7 @@ pub(crate) struct Addressee {
     pub(crate) display_name: String,
 }
 
-/// Nobody whose account is disabled.
+/// Returns a member to write to, unless the account is disabled.
 pub(crate) async fn addressee(
     conn: &mut PgConnection,
     id: Uuid,

@@ -1,4 +1,4 @@
-//! Mail about what happened to an account.
+//! Notices: mail about changes to an account.
 
 use kit::postgres::query;
 use sqlx::PgConnection;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::Email;
 
-/// What a notice needs to become a mail.
+/// A notice, and the address it goes to.
 pub(crate) struct Notice {
     pub(crate) email: String,
     pub(crate) kind: String,
@@ -27,9 +27,9 @@ pub(crate) async fn create(
     query("notice_create", statement.execute(tx)).await.map(drop)
 }
 
-/// The same for whoever has this address, if anybody, and at most once a day: nobody's mailbox is to be
-/// filled by strangers. Two at the same time come one after the other; `lock` names the address. The same
-/// statements, whatever the address.
+/// Creates a notice for the member with this address, if there is one, at most once a day, so that strangers cannot fill
+/// a mailbox. Notices at the same time wait for each other by `lock`, which stands for the address. An unknown address
+/// takes the same statements.
 pub(crate) async fn create_for(
     tx: &mut PgConnection,
     id: Uuid,
@@ -64,7 +64,7 @@ pub(crate) async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Opti
     query("notice_find", statement.fetch_optional(conn)).await
 }
 
-/// Those that are older than any that may still be delivered.
+/// Deletes notices that are too old to be delivered.
 pub(crate) async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
     let statement =
         sqlx::query!("DELETE FROM mail_notice WHERE created_at < now() - interval '30 days'");

@@ -1,4 +1,4 @@
-//! Who is signed in. The database's clock says until when.
+//! Sessions. Their ends follow the database's clock.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use uuid::Uuid;
 
 use crate::domain::{Audience, Device, IDLE_LIFE, Renewable, SESSION_LIFE};
 
-/// A session and what its refresh tokens are derived from.
+/// A locked session, with the salt of its refresh tokens.
 pub(crate) struct Locked {
     pub(crate) member_id: Uuid,
     pub(crate) salt: Vec<u8>,
     pub(crate) state: Renewable,
-    /// When it ends however much it is used.
+    /// The latest end, however much the session is used.
     pub(crate) ends: DateTime<Utc>,
     pub(crate) now: DateTime<Utc>,
-    /// The service that it was opened for.
+    /// The only service that the session is for.
     pub(crate) audience: Option<Audience>,
-    /// Beside member. Whoever takes a role back ends the sessions as well, so that none is read here that is gone
-    /// when the lock is ours. None while the address is not verified.
+    /// The roles beside `member`. Revoking a role ends the sessions, too, so a role read here is still held when the
+    /// lock is taken. None while the address is not verified.
     pub(crate) roles: Vec<String>,
 }
 
-/// What a member sees of one of their sessions.
+/// A live session of a member.
 pub(crate) struct Row {
     pub(crate) session_id: Uuid,
     pub(crate) device: String,
@@ -33,7 +33,7 @@ pub(crate) struct Row {
     pub(crate) expires_at: DateTime<Utc>,
 }
 
-/// Which of a member's sessions.
+/// A choice among a member's sessions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Which {
     All,
@@ -41,9 +41,9 @@ pub(crate) enum Which {
     AllBut(Uuid),
 }
 
-/// Begins a session, unless the password has changed or the account was disabled since it was checked: that
-/// ends all sessions, and this one must not slip through behind. Nor of an account that is about to be deleted,
-/// because nobody has verified or used it in time. `None` then.
+/// Begins a session and returns its latest end. `None` when, since the password was checked, it has changed or the
+/// account was disabled: that ends all sessions, and must end this one, too. Also `None` for an account that is due for
+/// deletion, because it was not verified or used in time.
 pub(crate) async fn begin(
     tx: &mut PgConnection,
     id: Uuid,
@@ -80,10 +80,9 @@ pub(crate) async fn begin(
     query("session_begin", statement.fetch_optional(tx)).await
 }
 
-/// The session as it is, and stays until the transaction ends: of any number of exchanges at the same
-/// time one sees the token unused.
+/// Locks a session until the transaction ends: of any number of exchanges at the same time, one sees the token unused.
 pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Locked>> {
-    // Not `now()`: that was before we waited for the lock.
+    // Not `now()`: that is the time before the wait for the lock.
     let statement = sqlx::query!(
         r#"SELECT member_id, refresh_salt, generation, rotated_at, device, audience, expires_at AS ends,
                least(expires_at, idle_expires_at) AS "expires_at!",
@@ -111,7 +110,7 @@ pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option
     }))
 }
 
-/// The successor is given out.
+/// Advances a session to the next refresh token.
 pub(crate) async fn rotate(tx: &mut PgConnection, id: Uuid, device: &Device) -> sqlx::Result<()> {
     let statement = sqlx::query!(
         "UPDATE session SET generation = generation + 1, device = $2, rotated_at = clock_timestamp(),
@@ -124,7 +123,7 @@ pub(crate) async fn rotate(tx: &mut PgConnection, id: Uuid, device: &Device) -> 
     query("session_rotate", statement.execute(tx)).await.map(drop)
 }
 
-/// Ends sessions that have not ended; says which.
+/// Ends live sessions and returns their ids.
 pub(crate) async fn end(
     tx: &mut PgConnection,
     member: Uuid,
@@ -149,7 +148,7 @@ pub(crate) async fn end(
     query("session_end", statement.fetch_all(tx)).await
 }
 
-/// The sessions that were ended no longer than this ago.
+/// Returns the sessions that were ended within this time.
 pub(crate) async fn ended_within(
     conn: &mut PgConnection,
     back: Duration,
@@ -161,7 +160,7 @@ pub(crate) async fn ended_within(
     query("session_ended_within", statement.fetch_all(conn)).await
 }
 
-/// The member's live sessions, newest first.
+/// Returns the member's live sessions, newest first.
 pub(crate) async fn list(conn: &mut PgConnection, member: Uuid) -> sqlx::Result<Vec<Row>> {
     let statement = sqlx::query_as!(
         Row,
@@ -200,7 +199,7 @@ pub(crate) async fn count_active(conn: &mut PgConnection) -> sqlx::Result<i64> {
     query("session_count", statement.fetch_one(conn)).await
 }
 
-/// Sessions that ended a day ago.
+/// Deletes sessions that ended over a day ago.
 pub(crate) async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
     let statement = sqlx::query!(
         "DELETE FROM session

@@ -1,4 +1,4 @@
-//! From a stranger to a member who is signed in.
+//! Registration and login.
 
 use auth::hasher::Hasher;
 use kit::Clock;
@@ -42,7 +42,7 @@ async fn registering_does_not_tell_who_is_a_member(db: PgPool) {
         reply.headers.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(names(&known), names(&fresh));
-    // Nothing of the account changed.
+    // The account has not changed.
     app.login("ada@example.org", "another password").await.expect(401);
     app.login("ada@example.org", PASSWORD).await.expect(200);
     let me = app.api.get("/v1/me").bearer(&token).send().await.expect(200).json();
@@ -96,8 +96,8 @@ async fn what_is_kept_of_a_registration_does_not_help_to_guess_its_password(db: 
             sqlx::query_scalar::<_, Vec<u8>>(sql).fetch_one(&app.db).await.unwrap()
         }
     };
-    // The same request leaves another trace under another key, so without the key nobody can try
-    // out which password leaves this one.
+    // Under another key the same request leaves another fingerprint, so a password cannot be found by trying without
+    // the key.
     assert_ne!(fingerprint(1).await, fingerprint(2).await);
     assert_eq!(fingerprint(1).await, fingerprint(1).await);
     let hash: String =

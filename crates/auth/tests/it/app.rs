@@ -10,11 +10,11 @@ use testkit::postgres::app_pool;
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// auth as production runs it: its own role in the database, its real router and routes.
+/// auth as in production: with its own role in the database, and its real router and routes.
 pub struct TestApp {
     pub auth: Auth,
     pub api: Api,
-    /// May do everything, to look behind the scenes.
+    /// Connects as superuser, to inspect and change the database.
     pub db: PgPool,
 }
 
@@ -23,7 +23,7 @@ impl TestApp {
         Self::with(db, Clock::system(), Hasher::new()).await
     }
 
-    /// With a Redis.
+    /// Opens auth with a Redis.
     pub async fn beside(db: PgPool, redis: Redis) -> Self {
         let keyring = Keyring::new(&"01".repeat(32).into()).unwrap();
         let pool = app_pool(&db, "auth_app");
@@ -47,14 +47,14 @@ impl TestApp {
         login(&self.api, email, password).await
     }
 
-    /// As if the owner of this address had brought the code that was mailed to it.
+    /// Marks an address as verified.
     pub async fn verified(&self, email: &str) {
         let sql = "UPDATE member SET verified_at = now() WHERE email = $1";
         let verified = sqlx::query(sql).bind(email).execute(&self.db).await.unwrap();
         assert_eq!(verified.rows_affected(), 1, "{email}");
     }
 
-    /// The same API as a client at this address uses it, with this cookie.
+    /// The API for a client with this address and cookie.
     pub fn from(&self, ip: &str, cookie: &str) -> Api {
         use axum::extract::{ConnectInfo, Request};
         let peer = std::net::SocketAddr::new(ip.parse().unwrap(), 4711);
@@ -70,31 +70,31 @@ impl TestApp {
         Api::new(router.layer(axum::Extension(ConnectInfo(peer))))
     }
 
-    /// A registered member's access token.
+    /// Registers a member and returns an access token.
     pub async fn member(&self, email: &str) -> String {
         self.register(email).await.expect(202);
         self.token(email).await
     }
 
-    /// The access token of another login.
+    /// Logs in again and returns the access token.
     pub async fn token(&self, email: &str) -> String {
         let reply = self.login(email, PASSWORD).await.expect(200);
         reply.json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// What another login of a registered member answers.
+    /// Logs in again and returns the answer.
     pub async fn session(&self, email: &str) -> Value {
         self.login(email, PASSWORD).await.expect(200).json()
     }
 
-    /// The same on this client.
+    /// Logs in with this `User-Agent` and returns the answer.
     pub async fn login_from(&self, agent: &str, email: &str) -> Value {
         let body = json!({ "email": email, "password": PASSWORD });
         let call = self.api.post("/v1/login").header("user-agent", agent).json(body);
         call.send().await.expect(200).json()
     }
 
-    /// Exchanges the refresh token of such an answer.
+    /// Exchanges the refresh token of a login's answer.
     pub async fn refresh(&self, session: &Value) -> Reply {
         refresh(&self.api, session, "phone").await
     }
@@ -116,14 +116,14 @@ pub async fn refresh(api: &Api, session: &Value, agent: &str) -> Reply {
     api.post("/v1/refresh").header("user-agent", agent).json(body).send().await
 }
 
-/// Starts auth on this database with a key-encryption key made of `fill`.
+/// Opens auth on this database with a key-encryption key made of `fill`.
 pub async fn open(db: &PgPool, clock: Clock, hasher: Hasher, fill: u8) -> anyhow::Result<Auth> {
     let keyring = Keyring::new(&format!("{fill:02x}").repeat(32).into())?;
     let redis = Redis::disabled();
     Auth::open(app_pool(db, "auth_app"), redis, clock, hasher, keyring).await
 }
 
-/// How many passwords this process has hashed.
+/// The number of passwords that this process has hashed.
 pub fn hashes() -> u64 {
     metric("auth_password_hash_duration_seconds_count") as u64
 }

@@ -1,4 +1,4 @@
-//! The services that an access token is for.
+//! Audiences: the services that an access token is for.
 
 use auth::config::Grant;
 use kit::Clock;
@@ -11,7 +11,7 @@ use crate::app::{PASSWORD, TestApp};
 
 const ADA: &str = "ada@example.org";
 
-/// Another service, which knows auth's keys.
+/// The verifier of another service, with auth's keys.
 fn verifier(app: &TestApp, service: &str) -> Verifier {
     let verifier = Verifier::empty(service, Clock::system());
     let keys = app.auth.public_keys();

@@ -1,7 +1,6 @@
-//! What cannot be right is refused, with the code that `docs/errors.md` lists, and nothing is stored. Refusals that come
-//! only after something has happened are where that happens: 200 guesses at once in `guessing`, twins of an
-//! address in `accounts`, copies of a refresh token in `refreshing`, too many requests in `quotas`, and what is
-//! no HTTP at all in `kit::it edge`.
+//! Invalid input is refused with the code that `docs/errors.md` lists, and nothing is stored. Refusals that depend on
+//! earlier requests are tested with those: 200 guesses at once in `guessing`, twins of an address in `accounts`, copies
+//! of a refresh token in `refreshing`, too many requests in `quotas`, and input that is not HTTP in `kit::it edge`.
 
 use auth::hasher::Hasher;
 use axum::http::Method;
@@ -19,13 +18,13 @@ use crate::app::{PASSWORD, TestApp, hashes};
 const ADA: &str = "ada@example.org";
 const NEW: &str = "a new and different password";
 
-/// What is sent, and what must come back.
+/// A request and its expected answer.
 struct Case {
     what: String,
     call: Call,
     status: u16,
     code: &'static str,
-    /// The field that is named, where one is.
+    /// The wrong field, if the answer names one.
     field: &'static str,
 }
 
@@ -44,7 +43,7 @@ fn register(api: &Api) -> Call {
     api.post("/v1/register").key("k")
 }
 
-/// Bodies and headers that no route takes.
+/// Bodies and headers that every route refuses.
 fn shapes(api: &Api) -> Vec<Case> {
     let raw = |body: &[u8]| register(api).body("application/json", body.to_vec());
     let good = registration("email", "eve@example.org");
@@ -80,7 +79,7 @@ fn shapes(api: &Api) -> Vec<Case> {
 
 const KEY: &str = "idempotency_key_invalid";
 
-/// Fields that break a rule, on the routes that have them.
+/// Fields that break a rule.
 fn fields(api: &Api, token: &str) -> Vec<Case> {
     let wrong = |field: &'static str, value: Value, code: &'static str| {
         let call = register(api).json(registration(field, value.clone()));
@@ -150,7 +149,7 @@ fn fields(api: &Api, token: &str) -> Vec<Case> {
     cases
 }
 
-/// Tokens that open nothing, versions that are not the newest, and what is somebody else's.
+/// Invalid tokens, stale versions, and the sessions of other members.
 fn callers(api: &Api, Tokens { ada, expired, ended, refresh }: &Tokens) -> Vec<Case> {
     let me = |token: &str| api.get("/v1/me").bearer(token);
     let [head, claims, signature] = ada.split('.').collect::<Vec<_>>()[..] else { panic!() };
@@ -198,12 +197,12 @@ fn callers(api: &Api, Tokens { ada, expired, ended, refresh }: &Tokens) -> Vec<C
 struct Tokens {
     ada: String,
     expired: String,
-    /// Both of a session that was ended.
+    /// The tokens of an ended session.
     ended: String,
     refresh: String,
 }
 
-/// Ada, and the tokens that one may come by.
+/// Registers Ada; returns tokens of every kind.
 async fn tokens(db: &PgPool, app: &TestApp) -> Tokens {
     let ada = app.member(ADA).await;
     let past = Clock::fixed(Clock::system().now() - TimeDelta::minutes(10));
@@ -217,7 +216,7 @@ async fn tokens(db: &PgPool, app: &TestApp) -> Tokens {
 
 type Stored = Vec<(String, Option<String>)>;
 
-/// A digest of each table, but for this one.
+/// A digest of each table except this one.
 async fn stored(db: &PgPool, except: &str) -> Stored {
     let sql = "SELECT tablename::text FROM pg_tables
                WHERE schemaname = 'public' AND tablename <> $1 ORDER BY 1";
@@ -240,7 +239,7 @@ async fn what_cannot_be_right_has_its_code_and_stores_nothing(db: PgPool) {
     let before = hashes();
     check(&db, cases, "").await;
     assert_eq!(hashes(), before, "and nothing was hashed");
-    // A wrong guess is counted, and that is all.
+    // Only the count of wrong guesses changes.
     check(&db, callers(&app.api, &tokens), "login_attempt").await;
 }
 

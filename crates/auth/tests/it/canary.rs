@@ -1,5 +1,4 @@
-//! Secrets that are recognized wherever they turn up, sent through every route and method, and then looked
-//! for in all that is written down.
+//! Canaries: recognizable secrets, sent through every route and method and then searched for in all output and storage.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -24,7 +23,7 @@ use testkit::http::Api;
 use crate::app::TestApp;
 use crate::mailing::Post;
 
-/// In every secret; no two letters of it are anybody's by chance.
+/// A part of every secret that does not occur by chance.
 const CANARY: &str = "canary7f3a";
 const MAIL: &str = "mail7f3a@example.org";
 
@@ -50,7 +49,7 @@ fn value(field: &str) -> Value {
     }
 }
 
-/// auth as `main` makes it, with canaries for the passwords of its database and of its Redis, which is away.
+/// auth as `main` opens it, with canaries for the passwords of its database and of its Redis, which is down.
 async fn auth_with_passwords(db: PgPool) -> TestApp {
     let own = dsn(&db, db.connect_options().get_database().unwrap());
     let pool = kit::postgres::connect(&own, "auth", &auth::MIGRATOR).await.unwrap();
@@ -65,7 +64,7 @@ async fn auth_with_passwords(db: PgPool) -> TestApp {
     TestApp { auth, api, db }
 }
 
-/// This database, as a service's own role with a password.
+/// The URL of a database for the service's own role, with a password.
 fn dsn(db: &PgPool, database: &str) -> config::Postgres {
     let url = testkit::postgres::url(db, "auth_app");
     let own = db.connect_options();
@@ -73,7 +72,7 @@ fn dsn(db: &PgPool, database: &str) -> config::Postgres {
     config::Postgres::new(url.replace(own.get_database().unwrap(), database))
 }
 
-/// What an operator reads when a start fails.
+/// The errors of failed starts, as an operator reads them.
 async fn failed_starts(db: &PgPool) -> Vec<String> {
     let nowhere = dsn(db, "nowhere");
     let scheme = config::Postgres::new(format!("mysql://auth_app:{CANARY}-dsn@127.0.0.1/auth"));
@@ -98,7 +97,7 @@ async fn failed_starts(db: &PgPool) -> Vec<String> {
     errors
 }
 
-/// Every code that was mailed, as it is written and as it is compared.
+/// Every mailed code, as it is written and as it is compared.
 fn codes(post: &Post) -> Vec<String> {
     let mails = post.mails();
     for subject in ["Is this your address?", "Choose a new password"] {
@@ -110,7 +109,7 @@ fn codes(post: &Post) -> Vec<String> {
     [written, compared].concat()
 }
 
-/// Uses the newest code that came with this subject; says the code and the answer.
+/// Uses the newest code with this subject; returns the code and the answer.
 async fn brought(post: &Post, subject: &str, path: &str, key: &str, new: &str) -> [String; 2] {
     let mail = post.mails().into_iter().rfind(|mail| mail.contains(subject)).unwrap();
     let code = mail.split("Your code is ").nth(1).unwrap()[..11].to_owned();
@@ -120,8 +119,8 @@ async fn brought(post: &Post, subject: &str, path: &str, key: &str, new: &str) -
     [code, format!("{} {}", reply.status, reply.text())]
 }
 
-/// Every documented route, with a canary in each secret field, in the token, in the query and in a cookie;
-/// and once more with a field too many.
+/// Calls every documented route with a canary in each secret field, in the token, in the query and in a cookie, and
+/// once more with an extra field.
 async fn everywhere(app: &TestApp, token: &str, round: usize) -> Vec<String> {
     let document = app.api.get("/openapi.json").send().await.expect(200).json();
     let mut answers = Vec::new();
@@ -195,14 +194,14 @@ async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails
     let entered = threads.enter();
     let guard = observability::init_with("auth", "0", &config, sinks).unwrap();
     drop(entered);
-    drop(std::panic::take_hook()); // ours writes to the log that is looked through below
+    drop(std::panic::take_hook()); // the hook writes to the log that is searched below
 
     let errors = failed_starts(&db).await;
     let post = Post::of(auth_with_passwords(db).await);
     let app = &post.app;
     let mut answers = everywhere(app, &format!("{CANARY}-bearer"), 1).await;
     answers.extend(over_grpc(app).await);
-    // By now there is a member, whose password is a canary.
+    // There is a member now, with a canary as password.
     let sign_in = async |password: &Value| {
         sqlx::query("DELETE FROM login_attempt").execute(&app.db).await.unwrap();
         let login = json!({ "email": MAIL, "password": password });
@@ -211,7 +210,7 @@ async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails
     };
     let [access, refresh] = sign_in(&value("password")).await;
     answers.extend(everywhere(app, &access, 2).await);
-    // And who has a new one, with the codes that came by mail.
+    // The member gets a new password with the mailed codes.
     post.quiet().await;
     sqlx::query("DELETE FROM login_attempt").execute(&app.db).await.unwrap();
     let (verify, reset) = ("Is this your address?", "Choose a new password");
@@ -219,7 +218,7 @@ async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails
     let new = new.as_str().unwrap();
     for (subject, path) in [(verify, "/v1/verification"), (reset, "/v1/password/reset")] {
         if subject == reset {
-            // One code that is brought ends all others.
+            // Using one code uses up all others.
             post.ask("/v1/password/forgot", "again", json!({ "email": MAIL })).await.expect(202);
             post.quiet().await;
         }
@@ -231,7 +230,7 @@ async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails
     let rows = tables(app).await;
     assert!(rows.contains(MAIL), "the tables are empty");
 
-    // And when everything fails.
+    // Every request fails.
     for table in ["session", "member_password", "login_attempt", "idempotency_key", "signing_key"] {
         let sql = sqlx::AssertSqlSafe(format!("ALTER TABLE {table} RENAME TO {table}_gone"));
         sqlx::query(sql).execute(&app.db).await.unwrap();
@@ -239,7 +238,7 @@ async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails
     answers.extend(everywhere(app, &access_again, 3).await);
     answers.push(brought(&post, reset, "/v1/password/reset", "broken", new).await[1].clone());
     assert!(answers.iter().any(|answer| answer.contains("internal_error")), "nothing failed");
-    let spans = spans.get_finished_spans().unwrap(); // which the guard takes along
+    let spans = spans.get_finished_spans().unwrap(); // dropping the guard discards them
     drop(guard);
     threads.shutdown_background();
 
@@ -262,7 +261,7 @@ async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails
     let mut found = Vec::new();
     for (place, text) in &places {
         for secret in &secrets {
-            // Where a member's address belongs: in its one table, and in their own profile.
+            // A member's address belongs in one table, and in their own profile.
             let belongs = |line: &str| {
                 secret == MAIL && (*place == "answers" || line.starts_with("member: "))
             };

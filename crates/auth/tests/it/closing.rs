@@ -1,4 +1,4 @@
-//! Accounts that an operator closes.
+//! Accounts that an operator disables.
 
 use auth::domain::Actor;
 use std::time::Duration;
@@ -34,7 +34,7 @@ async fn operator(app: &TestApp) -> String {
     session["access_token"].as_str().unwrap().to_owned()
 }
 
-/// What a client sees of a reply, without what is different each time.
+/// The reply as a client sees it, without the parts that always differ.
 fn seen(reply: &Reply) -> (u16, Vec<String>, serde_json::Value) {
     let mut names: Vec<_> = reply.headers.keys().map(ToString::to_string).collect();
     names.sort();
@@ -130,7 +130,7 @@ async fn a_login_that_is_checked_while_the_account_is_disabled_begins_no_session
     let member = id(&app, ADA).await;
     let logins = (0..8).map(|_| app.login(ADA, PASSWORD));
     let disable = async {
-        // As soon as somebody is in, others are on their way.
+        // As soon as one login is counted, others are on their way.
         eventually(Duration::from_secs(10), || async {
             (app.count("login_attempt").await > 0).then_some(())
         })
@@ -184,13 +184,13 @@ async fn the_command_line_takes_an_address_or_an_id_and_not_both(db: PgPool) {
     }
     let unknown = parse("disable", &["--email", "eve@example.org"]).unwrap();
     let error = app.auth.operate(unknown).await.unwrap_err();
-    assert_eq!(error.to_string(), "nobody has registered with this address");
+    assert_eq!(error.to_string(), "no member has this address");
     let unknown = Clock::system().id().to_string();
     let unknown = parse("disable", &["--account", &unknown]).unwrap();
-    assert_eq!(app.auth.operate(unknown).await.unwrap_err().to_string(), "no such member");
+    assert_eq!(app.auth.operate(unknown).await.unwrap_err().to_string(), "member not found");
 }
 
-/// What `auth <command> <arguments>` means.
+/// Parses `auth <command> <arguments>`.
 fn parse(command: &str, arguments: &[&str]) -> Option<Operation> {
     #[derive(clap::Parser)]
     struct Line {

@@ -1,5 +1,4 @@
-//! Whoever asks about an address learns nothing of it. How long an answer takes is another question: see
-//! `make report-enumeration`.
+//! Answers do not tell whether a member has an address. `make report-enumeration` measures whether their time does.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +10,14 @@ use crate::app::PASSWORD;
 use crate::mailing::Post;
 
 const WRONG: &str = "tr0ub4dor&3";
-/// All as long as each other, as an answer may repeat what it was sent.
+/// Addresses of one length, because an answer may repeat the request.
 const ADDRESSES: [&str; 5] = ["unknown", "verifed", "unverif", "disable", "lockout"];
 
 fn address(kind: &str) -> String {
     format!("{kind}@example.org")
 }
 
-/// Everything a client sees of a reply, but for what is different in each.
+/// The reply as a client sees it, without the parts that always differ.
 fn seen(reply: &Reply) -> (u16, BTreeMap<String, String>, usize, Value) {
     let mut body = reply.json();
     body["request_id"] = Value::Null;
@@ -32,8 +31,7 @@ fn seen(reply: &Reply) -> (u16, BTreeMap<String, String>, usize, Value) {
     (reply.status.as_u16(), headers.collect(), reply.body.len(), body)
 }
 
-/// An address of every kind: nobody's, a member's, one who never verified it, one whose account is closed,
-/// and one that somebody is guessing at.
+/// An address of every kind: unknown, verified, unverified, of a disabled account, and under attack.
 /// They have their codes.
 async fn populated(db: PgPool) -> Post {
     let post = Post::new(db).await;
@@ -76,7 +74,7 @@ async fn registering_and_asking_for_codes_look_the_same_for_every_address(db: Pg
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn a_wrong_password_looks_the_same_for_every_address_until_and_beyond_the_lock(db: PgPool) {
     let Post { app, .. } = &populated(db).await;
-    // The locked one is locked, as one is that nobody has.
+    // The locked address is locked, like an unknown one.
     for _ in 0..5 {
         app.login(&address("nothere"), WRONG).await.expect(401);
     }

@@ -1,4 +1,4 @@
-//! Who did it, as what, and from where.
+//! The audit of security events: actor, role and network.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ impl Write for Log {
 
 type Row = (String, String, Option<String>, Option<String>, bool);
 
-/// Everything that was written down, but when and about which session.
+/// The security events, without time and session.
 async fn events(app: &TestApp) -> Vec<Row> {
     let sql = "SELECT kind, actor_role, network::text, client_id, actor_id IS NOT NULL
                FROM security_event ORDER BY occurred_at, event_id";
@@ -141,7 +141,7 @@ async fn whatever_secret_is_refused_is_in_the_audit_log_and_counted(db: PgPool) 
             assert_eq!((&line["actor_role"], &line["network"]), (&json!(role), &network), "{line}");
         }
     }
-    // A name that no client has may be anything, and is not written down.
+    // An unknown client name may be any text, and is not logged.
     let clients: Vec<_> =
         find("client_refused").iter().map(|line| line["client_id"].clone()).collect();
     assert_eq!(clients, [json!("booking"), json!(null)]);
@@ -219,7 +219,7 @@ async fn an_account_that_nobody_verifies_or_uses_is_deleted_and_its_history_is_n
                UPDATE session SET ended_at = now(), end_reason = 'logout';
                DELETE FROM session";
     sqlx::raw_sql(sql).execute(&app.db).await.unwrap();
-    // Who comes now comes too late: the account may be gone at any moment.
+    // A login is too late now: the account may be deleted at any moment.
     assert_eq!(app.login(ADA, PASSWORD).await.expect(401).code(), "invalid_credentials");
 
     app.auth.delete_unverified().await.unwrap();
@@ -233,7 +233,7 @@ async fn an_account_that_nobody_verifies_or_uses_is_deleted_and_its_history_is_n
     let sql = "SELECT count(*) FROM security_event WHERE member_id = $1";
     let history: i64 = sqlx::query_scalar(sql).bind(member).fetch_one(&app.db).await.unwrap();
     assert_eq!(history, 1);
-    // And the address is free for its owner.
+    // The address is free for its owner.
     let again = json!({ "email": ADA, "password": PASSWORD, "display_name": "Ada" });
     app.api.post("/v1/register").key("again").json(again).send().await.expect(202);
     app.auth.disable(member, Actor::CommandLine).await.unwrap_err();
@@ -250,7 +250,7 @@ async fn whoever_was_there_before_the_migration_is_never_deleted(db: PgPool) {
         }
         sqlx::raw_sql(migration.sql.clone()).execute(&db).await.unwrap();
     }
-    // As the version before writes, while both run.
+    // The rows that the previous version writes while both run.
     let sql = "INSERT INTO member (member_id, email, display_name, created_at)
                    VALUES (gen_random_uuid(), 'new@example.org', 'New', now());
                INSERT INTO security_event (event_id, kind) VALUES (gen_random_uuid(), 'signed_in');

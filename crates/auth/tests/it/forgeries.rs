@@ -1,5 +1,5 @@
-//! Tokens that somebody made up, at every door: the forger has our real key, and still must not get in
-//! with anything that we would not have written.
+//! Forged tokens at every entrance. The forger has auth's real key, and a token that auth would not have written must
+//! still be refused.
 
 use auth::keyring::Keyring;
 use base64::Engine as _;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::app::{TestApp, metric};
 
-/// Signs whatever it is given, with auth's own key.
+/// Signs any claims with auth's own key.
 struct Forger {
     kid: String,
     key: Ed25519KeyPair,
@@ -80,7 +80,7 @@ impl Forger {
         self.signed(&self.header().to_string(), &claims)
     }
 
-    /// Another algorithm's header, and a MAC under a secret that everybody knows.
+    /// The header of another algorithm, and a MAC under a public secret.
     fn mac(&self, alg: &str, secret: &[u8]) -> String {
         let header = json!({ "alg": alg, "typ": self.typ, "kid": self.kid });
         let message = format!("{}.{}", encode(header.to_string()), encode(self.claims.to_string()));
@@ -231,8 +231,8 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The same signature with its scalar plus the order of the group: it satisfies the equation, and RFC
-/// 8032 refuses it, or one token would have many texts.
+/// The same signature with its scalar plus the order of the group. It satisfies the equation; RFC 8032 refuses it,
+/// because otherwise one token would have many texts.
 fn malleated(signature: &[u8]) -> Vec<u8> {
     const ORDER: [u8; 16] = [
         0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
@@ -256,7 +256,7 @@ async fn no_forged_access_token_opens_anything_or_counts_as_valid(db: PgPool) {
     let app = TestApp::new(db).await;
     let member = json!({ "aud": ["auth"], "client_id": "first_party", "sub": Uuid::nil(), "sid": Uuid::nil(), "roles": ["member"] });
     let forger = Forger::new(&app, "at+jwt", member).await;
-    // With nothing changed it is believed: there is just no such member, and no such session.
+    // The unchanged token is accepted; the member and the session just do not exist.
     app.api.get("/v1/me").bearer(&forger.genuine()).send().await.expect(404);
 
     let mut corpus = forger.forged();
@@ -282,7 +282,7 @@ async fn no_forged_access_token_opens_anything_or_counts_as_valid(db: PgPool) {
 
     for (kind, token) in &corpus {
         if !token.contains('\0') {
-            // With it, a request is refused before there is a header.
+            // Such a request is refused before its header is read.
             let reply = app.api.get("/v1/me").bearer(token).send().await;
             assert_eq!(
                 (reply.status.as_u16(), reply.code().as_str()),
@@ -317,7 +317,7 @@ async fn no_forged_service_token_calls_anything(db: PgPool) {
         ("sub null", forger.with_claim("sub", json!(null))),
     ]);
     for (kind, token) in corpus {
-        // A gRPC header is ASCII; what is not cannot even be sent.
+        // A gRPC header is ASCII; other text cannot be sent.
         if !token.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
             continue;
         }

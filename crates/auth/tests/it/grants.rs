@@ -1,4 +1,4 @@
-//! What a member confirms, signed for the service that they confirmed it to.
+//! Grants: a member's consent, signed for one service.
 
 use auth::app::ClientSecret;
 use auth::domain::Actor;
@@ -56,7 +56,7 @@ async fn a_grant_says_what_the_member_confirmed_and_for_whom(db: PgPool) {
     assert_eq!((grant.act.as_str(), grant.points), ("booking", 50));
     assert_eq!(grant.hold_id, Uuid::from_u128(1));
     assert_eq!(grant.merchant_id, Uuid::from_u128(2));
-    // It is nothing but a grant.
+    // A grant is accepted as nothing else.
     assert_eq!(verifier.member(&issued.grant).await.err(), Some(Refused::Invalid));
     assert_eq!(verifier.service(&issued.grant).await.err(), Some(Refused::Invalid));
     assert_eq!(verifier.grant(&token).await.err(), Some(Refused::Invalid));
@@ -82,7 +82,7 @@ async fn whoever_is_not_signed_in_any_more_confirms_nothing(db: PgPool) {
     let (app, elsewhere) = (TestApp::new(db.clone()).await, TestApp::new(db).await);
     let booking = service(&app, "booking").await;
     app.register(ADA).await.expect(202);
-    // Ended by another replica a moment ago: the feed has not said so yet.
+    // Another replica has ended the session a moment ago, and the feed does not have it yet.
     let (left, closed) = (app.token(ADA).await, app.token(ADA).await);
     elsewhere.api.delete("/v1/sessions/current").bearer(&left).send().await.expect(204);
     let refused = ask(&app, &booking, &left, Some(terms())).await.unwrap_err();
@@ -121,7 +121,7 @@ async fn a_grant_without_sense_is_refused(db: PgPool) {
     }
 }
 
-/// As if so much time had passed since the keys were made.
+/// Makes the keys this much older.
 async fn later(db: &PgPool, hours: f64) {
     let sql = "UPDATE signing_key SET signs_from = signs_from - make_interval(secs => $1 * 3600)";
     sqlx::query(sql).bind(hours).execute(db).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_grant_outlives_a_rotation_and_not_a_leak(db: PgPool) {
     let (booking, token) = (service(&app, "booking").await, app.member(ADA).await);
     let grant = ask(&app, &booking, &token, Some(terms())).await.unwrap().grant;
     app.auth.rotate_keys(false).await.unwrap();
-    // To the last moment of its life, whichever replica is asked.
+    // The grant is valid to the end of its life, at every replica.
     later(&db, GRANT_LIFE.as_secs_f64() / 3600.0 + 0.02).await;
     let other = TestApp::new(db.clone()).await;
     assert_eq!(other.auth.public_keys().len(), 2);

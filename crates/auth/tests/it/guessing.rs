@@ -1,4 +1,4 @@
-//! Somebody tries passwords.
+//! Limits on guesses at passwords.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::app::{PASSWORD, TestApp, hashes, login};
 
 const WRONG: &str = "tr0ub4dor&3";
 
-/// What a client can tell two answers apart by.
+/// The parts of an answer by which a client could tell two apart.
 fn visible(reply: &Reply) -> (u16, Vec<String>, usize, Value) {
     let mut body = reply.json();
     body["request_id"] = Value::Null;
@@ -35,7 +35,7 @@ async fn of_200_guesses_at_once_five_are_looked_at(db: PgPool) {
         let other = replies.iter().find(|r| r.status != 401 && r.status != 429);
         other.map(Reply::text)
     });
-    // And the right one is not looked at either, until the window is over.
+    // The right password is not checked either until the window ends.
     let blocked = app.login("ada@example.org", PASSWORD).await.expect(429);
     assert_eq!(blocked.code(), "too_many_attempts");
     let wait: u64 = blocked.header("retry-after").parse().unwrap();
@@ -91,7 +91,7 @@ async fn when_the_window_is_over_there_are_guesses_again(db: PgPool) {
     for _ in 0..6 {
         app.login("ada@example.org", WRONG).await;
     }
-    // Guessing on does not prolong it.
+    // Further guesses do not prolong it.
     let ends = || async {
         let sql = "SELECT max(window_ends_at)::text FROM login_attempt";
         sqlx::query_scalar::<_, String>(sql).fetch_one(&app.db).await.unwrap()
@@ -170,7 +170,7 @@ async fn of_20_right_logins_at_once_none_is_refused(db: PgPool) {
     }
 }
 
-/// More than may be wrong, and neither replica knows of those that the other one is checking.
+/// Sends more guesses than may be wrong to two replicas; neither knows those that the other is checking.
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn of_8_right_logins_at_two_replicas_none_is_refused(db: PgPool) {
     let replicas = [TestApp::new(db.clone()).await, TestApp::new(db).await];
@@ -203,16 +203,16 @@ async fn a_known_device_is_not_locked_out_by_strangers(db: PgPool) {
     });
     let strangers = futures::future::join_all(strangers).await;
     assert_eq!(strangers.iter().filter(|reply| reply.status == 401).count(), 20);
-    // Everybody is locked out: also the owner on a new device, and whoever makes up a cookie.
+    // All are locked out: the owner on a new device, and a stranger with a made-up cookie, too.
     from(&app, "192.0.2.1", "", PASSWORD).await.expect(429);
     let forged = format!("{}A", &cookie[..cookie.len() - 1]);
     if forged != cookie {
         from(&app, "192.0.2.1", &forged, PASSWORD).await.expect(429);
     }
-    // Not the owner's own device, which keeps its cookie.
+    // The owner's known device is not locked out, and keeps its cookie.
     let again = from(&app, "198.51.100.7", cookie, PASSWORD).await.expect(200);
     assert!(again.header("set-cookie").starts_with(cookie));
-    // It gets five guesses like anybody, and is no key.
+    // A known device gets five guesses like any client, and does not replace the password.
     for _ in 0..5 {
         from(&app, "198.51.100.7", cookie, WRONG).await.expect(401);
     }
@@ -229,7 +229,7 @@ async fn who_gets_none_of_the_accounts_guesses_keeps_those_of_their_network(db: 
     for reply in futures::future::join_all((0..19).map(stranger)).await {
         reply.expect(401);
     }
-    // One guess is left, and three ask for it in the same moment.
+    // One guess is left, and three clients take it at the same moment.
     let mut held = app.db.begin().await.unwrap();
     let sql = "SELECT FROM login_attempt WHERE allowed = 20 FOR UPDATE";
     sqlx::query(sql).execute(&mut *held).await.unwrap();
@@ -291,7 +291,7 @@ async fn each_lock_is_twice_as_long_until_the_right_password_comes(db: PgPool) {
 async fn a_login_makes_a_weak_hash_strong(db: PgPool) {
     let app = TestApp::new(db).await;
     app.register("ada@example.org").await.expect(202);
-    // "correct horse battery staple" as it would have been kept with a tenth of the memory.
+    // A hash of "correct horse battery staple" with a tenth of the memory.
     let weak = argon2::Argon2::new(
         argon2::Algorithm::Argon2id,
         argon2::Version::V0x13,

@@ -1,4 +1,4 @@
-//! The keys that tokens are signed with, and where they lie.
+//! The signing keys, and their storage.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::app::{TestApp, open};
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn the_first_start_makes_a_key_and_the_next_ones_keep_it(db: PgPool) {
-    // Somebody else has the table, so that all get as far as they can before one goes on.
+    // This transaction holds the table, so that all wait for it before one continues.
     let mut first = db.begin().await.unwrap();
     sqlx::query("LOCK TABLE signing_key").execute(&mut *first).await.unwrap();
     let waiting = || async {
@@ -83,7 +83,7 @@ async fn the_service_cannot_rewrite_what_it_never_rewrites(db: PgPool) {
     }
 }
 
-/// As if a key had been added so long ago.
+/// Moves the creation of the keys into the past.
 async fn later(app: &TestApp, minutes: i32) {
     let sql = "UPDATE signing_key SET signs_from = signs_from - make_interval(mins => $1)";
     sqlx::query(sql).bind(minutes).execute(&app.db).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_new_key_is_published_first_signs_later_and_the_old_one_verifies_to_it
     let old = app.member("ada@example.org").await;
     app.auth.rotate_keys(false).await.unwrap();
 
-    // Each start sees what a running process sees at its next look.
+    // A start loads what a running process sees at its next reload.
     let published = TestApp::new(db.clone()).await;
     assert_eq!(published.auth.public_keys().len(), 2);
     let still = published.token("ada@example.org").await;

@@ -1,4 +1,4 @@
-//! Codes that come by mail: who gets one, and what it opens.
+//! Codes sent by mail: their recipients and their effects.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::app::{PASSWORD, TestApp};
 
 const NEW: &str = "a new and different password";
 
-/// auth with its postman, and the mailboxes it fills.
+/// auth with its mail delivery, and the directory it writes to.
 pub struct Post {
     pub app: TestApp,
     directory: PathBuf,
@@ -56,7 +56,7 @@ impl Post {
         files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
     }
 
-    /// The code in the newest of so many mails.
+    /// Waits for this number of mails and returns the code in the newest.
     pub async fn code(&self, mails: usize) -> String {
         let mail = eventually(Duration::from_secs(10), || async {
             let all = self.mails();
@@ -66,7 +66,7 @@ impl Post {
         mail.split("Your code is ").nth(1).unwrap()[..11].to_owned()
     }
 
-    /// Every event has been delivered.
+    /// Waits until every event is delivered.
     pub async fn quiet(&self) {
         eventually(Duration::from_secs(10), || async {
             let sql = "SELECT count(*) FROM outbox_event WHERE delivered_at IS NULL";
@@ -90,7 +90,7 @@ async fn an_address_is_verified_with_the_code_it_was_sent(db: PgPool) {
     let code = post.code(1).await;
     assert!(post.mails()[0].contains("To: ada@example.org"), "{:?}", post.mails());
 
-    // Somebody else's address does not take it.
+    // It does not verify another address.
     post.app.register("eve@example.org").await.expect(202);
     let body = json!({ "email": "eve@example.org", "code": code, "password": NEW });
     assert_eq!(post.ask("/v1/verification", "k1", body).await.expect(401).code(), "code_invalid");
@@ -101,7 +101,7 @@ async fn an_address_is_verified_with_the_code_it_was_sent(db: PgPool) {
     assert!(post.verified(session["access_token"].as_str().unwrap()).await);
     let again = post.ask("/v1/verification", "k2", body.clone()).await.expect(200);
     assert_eq!(again.header("idempotency-replayed"), "true");
-    // Once.
+    // It works once.
     assert_eq!(post.ask("/v1/verification", "k3", body).await.expect(401).code(), "code_invalid");
 }
 
@@ -118,7 +118,7 @@ async fn a_forgotten_password_is_replaced_and_every_session_ends(db: PgPool) {
         let body = json!({ "email": "ada@example.org", "code": code, "new_password": password });
         post.ask("/v1/password/reset", key, body)
     };
-    // What is no password does not use the code up.
+    // An invalid password does not use up the code.
     assert_eq!(reset("k0", "short").await.expect(422).code(), "password_too_short");
     reset("k1", NEW).await.expect(200);
     let token = session["access_token"].as_str().unwrap();
@@ -127,7 +127,7 @@ async fn a_forgotten_password_is_replaced_and_every_session_ends(db: PgPool) {
     assert_eq!(post.app.refresh(&session).await.expect(401).code(), "session_revoked");
     post.app.login("ada@example.org", PASSWORD).await.expect(401);
     let token = post.app.login("ada@example.org", NEW).await.expect(200).json();
-    // Whoever reads the mail has the address.
+    // The reset has verified the address, too.
     assert!(post.verified(token["access_token"].as_str().unwrap()).await);
     assert_eq!(reset("k2", "a third password").await.expect(401).code(), "code_invalid");
 }
@@ -165,7 +165,7 @@ async fn a_code_ends_after_ten_minutes_and_cannot_be_guessed(db: PgPool) {
             known.expect(429);
         }
     }
-    // Whoever guesses at codes keeps nobody from signing in.
+    // Wrong codes do not lock the login.
     post.app.login("ada@example.org", PASSWORD).await.expect(200);
 }
 

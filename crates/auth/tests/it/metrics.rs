@@ -1,10 +1,10 @@
-//! What operators watch.
+//! The metrics of auth.
 
 use sqlx::PgPool;
 
 use crate::app::{PASSWORD, TestApp, metric};
 
-/// Requirement O3, word for word: name, type, label, values. Of registrations it leaves the values open.
+/// Requirement O3: name, type, label, values. It leaves the values of registrations open.
 const O3: [(&str, &str, &str, &[&str]); 7] = [
     ("auth_login_total", "counter", "status", &["blocked", "failed", "success"]),
     ("auth_login_duration_seconds", "histogram", "", &[]),
@@ -20,7 +20,7 @@ const O3: [(&str, &str, &str, &[&str]); 7] = [
     ),
 ];
 
-/// What is ours beside it.
+/// The other metrics of auth.
 const MORE: [&str; 5] = [
     "auth_guessed_accounts",
     "auth_locks_total",
@@ -39,7 +39,7 @@ fn families(text: &str) -> Vec<(&str, &str)> {
     types.map(|line| line.split_once(' ').unwrap()).collect()
 }
 
-/// The label sets of a family, as they are written.
+/// The label sets of a family.
 fn labels<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
     let lines = text.lines().filter_map(|line| line.strip_prefix(name));
     let mut labels: Vec<_> = lines

@@ -1,4 +1,4 @@
-//! What members are told by mail about their accounts.
+//! Notices: mail to members about their accounts.
 
 use auth::domain::Actor;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const ADA: &str = "ada@example.org";
 const NEW: &str = "a new and different password";
 
 impl Post {
-    /// The mails to this address with this subject, once there is one.
+    /// Waits for mail to this address with this subject.
     async fn told(&self, to: &str, subject: &str) -> Vec<String> {
         eventually(Duration::from_secs(10), || async {
             let found = self.to(to, subject);
@@ -110,7 +110,7 @@ async fn a_lock_is_told_to_the_owner_once_a_day_and_to_nobody_else(db: PgPool) {
         post.app.login(email, "wrong").await.expect(401);
         post.app.login(email, "wrong").await.expect(429);
     }
-    // The same work for an address that nobody has.
+    // An unknown address takes the same work.
     assert_eq!(events(post.app.db.clone()).await, 2);
     post.told(ADA, subject).await;
     post.quiet().await;

@@ -1,4 +1,4 @@
-//! What an operator does from the command line.
+//! The commands of an operator.
 
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ async fn a_granted_role_is_in_the_next_token(db: PgPool) {
 async fn nobody_unknown_gets_a_role(db: PgPool) {
     let app = TestApp::new(db).await;
     let error = app.auth.grant(&grant("eve@example.org", Role::Operator)).await.unwrap_err();
-    assert_eq!(error.to_string(), "nobody has registered with this address");
+    assert_eq!(error.to_string(), "no member has this address");
     app.auth.grant(&grant("eve", Role::Operator)).await.unwrap_err();
     assert_eq!(app.count("member_role").await, 0);
 }
@@ -80,7 +80,7 @@ async fn a_role_that_is_taken_back_is_in_no_token_any_more(db: PgPool) {
     assert_eq!(me["roles"], json!(["member", "staff"]));
     for (email, role) in [("ada@example.org", Role::Operator), ("eve@example.org", Role::Staff)] {
         let error = app.auth.revoke(&grant(email, role)).await.unwrap_err();
-        assert_eq!(error.to_string(), "nobody with this address has this role");
+        assert_eq!(error.to_string(), "no member with this address has this role");
     }
     app.refresh(&session).await.expect(401);
     app.api.get("/v1/me").bearer(&token).send().await.expect(200);

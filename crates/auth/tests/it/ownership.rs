@@ -1,4 +1,4 @@
-//! An account belongs to whoever reads the mail of its address, and not to whoever registered it.
+//! An account belongs to the reader of its mail, and not to the person who registered it.
 
 use auth::config::Grant;
 use kit::caller::Role;
@@ -21,8 +21,8 @@ async fn verify(post: &Post, key: &str, code: &str, password: &str) -> Reply {
     post.ask("/v1/verification", key, body).await
 }
 
-/// An attacker registers the address and signs in; then its owner registers it. The codes that they caused, and
-/// the attacker's session.
+/// An attacker registers the address and signs in; then its owner registers it. Returns the codes of both, and the
+/// attacker's session.
 async fn hijacked(post: &Post) -> ([String; 2], Value) {
     let app = &post.app;
     app.register(ADA).await.expect(202);
@@ -82,7 +82,7 @@ async fn nobody_gets_a_role_before_their_address_is_verified(db: PgPool) {
     let app = TestApp::new(db).await;
     app.register(ADA).await.expect(202);
     let refused = app.auth.grant(&grant()).await.unwrap_err();
-    assert!(refused.to_string().contains("nobody has verified this address"), "{refused}");
+    assert!(refused.to_string().contains("the address is not verified"), "{refused}");
     assert_eq!(app.count("member_role").await, 0);
     app.verified(ADA).await;
     app.auth.grant(&grant()).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_code_for_the_address_is_worth_nothing_once_a_reset_has_verified_it(db
     post.app.login(ADA, OWN).await.expect(200);
 }
 
-/// The session that a login on this device began, and the cookie it was given.
+/// Signs in on a device; returns the session and the cookie.
 async fn sign_in(app: &TestApp, ip: &str, password: &str) -> (Value, String) {
     let reply = login(&app.from(ip, ""), ADA, password).await.expect(200);
     let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();
@@ -115,7 +115,7 @@ async fn a_login_that_is_checked_while_a_role_is_taken_back_does_not_get_it(db: 
     app.register(ADA).await.expect(202);
     app.verified(ADA).await;
     app.auth.grant(&grant()).await.unwrap();
-    // The login has been checked and waits to begin its session; meanwhile the role is taken back.
+    // The login has been checked and waits to begin its session; meanwhile the role is revoked.
     let mut held = app.db.begin().await.unwrap();
     sqlx::query("SELECT FROM member_password FOR UPDATE").execute(&mut *held).await.unwrap();
     let revoke = async {
@@ -146,7 +146,7 @@ async fn who_has_not_chosen_the_password_since_the_verification_gets_no_role(db:
     let old = "UPDATE member_password SET changed_at = changed_at - interval '1 day'";
     sqlx::query(old).execute(&app.db).await.unwrap();
     let refused = app.auth.grant(&grant()).await.unwrap_err();
-    assert!(refused.to_string().contains("reset it first"), "{refused}");
+    assert!(refused.to_string().contains("reset the password first"), "{refused}");
     post.quiet().await;
     let before = post.mails().len();
     post.ask("/v1/password/forgot", "f", json!({ "email": ADA })).await.expect(202);

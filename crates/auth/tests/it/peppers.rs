@@ -1,4 +1,4 @@
-//! A pepper: what it keeps a thief from, and how it is replaced.
+//! Peppers: protection from a thief of the database, and rotation.
 
 use argon2::password_hash::PasswordVerifier as _;
 use auth::hasher::Hasher;
@@ -34,7 +34,7 @@ async fn a_stolen_hash_is_not_even_opened_by_the_right_password(db: PgPool) {
     app.login(ADA, PASSWORD).await.expect(200);
     app.login(ADA, "wrong").await.expect(401);
 
-    // Nor is it by us, without the pepper; and it is a mistake of ours, not a wrong password.
+    // Without the pepper auth cannot check it either, which is an internal error and not a wrong password.
     let without = with(&db, &[]).await;
     assert_eq!(without.login(ADA, PASSWORD).await.expect(500).code(), "internal_error");
 }
@@ -54,7 +54,7 @@ async fn a_pepper_is_taken_on_and_replaced_as_members_sign_in(db: PgPool) {
     }
     // The password is the same one, so no session has ended.
     app.api.get("/v1/me").bearer(&token).send().await.expect(200);
-    // Whoever goes back to a lower version keeps what was made with the higher one.
+    // A return to a lower version keeps the hashes made with the higher one.
     let back = with(&db, &[2, 1]).await;
     back.login(ADA, PASSWORD).await.expect(200);
     assert!(hash(&db).await.contains("keyid=Ag$"));

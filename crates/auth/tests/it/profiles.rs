@@ -1,4 +1,4 @@
-//! What members see of themselves, and change.
+//! Members' own profiles.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ async fn a_profile_is_cached_for_half_an_hour_and_a_change_is_read_at_once(db: P
     let left = Duration::from_millis(left.try_into().unwrap());
     assert!((shortest - Duration::from_secs(30)..=longest).contains(&left), "{left:?}");
 
-    // Nobody asks the database again: what is changed behind the cache is not seen.
+    // The database is not asked again: a change behind the cache is not seen.
     sqlx::query("UPDATE member SET display_name = 'Eve'").execute(&app.db).await.unwrap();
     let hits = metric("cache_requests_total{cache=\"auth:profile\",result=\"hit\"}");
     assert_eq!(me(&other, &token).await.body, first.body);
@@ -142,7 +142,7 @@ async fn without_redis_a_profile_comes_from_the_database(db: PgPool) {
     server.kill();
     rename(&app, &token, "\"1\"", "Ada L").await.expect(200);
     assert_eq!(me(&app, &token).await.json()["display_name"], "Ada L");
-    // Back, with what it had: the old name must not come back with it.
+    // Redis is back with its old data: the old name must not come back with it.
     server.restart().await;
     assert_eq!(me(&app, &token).await.json()["display_name"], "Ada L");
 }

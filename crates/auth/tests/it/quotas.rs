@@ -1,4 +1,4 @@
-//! How much a stranger may ask, on a real port.
+//! Request quotas of strangers, on a real port.
 
 use auth::hasher::Hasher;
 use kit::Clock;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::open;
 
-/// auth behind its listener, which limits clients.
+/// auth behind its listener, with client limits.
 async fn serve(db: &PgPool, strict: &str) -> (String, tokio_util::sync::DropGuard) {
     let any = "127.0.0.1:0".parse().unwrap();
     let edge = Edge { rate_limit_strict: strict.parse().unwrap(), ..Edge::default() };
@@ -34,7 +34,7 @@ async fn serve(db: &PgPool, strict: &str) -> (String, tokio_util::sync::DropGuar
     (format!("http://{at}"), stop.drop_guard())
 }
 
-/// Whether a body has something in it that could be guessed, or an address to send mail to.
+/// True for a body with a secret that could be guessed, or an address to send mail to.
 fn is_about_secrets(api: &Value, operation: &Value) -> bool {
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
     let Some(name) = schema.as_str().and_then(|path| path.rsplit('/').next()) else { return false };

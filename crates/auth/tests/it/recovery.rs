@@ -1,4 +1,4 @@
-//! Strangers guess and ask, and the owner gets in all the same.
+//! Recovery: the owner gets in while strangers guess passwords and request codes.
 
 use serde_json::json;
 use sqlx::PgPool;
@@ -25,7 +25,7 @@ fn resets(post: &Post) -> Vec<String> {
     post.mails().into_iter().filter(|mail| mail.contains("Choose a new password")).collect()
 }
 
-/// The code in the newest of so many mails.
+/// The code in the newest of this number of mails.
 async fn reset_code(post: &Post, mails: usize) -> String {
     post.quiet().await;
     let resets = resets(post);
@@ -42,7 +42,7 @@ async fn a_locked_account_is_recovered_with_a_mailed_code(db: PgPool) {
     let post = Post::new(db).await;
     let app = &post.app;
     app.register(ADA).await.expect(202);
-    // Four networks use up what strangers have; the others have guesses left for later.
+    // Four networks use up the strangers' count; the others have guesses left for later.
     let strangers: Vec<_> = (0..8).map(|n| app.from(&format!("203.0.{n}.1"), "")).collect();
     for (n, stranger) in strangers.iter().enumerate() {
         for turn in 0..5 {
@@ -52,12 +52,12 @@ async fn a_locked_account_is_recovered_with_a_mailed_code(db: PgPool) {
     }
     let owner = app.from("192.0.2.1", "");
     login(&owner, ADA, PASSWORD).await.expect(429);
-    // The strangers have used up no code of the owner's either.
+    // The strangers have not used up the owner's codes.
     forgot(&owner, "f").await;
     let code = reset_code(&post, 1).await;
     let done = reset(&owner, "r", &code, NEW).await.expect(200);
     login(&owner, ADA, NEW).await.expect(200);
-    // And what the strangers do next does not concern the device that was there.
+    // Further guesses of strangers do not lock the known device.
     for stranger in &strangers {
         for _ in 0..5 {
             login(stranger, ADA, WRONG).await;
@@ -82,7 +82,7 @@ async fn a_strangers_requests_do_not_use_up_the_owners_mails(db: PgPool) {
     forgot(&app.from("192.0.2.1", ""), "owner").await;
     let code = reset_code(&post, 4).await;
 
-    // Whoever has many networks fills no mailbox, and still cannot keep the owner without a code.
+    // A stranger with many networks fills no mailbox, and cannot keep the owner without a code.
     for n in 0..20 {
         forgot(&app.from(&format!("198.51.{n}.1"), ""), &format!("n{n}")).await;
     }
@@ -112,7 +112,7 @@ async fn however_many_are_delivered_at_once_a_member_gets_three_mails_an_hour(db
             call.json(json!({ "email": email(n) })).send().await.expect(202);
         }
     }
-    // All of them wait, and the postman takes as many at a time as it can.
+    // All mails are queued, and the delivery takes as many at a time as it can.
     let post = Post::of(app);
     post.quiet().await;
     let sql = "SELECT count(*) FROM mail_code GROUP BY member_id, purpose";
@@ -140,7 +140,7 @@ async fn locks_at_the_same_moment_are_told_once(db: PgPool) {
             login(device, ADA, WRONG).await.expect(401);
         }
     }
-    // A notice that was found to be missing waits for us before it is there, until all have looked.
+    // The trigger delays the insert of a notice until all logins have found it missing.
     let sql = "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
                    'BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NEW; END';
                CREATE TRIGGER wait BEFORE INSERT ON mail_notice FOR EACH ROW EXECUTE FUNCTION wait();";
@@ -157,7 +157,7 @@ async fn locks_at_the_same_moment_are_told_once(db: PgPool) {
         testkit::eventually(std::time::Duration::from_secs(20), wait).await;
         held.rollback().await.unwrap();
     };
-    // Each device has a count of its own, and all are used up at once.
+    // Each device has its own count, and all are used up at once.
     let last = futures::future::join_all(devices.iter().map(|device| login(device, ADA, WRONG)));
     futures::future::join(last, release).await;
     assert_eq!(app.count("mail_notice").await, 1);
@@ -208,7 +208,7 @@ async fn of_a_members_devices_the_last_ten_are_known(db: PgPool) {
     let app = TestApp::new(db).await;
     app.register(ADA).await.expect(202);
     let first = cookie(&login(&app.from("192.0.2.1", ""), ADA, PASSWORD).await.expect(200));
-    // As logins at the same moment leave them, which do not see each other's.
+    // The rows of logins at the same moment, which do not see each other's devices.
     let newer = async |n: i32| {
         let sql = "INSERT INTO known_device (device_id, member_id, password_of, used_at)
                    SELECT gen_random_uuid(), member_id, password_of, now() + interval '1 second'
@@ -227,7 +227,7 @@ async fn of_a_members_devices_the_last_ten_are_known(db: PgPool) {
     assert!(knows().await, "the tenth");
     newer(10).await;
     assert!(!knows().await, "the eleventh");
-    // The next login tidies up.
+    // The next login deletes the surplus.
     login(&app.from("192.0.2.1", ""), ADA, PASSWORD).await.expect(200);
     assert_eq!(app.count("known_device").await, 10);
 }
@@ -257,7 +257,7 @@ async fn a_code_that_waits_for_a_login_stops_none(db: PgPool) {
     forgot(&app.api, "f").await;
     post.quiet().await;
     let code = reset_code(&post, 1).await;
-    // A login has read the password, and goes on to the member.
+    // A login has locked the password, and locks the member next.
     let mut held = app.db.begin().await.unwrap();
     sqlx::query("SELECT FROM member_password FOR SHARE").execute(&mut *held).await.unwrap();
     let login = async {

@@ -1,4 +1,4 @@
-//! Refresh tokens: one successor each, and what becomes of a copy.
+//! Refresh tokens: one successor each, and the end of a copied session.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -13,7 +13,7 @@ async fn signed_in(app: &TestApp) -> Value {
     app.session("ada@example.org").await
 }
 
-/// Whether many of auth's connections wait for a lock.
+/// True when many of auth's connections wait for a lock.
 async fn waiting(app: &TestApp) -> Option<()> {
     let sql = "SELECT count(*) FROM pg_stat_activity
                WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -21,7 +21,7 @@ async fn waiting(app: &TestApp) -> Option<()> {
     (waiting >= 10).then_some(())
 }
 
-/// As if the last exchange had been so long ago.
+/// Moves the last exchange into the past.
 async fn an_hour_ago(app: &TestApp) {
     let sql = "UPDATE session SET rotated_at = rotated_at - interval '1 hour'";
     sqlx::query(sql).execute(&app.db).await.unwrap();
@@ -54,7 +54,7 @@ async fn of_50_refreshes_at_once_all_get_the_same_successor(db: PgPool) {
     for _ in 0..4 {
         let session = app.session("ada@example.org").await;
         let session = app.refresh(&session).await.expect(200).json();
-        // Somebody else has the row, so that many get as far as they can before one goes on.
+        // This transaction holds the row, so that all exchanges wait for it before one continues.
         let mut first = app.db.begin().await.unwrap();
         let sql = "SELECT FROM session FOR UPDATE";
         sqlx::query(sql).execute(&mut *first).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_lost_answer_is_given_again_and_the_session_lives(db: PgPool) {
     let session = signed_in(&app).await;
     let session = app.refresh(&session).await.expect(200).json();
     let lost = app.refresh(&session).await.expect(200).json();
-    // Also by another process.
+    // The same holds for another process.
     let again = TestApp::new(db).await.refresh(&session).await.expect(200).json();
     assert_eq!(again["refresh_token"], lost["refresh_token"]);
     app.refresh(&again).await.expect(200);
@@ -109,14 +109,14 @@ async fn a_copy_ends_the_session_for_everybody(db: PgPool) {
         let reused = refresh(&app.api, &first, client).await.expect(401);
         assert_eq!(reused.code(), "refresh_token_reused", "{way}");
 
-        // Everything that grew from it is dead: the newest refresh token, and every access token.
+        // All tokens of the session are dead: the newest refresh token, and every access token.
         assert_eq!(app.refresh(&newest).await.expect(401).code(), "session_revoked", "{way}");
         for session in [&first, &newest] {
             let token = session["access_token"].as_str().unwrap();
             let reply = app.api.get("/v1/me").bearer(token).send().await.expect(401);
             assert_eq!(reply.code(), "session_revoked", "{way}");
         }
-        // And stays dead after a restart.
+        // They stay dead after a restart.
         let restarted = TestApp::new(db.clone()).await;
         assert_eq!(restarted.refresh(&newest).await.expect(401).code(), "session_revoked");
     }
@@ -174,7 +174,7 @@ async fn no_refresh_token_lies_in_the_database(db: PgPool) {
     let proof: String = bytes[20..].iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(proof.len(), 64, "256 bits");
     assert!(rows.iter().all(|row| !row.contains(&proof) && !row.contains(token)), "{rows:?}");
-    // Nor can one be made of what lies there by whoever has another key.
+    // A thief with the rows and another key cannot make one either.
     let other =
         crate::app::open(&app.db, kit::Clock::system(), auth::hasher::Hasher::new(), 2).await;
     assert!(other.is_err());

@@ -1,4 +1,4 @@
-//! A logout is one everywhere, whatever becomes of Redis.
+//! A logout reaches every service, with and without Redis.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::TestApp;
 
-/// Another service's, with auth's keys.
+/// The verifier of another service, with auth's keys.
 fn elsewhere(app: &TestApp, server: &Server) -> Verifier {
     let verifier = Verifier::empty("points", kit::Clock::system());
     let keys = app.auth.public_keys();
@@ -45,7 +45,7 @@ async fn a_logout_is_heard_everywhere_and_again_after_redis_lost_it(db: PgPool) 
     eventually(Duration::from_secs(1), || is_refused(&points, &one)).await;
     points.member(&two).await.unwrap();
 
-    // Killed, a logout meanwhile, and back with nothing: who starts only then hears of both.
+    // Redis is killed, a logout follows, and Redis is back empty: a reader that starts then learns of both logouts.
     server.kill();
     app.api.delete("/v1/sessions/current").bearer(&two).send().await.expect(204);
     server.restart().await;

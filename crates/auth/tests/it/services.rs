@@ -1,4 +1,4 @@
-//! Services: how one gets a token, and what it opens.
+//! Service tokens: how they are issued, and what they give access to.
 
 use auth::app::ClientSecret;
 use auth::domain::Actor;
@@ -23,7 +23,7 @@ use crate::app::TestApp;
 
 const SECRET: &str = "a secret of booking, of 32 bytes at least";
 
-/// Says who called.
+/// Answers with the caller's name.
 struct Mirror;
 
 #[tonic::async_trait]

@@ -1,4 +1,4 @@
-//! What a member does about their own sessions and password.
+//! A member's own sessions and password.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -124,7 +124,7 @@ async fn a_stolen_access_token_does_not_help_to_guess_the_password(db: PgPool) {
     assert_eq!(reply.code(), "too_many_attempts");
     app.login("ada@example.org", PASSWORD).await.expect(429);
     assert_eq!(hashes() - before, 5);
-    // What cannot be a password costs no guess.
+    // An invalid password costs no guess.
     let reply = change(&app, &session, "k9", "", "short").await.expect(422);
     assert_eq!(reply.fields(), [("new_password".to_owned(), "password_too_short".to_owned())]);
 }
@@ -133,7 +133,7 @@ async fn a_stolen_access_token_does_not_help_to_guess_the_password(db: PgPool) {
 async fn a_login_with_a_password_that_changes_meanwhile_begins_no_session(db: PgPool) {
     let app = TestApp::new(db).await;
     app.register("ada@example.org").await.expect(202);
-    // Somebody has written a new password and not committed yet, so the login checks the old one.
+    // Another transaction has written a new password and not committed, so the login checks the old one.
     let mut change = app.db.begin().await.unwrap();
     let sql = "UPDATE member_password SET hash = hash || 'x', changed_at = now()";
     sqlx::query(sql).execute(&mut *change).await.unwrap();

@@ -1,4 +1,4 @@
-//! Nothing secret or personal gets out sideways.
+//! Logs, metrics and answers hold nothing secret or personal.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -55,7 +55,7 @@ async fn no_address_password_or_token_is_logged_counted_or_answered(db: PgPool) 
     ] {
         replies.push(app.api.post(path).key("k").json(body).send().await.expect(202));
     }
-    // A failure inside, whose text would quote the statement's values.
+    // An internal error whose text would quote the statement's values.
     sqlx::query("ALTER TABLE member DROP CONSTRAINT member_email_unique")
         .execute(&app.db)
         .await

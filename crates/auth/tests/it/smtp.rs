@@ -1,4 +1,4 @@
-//! Mail over SMTP, to a server of the test's own on a real socket.
+//! Mail over SMTP, to a test server on a real socket.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -17,14 +17,14 @@ use crate::app::TestApp;
 
 const ADA: &str = "ada@example.org";
 
-/// What the server answers to `RCPT TO` of one mail after the other; then it takes everything.
+/// The server's answer to `RCPT TO`, one for each mail; afterwards it accepts all mail.
 #[derive(Clone, Copy)]
 enum Mood {
-    /// `451`: full, try again later.
+    /// `451`: mailbox full, a temporary failure.
     Busy,
-    /// `550`: never.
+    /// `550`: a permanent failure.
     Refuse,
-    /// Closes the connection after the whole mail, before it says that it has it.
+    /// Closes the connection after the whole mail, before it acknowledges it.
     Vanish,
 }
 
@@ -40,7 +40,7 @@ struct Seen {
 struct Server(Arc<Mutex<Seen>>);
 
 impl Server {
-    /// On this port, or a free one; says which.
+    /// Listens on this port, or on a free one for 0; returns the port.
     async fn listen(&self, port: u16) -> u16 {
         let socket = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = socket.local_addr().unwrap().port();
@@ -115,7 +115,7 @@ impl Server {
     }
 }
 
-/// auth with its postman, who goes to this URL.
+/// auth, with mail delivery to this URL.
 async fn deliver(db: PgPool, url: String) -> (TestApp, DropGuard) {
     let app = TestApp::new(db).await;
     let config = Mail {
@@ -166,7 +166,7 @@ async fn a_server_that_is_away_or_busy_gets_the_same_mail_later(db: PgPool) {
 
     server.next([Mood::Busy, Mood::Vanish]);
     server.listen(port).await;
-    // The one that was not acknowledged comes again, under the same name: a mailbox shows it once.
+    // The mail without acknowledgment is sent again with the same `Message-ID`, so a mailbox shows it once.
     let mails = server.got(2).await;
     assert_eq!(header(&mails[0], "Message-ID"), header(&mails[1], "Message-ID"));
     assert!(header(&mails[0], "Message-ID").ends_with("@auth>"), "{mails:?}");

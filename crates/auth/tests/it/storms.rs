@@ -1,4 +1,4 @@
-//! Refresh tokens when many ask at once, the network loses what was said, and servers die.
+//! Refresh tokens with many clients at once, a lossy network, and servers that die.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ async fn each_of_200_tokens_has_one_successor_though_50_ask_for_it_at_once(db: P
     assert_eq!(exchanged_once, 200);
 }
 
-/// Forty-nine wait for one row: on a loaded machine some are told to come again, and do.
+/// Forty-nine wait for one row: on a loaded machine some are refused, and try again.
 async fn patiently(app: &TestApp, session: &Value) -> Reply {
     loop {
         let reply = app.refresh(session).await;
@@ -61,7 +61,7 @@ async fn flaky(target: SocketAddr, lost: Arc<AtomicU64>) -> SocketAddr {
             let (client, _) = socket.accept().await.unwrap();
             let lost = Arc::clone(&lost);
             tokio::spawn(async move {
-                // A client that hangs up is no failure of the network's.
+                // A client that hangs up is not a failure of the network.
                 let _ = pass(client, target, n % 7, &lost).await;
             });
         }
@@ -94,7 +94,7 @@ async fn pass(
     client.write_all(passed).await
 }
 
-/// One exchange as a client on a bad line does it: again, with the same token, until there is an answer.
+/// One exchange by a client on a bad line: repeated with the same token until there is an answer.
 async fn insist(line: SocketAddr, refresh_token: &str) -> String {
     loop {
         let Ok(answer) = exchange(line, refresh_token).await else { continue };
@@ -178,7 +178,7 @@ async fn a_copied_family_is_dead_everywhere_in_a_second_and_stays_dead(db: PgPoo
     for member in &family {
         points.member(access(member)).await.unwrap();
     }
-    // Far beyond the grace, whoever's clock it is.
+    // Far beyond the grace, by any clock.
     let sql = "UPDATE session SET rotated_at = rotated_at - interval '11 seconds'";
     sqlx::query(sql).execute(&app.db).await.unwrap();
     assert_eq!(app.refresh(&family[2]).await.expect(401).code(), "refresh_token_reused");
@@ -195,13 +195,13 @@ async fn a_copied_family_is_dead_everywhere_in_a_second_and_stays_dead(db: PgPoo
     };
     dead(&points, Duration::from_secs(1)).await;
 
-    // Redis forgets everything and lives on: whoever starts after that hears of it all the same.
+    // Redis loses its data and continues: a reader that starts afterwards still learns of the logout.
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
     dead(&elsewhere(&app, &server), Duration::from_secs(5)).await;
 
-    // And so it is when auth was away meanwhile.
+    // The same holds when auth was down meanwhile.
     stop.cancel();
     let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
     let stop = CancellationToken::new();
@@ -239,7 +239,7 @@ async fn two_replicas_give_one_successor(db: PgPool) {
     }
 }
 
-/// Another service's, with auth's keys.
+/// The verifier of another service, with auth's keys.
 fn elsewhere(app: &TestApp, server: &Server) -> Verifier {
     let verifier = Verifier::empty("auth", Clock::system());
     let keys = app.auth.public_keys();

@@ -1,4 +1,4 @@
-//! Access tokens: which are believed, here and by whoever asks.
+//! Access tokens, verified here and by introspection.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -61,7 +61,7 @@ async fn a_forged_token_opens_nothing(db: PgPool) {
     promoted["roles"] = json!(["member", "operator"]);
     let mut forever = claims.clone();
     forever["exp"] = json!("never");
-    // Whoever has no key of ours may still use our key's name.
+    // A forger without the key may still use the key's name.
     let forger = Issuer::with_key(kid, [9; 32], Clock::system());
 
     for forged in [
@@ -107,7 +107,7 @@ async fn a_service_can_ask_whether_a_token_is_valid_right_now(db: PgPool) {
     assert_eq!(known.roles, ["member"]);
     assert_eq!(known.expires_at, part(token, 1)["exp"].as_i64().unwrap());
 
-    // The session ended, and the signature is as good as before.
+    // The session has ended, and the signature is still correct.
     sqlx::query("DELETE FROM session").execute(&app.db).await.unwrap();
     assert_eq!(validate(&app, token).await, ValidateTokenResponse::default());
 }
@@ -121,7 +121,7 @@ async fn a_token_of_another_auth_is_refused(db: PgPool) {
     assert!(other.introspect(&token).await.unwrap().is_none());
 }
 
-/// Asks as an inspector, past the guard.
+/// Introspects a token as `inspector`, past the guard.
 pub async fn validate(app: &TestApp, token: &str) -> ValidateTokenResponse {
     let secret = "s".repeat(32);
     let client = auth::app::ClientSecret::new(secret.clone().into()).unwrap();

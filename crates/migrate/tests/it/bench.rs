@@ -12,7 +12,7 @@ pub struct Bench {
     dir: PathBuf,
 }
 
-/// What a run of the command said.
+/// The output of a run.
 pub struct Said {
     pub code: i32,
     pub out: String,
@@ -29,7 +29,7 @@ impl Bench {
         Self { db, dir }
     }
 
-    /// Two steps that are fine: a table `one`, a table `two`.
+    /// Writes two valid migrations: a table `one` and a table `two`.
     pub fn with_two(db: PgPool) -> Self {
         let bench = Self::new(db);
         bench.write("000001_one", "CREATE TABLE one (id int);", "DROP TABLE one;");
@@ -84,7 +84,7 @@ impl Bench {
         said(self.spawn(arguments)).await
     }
 
-    /// Runs it and insists that it succeeds.
+    /// Runs the command, which must succeed.
     pub async fn ok(&self, arguments: &str) -> String {
         let said = self.run(arguments).await;
         assert_eq!(said.code, 0, "migrate {arguments}: {}", said.err);
@@ -99,7 +99,7 @@ impl Bench {
             .unwrap()
     }
 
-    /// Waits until a query that answers with one boolean says true.
+    /// Waits until a query with one boolean returns true.
     pub async fn until(&self, query: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {

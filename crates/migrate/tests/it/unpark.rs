@@ -2,7 +2,7 @@ use sqlx::PgPool;
 
 use crate::bench::Bench;
 
-/// Three events parked an hour apart, the newest an hour ago, and one parked long ago.
+/// Inserts three events parked an hour apart, the newest an hour ago, and one parked long ago.
 async fn outbox(db: &PgPool) {
     let platform =
         concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/points/000001_platform.up.sql");

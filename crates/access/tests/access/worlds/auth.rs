@@ -32,7 +32,7 @@ impl Auth {
         let (clock, redis) = (Clock::system(), Redis::disabled());
         let auth = app::Auth::open(pool, redis, clock, Hasher::new(), keyring).await.unwrap();
         let issuer = Issuer::new();
-        // It would believe its own key alone, which makes no tokens that are expired.
+        // auth has only its own key, which makes no expired tokens.
         auth.verifier().set_keys(issuer.keys());
         let router = auth::http::router(auth.clone());
         let api = Api::new(router.clone());
@@ -64,9 +64,9 @@ impl World for Auth {
                    VALUES ($1, $2, now(), now() + interval '1 day', now(),
                            now() + interval '1 day', decode(repeat('00', 32), 'hex'), '')";
         sqlx::query(sql).bind(session).bind(self.member).execute(&self.db).await.unwrap();
-        // Nobody's guesses count: who calls is asked here, not how often.
+        // Guesses must not be counted: this tests callers, not limits.
         sqlx::query("DELETE FROM login_attempt").execute(&self.db).await.unwrap();
-        // Somebody who is nobody else here, so that operators may close the account.
+        // A member who is no caller, so that operators may disable the account.
         let bystander = Clock::system().id();
         let sql = "INSERT INTO member (member_id, email, display_name, created_at)
                    VALUES ($1, $2, 'Bob', now())";

@@ -25,7 +25,7 @@ pub struct Booking {
     router: Router,
 }
 
-/// Nobody pays with points here.
+/// A points service that is not used: no booking here is paid with points.
 struct NoPoints;
 
 #[async_trait]

@@ -26,7 +26,7 @@ impl Points {
     pub fn new(db: PgPool) -> Self {
         let issuer = Issuer::new();
         let pool = app_pool(&db, "points_app");
-        // What waits for the database waits there.
+        // Commands that wait for the database wait there.
         let redis =
             Redis::new(&testkit::redis::config_of("points"), "points", &testkit::redis::secret())
                 .unwrap();
@@ -39,7 +39,7 @@ impl Points {
         points::grpc::routes(self.points.clone(), self.issuer.verifier())
     }
 
-    /// A merchant of this member's.
+    /// Creates a merchant of this member.
     async fn merchant(&self, owner: Uuid) -> Uuid {
         let merchant = Clock::system().id();
         let membership = Membership {
