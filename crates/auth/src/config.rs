@@ -51,17 +51,11 @@ pub struct Mail {
     pub mail_from: String,
 }
 
+/// A command beside the running service, in its environment.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Runs the service; the default.
     Serve,
-    #[command(flatten)]
-    Operate(Operation),
-}
-
-/// A command that runs beside the service, in its environment.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Operation {
     /// Gives a member a role. Their tokens have it from the next refresh on.
     Grant(Grant),
     /// Takes a role away and signs the member out everywhere, so that no token keeps it.
@@ -115,19 +109,36 @@ pub struct Client {
     pub secret_file: PathBuf,
 }
 
-impl kit::run::Config for Config {
+impl kit::service::Config for Config {
+    type Command = Command;
+
+    fn command(&self) -> Option<Command> {
+        self.command.clone().filter(|command| !matches!(command, Command::Serve))
+    }
+
+    fn listen(&self) -> &Listen {
+        &self.listen
+    }
+
+    fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
+    fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
     fn observability(&self) -> &observability::Config {
         &self.observability
     }
 
-    fn edge(&self) -> &kit::config::Edge {
-        &self.listen.edge
+    fn cache_secret(&self) -> &SecretString {
+        &self.auth_key_encryption_key
     }
 
     fn check(&self) -> Result<(), String> {
         let environment = self.observability.environment.to_ascii_lowercase();
-        let serves = !matches!(self.command, Some(Command::Operate(_)));
-        if !serves || !matches!(environment.as_str(), "production" | "prod") {
+        if self.command().is_some() || !matches!(environment.as_str(), "production" | "prod") {
             return Ok(());
         }
         if self.mail.smtp_url.is_none() {
@@ -147,7 +158,7 @@ fn sealing(text: &str) -> anyhow::Result<SecretString> {
 
 #[cfg(test)]
 mod tests {
-    use kit::run::Config as _;
+    use kit::service::Config as _;
 
     use super::*;
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use actor::Actor;
 pub use audience::Audience;
 pub use client::{Client, DeviceToken};
-pub use code::Code;
+pub use code::{Code, Purpose};
 pub use device::Device;
 pub use email::{Email, InvalidEmail};
 pub use name::{DisplayName, InvalidName};

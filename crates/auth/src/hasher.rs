@@ -56,7 +56,7 @@ pub struct Hasher {
 pub enum Failure {
     #[error("too many passwords are waiting to be hashed")]
     Overloaded,
-    #[error("a password could not be hashed")]
+    #[error("cannot hash a password")]
     Broken,
 }
 

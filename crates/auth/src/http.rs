@@ -13,9 +13,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use kit::ApiError;
+use kit::command::Answer;
 use kit::error::Fields;
 use kit::http::{Command, IdempotencyKey, Limits, Origins};
-use kit::idempotency::Answer;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
@@ -23,8 +23,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::app::{Auth, Login, PublicKey, Register, Session};
+use crate::app::{Accepted, Auth, Login, PublicKey, Register, Session};
 use crate::domain::{ACCESS_TOKEN_LIFE, Audience, Client, DisplayName, Email, Guess, Password};
+use crate::metrics;
+
+use client::RequestClient;
 
 #[derive(OpenApi)]
 #[openapi(info(title = "auth", description = "Accounts, logins and tokens."))]
@@ -91,12 +94,6 @@ struct LoginBody {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Accepted {
-    /// Always `accepted`.
-    status: &'static str,
-}
-
-#[derive(Serialize, ToSchema)]
 struct TokenReply {
     access_token: String,
     /// Always `Bearer`.
@@ -136,10 +133,11 @@ struct Jwk {
 )]
 async fn register(
     State(auth): State<Auth>,
-    client::From(client): client::From,
+    RequestClient(client): RequestClient,
     Command { key, body }: Command<RegisterBody>,
-) -> Result<Answer, ApiError> {
-    Ok(auth.register(body.by(client)?, key).await?)
+) -> Result<Answer<Accepted>, ApiError> {
+    let answer = auth.register(body.by(client)?, key).await;
+    Ok(answer.inspect_err(|_| metrics::registration("failed"))?)
 }
 
 /// Exchanges an address and its password for an access token. Needs no `Idempotency-Key`.
@@ -150,7 +148,7 @@ async fn register(
 )]
 async fn login(
     State(auth): State<Auth>,
-    client::From(client): client::From,
+    RequestClient(client): RequestClient,
     kit::http::Json(body): kit::http::Json<LoginBody>,
 ) -> Result<Response, ApiError> {
     let session = auth.login(body.by(client)?).await?;

@@ -45,7 +45,8 @@ impl Keyring {
 
     /// Decrypts a sealed secret. Fails when anything was changed, the name included.
     pub fn open(&self, name: &str, sealed: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let (nonce, sealed) = sealed.split_first_chunk().context("the sealed value is too short")?;
+        let (nonce, sealed) =
+            sealed.split_first_chunk().context("the sealed value is too short")?;
         let mut secret = sealed.to_vec();
         let opened = self
             .sealing

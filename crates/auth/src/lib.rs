@@ -1,6 +1,6 @@
 //! Accounts, logins and tokens; the keys with which the other services verify those tokens.
 //!
-//! A request crosses the modules in this order:
+//! [`service`] starts the process. A request crosses the modules in this order:
 //!
 //! * [`http`] and [`grpc`] turn a message into a command.
 //! * [`app`] runs the command in one transaction.
@@ -20,6 +20,7 @@ pub mod keyring;
 pub mod mailer;
 mod metrics;
 pub mod pepper;
+pub mod service;
 mod store;
 
 /// The schema of this service, embedded in the binary.

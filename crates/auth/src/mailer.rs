@@ -50,8 +50,7 @@ impl Mailer {
         subject: &str,
         text: String,
     ) -> anyhow::Result<()> {
-        let to: Mailbox =
-            to.parse().map_err(|_| permanent("the address is not valid for mail"))?;
+        let to: Mailbox = to.parse().map_err(|_| permanent("the address is not valid for mail"))?;
         let message = Message::builder()
             .message_id(Some(format!("<{id}@auth>")))
             .from(self.from.clone())

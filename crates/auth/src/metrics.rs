@@ -7,8 +7,6 @@ use observability::metrics::{
     histogram,
 };
 
-use crate::app::{Error, Secret};
-
 const SECONDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
 static LOGINS: LazyLock<IntCounterVec> =
@@ -91,13 +89,8 @@ pub(crate) fn declare() {
     LazyLock::force(&ACTIVE_SESSIONS);
 }
 
-/// Counts a login: `blocked` when it was refused before the password was checked.
-pub(crate) fn login<T>(outcome: &Result<T, Error>) {
-    let status = match outcome {
-        Ok(_) => "success",
-        Err(Error::TooManyAttempts { .. } | Error::Overloaded) => "blocked",
-        Err(_) => "failed",
-    };
+/// Counts a login: `success`, `failed`, or `blocked` when it was refused before the password was checked.
+pub(crate) fn login(status: &'static str) {
     LOGINS.with_label_values(&[status]).inc();
 }
 
@@ -111,12 +104,8 @@ pub(crate) fn refused(secret: &'static str) {
     REFUSED.with_label_values(&[secret]).inc();
 }
 
-/// Counts a lock.
-pub(crate) fn locked(secret: Secret) {
-    let secret = match secret {
-        Secret::Password => "password",
-        Secret::Code => "code",
-    };
+/// Counts a lock of `password` or `code`.
+pub(crate) fn locked(secret: &'static str) {
     LOCKS.with_label_values(&[secret]).inc();
 }
 

@@ -65,7 +65,9 @@ pub async fn read(dir: &Path, service: &str) -> Result<Vec<Step>, Error> {
 pub fn create(dir: &Path, service: &str, name: &str, steps: &[Step]) -> Result<[String; 2], Error> {
     let name = name.replace([' ', '-'], "_").to_ascii_lowercase();
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        return Err(Error::Usage(format!("name `{name}` must have only letters, digits and underscores")));
+        return Err(Error::Usage(format!(
+            "name `{name}` must have only letters, digits and underscores"
+        )));
     }
     let version = steps.last().map_or(1, |last| last.version + 1);
     let dir = dir.join(service);

@@ -61,9 +61,9 @@ pub async fn unpark(
         .fetch_one(&mut db)
         .await
         .map_err(|error| match error.as_database_error().and_then(|e| e.code()).as_deref() {
-            Some("22007" | "22008" | "22009") => {
-                Error::Usage("--since and --until must be times such as '2026-11-28 03:00+00'".into())
-            }
+            Some("22007" | "22008" | "22009") => Error::Usage(
+                "--since and --until must be times such as '2026-11-28 03:00+00'".into(),
+            ),
             _ => failed(error),
         })?;
     db.close().await.map_err(failed)?;

@@ -10,28 +10,32 @@ use crate::store::events::{self, Event};
 impl Auth {
     /// Records a security event in the database and in the log, which a thief of the database cannot change. The
     /// network comes from the request's context.
-    pub(super) async fn note(&self, tx: &mut PgConnection, event: Event<'_>) -> Result<(), Error> {
+    pub(super) async fn record(
+        &self,
+        tx: &mut PgConnection,
+        event: Event<'_>,
+    ) -> Result<(), Error> {
         events::record(tx, self.clock.id(), &event, network().as_ref()).await?;
         log(&event);
         Ok(())
     }
 
     /// Records that guesses at a secret of this address are refused for a while. An unknown address costs the same.
-    pub(super) async fn note_lock(
+    pub(super) async fn record_lock(
         &self,
         tx: &mut PgConnection,
         email: &Email,
         secret: Secret,
     ) -> Result<(), Error> {
-        let kind = match secret {
-            Secret::Password => "sign_in_locked",
-            Secret::Code => "codes_locked",
+        let (kind, label) = match secret {
+            Secret::Password => ("sign_in_locked", "password"),
+            Secret::Code => ("codes_locked", "code"),
         };
         let event = Event::new(kind, Actor::Stranger);
         let (id, network) = (self.clock.id(), network());
         let member = events::record_for(tx, id, &event, network.as_ref(), email).await?;
         log(&event.of(member));
-        metrics::locked(secret);
+        metrics::locked(label);
         Ok(())
     }
 }

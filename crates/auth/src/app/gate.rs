@@ -9,7 +9,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::notices::Notice;
 use super::{Auth, Error};
-use crate::domain::{ATTEMPTS, Client, DeviceToken, Email, Network, STRANGERS_ATTEMPTS, WINDOW};
+use crate::domain::{
+    ATTEMPTS, Client, DeviceToken, Email, Network, Password, STRANGERS_ATTEMPTS, WINDOW,
+};
 use crate::metrics;
 use crate::store::attempts::{self, Attempt, Count, Reservation};
 
@@ -28,16 +30,16 @@ pub(super) struct Gate(Arc<[Arc<Semaphore>]>);
 /// A secret that strangers may guess at. Each has its own counts: wrong passwords must not keep the owner from choosing
 /// a new one with a mailed code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Secret {
+pub(super) enum Secret {
     Password,
     /// A mailed code. Its 50 bits cannot be guessed within its life, from however many networks. So each network and
     /// each device has its own count, and the account has none: strangers could use it up.
     Code,
 }
 
-/// A counted guess that may be checked. Its result must be recorded with [`Auth::wrong`], [`Auth::right`] or
-/// [`Auth::unchecked`].
-pub(super) struct Reserved {
+/// A counted guess that may be checked. It ends in [`Auth::guess_failed`], [`Auth::guess_succeeded`] or
+/// [`Auth::return_guess`].
+pub(super) struct ReservedGuess {
     pub(super) email: Email,
     secret: Secret,
     /// The device of the guess, if the member has signed in on it before.
@@ -67,7 +69,7 @@ impl Auth {
         secret: Secret,
         email: &Email,
         client: &Client,
-    ) -> Result<(Reserved, PoolConnection<Postgres>), Error> {
+    ) -> Result<(ReservedGuess, PoolConnection<Postgres>), Error> {
         if self.hasher.is_full() {
             return Err(Error::Overloaded);
         }
@@ -82,7 +84,7 @@ impl Auth {
             match attempts::reserve(&mut conn, &counts, WINDOW).await? {
                 Reservation::Made(attempts) => {
                     let email = email.clone();
-                    let guess = Reserved { email, secret, device, attempts, _lane: lane };
+                    let guess = ReservedGuess { email, secret, device, attempts, _lane: lane };
                     return Ok((guess, conn));
                 }
                 Reservation::Locked(wait) => return Err(locked(wait)),
@@ -139,7 +141,7 @@ impl Auth {
     }
 
     /// Deletes the counts of wrong guesses at a replaced password.
-    pub(super) async fn forgive(
+    pub(super) async fn clear_guesses(
         &self,
         tx: &mut PgConnection,
         email: &Email,
@@ -152,17 +154,17 @@ impl Auth {
     }
 
     /// Records a wrong guess. The last one allowed is a lock, of which the owner is notified.
-    pub(super) async fn wrong(&self, guess: &Reserved) -> Result<(), Error> {
+    pub(super) async fn guess_failed(&self, guess: &ReservedGuess) -> Result<(), Error> {
         let mut tx = postgres::begin(&self.db).await?;
         let mut locks = false;
         for attempt in &guess.attempts {
             locks |= attempts::failed(&mut tx, attempt).await?;
         }
         if locks {
-            self.note_lock(&mut tx, &guess.email, guess.secret).await?;
+            self.record_lock(&mut tx, &guess.email, guess.secret).await?;
             // A lock of codes concerns only the requester who guessed, not the owner.
             if guess.secret == Secret::Password {
-                self.tell_owner(&mut tx, &guess.email, Notice::SignInLocked).await?;
+                self.notify_owner(&mut tx, &guess.email, Notice::SignInLocked).await?;
             }
         }
         postgres::commit(tx).await?;
@@ -170,7 +172,11 @@ impl Auth {
     }
 
     /// Records a right guess, in the transaction of its effect.
-    pub(super) async fn right(&self, tx: &mut PgConnection, guess: &Reserved) -> Result<(), Error> {
+    pub(super) async fn guess_succeeded(
+        &self,
+        tx: &mut PgConnection,
+        guess: &ReservedGuess,
+    ) -> Result<(), Error> {
         for attempt in &guess.attempts {
             attempts::succeeded(tx, attempt).await?;
         }
@@ -178,12 +184,27 @@ impl Auth {
     }
 
     /// Gives back a guess that was not checked.
-    pub(super) async fn unchecked(&self, guess: &Reserved) -> Result<(), Error> {
+    pub(super) async fn return_guess(&self, guess: &ReservedGuess) -> Result<(), Error> {
         let mut conn = self.db.acquire().await?;
         for attempt in &guess.attempts {
             attempts::returned(&mut conn, attempt).await?;
         }
         Ok(())
+    }
+
+    /// Hashes the new password that a guess asks for. Gives back the guess when that fails.
+    pub(super) async fn hash_or_return(
+        &self,
+        password: Password,
+        guess: &ReservedGuess,
+    ) -> Result<String, Error> {
+        match self.hasher.hash(password).await {
+            Ok(hash) => Ok(hash),
+            Err(failure) => {
+                self.return_guess(guess).await?;
+                Err(failure.into())
+            }
+        }
     }
 }
 

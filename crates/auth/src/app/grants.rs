@@ -46,7 +46,7 @@ impl Auth {
         let (id, now) = (self.clock.id(), self.clock.now());
         let terms = (hold_id, points, merchant_id);
         let claims = Grant::new(member.sub, service.to_owned(), terms, id, now);
-        let grant = self.keys.held().signer.sign(&claims).map_err(Error::Sign)?;
+        let grant = self.keys.current().signer.sign(&claims).map_err(Error::Internal)?;
         let event = Event::new("grant_issued", Actor::Service(service)).of(member.sub);
         audit(&event.in_session(member.sid));
         Ok(IssuedGrant { grant: grant.into(), expires_in: GRANT_LIFE })

@@ -26,9 +26,9 @@ const RELOAD_PERIOD: Duration = Duration::from_secs(5);
 
 /// The keys as last loaded.
 #[derive(Clone)]
-pub(super) struct Keys(Arc<RwLock<Arc<Held>>>);
+pub(super) struct Keys(Arc<RwLock<Arc<Loaded>>>);
 
-pub(super) struct Held {
+pub(super) struct Loaded {
     pub(super) signer: SigningKey,
     pub(super) public: Vec<PublicKey>,
 }
@@ -48,16 +48,16 @@ impl PublicKey {
 }
 
 impl Keys {
-    pub(super) fn held(&self) -> Arc<Held> {
+    pub(super) fn current(&self) -> Arc<Loaded> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn new(held: Held) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(held))))
+    pub(super) fn new(loaded: Loaded) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(loaded))))
     }
 
-    fn replace(&self, held: Held) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(held);
+    fn replace(&self, loaded: Loaded) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
     }
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn load(
     db: &sqlx::PgPool,
     keyring: &Keyring,
     clock: &kit::Clock,
-) -> anyhow::Result<Held> {
+) -> anyhow::Result<Loaded> {
     let mut tx = postgres::begin(db).await?;
     keys::lock(&mut tx).await?;
     let mut sealed = keys::live(&mut tx).await?;
@@ -80,7 +80,7 @@ pub(super) async fn load(
     open(keyring, sealed)
 }
 
-fn open(keyring: &Keyring, sealed: Vec<SealedKey>) -> anyhow::Result<Held> {
+fn open(keyring: &Keyring, sealed: Vec<SealedKey>) -> anyhow::Result<Loaded> {
     let newest = sealed.iter().find(|key| key.may_sign).context("no signing key")?;
     let seed = keyring
         .open(&newest.kid, &newest.sealed_seed)
@@ -88,7 +88,7 @@ fn open(keyring: &Keyring, sealed: Vec<SealedKey>) -> anyhow::Result<Held> {
     let seed = seed.as_slice().try_into().context("a seed is 32 bytes")?;
     let signer = SigningKey::from_seed(newest.kid.clone(), seed)?;
     let public = |key: SealedKey| PublicKey { kid: key.kid, bytes: key.public_key };
-    Ok(Held { signer, public: sealed.into_iter().map(public).collect() })
+    Ok(Loaded { signer, public: sealed.into_iter().map(public).collect() })
 }
 
 impl Auth {
@@ -108,7 +108,7 @@ impl Auth {
     }
 
     /// Makes a new signing key when the newest is old, and deletes keys that verify nothing any more.
-    pub(super) async fn tend_keys(&self) -> anyhow::Result<()> {
+    pub async fn tend_keys(&self) -> anyhow::Result<()> {
         let mut tx = postgres::begin(&self.db).await?;
         keys::lock(&mut tx).await?;
         if keys::newest_is_older(&mut tx, LIFE).await? {
@@ -127,13 +127,13 @@ impl Auth {
     ) -> anyhow::Result<()> {
         let key = make(self.clock.id().to_string(), &self.keyring)?;
         keys::add(tx, &key, self.clock.now(), lead).await?;
-        self.note(tx, Event::new("key_rotated", by)).await?;
+        self.record(tx, Event::new("key_rotated", by)).await?;
         tracing::info!(kid = key.kid, "created a signing key");
         Ok(())
     }
 
     /// Reloads the keys, which other processes may change, until `stop`.
-    pub(super) async fn reload_keys(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+    pub async fn reload_keys(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut tick = interval(RELOAD_PERIOD);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             self.reload().await?;
@@ -145,9 +145,9 @@ impl Auth {
         let mut conn = self.db.acquire().await?;
         let sealed = keys::live(&mut conn).await?;
         drop(conn);
-        let held = open(&self.keyring, sealed)?;
-        self.verifier.set_keys(held.public.iter().map(PublicKey::to_pair).collect());
-        self.keys.replace(held);
+        let loaded = open(&self.keyring, sealed)?;
+        self.verifier.set_keys(loaded.public.iter().map(PublicKey::to_pair).collect());
+        self.keys.replace(loaded);
         Ok(())
     }
 }

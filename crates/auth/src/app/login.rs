@@ -1,14 +1,10 @@
-use chrono::{DateTime, Utc};
-use kit::caller::Role;
-use kit::{command, postgres};
-use secrecy::SecretString;
-use uuid::Uuid;
+use kit::postgres;
 
 use super::audit::log as audit;
-use super::gate::{Reserved, Secret};
-use super::refresh::Signed;
-use super::{Auth, Error};
-use crate::domain::{Actor, Audience, Client, DeviceToken, Email, Guess};
+use super::gate::{ReservedGuess, Secret};
+use super::tokens::OpenSession;
+use super::{Auth, Error, Session};
+use crate::domain::{Actor, Audience, Client, Email, Guess};
 use crate::keyring::random;
 use crate::metrics;
 use crate::store::events::Event;
@@ -25,48 +21,34 @@ pub struct Login {
     pub audience: Option<Audience>,
 }
 
-/// A member who is signed in.
-#[derive(Debug)]
-pub struct Session {
-    pub member_id: Uuid,
-    pub session_id: Uuid,
-    pub access_token: SecretString,
-    /// Prolongs the session once.
-    pub refresh_token: SecretString,
-    /// The latest end, however much the session is used.
-    pub ends: DateTime<Utc>,
-    /// After a login, the token for the device's next login.
-    pub device: Option<DeviceToken>,
-}
-
 impl Auth {
     /// Signs a member in. Takes no idempotency key: to repeat the answer, its credentials would have to be stored. Two
     /// logins are two sessions.
-    pub async fn login(&self, command: Login) -> Result<Session, Error> {
-        let timer = metrics::LOGIN_DURATION.start_timer();
-        let auth = self.clone();
-        let outcome = command::run(async move { auth.sign_in(command).await }).await;
-        timer.observe_duration();
-        metrics::login(&outcome);
-        outcome
+    pub async fn login(&self, login: Login) -> Result<Session, Error> {
+        let _timer = metrics::LOGIN_DURATION.start_timer();
+        let session = match self.check_password(&login).await {
+            Ok((member, guess)) => self.begin_session(&login, &member, guess).await,
+            Err(error) => Err(error),
+        };
+        metrics::login(match &session {
+            Ok(_) => "success",
+            Err(Error::TooManyAttempts { .. } | Error::Overloaded) => "blocked",
+            Err(_) => "failed",
+        });
+        session
     }
 
     /// Checks the password. An unknown address takes the same steps as a known one, at the same cost.
-    async fn sign_in(&self, login: Login) -> Result<Session, Error> {
+    async fn check_password(&self, login: &Login) -> Result<(Credentials, ReservedGuess), Error> {
         let (guess, mut conn) = self.reserve(Secret::Password, &login.email, &login.client).await?;
         let known = members::credentials(&mut conn, &login.email).await?;
         drop(conn); // other requests need it during the hash
 
         let hash = known.as_ref().map(|known| known.hash.clone());
         match (self.hasher.verify(login.password.clone(), hash).await, known) {
-            (Ok(true), Some(member)) if !member.disabled => {
-                let session = self.begin_session(&member, &login, &guess).await?;
-                drop(guess);
-                self.strengthen(&member, login.password).await;
-                Ok(session)
-            }
+            (Ok(true), Some(member)) if !member.disabled => Ok((member, guess)),
             (Ok(_), known) => {
-                self.wrong(&guess).await?;
+                self.guess_failed(&guess).await?;
                 let member = known.as_ref().map(|known| known.member_id);
                 audit(&Event::new("sign_in_failed", Actor::Stranger).of(member));
                 metrics::failed_attempt(match known {
@@ -77,7 +59,7 @@ impl Auth {
                 Err(Error::InvalidCredentials)
             }
             (Err(failure), _) => {
-                self.unchecked(&guess).await?;
+                self.return_guess(&guess).await?;
                 Err(failure.into())
             }
         }
@@ -85,19 +67,20 @@ impl Auth {
 
     async fn begin_session(
         &self,
-        member: &Credentials,
         login: &Login,
-        guess: &Reserved,
+        member: &Credentials,
+        guess: ReservedGuess,
     ) -> Result<Session, Error> {
         let Credentials { member_id, changed_at, .. } = *member;
-        let (session, salt) = (self.clock.id(), random::<32>().map_err(Error::Random)?);
+        let (session_id, salt) = (self.clock.id(), random::<32>().map_err(Error::Internal)?);
 
         let mut tx = postgres::begin(&self.db).await?;
         let opened = (&login.client.device, login.audience);
-        let begun = sessions::begin(&mut tx, session, member_id, changed_at, &salt, opened).await?;
+        let begun =
+            sessions::begin(&mut tx, session_id, member_id, changed_at, &salt, opened).await?;
         let Some(ends) = begun else {
             tx.rollback().await?;
-            self.unchecked(guess).await?;
+            self.return_guess(&guess).await?;
             return Err(Error::InvalidCredentials); // changed or disabled during the hash
         };
         // Read here, in the transaction, and not before the hash: revoking a role either waits for this transaction and
@@ -107,15 +90,27 @@ impl Auth {
         let device =
             self.remember_device(&mut tx, known, &login.email, member_id, changed_at).await?;
         let event = Event::new("signed_in", Actor::Member(member_id)).of(member_id);
-        self.note(&mut tx, event.in_session(session)).await?;
+        self.record(&mut tx, event.in_session(session_id)).await?;
         // Last, because all logins of one address wait for this row.
-        self.right(&mut tx, guess).await?;
+        self.guess_succeeded(&mut tx, &guess).await?;
         postgres::commit(tx).await?;
+        drop(guess);
 
         let audience = login.audience;
-        let operator = audience.is_some();
-        let signed = Signed { member_id, session, generation: 0, ends, audience, operator };
-        Ok(Session { device: Some(device), ..self.issue(signed, &roles, &salt)? })
+        let (operator, salt) = (audience.is_some(), salt.to_vec());
+        let opened = OpenSession {
+            member_id,
+            session_id,
+            generation: 0,
+            ends,
+            audience,
+            operator,
+            roles,
+            salt,
+        };
+        let session = Session { device: Some(device), ..self.issue(&opened)? };
+        self.strengthen(member, login.password.clone()).await;
+        Ok(session)
     }
 
     /// Stores a stronger hash while the password is known. A failure does not fail the login.
@@ -126,10 +121,4 @@ impl Auth {
             tracing::info!(member_id = %member.member_id, "stored a stronger password hash");
         }
     }
-}
-
-/// Adds the role `member`, which is not stored because all members have it.
-pub(super) fn with_member(stored: &[String]) -> Vec<Role> {
-    let stored = stored.iter().filter_map(|role| role.parse().ok());
-    std::iter::once(Role::Member).chain(stored).collect()
 }

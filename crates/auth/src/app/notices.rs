@@ -78,7 +78,7 @@ impl Notice {
 
 impl Auth {
     /// Notifies a member by mail, if the transaction commits.
-    pub(super) async fn tell(
+    pub(super) async fn notify(
         &self,
         tx: &mut PgConnection,
         member: Uuid,
@@ -86,11 +86,11 @@ impl Auth {
     ) -> Result<(), Error> {
         let id = self.clock.id();
         notices::create(tx, id, member, notice.as_str()).await?;
-        self.post(tx, id).await
+        self.queue_notice(tx, id).await
     }
 
     /// Notifies the member with this address. An unknown address costs the same.
-    pub(super) async fn tell_owner(
+    pub(super) async fn notify_owner(
         &self,
         tx: &mut PgConnection,
         email: &Email,
@@ -100,10 +100,10 @@ impl Auth {
         let lock = self.keyring.blind("notice", email.as_str().as_bytes());
         let lock = lock.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
         notices::create_for(tx, id, email, notice.as_str(), lock).await?;
-        self.post(tx, id).await
+        self.queue_notice(tx, id).await
     }
 
-    async fn post(&self, tx: &mut PgConnection, notice: Uuid) -> Result<(), Error> {
+    async fn queue_notice(&self, tx: &mut PgConnection, notice: Uuid) -> Result<(), Error> {
         let event = Event {
             id: self.clock.id(),
             aggregate: format!("mail:{notice}"),

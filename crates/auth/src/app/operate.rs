@@ -5,27 +5,28 @@ use tokio::fs;
 use uuid::Uuid;
 
 use super::{Auth, ClientSecret};
-use crate::config::{Account, Client, Grant, Operation};
+use crate::config::{Account, Client, Command, Grant};
 use crate::domain::{Actor, Email};
 use crate::store::events::Event;
 use crate::store::members;
-use crate::store::sessions::Which;
+use crate::store::sessions::Selection;
 
 const NOT_FOUND: &str = "no member has this address";
 
 impl Auth {
     /// Runs an operator's command.
-    pub async fn operate(&self, operation: Operation) -> anyhow::Result<()> {
-        match operation {
-            Operation::Grant(command) => self.grant(&command).await,
-            Operation::Revoke(command) => self.revoke(&command).await,
-            Operation::RotateKeys(command) => self.rotate_keys(command.leaked).await,
-            Operation::Client(command) => self.install_client(&command).await,
-            Operation::Disable(account) => {
+    pub async fn operate(&self, command: Command) -> anyhow::Result<()> {
+        match command {
+            Command::Serve => Ok(()),
+            Command::Grant(command) => self.grant(&command).await,
+            Command::Revoke(command) => self.revoke(&command).await,
+            Command::RotateKeys(command) => self.rotate_keys(command.leaked).await,
+            Command::Client(command) => self.install_client(&command).await,
+            Command::Disable(account) => {
                 let member = self.find(&account).await?;
                 Ok(self.disable(member, Actor::CommandLine).await?)
             }
-            Operation::Enable(account) => {
+            Command::Enable(account) => {
                 let member = self.find(&account).await?;
                 Ok(self.enable(member, Actor::CommandLine).await?)
             }
@@ -44,14 +45,13 @@ impl Auth {
         let Some(member) = granted else {
             let member = members::by_email(&mut tx, &email).await?.context(NOT_FOUND)?;
             let profile = members::profile(&mut tx, member).await?.context(NOT_FOUND)?;
-            ensure!(
-                profile.verified,
-                "the address is not verified; only its owner may get a role"
+            ensure!(profile.verified, "the address is not verified; only its owner may get a role");
+            bail!(
+                "the password is older than the verification of the address; reset the password first"
             );
-            bail!("the password is older than the verification of the address; reset the password first");
         };
         let event = Event::new("role_granted", Actor::CommandLine).of(member);
-        self.note(&mut tx, event).await?;
+        self.record(&mut tx, event).await?;
         postgres::commit(tx).await?;
         self.forget_profile(member).await;
         tracing::info!(role, "role granted");
@@ -66,9 +66,9 @@ impl Auth {
         let held = members::revoke(&mut tx, &email, role).await?;
         let member = held.context("no member with this address has this role")?;
         let (kind, by) = ("role_revoked", Actor::CommandLine);
-        self.end_within(&mut tx, member, Which::All, kind, by).await?;
+        self.end_sessions(&mut tx, member, Selection::All, kind, by).await?;
         let event = Event::new(kind, by).of(member);
-        self.note(&mut tx, event).await?;
+        self.record(&mut tx, event).await?;
         postgres::commit(tx).await?;
         self.forget_profile(member).await;
         tracing::info!(role, "role revoked");

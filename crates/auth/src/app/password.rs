@@ -1,17 +1,17 @@
-use axum::http::StatusCode;
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
-use serde_json::json;
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::audit::log as audit;
-use super::gate::Secret;
+use super::gate::{ReservedGuess, Secret};
 use super::notices::Notice;
 use super::{Auth, Error};
 use crate::domain::{Actor, Client, Email, Guess, Password};
 use crate::metrics;
 use crate::store::events::Event;
-use crate::store::sessions::Which;
+use crate::store::sessions::Selection;
 use crate::store::{devices, members};
 
 /// A change of the password by its signed-in member.
@@ -25,82 +25,83 @@ pub struct ChangePassword {
     pub new: Password,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// Always `changed`.
+    status: String,
+}
+
 impl Auth {
     /// Replaces a member's password and ends their other sessions. Guesses count like those of a login: a stolen access
     /// token allows them, too.
     pub async fn change_password(
         &self,
-        command: ChangePassword,
-        mut key: Key,
-    ) -> Result<Answer, Error> {
-        // The fingerprint is a fast hash of a request with two passwords in it.
-        key.fingerprint = self.keyring.blind("change_password", &key.fingerprint);
-        let auth = self.clone();
-        command::run(async move { auth.replace_password(command, key).await }).await
-    }
-
-    async fn replace_password(&self, command: ChangePassword, key: Key) -> Result<Answer, Error> {
-        let ChangePassword { member, session, client, current, new } = command;
-        let principal = member.to_string();
-        let mut tx = postgres::begin(&self.db).await?;
+        change: ChangePassword,
+        key: Key,
+    ) -> Result<Answer<Changed>, Error> {
+        let (member, session) = (change.member, change.session);
+        let key = self.blinded("change_password", key);
         // Before the guess: after the first time, the password is another one.
-        if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
-            return Ok(answer);
-        }
-        let known = members::secret(&mut tx, member).await?.ok_or(Error::MemberNotFound)?;
-        tx.rollback().await?; // other requests need the connection during the hash
-        let email = Email::parse(&known.email).map_err(|_| Error::MemberNotFound)?;
-        if new.is_obvious(&email) {
-            return Err(Error::ObviousPassword);
-        }
+        let mut work = match command::begin(&self.db, member, &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
+        let known = members::secret(&mut work, member).await?.ok_or(Error::MemberNotFound)?;
+        drop(work); // other requests need the connection during the hash
+        let guess = self.check_current_password(&change, &known).await?;
+        let hash = self.hash_or_return(change.new, &guess).await?;
 
-        let (guess, _) = self.reserve(Secret::Password, &email, &client).await?;
-        match self.hasher.verify(current, Some(known.hash.clone())).await {
-            Ok(true) => {}
-            Ok(false) => {
-                self.wrong(&guess).await?;
-                let event = Event::new("password_refused", Actor::Member(member)).of(member);
-                audit(&event.in_session(session));
-                metrics::failed_attempt("wrong_password");
-                metrics::refused("current_password");
-                return Err(Error::InvalidCredentials);
-            }
-            Err(failure) => {
-                self.unchecked(&guess).await?;
-                return Err(failure.into());
-            }
-        }
-        let hash = match self.hasher.hash(new).await {
-            Ok(hash) => hash,
-            Err(failure) => {
-                self.unchecked(&guess).await?;
-                return Err(failure.into());
+        let mut work = match command::begin(&self.db, member, &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => {
+                self.return_guess(&guess).await?;
+                return Ok(answer);
             }
         };
-
-        let mut tx = postgres::begin(&self.db).await?;
-        if let Some(answer) = idempotency::claim(&mut tx, &principal, &key).await? {
-            tx.rollback().await?;
-            self.unchecked(&guess).await?;
-            return Ok(answer);
-        }
-        if !members::replace_hash(&mut tx, member, &known.hash, &hash, self.clock.now()).await? {
-            tx.rollback().await?;
-            self.unchecked(&guess).await?;
+        let now = self.clock.now();
+        if !members::replace_hash(&mut work, member, &known.hash, &hash, now).await? {
+            drop(work);
+            self.return_guess(&guess).await?;
             return Err(Error::InvalidCredentials); // changed meanwhile
         }
-        devices::forget_all(&mut tx, member).await?;
-        let which = Which::AllBut(session);
+        devices::forget_all(&mut work, member).await?;
+        let others = Selection::AllBut(session);
         let (kind, by) = ("password_changed", Actor::Member(member));
-        let ended = self.end_within(&mut tx, member, which, kind, by).await?;
-        self.note(&mut tx, Event::new(kind, by).of(member).in_session(session)).await?;
-        self.tell(&mut tx, member, Notice::PasswordChanged).await?;
+        let ended = self.end_sessions(&mut work, member, others, kind, by).await?;
+        self.record(&mut work, Event::new(kind, by).of(member).in_session(session)).await?;
+        self.notify(&mut work, member, Notice::PasswordChanged).await?;
         // Last, because a login locks the count after the password.
-        self.right(&mut tx, &guess).await?;
-        let answer = Answer::json(StatusCode::OK, &json!({ "status": "changed" }));
-        idempotency::record(&mut tx, &principal, &key, &answer).await?;
-        postgres::commit(tx).await?;
-        self.announce(&ended);
+        self.guess_succeeded(&mut work, &guess).await?;
+        let answer = work.commit(Success::Ok, Changed { status: "changed".to_owned() }).await?;
+        self.revoke_locally(&ended);
         Ok(answer)
+    }
+
+    async fn check_current_password(
+        &self,
+        change: &ChangePassword,
+        known: &members::Secret,
+    ) -> Result<ReservedGuess, Error> {
+        let email = Email::parse(&known.email).map_err(|_| Error::MemberNotFound)?;
+        if change.new.is_obvious(&email) {
+            return Err(Error::ObviousPassword);
+        }
+        let (guess, _) = self.reserve(Secret::Password, &email, &change.client).await?;
+        match self.hasher.verify(change.current.clone(), Some(known.hash.clone())).await {
+            Ok(true) => Ok(guess),
+            Ok(false) => {
+                self.guess_failed(&guess).await?;
+                let (member, by) = (change.member, Actor::Member(change.member));
+                let event = Event::new("password_refused", by).of(member);
+                audit(&event.in_session(change.session));
+                metrics::failed_attempt("wrong_password");
+                metrics::refused("current_password");
+                Err(Error::InvalidCredentials)
+            }
+            Err(failure) => {
+                self.return_guess(&guess).await?;
+                Err(failure.into())
+            }
+        }
     }
 }

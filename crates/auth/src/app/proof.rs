@@ -1,120 +1,105 @@
-use axum::http::StatusCode;
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
-use serde_json::json;
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::audit::log as audit;
-use super::gate::{Reserved, Secret};
-use super::mail::{PRINCIPAL, Purpose};
+use super::gate::{ReservedGuess, Secret};
 use super::notices::Notice;
-use super::{Auth, Error};
-use crate::domain::{Actor, Client, Code, DeviceToken, Email, Password};
+use super::{ANONYMOUS, Auth, Error};
+use crate::domain::{Actor, Client, Code, DeviceToken, Email, Password, Purpose};
 use crate::metrics;
 use crate::store::events::Event;
-use crate::store::sessions::Which;
+use crate::store::sessions::Selection;
 use crate::store::{codes, members};
 
 /// A code from a mail, and the password to set with it.
 #[derive(Clone, Debug)]
 pub struct Proof {
+    pub purpose: Purpose,
     pub email: Email,
     pub code: Code,
     pub password: Password,
     pub client: Client,
 }
 
+/// The answer to a code. The first time, also the token for the device's next login.
+#[derive(Debug)]
+pub struct Proven {
+    pub answer: Answer<Done>,
+    pub device: Option<DeviceToken>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Done {
+    /// Always `done`.
+    status: String,
+}
+
 /// A live code that equals the given one.
-struct Found {
+struct FoundCode {
     id: Uuid,
     member: Uuid,
     purpose: Purpose,
 }
 
-/// The answer to a code. The first time, also the token for the device's next login.
-#[derive(Debug)]
-pub struct Proven {
-    pub answer: Answer,
-    pub device: Option<DeviceToken>,
-}
-
 impl Auth {
-    /// Verifies the address of an account with a code that was mailed to it. The reader of that mailbox owns the
-    /// account, and somebody else may have registered it: so the password sent with the code replaces the one of the
-    /// registration, and all earlier sessions end.
-    pub async fn verify_email(&self, proof: Proof, key: Key) -> Result<Proven, Error> {
-        self.prove(proof, key, Purpose::Verify).await
-    }
-
-    /// Replaces a password with a code that was mailed to the member, and ends all sessions.
-    pub async fn reset_password(&self, proof: Proof, key: Key) -> Result<Proven, Error> {
-        self.prove(proof, key, Purpose::Reset).await
-    }
-
-    async fn prove(&self, proof: Proof, mut key: Key, purpose: Purpose) -> Result<Proven, Error> {
-        if proof.password.is_obvious(&proof.email) {
+    /// Sets a password with a code that was mailed to the member, verifies the address, and ends all sessions. The
+    /// reader of a mailbox owns the account, and somebody else may have registered it: so the password sent with the
+    /// code replaces the one of the registration.
+    pub async fn prove(&self, proof: Proof, key: Key) -> Result<Proven, Error> {
+        let Proof { purpose, email, code, password, client } = proof;
+        if password.is_obvious(&email) {
             return Err(Error::ObviousPassword);
         }
-        // The fingerprint is a fast hash of a request with a password in it.
-        key.fingerprint = self.keyring.blind("prove", &key.fingerprint);
-        let auth = self.clone();
-        command::run(async move { auth.with_code(proof, key, purpose).await }).await
-    }
-
-    async fn with_code(&self, proof: Proof, key: Key, purpose: Purpose) -> Result<Proven, Error> {
-        let Proof { email, code, password, client } = proof;
-        let mut tx = postgres::begin(&self.db).await?;
-        if let Some(answer) = idempotency::claim(&mut tx, PRINCIPAL, &key).await? {
+        let key = self.blinded("prove", key);
+        // Before the guess: after the first time, the code is used up.
+        if let Begun::Replay(answer) = command::begin(&self.db, ANONYMOUS, &key).await? {
             return Ok(Proven { answer, device: None });
         }
-        tx.rollback().await?;
         let (guess, mut conn) = self.reserve(Secret::Code, &email, &client).await?;
         let live = codes::live(&mut conn, &email, purpose.as_str()).await?;
         drop(conn);
-        let Some((id, member)) = live.into_iter().find(|(id, _)| self.derived(*id) == code) else {
-            self.wrong(&guess).await?;
+        let found = live.into_iter().find(|(id, _)| self.derive_code(*id) == code);
+        let Some((id, member)) = found else {
+            self.guess_failed(&guess).await?;
             audit(&Event::new("code_refused", Actor::Stranger));
             metrics::refused("mail_code");
             return Err(Error::InvalidCode);
         };
-        let hash = match self.hasher.hash(password).await {
-            Ok(hash) => hash,
-            Err(failure) => {
-                self.unchecked(&guess).await?;
-                return Err(failure.into());
-            }
-        };
+        let hash = self.hash_or_return(password, &guess).await?;
 
-        let found = Found { id, member, purpose };
-        let proven = self.accept(found, &hash, &key, &guess, &client).await;
+        let found = FoundCode { id, member, purpose };
+        let proven = self.apply(found, &hash, &key, &guess, &client).await;
         // The commit makes the device known; without one, the guess is given back.
         if !matches!(&proven, Ok(Proven { device: Some(_), .. })) {
-            self.unchecked(&guess).await?;
+            self.return_guess(&guess).await?;
         }
         proven
     }
 
     /// Carries out the effect of a code. Rows are locked in the order of all use cases: the password, the member, codes
     /// and sessions, counts of guesses.
-    async fn accept(
+    async fn apply(
         &self,
-        Found { id, member, purpose }: Found,
+        FoundCode { id, member, purpose }: FoundCode,
         hash: &str,
         key: &Key,
-        guess: &Reserved,
+        guess: &ReservedGuess,
         client: &Client,
     ) -> Result<Proven, Error> {
-        let mut tx = postgres::begin(&self.db).await?;
-        if let Some(answer) = idempotency::claim(&mut tx, PRINCIPAL, key).await? {
-            return Ok(Proven { answer, device: None });
-        }
+        let mut work = match command::begin(&self.db, ANONYMOUS, key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(Proven { answer, device: None }),
+        };
         let now = self.clock.now();
-        members::set_hash(&mut tx, member, hash, now).await?;
-        let first = codes::verify(&mut tx, member).await?;
+        members::set_hash(&mut work, member, hash, now).await?;
+        let first = codes::verify(&mut work, member).await?;
         if purpose == Purpose::Verify && !first {
             return Err(Error::InvalidCode); // verified by a reset meanwhile
         }
-        if !codes::use_up(&mut tx, id, member).await? {
+        if !codes::use_up(&mut work, id, member).await? {
             return Err(Error::InvalidCode); // used meanwhile
         }
         let kind = match purpose {
@@ -122,19 +107,17 @@ impl Auth {
             Purpose::Reset => "password_reset",
         };
         let by = Actor::Member(member);
-        let ended = self.end_within(&mut tx, member, Which::All, kind, by).await?;
+        let ended = self.end_sessions(&mut work, member, Selection::All, kind, by).await?;
         let known = guess.device.as_ref();
-        let device = self.remember_device(&mut tx, known, &guess.email, member, now).await?;
+        let device = self.remember_device(&mut work, known, &guess.email, member, now).await?;
         if purpose == Purpose::Reset {
-            self.tell(&mut tx, member, Notice::PasswordChanged).await?;
+            self.notify(&mut work, member, Notice::PasswordChanged).await?;
         }
-        self.note(&mut tx, Event::new(kind, by).of(member)).await?;
-        self.right(&mut tx, guess).await?;
-        self.forgive(&mut tx, &guess.email, client).await?;
-        let answer = Answer::json(StatusCode::OK, &json!({ "status": "done" }));
-        idempotency::record(&mut tx, PRINCIPAL, key, &answer).await?;
-        postgres::commit(tx).await?;
-        self.announce(&ended);
+        self.record(&mut work, Event::new(kind, by).of(member)).await?;
+        self.guess_succeeded(&mut work, guess).await?;
+        self.clear_guesses(&mut work, &guess.email, client).await?;
+        let answer = work.commit(Success::Ok, Done { status: "done".to_owned() }).await?;
+        self.revoke_locally(&ended);
         self.forget_profile(member).await;
         Ok(Proven { answer, device: Some(device) })
     }

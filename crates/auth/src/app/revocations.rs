@@ -20,7 +20,7 @@ impl Auth {
     /// Publishes ended sessions in the revocation feed, and again when Redis has lost it, until `stop`. It reads the
     /// database and is not told by the use cases: so a process that dies loses nothing, and every replica of auth learns
     /// of ended sessions without Redis, too.
-    pub(super) async fn publish_revocations(&self, stop: &CancellationToken) {
+    pub async fn publish_revocations(&self, stop: &CancellationToken) {
         let mut publisher = Publisher::new(&self.redis, self.clock.id());
         let mut published = HashMap::new();
         let mut tick = interval(PERIOD);

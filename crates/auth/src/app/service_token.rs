@@ -59,7 +59,7 @@ impl Auth {
 
         let (id, now) = (self.clock.id(), self.clock.now());
         let claims = Service::new(client.to_owned(), id, now, now + SERVICE_TOKEN_LIFE);
-        let token = self.keys.held().signer.sign(&claims).map_err(Error::Sign)?;
+        let token = self.keys.current().signer.sign(&claims).map_err(Error::Internal)?;
         Ok(ServiceToken { token: token.into(), expires_in: SERVICE_TOKEN_LIFE })
     }
 
@@ -71,7 +71,7 @@ impl Auth {
         let mut tx = postgres::begin(&self.db).await?;
         clients::put(&mut tx, client, &hash, self.clock.now()).await?;
         let event = Event::new("client_secret_set", Actor::CommandLine).to_client(client);
-        self.note(&mut tx, event).await?;
+        self.record(&mut tx, event).await?;
         postgres::commit(tx).await?;
         tracing::info!(client_id = client, "client secret set");
         Ok(())

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use kit::{command, postgres};
+use kit::postgres;
 use serde::Serialize;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use super::{Auth, Error};
 use crate::domain::Actor;
 use crate::store::devices;
 use crate::store::events::Event;
-use crate::store::sessions::{self, Which};
+use crate::store::sessions::{self, Selection};
 
 /// A session, as its member sees it.
 #[derive(Serialize, ToSchema)]
@@ -42,60 +42,56 @@ impl Auth {
 
     /// Signs the member out of this session.
     pub async fn logout(&self, member: Uuid, session: Uuid) -> Result<(), Error> {
-        self.end(member, Which::One(session), "logout").await.map(drop)
+        self.end(member, Selection::One(session), "logout").await.map(drop)
     }
 
     /// Signs the member out everywhere.
     pub async fn logout_everywhere(&self, member: Uuid) -> Result<(), Error> {
-        self.end(member, Which::All, "logout_everywhere").await.map(drop)
+        self.end(member, Selection::All, "logout_everywhere").await.map(drop)
     }
 
     /// Ends one of the member's sessions. Another member's session is not found.
     pub async fn revoke_session(&self, member: Uuid, session: Uuid) -> Result<(), Error> {
-        let ended = self.end(member, Which::One(session), "session_revoked").await?;
+        let ended = self.end(member, Selection::One(session), "session_revoked").await?;
         if ended.is_empty() { Err(Error::SessionNotFound) } else { Ok(()) }
     }
 
     async fn end(
         &self,
         member: Uuid,
-        which: Which,
+        selection: Selection,
         reason: &'static str,
     ) -> Result<Vec<Uuid>, Error> {
-        let auth = self.clone();
-        let end = async move {
-            let mut tx = postgres::begin(&auth.db).await?;
-            let by = Actor::Member(member);
-            let ended = auth.end_within(&mut tx, member, which, reason, by).await?;
-            postgres::commit(tx).await?;
-            auth.announce(&ended);
-            Ok(ended)
-        };
-        command::run(end).await
+        let mut tx = postgres::begin(&self.db).await?;
+        let by = Actor::Member(member);
+        let ended = self.end_sessions(&mut tx, member, selection, reason, by).await?;
+        postgres::commit(tx).await?;
+        self.revoke_locally(&ended);
+        Ok(ended)
     }
 
-    /// Ends sessions within a transaction; the caller calls [`Auth::announce`] after the commit. Ending all sessions
+    /// Ends sessions within a transaction; the caller calls [`Auth::revoke_locally`] after the commit. Ending all sessions
     /// also forgets all known devices.
-    pub(super) async fn end_within(
+    pub(super) async fn end_sessions(
         &self,
         tx: &mut PgConnection,
         member: Uuid,
-        which: Which,
+        selection: Selection,
         reason: &'static str,
         by: Actor<'_>,
     ) -> Result<Vec<Uuid>, Error> {
-        let ended = sessions::end(tx, member, which, reason).await?;
-        if let Which::All = which {
+        let ended = sessions::end(tx, member, selection, reason).await?;
+        if let Selection::All = selection {
             devices::forget_all(tx, member).await?;
         }
         for session in &ended {
-            self.note(tx, Event::new(reason, by).of(member).in_session(*session)).await?;
+            self.record(tx, Event::new(reason, by).of(member).in_session(*session)).await?;
         }
         Ok(ended)
     }
 
     /// Refuses the access tokens of ended sessions in this process at once. Others learn of them from the feed.
-    pub(super) fn announce(&self, ended: &[Uuid]) {
+    pub(super) fn revoke_locally(&self, ended: &[Uuid]) {
         self.verifier.revoke(ended);
     }
 }

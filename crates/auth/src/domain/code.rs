@@ -1,8 +1,40 @@
 use std::fmt;
+use std::time::Duration;
 
 /// A code that a person copies from a mail: ten characters that are hard to confuse, 50 bits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Code(String);
+
+/// The purpose of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Verifies the address of an account.
+    Verify,
+    /// Replaces a forgotten password.
+    Reset,
+}
+
+impl Purpose {
+    /// The word that is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Reset => "reset",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Verify, Self::Reset].into_iter().find(|purpose| purpose.as_str() == word)
+    }
+
+    /// The life of a code. A new member reads the mail within a day, or not at all.
+    pub const fn life(self) -> Duration {
+        match self {
+            Self::Verify => Duration::from_hours(24),
+            Self::Reset => Duration::from_mins(10),
+        }
+    }
+}
 
 /// Crockford's base 32: no I, L, O and U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";

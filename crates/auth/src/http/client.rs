@@ -14,9 +14,9 @@ use crate::domain::{Client, DEVICE_LIFE, Device, DeviceToken, Network};
 const NAME: &str = "__Host-device";
 
 /// Extracts the client. Never refuses: unknown parts are left out.
-pub(super) struct From(pub(super) Client);
+pub(super) struct RequestClient(pub(super) Client);
 
-impl<S: Send + Sync> FromRequestParts<S> for From {
+impl<S: Send + Sync> FromRequestParts<S> for RequestClient {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {

@@ -4,16 +4,16 @@ use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse as _, Response};
 use kit::ApiError;
+use kit::command::Answer;
 use kit::error::Fields;
 use kit::http::{Command, IdempotencyKey};
-use kit::idempotency::Answer;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Accepted, client};
-use crate::app::{Auth, Proof, Proven};
-use crate::domain::{Client, Code, Email, Password};
+use super::client::{self, RequestClient};
+use crate::app::{Accepted, Auth, Done, Proof, Proven};
+use crate::domain::{Client, Code, Email, Password, Purpose};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -48,12 +48,6 @@ pub(super) struct ResetBody {
     new_password: SecretString,
 }
 
-#[derive(Serialize, ToSchema)]
-struct Done {
-    /// Always `done`.
-    status: &'static str,
-}
-
 /// Sends a code to verify an address. The answer does not tell whether a member has the address.
 #[utoipa::path(
     post, path = "/v1/verification/resend", request_body = AddressBody,
@@ -62,10 +56,10 @@ struct Done {
 )]
 pub(super) async fn resend(
     State(auth): State<Auth>,
-    client::From(client): client::From,
+    RequestClient(client): RequestClient,
     Command { key, body }: Command<AddressBody>,
-) -> Result<Answer, ApiError> {
-    Ok(auth.resend_verification(body.email()?, client, key).await?)
+) -> Result<Answer<Accepted>, ApiError> {
+    Ok(auth.request_code(Purpose::Verify, body.email()?, client, key).await?)
 }
 
 /// Verifies an address with a code from a mail, sets the password sent with it, and ends all sessions: the account
@@ -77,12 +71,12 @@ pub(super) async fn resend(
 )]
 pub(super) async fn verify(
     State(auth): State<Auth>,
-    client::From(client): client::From,
+    RequestClient(client): RequestClient,
     Command { key, body }: Command<VerifyBody>,
 ) -> Result<Response, ApiError> {
     let VerifyBody { email, code, password } = body;
-    let proof = proof(&email, &code, ("password", password), client)?;
-    Ok(answered(auth.verify_email(proof, key).await?))
+    let proof = proof(Purpose::Verify, &email, &code, ("password", password), client)?;
+    Ok(answered(auth.prove(proof, key).await?))
 }
 
 /// Sends a code to choose a new password. The answer does not tell whether a member has the address.
@@ -93,10 +87,10 @@ pub(super) async fn verify(
 )]
 pub(super) async fn forgot(
     State(auth): State<Auth>,
-    client::From(client): client::From,
+    RequestClient(client): RequestClient,
     Command { key, body }: Command<AddressBody>,
-) -> Result<Answer, ApiError> {
-    Ok(auth.forgot_password(body.email()?, client, key).await?)
+) -> Result<Answer<Accepted>, ApiError> {
+    Ok(auth.request_code(Purpose::Reset, body.email()?, client, key).await?)
 }
 
 /// Chooses a new password with a code from a mail, and ends all sessions.
@@ -107,12 +101,12 @@ pub(super) async fn forgot(
 )]
 pub(super) async fn reset(
     State(auth): State<Auth>,
-    client::From(client): client::From,
+    RequestClient(client): RequestClient,
     Command { key, body }: Command<ResetBody>,
 ) -> Result<Response, ApiError> {
     let ResetBody { email, code, new_password } = body;
-    let proof = proof(&email, &code, ("new_password", new_password), client)?;
-    Ok(answered(auth.reset_password(proof, key).await?))
+    let proof = proof(Purpose::Reset, &email, &code, ("new_password", new_password), client)?;
+    Ok(answered(auth.prove(proof, key).await?))
 }
 
 impl AddressBody {
@@ -124,6 +118,7 @@ impl AddressBody {
 }
 
 fn proof(
+    purpose: Purpose,
     email: &str,
     code: &SecretString,
     (field, password): (&'static str, SecretString),
@@ -133,7 +128,7 @@ fn proof(
     let email = fields.check("email", "invalid_email", Email::parse(email));
     let password = Password::new(password).map_err(|error| fields.add(field, error.code(), error));
     let code = Code::typed(code.expose_secret());
-    fields.done(|| Some(Proof { email: email?, code, password: password.ok()?, client }))
+    fields.done(|| Some(Proof { purpose, email: email?, code, password: password.ok()?, client }))
 }
 
 fn answered(proven: Proven) -> Response {

@@ -4,17 +4,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use kit::caller::AnySession;
+use kit::command::Answer;
 use kit::error::Fields;
 use kit::http::{Command, IdempotencyKey, Path};
-use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{TokenReply, client, private};
-use crate::app::{Auth, ChangePassword, Error, SessionView};
+use super::client::RequestClient;
+use super::{TokenReply, private};
+use crate::app::{Auth, ChangePassword, Changed, Error, SessionView};
 use crate::domain::{Audience, Guess, Password, RefreshToken};
 
 #[derive(Deserialize, ToSchema)]
@@ -41,12 +42,6 @@ struct Sessions {
     sessions: Vec<SessionView>,
 }
 
-#[derive(Serialize, ToSchema)]
-struct Changed {
-    /// Always `changed`.
-    status: &'static str,
-}
-
 /// Exchanges a refresh token for new tokens, once. Needs no `Idempotency-Key`: sent again within 10 seconds by the
 /// same client, the token gets the same answer; later, the session ends.
 #[utoipa::path(
@@ -56,7 +51,7 @@ struct Changed {
 )]
 pub(super) async fn refresh(
     State(auth): State<Auth>,
-    client::From(client): client::From,
+    RequestClient(client): RequestClient,
     kit::http::Json(body): kit::http::Json<RefreshBody>,
 ) -> Result<Response, ApiError> {
     let token = RefreshToken::parse(body.refresh_token.expose_secret());
@@ -113,9 +108,9 @@ pub(super) async fn revoke(
 pub(super) async fn change_password(
     State(auth): State<Auth>,
     caller: Caller,
-    client::From(client): client::From,
+    RequestClient(client): RequestClient,
     Command { key, body }: Command<PasswordBody>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<Changed>, ApiError> {
     let mut fields = Fields::new();
     let current = Guess::new(body.current_password)
         .map_err(|error| fields.add("current_password", error.code(), error));

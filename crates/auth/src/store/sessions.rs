@@ -35,7 +35,7 @@ pub(crate) struct Row {
 
 /// A choice among a member's sessions.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Which {
+pub(crate) enum Selection {
     All,
     One(Uuid),
     AllBut(Uuid),
@@ -127,13 +127,13 @@ pub(crate) async fn rotate(tx: &mut PgConnection, id: Uuid, device: &Device) -> 
 pub(crate) async fn end(
     tx: &mut PgConnection,
     member: Uuid,
-    which: Which,
+    selection: Selection,
     reason: &str,
 ) -> sqlx::Result<Vec<Uuid>> {
-    let (only, but) = match which {
-        Which::All => (None, None),
-        Which::One(id) => (Some(id), None),
-        Which::AllBut(id) => (None, Some(id)),
+    let (only, but) = match selection {
+        Selection::All => (None, None),
+        Selection::One(id) => (Some(id), None),
+        Selection::AllBut(id) => (None, Some(id)),
     };
     let statement = sqlx::query_scalar!(
         "UPDATE session SET ended_at = clock_timestamp(), end_reason = $4

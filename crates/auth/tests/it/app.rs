@@ -1,12 +1,21 @@
+use std::time::Duration;
+
 use auth::app::Auth;
+use auth::config::Mail;
 use auth::hasher::Hasher;
 use auth::keyring::Keyring;
-use kit::Clock;
+use auth::mailer::Mailer;
+use auth::service::Service;
+use kit::caller::Verifier;
 use kit::redis::Redis;
+use kit::{Clock, Jobs, Service as _};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use testkit::eventually;
 use testkit::http::{Api, Reply};
 use testkit::postgres::app_pool;
+use testkit::redis::Server;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -24,9 +33,9 @@ impl TestApp {
     }
 
     /// Opens auth with a Redis.
-    pub async fn beside(db: PgPool, redis: Redis) -> Self {
+    pub async fn beside(db: PgPool, server: &Server) -> Self {
         let keyring = Keyring::new(&"01".repeat(32).into()).unwrap();
-        let pool = app_pool(&db, "auth_app");
+        let (pool, redis) = (app_pool(&db, "auth_app"), redis(server, "auth"));
         let auth = Auth::open(pool, redis, Clock::system(), Hasher::new(), keyring).await.unwrap();
         let api = Api::new(auth::http::router(auth.clone()));
         Self { auth, api, db }
@@ -36,6 +45,24 @@ impl TestApp {
         let auth = open(&db, clock, hasher, 1).await.unwrap();
         let api = Api::new(auth::http::router(auth.clone()));
         Self { auth, api, db }
+    }
+
+    /// Starts the jobs, until the guard is dropped. Mail stays in the outbox.
+    pub fn start_jobs(&self) -> DropGuard {
+        let (smtp_url, mail_sink_dir) = (None, None);
+        let config = Mail { smtp_url, mail_sink_dir, mail_from: "auth@example.org".to_owned() };
+        let service = Service { auth: self.auth.clone(), mailer: Mailer::new(&config).unwrap() };
+        let stop = CancellationToken::new();
+        service.jobs(&mut Jobs::new(app_pool(&self.db, "auth_app"), stop.clone()));
+        stop.drop_guard()
+    }
+
+    /// The verifier of another service, with auth's keys.
+    pub fn verifier_of(&self, service: &str) -> Verifier {
+        let verifier = Verifier::empty(service, Clock::system());
+        let keys = self.auth.public_keys();
+        verifier.set_keys(keys.iter().map(|key| (key.kid.clone(), key.bytes.clone())).collect());
+        verifier
     }
 
     pub async fn register(&self, email: &str) -> Reply {
@@ -114,6 +141,27 @@ pub async fn login(api: &Api, email: &str, password: &str) -> Reply {
 pub async fn refresh(api: &Api, session: &Value, agent: &str) -> Reply {
     let body = json!({ "refresh_token": session["refresh_token"] });
     api.post("/v1/refresh").header("user-agent", agent).json(body).send().await
+}
+
+/// A service's connection to this Redis.
+pub fn redis(server: &Server, service: &'static str) -> Redis {
+    Redis::new(&server.config_of(service), service, &testkit::redis::secret()).unwrap()
+}
+
+/// Waits until this number of connections waits for a lock.
+pub async fn lock_waits(db: &PgPool, connections: usize) {
+    eventually(Duration::from_secs(20), || async {
+        let sql = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(db).await.unwrap();
+        (usize::try_from(waiting).unwrap() >= connections).then_some(())
+    })
+    .await;
+}
+
+/// The cookie that a reply sets.
+pub fn cookie(reply: &Reply) -> String {
+    reply.header("set-cookie").split(';').next().unwrap().to_owned()
 }
 
 /// Opens auth on this database with a key-encryption key made of `fill`.

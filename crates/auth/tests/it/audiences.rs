@@ -1,23 +1,14 @@
 //! Audiences: the services that an access token is for.
 
 use auth::config::Grant;
-use kit::Clock;
 use kit::caller::token::SERVICES;
-use kit::caller::{Refused, Role, Verifier};
+use kit::caller::{Refused, Role};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::app::{PASSWORD, TestApp};
 
 const ADA: &str = "ada@example.org";
-
-/// The verifier of another service, with auth's keys.
-fn verifier(app: &TestApp, service: &str) -> Verifier {
-    let verifier = Verifier::empty(service, Clock::system());
-    let keys = app.auth.public_keys();
-    verifier.set_keys(keys.iter().map(|key| (key.kid.clone(), key.bytes.clone())).collect());
-    verifier
-}
 
 async fn operator(db: PgPool) -> TestApp {
     let app = TestApp::new(db).await;
@@ -57,7 +48,7 @@ async fn an_operators_token_is_for_one_service_and_no_other_can_use_it(db: PgPoo
         let renewed = renew(&app, &first, Some(audience)).await;
         for session in [&first, &renewed] {
             for service in SERVICES {
-                let verdict = verifier(&app, service).member(token(session)).await;
+                let verdict = app.verifier_of(service).member(token(session)).await;
                 if service == audience {
                     assert!(verdict.unwrap().roles.contains(&Role::Operator));
                 } else {
@@ -83,14 +74,14 @@ async fn a_session_for_all_services_says_nothing_of_an_operator(db: PgPool) {
     let wide = renew(&app, &narrow, None).await;
     for session in [&session, &wide] {
         for service in SERVICES {
-            let claims = verifier(&app, service).member(token(session)).await.unwrap();
+            let claims = app.verifier_of(service).member(token(session)).await.unwrap();
             assert!(!claims.roles.contains(&Role::Operator), "{service}");
             assert!(claims.roles.contains(&Role::MerchantAdmin), "{service}");
         }
     }
-    let claims = verifier(&app, "points").member(token(&narrow)).await.unwrap();
+    let claims = app.verifier_of("points").member(token(&narrow)).await.unwrap();
     assert!(!claims.roles.contains(&Role::Operator), "narrower, and still no operator's");
-    let elsewhere = verifier(&app, "booking").member(token(&narrow)).await;
+    let elsewhere = app.verifier_of("booking").member(token(&narrow)).await;
     assert_eq!(elsewhere.err(), Some(Refused::Invalid));
     let somebody = format!("/v1/members/{}/disabled", uuid::Uuid::max());
     let refused = app.api.put(&somebody).bearer(token(&session)).send().await.expect(403);
@@ -106,9 +97,9 @@ async fn a_session_for_one_service_stays_for_that_one(db: PgPool) {
     assert_eq!(refused.code(), "audience_not_of_session");
     // The refused request has used up nothing.
     let renewed = renew(&app, &session, None).await;
-    let claims = verifier(&app, "points").member(token(&renewed)).await.unwrap();
+    let claims = app.verifier_of("points").member(token(&renewed)).await.unwrap();
     assert!(claims.roles.contains(&Role::Operator));
-    let elsewhere = verifier(&app, "booking").member(token(&renewed)).await;
+    let elsewhere = app.verifier_of("booking").member(token(&renewed)).await;
     assert_eq!(elsewhere.err(), Some(Refused::Invalid));
 }
 

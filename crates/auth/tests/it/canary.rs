@@ -1,8 +1,5 @@
 //! Canaries: recognizable secrets, sent through every route and method and then searched for in all output and storage.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use auth::app::Auth;
 use auth::config::Mail;
 use auth::hasher::Hasher;
@@ -11,8 +8,6 @@ use auth::mailer::Mailer;
 use axum::http::Method;
 use kit::redis::Redis;
 use kit::{Clock, config};
-use observability::{Config, Sinks};
-use opentelemetry_sdk::trace::InMemorySpanExporter;
 use proto::auth::v1::auth_client::AuthClient;
 use proto::auth::v1::{IssueServiceTokenRequest, ValidateTokenRequest};
 use serde_json::{Value, json};
@@ -22,24 +17,11 @@ use testkit::http::Api;
 
 use crate::app::TestApp;
 use crate::mailing::Post;
+use crate::recording::{Recorded, Recording};
 
 /// A part of every secret that does not occur by chance.
 const CANARY: &str = "canary7f3a";
 const MAIL: &str = "mail7f3a@example.org";
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 fn value(field: &str) -> Value {
     match field {
@@ -186,14 +168,7 @@ async fn tables(app: &TestApp) -> String {
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails(db: PgPool) {
-    let (log, spans) = (Log::default(), InMemorySpanExporter::default());
-    let sinks = Sinks { log: Some(Box::new(log.clone())), spans: Some(spans.clone()) };
-    let config = Config { log_level: "trace,sqlx=debug".to_owned(), ..Config::default() };
-    // It wants threads of its own, and the test has one.
-    let threads = tokio::runtime::Runtime::new().unwrap();
-    let entered = threads.enter();
-    let guard = observability::init_with("auth", "0", &config, sinks).unwrap();
-    drop(entered);
+    let recording = Recording::start("trace,sqlx=debug");
     drop(std::panic::take_hook()); // the hook writes to the log that is searched below
 
     let errors = failed_starts(&db).await;
@@ -238,11 +213,8 @@ async fn no_secret_is_written_down_anywhere_whatever_is_asked_and_whatever_fails
     answers.extend(everywhere(app, &access_again, 3).await);
     answers.push(brought(&post, reset, "/v1/password/reset", "broken", new).await[1].clone());
     assert!(answers.iter().any(|answer| answer.contains("internal_error")), "nothing failed");
-    let spans = spans.get_finished_spans().unwrap(); // dropping the guard discards them
-    drop(guard);
-    threads.shutdown_background();
+    let Recorded { log: logged, spans } = recording.end();
 
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("request failed"), "{logged}");
     assert!(spans.len() > 50, "{} spans", spans.len());
     let spans: String = spans.iter().map(|span| format!("{span:?}\n")).collect();

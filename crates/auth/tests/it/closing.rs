@@ -3,14 +3,13 @@
 use auth::domain::Actor;
 use std::time::Duration;
 
-use auth::config::{Account, Operation};
+use auth::config::{Account, Command};
 use kit::Clock;
 use kit::caller::{Refused, Role};
 use serde_json::json;
 use sqlx::PgPool;
 use testkit::eventually;
 use testkit::http::Reply;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::app::{PASSWORD, TestApp};
@@ -94,9 +93,7 @@ async fn a_disabled_account_gets_no_code_and_brings_none(db: PgPool) {
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn its_sessions_end_at_once_and_it_works_again_when_enabled(db: PgPool) {
     let (app, elsewhere) = (TestApp::new(db.clone()).await, TestApp::new(db).await);
-    let stop = CancellationToken::new();
-    let _stop = stop.clone().drop_guard();
-    elsewhere.auth.keep_house(&stop);
+    let _jobs = elsewhere.start_jobs();
     app.register(ADA).await.expect(202);
     let session = app.session(ADA).await;
     let token = session["access_token"].as_str().unwrap();
@@ -191,12 +188,12 @@ async fn the_command_line_takes_an_address_or_an_id_and_not_both(db: PgPool) {
 }
 
 /// Parses `auth <command> <arguments>`.
-fn parse(command: &str, arguments: &[&str]) -> Option<Operation> {
+fn parse(command: &str, arguments: &[&str]) -> Option<Command> {
     #[derive(clap::Parser)]
     struct Line {
         #[command(subcommand)]
-        operation: Operation,
+        command: Command,
     }
     let line = ["auth", command].into_iter().chain(arguments.iter().copied());
-    <Line as clap::Parser>::try_parse_from(line).ok().map(|line| line.operation)
+    <Line as clap::Parser>::try_parse_from(line).ok().map(|line| line.command)
 }

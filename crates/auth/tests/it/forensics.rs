@@ -1,35 +1,18 @@
 //! The audit of security events: actor, role and network.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use auth::app::ClientSecret;
 use auth::config::Grant;
 use auth::domain::Actor;
 use kit::caller::Role;
-use observability::{Config, Sinks};
 use proto::auth::v1::IssueServiceTokenRequest;
 use proto::auth::v1::auth_client::AuthClient;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::app::{PASSWORD, TestApp, login, metric};
+use crate::recording::Recording;
 
 const ADA: &str = "ada@example.org";
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 type Row = (String, String, Option<String>, Option<String>, bool);
 
@@ -79,12 +62,7 @@ async fn an_event_says_who_did_it_as_what_and_from_which_network(db: PgPool) {
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn whatever_secret_is_refused_is_in_the_audit_log_and_counted(db: PgPool) {
-    let log = Log::default();
-    let sinks = Sinks { log: Some(Box::new(log.clone())), ..Sinks::default() };
-    let threads = tokio::runtime::Runtime::new().unwrap();
-    let entered = threads.enter();
-    let guard = observability::init_with("auth", "0", &Config::default(), sinks).unwrap();
-    drop(entered);
+    let recording = Recording::start("info");
 
     let app = TestApp::new(db).await;
     app.register(ADA).await.expect(202);
@@ -112,8 +90,7 @@ async fn whatever_secret_is_refused_is_in_the_audit_log_and_counted(db: PgPool) 
         let asked = IssueServiceTokenRequest { client_id, client_secret };
         client.issue_service_token(asked).await.unwrap_err();
     }
-    drop(guard);
-    threads.shutdown_background();
+    let text = recording.end().log;
 
     for (secret, count) in [
         ("current_password", 1.0),
@@ -124,7 +101,6 @@ async fn whatever_secret_is_refused_is_in_the_audit_log_and_counted(db: PgPool) 
         let series = format!("auth_refused_secrets_total{{secret=\"{secret}\"}}");
         assert_eq!(metric(&series), count, "{series}");
     }
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let audit: Vec<_> = lines.filter(|line| line["target"] == "audit").collect();
     let find =
@@ -165,9 +141,7 @@ async fn locks_reused_tokens_and_addresses_under_attack_are_counted(db: PgPool) 
     }
     assert_eq!(metric("auth_locks_total{secret=\"password\"}"), 1.0);
     assert_eq!(metric("auth_locks_total{secret=\"code\"}"), 0.0);
-    let stop = tokio_util::sync::CancellationToken::new();
-    let _stop = stop.clone().drop_guard();
-    app.auth.keep_house(&stop);
+    let _jobs = app.start_jobs();
     let counted = || async { (metric("auth_guessed_accounts") == 4.0).then_some(()) };
     testkit::eventually(std::time::Duration::from_secs(5), counted).await;
 }

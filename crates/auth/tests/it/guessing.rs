@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use testkit::http::Reply;
 
-use crate::app::{PASSWORD, TestApp, hashes, login};
+use crate::app::{PASSWORD, TestApp, hashes, lock_waits, login};
 
 const WRONG: &str = "tr0ub4dor&3";
 
@@ -234,13 +234,7 @@ async fn who_gets_none_of_the_accounts_guesses_keeps_those_of_their_network(db: 
     let sql = "SELECT FROM login_attempt WHERE allowed = 20 FOR UPDATE";
     sqlx::query(sql).execute(&mut *held).await.unwrap();
     let release = async {
-        let three = || async {
-            let sql = "SELECT count(*) FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&app.db).await.unwrap();
-            (waiting == 3).then_some(())
-        };
-        testkit::eventually(Duration::from_secs(10), three).await;
+        lock_waits(&app.db, 3).await;
         held.rollback().await.unwrap();
     };
     let asked = futures::future::join_all((19..22).map(stranger));

@@ -9,22 +9,16 @@ use proto::auth::v1::auth_client::AuthClient;
 use sqlx::PgPool;
 use testkit::eventually;
 
-use crate::app::{TestApp, open};
+use crate::app::{TestApp, lock_waits, open};
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn the_first_start_makes_a_key_and_the_next_ones_keep_it(db: PgPool) {
     // This transaction holds the table, so that all wait for it before one continues.
     let mut first = db.begin().await.unwrap();
     sqlx::query("LOCK TABLE signing_key").execute(&mut *first).await.unwrap();
-    let waiting = || async {
-        let sql = "SELECT count(*) FROM pg_stat_activity
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&db).await.unwrap();
-        (waiting == 4).then_some(())
-    };
     let starts = (0..4).map(|_| open(&db, Clock::system(), Hasher::new(), 1));
     let go = async {
-        eventually(Duration::from_secs(10), waiting).await;
+        lock_waits(&db, 4).await;
         first.commit().await.unwrap();
     };
     let started = futures::join!(futures::future::join_all(starts), go).0;
@@ -134,9 +128,7 @@ async fn a_new_key_is_published_first_signs_later_and_the_old_one_verifies_to_it
 async fn a_running_process_follows_and_an_old_key_is_replaced_by_itself(db: PgPool) {
     let app = TestApp::new(db).await;
     later(&app, 31 * 24 * 60).await;
-    let stop = tokio_util::sync::CancellationToken::new();
-    let _stop = stop.clone().drop_guard();
-    app.auth.keep_house(&stop);
+    let _jobs = app.start_jobs();
     let two = || async { (app.auth.public_keys().len() == 2).then_some(()) };
     eventually(Duration::from_secs(20), two).await;
 }
@@ -146,9 +138,7 @@ async fn a_leaked_key_opens_nothing_any_more_and_sessions_go_on(db: PgPool) {
     let app = TestApp::new(db).await;
     app.register("ada@example.org").await.expect(202);
     let session = app.session("ada@example.org").await;
-    let stop = tokio_util::sync::CancellationToken::new();
-    let _stop = stop.clone().drop_guard();
-    app.auth.keep_house(&stop);
+    let _jobs = app.start_jobs();
 
     app.auth.rotate_keys(true).await.unwrap();
     let stolen = session["access_token"].as_str().unwrap();

@@ -23,6 +23,7 @@ mod ownership;
 mod peppers;
 mod profiles;
 mod quotas;
+mod recording;
 mod recovery;
 mod refreshing;
 mod revocations;

@@ -157,9 +157,7 @@ async fn active_sessions_are_counted_in_the_database(db: PgPool) {
         .await
         .unwrap();
 
-    let stop = tokio_util::sync::CancellationToken::new();
-    let _stop = stop.clone().drop_guard();
-    app.auth.keep_house(&stop);
+    let _jobs = app.start_jobs();
     let counted = || async { (metric("auth_active_sessions") == 1.0).then_some(()) };
     testkit::eventually(std::time::Duration::from_secs(5), counted).await;
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::http::Reply;
 
-use crate::app::{PASSWORD, TestApp, login, refresh};
+use crate::app::{PASSWORD, TestApp, cookie, lock_waits, login, refresh};
 use crate::mailing::Post;
 
 const ADA: &str = "ada@example.org";
@@ -105,8 +105,7 @@ async fn a_code_for_the_address_is_worth_nothing_once_a_reset_has_verified_it(db
 /// Signs in on a device; returns the session and the cookie.
 async fn sign_in(app: &TestApp, ip: &str, password: &str) -> (Value, String) {
     let reply = login(&app.from(ip, ""), ADA, password).await.expect(200);
-    let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();
-    (reply.json(), cookie)
+    (reply.json(), cookie(&reply))
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
@@ -119,13 +118,7 @@ async fn a_login_that_is_checked_while_a_role_is_taken_back_does_not_get_it(db: 
     let mut held = app.db.begin().await.unwrap();
     sqlx::query("SELECT FROM member_password FOR UPDATE").execute(&mut *held).await.unwrap();
     let revoke = async {
-        let waits = || async {
-            let sql = "SELECT count(*) FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&app.db).await.unwrap();
-            (waiting == 1).then_some(())
-        };
-        testkit::eventually(std::time::Duration::from_secs(10), waits).await;
+        lock_waits(&app.db, 1).await;
         app.auth.revoke(&grant()).await.unwrap();
         held.rollback().await.unwrap();
     };

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use kit::redis::Redis;
 use serde_json::json;
 use sqlx::PgPool;
 use testkit::http::Reply;
@@ -96,10 +95,8 @@ async fn what_is_wrong_with_a_profile_is_said_and_changes_nothing(db: PgPool) {
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn a_profile_is_cached_for_half_an_hour_and_a_change_is_read_at_once(db: PgPool) {
     let server = Server::start().await;
-    let redis =
-        || Redis::new(&server.config_of("auth"), "auth", &testkit::redis::secret()).unwrap();
-    let app = TestApp::beside(db.clone(), redis()).await;
-    let other = TestApp::beside(db, redis()).await;
+    let app = TestApp::beside(db.clone(), &server).await;
+    let other = TestApp::beside(db, &server).await;
     let token = app.member(ADA).await;
     let first = me(&app, &token).await;
     let id = first.json()["member_id"].as_str().unwrap().to_owned();
@@ -132,11 +129,7 @@ async fn a_profile_is_cached_for_half_an_hour_and_a_change_is_read_at_once(db: P
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn without_redis_a_profile_comes_from_the_database(db: PgPool) {
     let mut server = Server::start().await;
-    let app = TestApp::beside(
-        db,
-        Redis::new(&server.config_of("auth"), "auth", &testkit::redis::secret()).unwrap(),
-    )
-    .await;
+    let app = TestApp::beside(db, &server).await;
     let token = app.member(ADA).await;
     me(&app, &token).await;
     server.kill();

@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use testkit::http::{Api, Reply};
 
-use crate::app::{PASSWORD, TestApp, login};
+use crate::app::{PASSWORD, TestApp, cookie, lock_waits, login};
 use crate::mailing::Post;
 
 const ADA: &str = "ada@example.org";
@@ -33,8 +33,13 @@ async fn reset_code(post: &Post, mails: usize) -> String {
     resets[mails - 1].split("Your code is ").nth(1).unwrap()[..11].to_owned()
 }
 
-fn cookie(reply: &Reply) -> String {
-    reply.header("set-cookie").split(';').next().unwrap().to_owned()
+/// Registers Ada, who asks for a code; returns it.
+async fn forgetful(db: PgPool) -> (Post, String) {
+    let post = Post::new(db).await;
+    post.app.register(ADA).await.expect(202);
+    forgot(&post.app.api, "f").await;
+    let code = reset_code(&post, 1).await;
+    (post, code)
 }
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
@@ -148,13 +153,7 @@ async fn locks_at_the_same_moment_are_told_once(db: PgPool) {
     let mut held = app.db.begin().await.unwrap();
     sqlx::query("SELECT pg_advisory_xact_lock(42)").execute(&mut *held).await.unwrap();
     let release = async {
-        let wait = || async {
-            let sql = "SELECT count(*) FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&app.db).await.unwrap();
-            (usize::try_from(waiting) == Ok(DEVICES)).then_some(())
-        };
-        testkit::eventually(std::time::Duration::from_secs(20), wait).await;
+        lock_waits(&app.db, DEVICES).await;
         held.rollback().await.unwrap();
     };
     // Each device has its own count, and all are used up at once.
@@ -251,23 +250,13 @@ async fn who_types_codes_wrong_again_and_again_waits_no_longer_each_time(db: PgP
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn a_code_that_waits_for_a_login_stops_none(db: PgPool) {
-    let post = Post::new(db).await;
+    let (post, code) = forgetful(db).await;
     let app = &post.app;
-    app.register(ADA).await.expect(202);
-    forgot(&app.api, "f").await;
-    post.quiet().await;
-    let code = reset_code(&post, 1).await;
     // A login has locked the password, and locks the member next.
     let mut held = app.db.begin().await.unwrap();
     sqlx::query("SELECT FROM member_password FOR SHARE").execute(&mut *held).await.unwrap();
     let login = async {
-        let wait = || async {
-            let sql = "SELECT count(*) FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&app.db).await.unwrap();
-            (waiting == 1).then_some(())
-        };
-        testkit::eventually(std::time::Duration::from_secs(20), wait).await;
+        lock_waits(&app.db, 1).await;
         let sql = "SELECT FROM member FOR SHARE NOWAIT";
         let free = sqlx::query(sql).execute(&mut *held).await;
         held.rollback().await.unwrap();
@@ -279,23 +268,13 @@ async fn a_code_that_waits_for_a_login_stops_none(db: PgPool) {
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn a_right_code_that_somebody_used_first_is_no_guess(db: PgPool) {
-    let post = Post::new(db).await;
+    let (post, code) = forgetful(db).await;
     let app = &post.app;
-    app.register(ADA).await.expect(202);
-    forgot(&app.api, "f").await;
-    post.quiet().await;
-    let code = reset_code(&post, 1).await;
     let both = ["r0", "r1"].map(|key| reset(&app.api, key, &code, NEW));
     let mut held = app.db.begin().await.unwrap();
     sqlx::query("SELECT FROM member_password FOR SHARE").execute(&mut *held).await.unwrap();
     let release = async {
-        let wait = || async {
-            let sql = "SELECT count(*) FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&app.db).await.unwrap();
-            (waiting == 2).then_some(())
-        };
-        testkit::eventually(std::time::Duration::from_secs(20), wait).await;
+        lock_waits(&app.db, 2).await;
         held.rollback().await.unwrap();
     };
     let (replies, ()) = futures::future::join(futures::future::join_all(both), release).await;

@@ -3,22 +3,13 @@
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::collections::BTreeSet;
-use std::time::Duration;
 use uuid::Uuid;
 
-use crate::app::{PASSWORD, TestApp, metric, refresh};
+use crate::app::{PASSWORD, TestApp, lock_waits, metric, refresh};
 
 async fn signed_in(app: &TestApp) -> Value {
     app.register("ada@example.org").await.expect(202);
     app.session("ada@example.org").await
-}
-
-/// True when many of auth's connections wait for a lock.
-async fn waiting(app: &TestApp) -> Option<()> {
-    let sql = "SELECT count(*) FROM pg_stat_activity
-               WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&app.db).await.unwrap();
-    (waiting >= 10).then_some(())
 }
 
 /// Moves the last exchange into the past.
@@ -59,7 +50,7 @@ async fn of_50_refreshes_at_once_all_get_the_same_successor(db: PgPool) {
         let sql = "SELECT FROM session FOR UPDATE";
         sqlx::query(sql).execute(&mut *first).await.unwrap();
         let go = async {
-            testkit::eventually(Duration::from_secs(10), || waiting(&app)).await;
+            lock_waits(&app.db, 10).await;
             first.commit().await.unwrap();
         };
         let replies = futures::future::join_all((0..50).map(|_| app.refresh(&session)));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::http::Reply;
 
-use crate::app::{PASSWORD, TestApp, hashes};
+use crate::app::{PASSWORD, TestApp, hashes, lock_waits};
 
 const NEW: &str = "a new and different password";
 
@@ -137,14 +137,8 @@ async fn a_login_with_a_password_that_changes_meanwhile_begins_no_session(db: Pg
     let mut change = app.db.begin().await.unwrap();
     let sql = "UPDATE member_password SET hash = hash || 'x', changed_at = now()";
     sqlx::query(sql).execute(&mut *change).await.unwrap();
-    let waiting = || async {
-        let sql = "SELECT count(*) FROM pg_stat_activity
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&app.db).await.unwrap();
-        (waiting == 1).then_some(())
-    };
     let go = async {
-        testkit::eventually(std::time::Duration::from_secs(10), waiting).await;
+        lock_waits(&app.db, 1).await;
         change.commit().await.unwrap();
     };
     let (reply, ()) = futures::join!(app.login("ada@example.org", PASSWORD), go);

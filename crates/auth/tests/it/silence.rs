@@ -1,39 +1,15 @@
 //! Logs, metrics and answers hold nothing secret or personal.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use auth::hasher::Hasher;
 use kit::Clock;
-use observability::{Config, Sinks};
 use sqlx::PgPool;
 
 use crate::app::{PASSWORD, TestApp};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::recording::Recording;
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn no_address_password_or_token_is_logged_counted_or_answered(db: PgPool) {
-    let log = Log::default();
-    let sinks = Sinks { log: Some(Box::new(log.clone())), ..Sinks::default() };
-    let config = Config { log_level: "trace,sqlx=debug".to_owned(), ..Config::default() };
-    // It wants threads of its own, and the test has one.
-    let threads = tokio::runtime::Runtime::new().unwrap();
-    let entered = threads.enter();
-    let guard = observability::init_with("auth", "0", &config, sinks).unwrap();
-    drop(entered);
+    let recording = Recording::start("trace,sqlx=debug");
 
     let app = TestApp::with(db, Clock::system(), Hasher::with(1, 0)).await;
     app.register("canary.address@example.org").await.expect(202);
@@ -61,10 +37,8 @@ async fn no_address_password_or_token_is_logged_counted_or_answered(db: PgPool) 
         .await
         .unwrap();
     replies.push(app.register("canary.broken@example.org").await.expect(500));
-    drop(guard);
-    threads.shutdown_background();
+    let logged = recording.end().log;
 
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("signed_in") && logged.contains("request failed"), "{logged}");
     let metrics = String::from_utf8(observability::metrics::render().1).unwrap();
     let answers: String = replies.iter().map(|reply| reply.text()).collect();

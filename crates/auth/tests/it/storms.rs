@@ -10,7 +10,6 @@ use auth::hasher::Hasher;
 use futures::future::join_all;
 use kit::Clock;
 use kit::caller::{Refused, Verifier};
-use kit::redis::Redis;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::eventually;
@@ -18,9 +17,8 @@ use testkit::http::Reply;
 use testkit::redis::Server;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 
-use crate::app::{TestApp, open};
+use crate::app::{TestApp, open, redis as redis_of};
 
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn each_of_200_tokens_has_one_successor_though_50_ask_for_it_at_once(db: PgPool) {
@@ -160,15 +158,10 @@ async fn ten_thousand_refreshes_on_a_bad_line_sign_nobody_out(db: PgPool) {
 #[sqlx::test(migrator = "auth::MIGRATOR")]
 async fn a_copied_family_is_dead_everywhere_in_a_second_and_stays_dead(db: PgPool) {
     let server = Server::start().await;
-    let app = TestApp::beside(
-        db.clone(),
-        Redis::new(&server.config_of("auth"), "auth", &testkit::redis::secret()).unwrap(),
-    )
-    .await;
-    let stop = CancellationToken::new();
-    app.auth.keep_house(&stop);
+    let app = TestApp::beside(db.clone(), &server).await;
+    let jobs = app.start_jobs();
     app.register("ada@example.org").await.expect(202);
-    let points = elsewhere(&app, &server);
+    let points = app.verifier_of("points").following(&redis_of(&server, "points"));
 
     let mut family = vec![app.session("ada@example.org").await];
     for n in 0..3 {
@@ -199,20 +192,22 @@ async fn a_copied_family_is_dead_everywhere_in_a_second_and_stays_dead(db: PgPoo
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
-    dead(&elsewhere(&app, &server), Duration::from_secs(5)).await;
-
-    // The same holds when auth was down meanwhile.
-    stop.cancel();
-    let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
-    let stop = CancellationToken::new();
-    let _stop = stop.clone().drop_guard();
-    let auth = TestApp::beside(
-        db,
-        Redis::new(&server.config_of("auth"), "auth", &testkit::redis::secret()).unwrap(),
+    dead(
+        &app.verifier_of("points").following(&redis_of(&server, "points")),
+        Duration::from_secs(5),
     )
     .await;
-    auth.auth.keep_house(&stop);
-    dead(&elsewhere(&auth, &server), Duration::from_secs(5)).await;
+
+    // The same holds when auth was down meanwhile.
+    drop(jobs);
+    let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
+    let auth = TestApp::beside(db, &server).await;
+    let _jobs = auth.start_jobs();
+    dead(
+        &auth.verifier_of("points").following(&redis_of(&server, "points")),
+        Duration::from_secs(5),
+    )
+    .await;
     for member in &family {
         let code = auth.refresh(member).await.expect(401).code();
         assert_eq!(code, "session_revoked");
@@ -237,16 +232,6 @@ async fn two_replicas_give_one_successor(db: PgPool) {
             here.into_iter().chain(there).map(|reply| token(&reply.expect(200).json())).collect();
         assert_eq!(successors.len(), 1);
     }
-}
-
-/// The verifier of another service, with auth's keys.
-fn elsewhere(app: &TestApp, server: &Server) -> Verifier {
-    let verifier = Verifier::empty("auth", Clock::system());
-    let keys = app.auth.public_keys();
-    verifier.set_keys(keys.iter().map(|key| (key.kid.clone(), key.bytes.clone())).collect());
-    verifier.following(
-        &Redis::new(&server.config_of("points"), "points", &testkit::redis::secret()).unwrap(),
-    )
 }
 
 fn token(session: &Value) -> String {

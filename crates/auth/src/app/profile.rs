@@ -4,18 +4,18 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use kit::cache::Versioned;
 use kit::caller::Role;
-use kit::{command, postgres};
+use kit::postgres;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::login::with_member;
+use super::tokens::with_member;
 use super::{Auth, Error};
 use crate::domain::DisplayName;
 use crate::store::members;
 
 /// The age that a cached profile may reach: requirement P14.
-pub(super) const PROFILE_TTL: Duration = Duration::from_mins(30);
+pub(super) const TTL: Duration = Duration::from_mins(30);
 
 /// A member's own profile.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
@@ -53,19 +53,15 @@ impl Auth {
 
     /// Renames a member. Needs no idempotency key: of two requests with one version, one is carried out.
     pub async fn rename(&self, change: Rename) -> Result<Versioned<Profile>, Error> {
-        let auth = self.clone();
-        let rename = async move {
-            let Rename { member, name, seen } = change;
-            let mut tx = postgres::begin(&auth.db).await?;
-            let version = members::rename(&mut tx, member, &name, seen).await?;
-            version.ok_or(Error::VersionConflict)?;
-            let row = members::profile(&mut tx, member).await?.ok_or(Error::MemberNotFound)?;
-            postgres::commit(tx).await?;
-            let profile = versioned(member, row);
-            auth.profiles.put(&member.to_string(), profile.clone()).await;
-            Ok(profile)
-        };
-        command::run(rename).await
+        let Rename { member, name, seen } = change;
+        let mut tx = postgres::begin(&self.db).await?;
+        let version = members::rename(&mut tx, member, &name, seen).await?;
+        version.ok_or(Error::VersionConflict)?;
+        let row = members::profile(&mut tx, member).await?.ok_or(Error::MemberNotFound)?;
+        postgres::commit(tx).await?;
+        let profile = versioned(member, row);
+        self.profiles.put(&member.to_string(), profile.clone()).await;
+        Ok(profile)
     }
 
     /// Removes a profile from the cache, after a commit that changed it.
