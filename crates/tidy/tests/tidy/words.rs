@@ -7,14 +7,11 @@ const RELATIVE: [&str; 12] =
     ["What", "Who", "Whom", "Whose", "How", "Whether", "Where", "When", "Which", "Why", "Of", "As"];
 
 /// Doc comments of each crate that still begin so. A number may be lowered, never raised.
-const LEFT: [(&str, usize); 10] = [
-    ("access", 1),
-    ("auth", 93),
+const LEFT: [(&str, usize); 7] = [
     ("booking", 153),
     ("fakeline", 6),
     ("kit", 151),
     ("loadtest", 45),
-    ("migrate", 7),
     ("observability", 30),
     ("stack", 49),
     ("testkit", 7),
