@@ -1,4 +1,4 @@
-//! The smallest service: all that a `main` does, with nothing behind it. The tests of `kit` run it as
+//! The smallest service: everything that a `main` does, without an application. The tests of `kit` run it as
 //! a process of its own; for a real one see `crates/points/src/main.rs`.
 
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ struct Config {
     redis: config::Redis,
     #[command(flatten)]
     observability: observability::Config,
-    /// Refuse to start, and say this.
+    /// Refuse to start, with this message.
     #[arg(long, env = "REFUSE")]
     refuse: Option<String>,
 }

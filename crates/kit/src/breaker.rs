@@ -1,5 +1,5 @@
-//! A circuit breaker per dependency: windowed failure ratio, few half-open probes, stale results
-//! ignored. Ours, because no crate does all three: `docs/decisions/0003-circuit-breaker.md`.
+//! A circuit breaker per dependency: windowed failure ratio, few half-open probes, stale results ignored. No
+//! crate has all three: `docs/decisions/0003-circuit-breaker.md`.
 
 mod machine;
 
@@ -35,16 +35,16 @@ struct Inner {
     machine: Mutex<Machine>,
 }
 
-/// The breaker is open: the call was not made.
+/// The breaker is open; the call was not made.
 #[derive(Debug, thiserror::Error)]
 #[error("circuit breaker is open")]
 pub struct Open {
-    /// When a call may be let through again.
+    /// The time until a call may be let through.
     pub retry_after: Duration,
 }
 
 impl Breaker {
-    /// A closed breaker in front of `dependency`, which names it in metrics and logs.
+    /// Creates a closed breaker. `dependency` names it in metrics and logs.
     pub fn new(dependency: &'static str, config: Config) -> Self {
         STATE.with_label_values(&[dependency]).set(0);
         for to in [State::Closed, State::HalfOpen, State::Open] {
@@ -53,9 +53,9 @@ impl Breaker {
         Self { inner: Arc::new(Inner { dependency, machine: Mutex::new(Machine::new(config)) }) }
     }
 
-    /// Makes the call, unless the breaker is open. `is_failure` says whether the *dependency* failed:
-    /// a business error, such as "not found", is an answer and no failure. A call that takes longer
-    /// than [`Config::slow`] counts as failed, also when its caller gave up on it.
+    /// Makes the call, unless the breaker is open. `is_failure` returns true when the *dependency* failed; a
+    /// business error, such as "not found", is a success here. A call that takes longer than [`Config::slow`]
+    /// counts as failed, even if its caller has given up.
     pub async fn call<T>(
         &self,
         call: impl Future<Output = T>,
@@ -68,12 +68,12 @@ impl Breaker {
         Ok(result)
     }
 
-    /// Whether it is closed, open or half-open now.
+    /// Returns the current state.
     pub fn state(&self) -> State {
         self.lock().state()
     }
 
-    /// One step of the machine, and what it means for the metrics and the log.
+    /// Runs one step of the machine, and reports a change of state in metrics, log and alerts.
     fn step<T>(&self, step: impl FnOnce(&mut Machine) -> T) -> T {
         let mut machine = self.lock();
         let before = machine.state();
@@ -86,7 +86,7 @@ impl Breaker {
             drop(machine);
             tracing::warn!(dependency, from = before.name(), to = after.name(), "circuit breaker");
             if after == State::Open {
-                let what = format!("calls to {dependency} fail: they are not made for a while");
+                let what = format!("calls to {dependency} fail and are paused");
                 Alert::error("Circuit breaker open", what).path(dependency).raise();
             }
         }
@@ -98,7 +98,7 @@ impl Breaker {
     }
 }
 
-/// A call on its way. Dropped before it is done (canceled, panicked), it gives its probe back.
+/// A call in flight. Dropped before it is done (canceled, panicked), it returns its probe.
 struct Admitted<'a> {
     breaker: &'a Breaker,
     ticket: Option<Ticket>,

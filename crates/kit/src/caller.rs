@@ -1,4 +1,4 @@
-//! Who is asking: verifies tokens locally with keys from auth.
+//! The caller of a request. Tokens are verified locally, with keys from auth.
 
 mod keys;
 mod proven;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub use self::verifier::Verifier;
 use crate::error::{ApiError, Class, Classify, Kind};
 
-/// A permission of a person beyond their own things.
+/// A permission beyond a person's own data.
 #[derive(
     Clone,
     Copy,
@@ -42,7 +42,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Its name in tokens, in the database and on the command line.
+    /// Returns the name used in tokens, in the database and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Member => "member",
@@ -53,9 +53,9 @@ impl Role {
     }
 }
 
-/// There is no such role.
+/// The name is not a role's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a role is one of member, staff, merchant_admin, operator")]
+#[error("the role must be member, staff, merchant_admin or operator")]
 pub struct UnknownRole;
 
 impl FromStr for Role {
@@ -69,22 +69,22 @@ impl FromStr for Role {
     }
 }
 
-/// A person with a valid access token. As an extractor: 401 without one.
+/// A person with a valid access token. As an extractor it answers 401 without one.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub id: Uuid,
-    /// The session the token was issued in.
+    /// The session in which the token was issued.
     pub session: Uuid,
     pub roles: Vec<Role>,
 }
 
 impl Caller {
-    /// True when the caller has this role.
+    /// Returns true when the caller has this role.
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
     }
 
-    /// Refuses, with 403, a caller who has none of these roles.
+    /// Refuses, with 403, a caller without any of these roles.
     pub fn require(&self, any_of: &[Role]) -> Result<(), ApiError> {
         if any_of.iter().any(|role| self.has(*role)) {
             return Ok(());
@@ -93,7 +93,7 @@ impl Caller {
     }
 }
 
-/// The claims of this request's token, when a layer has verified it already.
+/// The claims of the request's token, stored by a layer that has verified it.
 #[derive(Clone)]
 pub(crate) struct Verified(pub(crate) token::Member);
 
@@ -113,8 +113,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// A session, by a valid access token for any of the services: enough to end the session, and nothing else. As an
-/// extractor: 401 without one.
+/// A session with a valid access token for any service. It permits ending the session and nothing else. As an
+/// extractor it answers 401 without a token.
 #[derive(Clone, Copy, Debug)]
 pub struct AnySession {
     pub member: Uuid,
@@ -132,29 +132,29 @@ impl<S: Send + Sync> FromRequestParts<S> for AnySession {
     }
 }
 
-/// A service with a valid service token, put into the extensions of a gRPC request by
-/// [`crate::grpc::guard`].
+/// A service with a valid service token. [`crate::grpc::guard`] stores it in the extensions of a gRPC
+/// request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceCaller {
     pub name: String,
 }
 
-/// The reason to refuse a caller.
+/// The reason for refusing a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// None, malformed, forged, or meant for someone else. Which one, a forger need not know.
-    #[error("this needs a valid access token")]
+    /// Missing, malformed, forged, or issued for another service. The answer does not say which.
+    #[error("a valid access token is required")]
     Invalid,
     #[error("the access token has expired")]
     Expired,
-    /// A good token of a session that has ended.
-    #[error("this session has been ended; sign in again")]
+    /// A valid token whose session has ended.
+    #[error("the session has ended; sign in again")]
     Revoked,
     #[error("your roles do not allow this")]
     Forbidden,
     #[error("tokens cannot be verified right now")]
     KeysUnavailable,
-    #[error("this router has no verifier: it is not inside `kit::http::edge`")]
+    #[error("the router has no verifier: it is not inside `kit::http::edge`")]
     NoVerifier,
 }
 
@@ -171,8 +171,8 @@ impl Classify for Refused {
     }
 }
 
-/// The token of the one `Authorization: Bearer` header. Two headers are none: whoever reads the
-/// other one would see another caller.
+/// Returns the token of the only `Authorization: Bearer` header. Two headers are refused: another program
+/// could read the other one.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Refused> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Refused::Invalid) };

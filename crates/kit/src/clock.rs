@@ -1,4 +1,4 @@
-//! The only place that reads the time or draws an id.
+//! The only source of time and ids.
 
 use std::sync::Arc;
 
@@ -10,24 +10,24 @@ use uuid::{Timestamp, Uuid};
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
 impl Clock {
-    /// The machine's clock.
+    /// Returns the machine's clock.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the time")]
     pub fn system() -> Self {
         Self(Arc::new(Utc::now))
     }
 
-    /// A clock that stands still, for tests.
+    /// Returns a clock that stands still, for tests.
     pub fn fixed(now: DateTime<Utc>) -> Self {
         Self(Arc::new(move || now))
     }
 
-    /// The time now, in UTC, cut to microseconds: that is what PostgreSQL keeps, and what was answered
-    /// must read back the same.
+    /// Returns the current time in UTC, truncated to microseconds. PostgreSQL stores no more, and an answer
+    /// must equal what is read back later.
     pub fn now(&self) -> DateTime<Utc> {
         (self.0)().trunc_subsecs(6)
     }
 
-    /// A new time-ordered id (UUIDv7), stamped with this clock's time.
+    /// Returns a new time-ordered id (UUIDv7) with this clock's time.
     pub fn id(&self) -> Uuid {
         let now = self.now();
         let seconds = now.timestamp().unsigned_abs();

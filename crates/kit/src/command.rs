@@ -1,6 +1,6 @@
-//! A command: one request that changes something, carried out once, whatever its client does.
+//! A command: a request that changes something, carried out once, even if its client leaves or repeats it.
 //!
-//! A use case begins a unit of work under the client's idempotency key, decides, and commits the effect
+//! A use case begins a unit of work with the client's idempotency key, decides, and commits the effect
 //! together with the answer:
 //!
 //! ```ignore
@@ -15,13 +15,13 @@
 //! }
 //! ```
 //!
-//! A [`Work`] that is dropped rolls back, and its only way to commit records the answer: a key cannot be
-//! claimed too late or its answer be forgotten.
+//! A dropped [`Work`] rolls back, and the only way to commit it records the answer. So a key cannot be
+//! claimed too late, and no answer is forgotten.
 //!
 //! Writes outlive their client. axum drops a handler when its client hangs up, and tonic when a deadline
 //! passes. A transaction dropped half way is at best lost work; with sqlx 0.8.4 to 0.9.0 it can take *later,
-//! acknowledged* writes with it (transact-rs/sqlx#4385). So [`crate::http::edge`] and
-//! [`crate::grpc::guard`] run every write in a task of its own, and a stop waits for it.
+//! acknowledged* writes with it (transact-rs/sqlx#4385). So [`crate::http::edge`] and [`crate::grpc::guard`]
+//! run every write in a task of its own, and a stop waits for it.
 
 use std::fmt::Display;
 use std::ops::{Deref, DerefMut};
@@ -46,13 +46,13 @@ use crate::{deadline, postgres};
 /// The beginning of a command.
 #[derive(Debug)]
 pub enum Begun<T> {
-    /// The key is new: the effect is this caller's to make.
+    /// The key is new; the caller must carry out the command.
     First(Work),
-    /// The key was used before, for the same request. This is the answer it got.
+    /// The key was used for the same request. This is the first answer.
     Replay(Answer<T>),
 }
 
-/// A transaction that holds an idempotency key. Dropped, it rolls back.
+/// A transaction that holds an idempotency key. It rolls back when dropped.
 #[derive(Debug)]
 pub struct Work {
     tx: Transaction<'static, Postgres>,
@@ -60,7 +60,7 @@ pub struct Work {
     key: Key,
 }
 
-/// The answer to a command, as it was recorded.
+/// The recorded answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<T> {
     success: Success,
@@ -69,14 +69,14 @@ pub struct Answer<T> {
     value: Option<T>,
 }
 
-/// How a command succeeded.
+/// The kind of success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Success {
-    /// The effect was made.
+    /// The command was carried out.
     Ok,
-    /// Something new exists.
+    /// Something was created.
     Created,
-    /// The command is recorded, and its effect is still to come.
+    /// The command is recorded and will be carried out later.
     Accepted,
 }
 
@@ -103,7 +103,7 @@ impl Work {
     /// Records `value` as the answer and commits it with the effect.
     ///
     /// # Panics
-    /// When `value` cannot be JSON, such as a map whose keys are not strings.
+    /// Panics when `value` cannot be JSON, such as a map whose keys are not strings.
     pub async fn commit<T: Serialize>(
         mut self,
         success: Success,
@@ -132,11 +132,11 @@ impl DerefMut for Work {
 }
 
 impl<T: Serialize> Answer<T> {
-    /// The first answer of a command whose own statement writes the key's row. Everything else uses
+    /// Creates the first answer of a command whose own statement writes the key's row. All other commands use
     /// [`Work::commit`].
     ///
     /// # Panics
-    /// When `value` cannot be JSON, such as a map whose keys are not strings.
+    /// Panics when `value` cannot be JSON, such as a map whose keys are not strings.
     pub fn recorded(success: Success, value: T) -> Self {
         let body = serde_json::to_vec(&value).expect("an answer is plain data");
         Self { success, body, value: Some(value) }
@@ -144,7 +144,7 @@ impl<T: Serialize> Answer<T> {
 }
 
 impl<T> Answer<T> {
-    /// An answer as it was read back.
+    /// Creates an answer from its record.
     pub fn replay(success: Success, body: Vec<u8>) -> Self {
         Self { success, body, value: None }
     }
@@ -153,7 +153,7 @@ impl<T> Answer<T> {
         self.success
     }
 
-    /// The recorded JSON.
+    /// Returns the recorded JSON.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
@@ -162,17 +162,17 @@ impl<T> Answer<T> {
         self.body
     }
 
-    /// Returns true when the command had its effect earlier, and this is its first answer once more.
+    /// Returns true when the command was carried out earlier, and this is its first answer.
     pub fn is_replay(&self) -> bool {
         self.value.is_none()
     }
 }
 
 impl<T: DeserializeOwned> Answer<T> {
-    /// The answer as a value: for gRPC.
+    /// Returns the answer's value, for gRPC.
     ///
     /// # Errors
-    /// When a replay was recorded by a release whose answer this one cannot read.
+    /// Fails when another release recorded an answer that this one cannot read.
     pub fn into_value(self) -> Result<T, Error> {
         match self.value {
             Some(value) => Ok(value),
@@ -180,7 +180,7 @@ impl<T: DeserializeOwned> Answer<T> {
         }
     }
 
-    /// [`Answer::into_value`] of an answer that is still needed.
+    /// Like [`Answer::into_value`], for an answer that is still needed.
     pub fn value(&self) -> Result<T, Error>
     where
         T: Clone,
@@ -193,7 +193,7 @@ impl<T: DeserializeOwned> Answer<T> {
 }
 
 impl Success {
-    /// The status under which answers are recorded: HTTP's.
+    /// Returns the HTTP status with which the answer is recorded.
     pub const fn status(self) -> u16 {
         match self {
             Self::Ok => 200,
@@ -202,10 +202,10 @@ impl Success {
         }
     }
 
-    /// The success that was recorded as `status`.
+    /// Returns the success recorded with `status`.
     ///
     /// # Errors
-    /// When no command succeeds with this status.
+    /// Fails when no success has this status.
     pub fn from_status(status: i16) -> Result<Self, sqlx::Error> {
         [Self::Ok, Self::Created, Self::Accepted]
             .into_iter()
@@ -214,7 +214,7 @@ impl Success {
     }
 }
 
-/// Runs the handler of a write to its end, whatever its client does. A layer of [`crate::http::edge`].
+/// Finishes the handler of a write even if its client leaves. A layer of [`crate::http::edge`].
 pub(crate) async fn outlive(request: Request, next: Next) -> Response {
     match *request.method() {
         Method::GET | Method::HEAD | Method::OPTIONS => next.run(request).await,
@@ -222,41 +222,41 @@ pub(crate) async fn outlive(request: Request, next: Next) -> Response {
     }
 }
 
-/// Everything that has begun and is not to be cut off, so that a shutdown can wait for it.
+/// The tasks that a stop must wait for.
 static RUNNING: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
-/// Runs a command to its end even when the caller goes away. Carries the request's context; a panic
-/// inside continues in the caller, where the edge turns it into a 500.
+/// Finishes a command even if the caller is canceled. Keeps the request's context. A panic continues in the
+/// caller, where the edge turns it into a 500.
 pub async fn run<F>(command: F) -> F::Output
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    // A command's future is large, and each wrapper would move all of it.
+    // Boxed: a command's future is large, and each wrapper would move all of it.
     let command: Pin<Box<dyn Future<Output = F::Output> + Send>> = Box::pin(command);
     match RUNNING.spawn(deadline::carry(in_context(command))).await {
         Ok(output) => output,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),
-            // Nobody aborts a command; a runtime that shuts down takes its tasks with it, and the
-            // caller's turn is next.
+            // Nothing aborts a command. A runtime that shuts down drops its tasks, and will drop the caller
+            // next.
             Err(_) => std::future::pending().await,
         },
     }
 }
 
-/// Begins work that nobody waits for but a stop, such as carrying out what a command has decided.
+/// Starts work in the background, for which a stop waits, such as carrying out a decision.
 pub fn detach(work: impl Future<Output = ()> + Send + 'static) {
     RUNNING.spawn(in_context(work));
 }
 
-/// Has a stop wait for work that is done in a task of the caller's own: one round of a loop as a rule, since
-/// the loop itself goes on until the stop.
+/// Makes a stop wait for work in the caller's own task. Usually one round of a loop, which itself ends at the
+/// stop.
 pub fn tracked<F: Future>(work: F) -> impl Future<Output = F::Output> {
     RUNNING.track_future(work)
 }
 
-/// Waits for what is running, for the end of a shutdown. False: something was not done in time.
+/// Waits for all running work, at the end of a stop. Returns false when the time was not enough.
 pub async fn drain(deadline: Duration) -> bool {
     RUNNING.close();
     let done = tokio::time::timeout(deadline, RUNNING.wait()).await.is_ok();

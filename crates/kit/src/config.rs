@@ -1,8 +1,8 @@
-//! Configuration sections that services share. Each is a `clap::Args`, read from flags and the
-//! environment once, at start; `--help` lists every variable.
+//! Configuration sections that services share. Each is a `clap::Args`, read once at start from flags and the
+//! environment; `--help` lists every variable.
 //!
-//! An argument with `hide_env_values` is a secret: it may also come from the file that
-//! `<VARIABLE>_FILE` names, and no message ever shows it. This holds for a service's own secrets too.
+//! An argument with `hide_env_values` is a secret: it may also come from the file named by `<VARIABLE>_FILE`,
+//! and no message shows it. This holds for a service's own secrets too.
 
 mod duration;
 mod load;
@@ -22,7 +22,7 @@ pub use self::origin::Origin;
 pub use self::proxy::Proxy;
 use crate::limit::Quota;
 
-/// The ports of a service, and the limits of those who use them.
+/// The ports of a service, and the limits of their clients.
 #[derive(Args, Clone, Debug)]
 pub struct Listen {
     /// The public HTTP API.
@@ -31,7 +31,7 @@ pub struct Listen {
     /// gRPC, for the other services.
     #[arg(long, env = "GRPC_LISTEN")]
     pub grpc_listen: SocketAddr,
-    /// Metrics, detailed health and the log-level switch. Never public.
+    /// Metrics, detailed health and the log level. Never public.
     #[arg(long, env = "ADMIN_LISTEN")]
     pub admin_listen: SocketAddr,
     #[command(flatten)]
@@ -42,23 +42,24 @@ pub struct Listen {
     pub tls: Tls,
 }
 
-/// Quotas, trusted proxies, and the origins whose pages may call.
+/// Quotas, trusted proxies and allowed origins.
 #[derive(Args, Clone, Debug)]
 pub struct Edge {
-    /// How much one client may ask: requests/period. A member is a client wherever they are.
+    /// Quota of one client, as requests/period. Members are counted by id, others by address.
     #[arg(long, env = "RATE_LIMIT", default_value = "1200/1m")]
     pub rate_limit: Quota,
-    /// How much one address may ask where secrets can be guessed: requests/period. In production at most 600 a minute.
+    /// Quota of one address on routes where secrets can be guessed, as requests/period. At most 600 a minute
+    /// in production.
     #[arg(long, env = "RATE_LIMIT_STRICT", default_value = "60/1m")]
     pub rate_limit_strict: Quota,
-    /// The proxies in front of us, as addresses or networks (10.0.0.0/8), with commas between. Only what
-    /// they write into X-Forwarded-For is believed.
+    /// Trusted proxies, as addresses or networks (10.0.0.0/8) separated by commas. X-Forwarded-For is
+    /// believed only from them.
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<Proxy>,
-    /// The origins (https://app.example.org) whose pages may call us from a browser, with commas between.
+    /// Origins (https://app.example.org) whose pages may call this API from a browser, separated by commas.
     #[arg(long, env = "CORS_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub cors_allowed_origins: Vec<Origin>,
-    /// Debug builds only: whoever brings it as a bearer token switches faults on at the admin port.
+    /// Debug builds only: the bearer token that allows switching faults on at the admin port.
     #[cfg(debug_assertions)]
     #[arg(long, env = "FAULT_TOKEN", hide_env_values = true)]
     pub fault_token: Option<SecretString>,
@@ -77,16 +78,16 @@ impl Default for Edge {
     }
 }
 
-/// The most that one address may guess secrets in production.
+/// The largest strict quota that is allowed in production.
 const MOST_GUESSES: Quota = Quota::per_minute(600);
 
 impl Edge {
-    /// Refuses quotas in production that are as good as none.
+    /// Refuses a strict quota that protects nothing in production.
     pub fn check(&self, environment: &str) -> Result<(), String> {
         let production = ["production", "prod"].iter().any(|p| environment.eq_ignore_ascii_case(p));
         if production && self.rate_limit_strict.is_above(&MOST_GUESSES) {
             return Err(format!(
-                "RATE_LIMIT_STRICT lets one address try more than 600 secrets a minute, and \
+                ="RATE_LIMIT_STRICT allows more than 600 attempts a minute from one address, and \
                  DEPLOYMENT_ENVIRONMENT is {environment}"
             ));
         }
@@ -94,57 +95,57 @@ impl Edge {
     }
 }
 
-/// Mutual TLS on our gRPC port: all three or none. Without it, calls are neither hidden nor is their caller's
-/// machine known; service tokens are asked for either way.
+/// Mutual TLS on the gRPC port: all three files or none. Without it calls are not encrypted and the caller's
+/// machine is not verified. Service tokens are required either way.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Tls {
-    /// PEM file: this service's certificate, and those between it and the CA.
+    /// PEM file: this service's certificate and its intermediates.
     #[arg(long, env = "GRPC_TLS_CERT")]
     pub grpc_tls_cert: Option<PathBuf>,
-    /// PEM file: its private key.
+    /// PEM file: the certificate's private key.
     #[arg(long, env = "GRPC_TLS_KEY")]
     pub grpc_tls_key: Option<PathBuf>,
-    /// PEM file: the CA that signs the services' certificates. Nobody else's are taken.
+    /// PEM file: the CA that signs the services' certificates. No other CA is trusted.
     #[arg(long, env = "GRPC_TLS_CA")]
     pub grpc_tls_ca: Option<PathBuf>,
 }
 
-/// Mutual TLS for the calls we make to https:// addresses: the same three files as [`Tls`].
+/// Mutual TLS for calls to https:// addresses: the same three files as [`Tls`].
 #[derive(Args, Clone, Debug, Default)]
 pub struct PeerTls {
-    /// As for the gRPC port.
+    /// PEM file: this service's certificate and its intermediates.
     #[arg(long, env = "GRPC_TLS_CERT")]
     pub peer_tls_cert: Option<PathBuf>,
-    /// As for the gRPC port.
+    /// PEM file: the certificate's private key.
     #[arg(long, env = "GRPC_TLS_KEY")]
     pub peer_tls_key: Option<PathBuf>,
-    /// As for the gRPC port.
+    /// PEM file: the CA that signs the services' certificates.
     #[arg(long, env = "GRPC_TLS_CA")]
     pub peer_tls_ca: Option<PathBuf>,
 }
 
-/// What one connection may cost, and how long a stop may take.
+/// Timeouts and limits of connections.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long a new connection may stay silent.
+    /// Time limit for the first byte of a new connection.
     #[arg(long, env = "FIRST_BYTE_TIMEOUT", default_value = "5s", value_parser = duration)]
     pub first_byte_timeout: Duration,
-    /// How long a request's head may take, and an idle connection may stay open.
+    /// Time limit for a request's head, and for an idle connection to send a byte.
     #[arg(long, env = "HEADER_TIMEOUT", default_value = "5s", value_parser = duration)]
     pub header_timeout: Duration,
-    /// How long a connection to an HTTP port may stay open without a request, whatever else it sends.
+    /// Time limit for an HTTP connection without a request, even if it sends other bytes.
     #[arg(long, env = "IDLE_TIMEOUT", default_value = "1m", value_parser = duration)]
     pub idle_timeout: Duration,
-    /// How long a client may take nothing of what we send.
+    /// Time limit for a client to accept a byte of an answer.
     #[arg(long, env = "WRITE_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub write_timeout: Duration,
-    /// How many connections each port holds at once; more wait to be accepted.
+    /// Connections per port. More wait in the kernel's queue.
     #[arg(long, env = "MAX_CONNECTIONS", default_value = "10000")]
     pub max_connections: usize,
-    /// How many connections one address may have to the public port; more are closed. TRUSTED_PROXIES are not counted.
+    /// Connections per address on the public port. More are closed. TRUSTED_PROXIES are not counted.
     #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value = "500")]
     pub max_connections_per_address: usize,
-    /// How long requests, jobs and deliveries that have begun may take to finish after a stop.
+    /// Time limit for requests, jobs and deliveries in flight to finish after a stop.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub drain_timeout: Duration,
 }
@@ -169,28 +170,28 @@ pub struct Postgres {
     /// postgres://user:password@host:port/database
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
-    /// The most connections this process opens.
+    /// Maximum connections of this process.
     #[arg(long, env = "DATABASE_POOL_MAX", default_value = "16")]
     pub database_pool_max: u32,
-    /// How many connections are kept open when nobody needs them.
+    /// Minimum connections kept open.
     #[arg(long, env = "DATABASE_POOL_MIN", default_value = "0")]
     pub database_pool_min: u32,
-    /// How long a request waits for a free connection.
+    /// Time limit for a request to get a connection.
     #[arg(long, env = "DATABASE_ACQUIRE_TIMEOUT", default_value = "450ms", value_parser = duration)]
     pub database_acquire_timeout: Duration,
-    /// How old a connection may become.
+    /// Maximum age of a connection.
     #[arg(long, env = "DATABASE_MAX_LIFETIME", default_value = "30m", value_parser = duration)]
     pub database_max_lifetime: Duration,
-    /// How long a connection may go unused before it is closed.
+    /// Maximum idle time of a connection.
     #[arg(long, env = "DATABASE_IDLE_TIMEOUT", default_value = "10m", value_parser = duration)]
     pub database_idle_timeout: Duration,
-    /// How long the server works on one statement.
+    /// Time limit for one statement, enforced by the server.
     #[arg(long, env = "DATABASE_STATEMENT_TIMEOUT", default_value = "2s", value_parser = duration)]
     pub database_statement_timeout: Duration,
 }
 
 impl Postgres {
-    /// A configuration with this database and the defaults of `--help`.
+    /// Creates a configuration with this database and the defaults of `--help`.
     pub fn new(database_url: impl Into<SecretString>) -> Self {
         Self {
             database_url: database_url.into(),
@@ -210,24 +211,23 @@ pub struct Redis {
     /// redis://host:port. Without it the service runs uncached.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,
-    /// How long a command may take before the database is asked instead.
+    /// Time limit for one command. After it, the database is asked instead.
     #[arg(long, env = "REDIS_TIMEOUT", default_value = "50ms", value_parser = duration)]
     pub redis_timeout: Duration,
-    /// How long connecting may take.
+    /// Time limit for connecting.
     #[arg(long, env = "REDIS_CONNECT_TIMEOUT", default_value = "200ms", value_parser = duration)]
     pub redis_connect_timeout: Duration,
-    /// How many failures within 2 s make us stop asking for a while, if they are half of the calls. Also
-    /// for PostgreSQL, where a service has a breaker in front of it.
+    /// Failures within 2 s that open the circuit breaker, if they are half of the calls. Also used for
+    /// PostgreSQL, where a service has a breaker in front of it.
     #[arg(long, env = "CIRCUIT_BREAKER_MAX_FAILURES", default_value = "5")]
     pub circuit_breaker_max_failures: u32,
-    /// How long we then wait before we try again, ± 20 %.
+    /// Time until an open circuit breaker lets a call through again, ± 20 %.
     #[arg(long, env = "CIRCUIT_BREAKER_RESET_TIMEOUT", default_value = "1s", value_parser = duration)]
     pub circuit_breaker_reset_timeout: Duration,
 }
 
 impl Redis {
-    /// When a breaker in front of another dependency opens: as for Redis. Its calls take longer than 2 s only when
-    /// it is in trouble.
+    /// Returns the breaker settings for another dependency, with a longer window: its calls take up to 2 s.
     pub fn breaker(&self) -> crate::breaker::Config {
         crate::breaker::Config {
             window: Duration::from_secs(2),
@@ -237,7 +237,7 @@ impl Redis {
         }
     }
 
-    /// A configuration with this Redis, or none, and the defaults of `--help`.
+    /// Creates a configuration with this Redis, or none, and the defaults of `--help`.
     pub fn new(redis_url: Option<SecretString>) -> Self {
         Self {
             redis_url,
@@ -249,7 +249,7 @@ impl Redis {
     }
 }
 
-/// Where auth is, and who we are to it.
+/// The address of auth, and this service's credentials there.
 #[derive(Args, Clone, Debug)]
 pub struct Auth {
     /// http://host:port of auth's gRPC; https:// with TLS.
@@ -293,7 +293,7 @@ mod tests {
             assert_eq!(strict(off).check("development"), Ok(()));
         }
         assert_eq!(strict("600/1m").check("production"), Ok(()));
-        assert_eq!(Edge::default().check("prod"), Ok(()), "what nobody sets protects");
+        assert_eq!(Edge::default().check("prod"), Ok(()), "the default is allowed");
     }
 
     #[test]

@@ -1,11 +1,10 @@
-//! The one table from what happened to how it looks on the wire.
+//! Errors, and their representation in HTTP and gRPC.
 //!
-//! A service states *what went wrong* in its own error enum and gives each case a [`Kind`] and a
-//! stable code. This module alone knows how that looks over HTTP (RFC 9457 problem details) and over
-//! gRPC (`google.rpc.ErrorInfo` and `BadRequest`). The text of an internal error is logged here,
-//! once, with its source chain, and never sent.
+//! A service defines its failures in its own error enum and gives each one a [`Kind`] and a stable code. This
+//! module translates them to HTTP (RFC 9457 problem details) and to gRPC (`google.rpc.ErrorInfo` and
+//! `BadRequest`). The text of an internal error is logged here, once, with its source chain, and never sent.
 //!
-//! A handler that turns a body into a command names every wrong field at once with [`Fields`]:
+//! A handler that turns a body into a command reports all wrong fields at once with [`Fields`]:
 //!
 //! ```ignore
 //! impl TryFrom<EarnBody> for Earn {
@@ -39,14 +38,13 @@ pub use self::grpc::reason;
 pub use self::kind::{Kind, Outcome};
 pub use self::problem::{PROBLEM_JSON, Problem, panic_response};
 
-/// When nobody said when to come back.
+/// The default wait before a retry.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// An error that knows what kind of failure it is.
+/// An error with a class.
 pub trait Classify: Error + Send + Sync + 'static {
-    /// Everything a client learns of this failure, one row per variant:
-    /// `Self::SlotTaken => Kind::Conflict.code("slot_taken")`. A match with no `_`, so that a new failure must
-    /// be placed.
+    /// Returns the class of the failure, with one row per variant: `Self::SlotTaken =>
+    /// Kind::Conflict.code("slot_taken")`. The match has no `_`, so that a new variant must be classified.
     fn class(&self) -> Class {
         Class {
             kind: self.kind(),
@@ -63,44 +61,44 @@ pub trait Classify: Error + Send + Sync + 'static {
         self.class().kind
     }
 
-    /// A stable `snake_case` word for programs, listed in `docs/errors.md`.
+    /// Returns the stable `snake_case` code for programs, listed in `docs/errors.md`.
     fn code(&self) -> Cow<'static, str> {
         self.class().code
     }
 
-    /// The fields that break a rule. Read by [`Classify::class`] alone, until every error has a row per variant.
+    /// Returns the invalid fields. Read by [`Classify::class`] alone, until every error has a row per variant.
     fn fields(&self) -> Vec<FieldError> {
         Vec::new()
     }
 
-    /// The wait after which the same request may succeed. As [`Classify::fields`].
+    /// Returns the wait after which the same request may succeed.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
 
-    /// Whether something may have happened all the same. As [`Classify::fields`].
+    /// Returns `Unknown` if the request may have had an effect.
     fn outcome(&self) -> Outcome {
         self.kind().outcome()
     }
 
-    /// The aggregate that somebody else has changed since the client read it. As [`Classify::fields`].
+    /// Returns the aggregate that was changed since the client read it.
     fn conflict(&self) -> Option<&'static str> {
         None
     }
 }
 
-/// One field that broke a rule.
+/// An invalid field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// A path into the body, such as `items[0].amount`.
     pub field: String,
-    /// A stable `snake_case` word for programs.
+    /// A stable `snake_case` code for programs.
     pub code: &'static str,
-    /// For people.
+    /// A text for people.
     pub message: String,
 }
 
-/// An error on its way to a client: everything in it is safe to show.
+/// An error for a client. Everything in it may be shown.
 #[derive(Clone, Debug)]
 pub struct ApiError {
     pub(crate) kind: Kind,
@@ -112,7 +110,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error of a kind. `detail` is sent as it is: no input, no internals.
+    /// Creates an error. `detail` is sent unchanged, so it must contain no input and no internals.
     pub fn new(kind: Kind, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self {
             kind,
@@ -124,29 +122,29 @@ impl ApiError {
         }
     }
 
-    /// An error that names the fields that break a rule. One wrong field gives the whole its code, more are
-    /// `invalid_fields`.
+    /// Creates an error with invalid fields. Its code is that of a single field, or `invalid_fields` for
+    /// several.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let (code, detail) = match fields.as_slice() {
             [only] if only.field.is_empty() => (only.code, only.message.clone()),
             [only] => (only.code, format!("{}: {}", only.field, only.message)),
-            _ => ("invalid_fields", "several fields are wrong".to_owned()),
+            _ => ("invalid_fields", "several fields are invalid".to_owned()),
         };
         Self { fields, ..Self::new(Kind::Invalid, code, detail) }
     }
 
-    /// An internal error: `cause` is logged with its sources, and the client learns nothing of it.
+    /// Creates an internal error: `cause` is logged with its sources and not sent.
     pub fn internal(cause: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = %Chain(cause), code = "internal_error", "request failed");
         Self::new(Kind::Internal, "internal_error", "internal error")
     }
 
-    /// What kind of failure it is.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The stable word for programs.
+    /// Returns the stable code for programs.
     pub fn code(&self) -> &str {
         &self.code
     }
@@ -168,7 +166,7 @@ impl<E: Classify> From<E> for ApiError {
             Kind::Internal => return Self::internal(&error),
             Kind::Unavailable => {
                 tracing::warn!(error = %Chain(&error), %code, "a dependency failed the request");
-                "temporarily unavailable; try again".to_owned()
+                "temporarily unavailable; retry later".to_owned()
             }
             _ => error.to_string(),
         };
@@ -177,7 +175,7 @@ impl<E: Classify> From<E> for ApiError {
     }
 }
 
-/// An error and its sources on one line, without repeating a source that its error already quotes.
+/// An error and its sources in one line, without sources that the error already quotes.
 pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 
 impl std::fmt::Display for Chain<'_> {

@@ -1,4 +1,4 @@
-//! The gRPC edge: who may call what on the way in; token, trace and deadline on the way out.
+//! The gRPC edge: authorization of incoming calls; token, trace and deadline of outgoing calls.
 
 mod channel;
 mod credentials;
@@ -19,17 +19,18 @@ use crate::caller::{self, Verifier};
 use crate::error::{ApiError, Class, Classify, Kind};
 use crate::{command, deadline};
 
-/// Which services may call a method: `("/points.v1.Points/Earn", &["booking"])`. `&["*"]` opens a
-/// method to callers without a token: how would one get the first token, and the keys?
+/// The services that may call each method: `("/points.v1.Points/Earn", &["booking"])`. `&["*"]` opens a
+/// method to callers without a token, who need it to get their first token and the keys.
 pub type Allowlist = &'static [(&'static str, &'static [&'static str])];
 
 const ANYONE: &[&str] = &["*"];
 
-/// What every server offers beside its own methods.
+/// The services that every server has in addition to its own.
 const OPEN: [&str; 2] = ["/grpc.health.v1.Health/", "/grpc.reflection."];
 
-/// Guards every route: a valid service token, its name on the method's list and, over TLS, in the
-/// caller's certificate, and a deadline. A method that is not listed is refused. Health and reflection are open.
+/// Guards every route. A call needs a valid service token, the service must be on the method's list and, over
+/// TLS, in the caller's certificate, and a deadline is required. A method without a list is refused. Health
+/// and reflection are open.
 pub fn guard(routes: Routes, verifier: Verifier, allow: Allowlist) -> Routes {
     let guard = Guard { verifier, allow };
     let router = routes.prepare().into_axum_router();
@@ -44,7 +45,7 @@ struct Guard {
 
 async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     match guard.check(request).await {
-        // A call outlives its client, as a write over HTTP does.
+        // A call outlives its client, like a write over HTTP.
         Ok((request, Some(by))) => deadline::within(by, command::run(next.run(request))).await,
         Ok((request, None)) => command::run(next.run(request)).await,
         Err(error) => Status::from(error).into_http(),
@@ -52,7 +53,7 @@ async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Resp
 }
 
 impl Guard {
-    /// The request as its handler may see it, and when it must be answered.
+    /// Returns the request for its handler, and its deadline.
     async fn check(&self, mut request: Request) -> Result<(Request, Option<Instant>), ApiError> {
         let by = timeout::read(request.headers()).map(|left| Instant::now() + left);
         let path = request.uri().path();
@@ -75,14 +76,14 @@ impl Guard {
     }
 }
 
-/// Why a call is not let in, beyond what its token says.
+/// The reason for refusing a call with a valid token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Refused {
-    #[error("this service may not call this method")]
+    #[error("the service may not call this method")]
     NotAllowed,
-    #[error("the certificate is not that of the service in the token")]
+    #[error("the certificate belongs to another service than the token")]
     OtherCertificate,
-    #[error("a call needs a deadline, in grpc-timeout")]
+    #[error("a deadline is required, in grpc-timeout")]
     DeadlineRequired,
 }
 

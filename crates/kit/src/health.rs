@@ -1,7 +1,7 @@
 //! `/health`, `/live`, `/ready` and `/health/detailed`.
 //!
-//! Alive means that the event loop turns. Ready means that the database answers: without it there is
-//! no promise we could keep. Without Redis we are slower, not unready.
+//! A live process runs its event loop. A ready process has a database that answers. Without Redis a process
+//! is degraded but ready.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,38 +24,38 @@ use crate::error::{ApiError, Kind};
 use crate::http::secured;
 use crate::redis::Redis;
 
-/// How old an answer may be. With [`BUDGET`] it bounds how late the truth is told: 2 s.
+/// Maximum age of a cached report. With [`BUDGET`] it bounds the delay of a change to 2 s.
 const FRESH: Duration = Duration::from_millis(500);
-/// How long a dependency may take to answer.
+/// Time limit for a dependency to answer.
 const BUDGET: Duration = Duration::from_millis(1500);
-/// How much of it the kept connection may take, before a new one is tried.
+/// The part of [`BUDGET`] for the kept connection, before a new one is tried.
 const PING: Duration = Duration::from_millis(500);
 
-/// What the probes look at. Hard dependencies make the service unready; soft ones `degraded`.
-/// Cheap to clone.
+/// The health of a service and its dependencies. The database is required; without Redis the service is
+/// `degraded`. Cheap to clone.
 #[derive(Clone)]
 pub struct Health(Arc<Inner>);
 
 struct Inner {
     service: &'static str,
     database: PgPool,
-    /// A connection of our own: a pool that is busy is no database that is away.
+    /// A connection outside the pool, so that a busy pool does not look like a missing database.
     probe: Mutex<Option<PgConnection>>,
     redis: Redis,
     last: Mutex<Option<(Instant, Report)>>,
     stopping: AtomicBool,
 }
 
-/// How long each dependency took to answer; `None` when it did not.
+/// The response time of each dependency; `None` when it did not answer.
 #[derive(Clone, Copy)]
 struct Report {
     database: Option<Duration>,
-    /// The outer `None`: there is no Redis to ask.
+    /// `None` when no Redis is configured.
     redis: Option<Option<Duration>>,
 }
 
 impl Health {
-    /// The health of `service`, from this pool and this Redis.
+    /// Creates the health of `service`, from this pool and this Redis.
     pub fn new(service: &'static str, database: PgPool, redis: Redis) -> Self {
         Self(Arc::new(Inner {
             service,
@@ -71,12 +71,12 @@ impl Health {
         self.0.redis.clone()
     }
 
-    /// From now on the service says that it is not ready.
+    /// Reports the service as not ready from now on.
     pub(crate) fn stop(&self) {
         self.0.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// The routes `/health`, `/live` and `/ready`.
+    /// Returns the routes `/health`, `/live` and `/ready`.
     pub fn public(&self) -> Router {
         let (ready, service) = (self.clone(), self.0.service);
         let alive = move |status| Json(json!({ "status": status, "service": service }));
@@ -89,7 +89,7 @@ impl Health {
         }))
     }
 
-    /// `/health/detailed`, for the admin port.
+    /// Returns the route `/health/detailed`, for the admin port.
     pub(crate) fn detailed(&self) -> Router {
         let health = self.clone();
         Router::new()
@@ -139,7 +139,7 @@ impl Health {
         })
     }
 
-    /// Asks every dependency at once, unless somebody just did.
+    /// Asks every dependency concurrently, unless a recent report exists.
     async fn check(&self) -> Report {
         let mut last = self.0.last.lock().await;
         let before = match *last {
@@ -187,8 +187,8 @@ impl Health {
         self.0.service
     }
 
-    /// The gRPC health service. The whole server (the empty name) and `services` follow readiness
-    /// until `stop`.
+    /// Serves the gRPC health service until `stop`. The whole server (the empty name) and `services` have the
+    /// status of `/ready`.
     pub(crate) async fn grpc(
         &self,
         mut services: Vec<String>,

@@ -1,5 +1,5 @@
-//! `<service> healthcheck`: for images without a shell. Exit 0 when our own /ready answers 200, on the admin
-//! port: clients can fill the public one, and a restart would not help.
+//! `<service> healthcheck`, for images without a shell. It exits with 0 when `/ready` on the admin port
+//! answers 200. It does not ask the public port: clients can fill that one, and a restart would not help.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks the service whose admin port is `ADMIN_LISTEN` of this container, and reads no other variable.
+/// Asks the service whose admin port is `ADMIN_LISTEN` in this container. Reads no other variable.
 #[expect(clippy::disallowed_methods, reason = "the probe has no configuration of its own")]
 pub(crate) fn healthcheck() -> ExitCode {
     let listen = std::env::var("ADMIN_LISTEN").ok().and_then(|text| text.parse().ok());

@@ -1,10 +1,10 @@
-//! The HTTP edge: extractors that answer bad input with a problem, and the layers around a router.
+//! The HTTP edge: extractors that answer malformed input with a problem, and the layers around a router.
 //!
-//! * [`Json`] and [`Command`] read a body, [`Path`] and [`Query`] the URI. What cannot be read is 400,
-//!   what was read and is wrong is 422 with the field's name, and neither repeats the input.
+//! * [`Json`] and [`Command`] read a body, [`Path`] and [`Query`] the URI. Unreadable input is answered with
+//!   400, invalid values with 422 and the field's name. Neither answer repeats the input.
 //! * [`edge`] is the finished public router.
 //!
-//! A route that must take more than 64 KiB says so: `.layer(Extension(BodyLimit(1 << 20)))`.
+//! A route that accepts more than 64 KiB is layered with `.layer(Extension(BodyLimit(1 << 20)))`.
 
 mod answer;
 mod body;
@@ -23,32 +23,32 @@ pub(crate) use self::front::Front;
 pub use self::layers::{edge, edge_with, secured};
 pub use self::params::{IfMatch, Path, Query, etag};
 
-/// How large and how slow a request may be, and which routes have another quota.
+/// Limits of requests, and the routes with another quota.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The largest body, in bytes.
+    /// Maximum body size.
     pub body: BodyLimit,
-    /// How long a client may take to send its body.
+    /// Time limit for receiving a body.
     pub body_timeout: Duration,
-    /// How long a handler may take. A command that was begun goes on without its client.
+    /// Time limit for a handler. A command that has begun continues without its client.
     pub request_timeout: Duration,
-    /// Routes, as they are registered, on which secrets can be guessed or mail be caused. They have a
-    /// stricter quota, and it is counted by address.
+    /// Routes, as registered, where secrets can be guessed or emails be caused. They have a stricter quota,
+    /// counted by address.
     pub strict: &'static [&'static str],
-    /// Routes that refuse nobody for asking too often.
+    /// Routes without a quota.
     pub unlimited: &'static [&'static str],
-    /// What the pages of `CORS_ALLOWED_ORIGINS` may do here.
+    /// The rights of pages of `CORS_ALLOWED_ORIGINS`.
     pub origins: Origins,
 }
 
-/// What pages of other origins may do with an API, from a browser.
+/// The rights of pages of other origins, in a browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origins {
-    /// Nothing, whatever is configured: for a service with pages and a session of its own.
+    /// None, even for configured origins. For a service with pages and sessions of its own.
     Refused,
-    /// Call and read, without the cookies that the browser keeps for us.
+    /// Call and read, without cookies.
     Anonymous,
-    /// Call and read, with those cookies.
+    /// Call and read, with cookies.
     WithCookies,
 }
 
@@ -65,6 +65,6 @@ impl Default for Limits {
     }
 }
 
-/// The largest body a route takes, in bytes.
+/// Maximum body size of a route, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimit(pub usize);

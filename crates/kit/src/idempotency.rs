@@ -25,19 +25,19 @@ use crate::postgres::{self, lock_id, query};
 /// Says that an answer was read back, not made now.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// A client's key together with what it was used for.
+/// A client's key, and the request for which it was used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// 1 to 255 printable ASCII characters, made by the client.
+    /// 1 to 255 printable ASCII characters, chosen by the client.
     pub value: String,
-    /// Method and route, so that one key serves two routes without clash.
+    /// Method and route, so that a key may be used on two routes.
     pub route: String,
-    /// SHA-256 of the canonical request: the same key with another body is refused.
+    /// SHA-256 of the canonical request: the same key with another request is refused.
     pub fingerprint: [u8; 32],
 }
 
 impl Key {
-    /// A key as a client sent it; `request` is the canonical form of what it asks for.
+    /// Creates a key as sent by a client; `request` is the request's canonical form.
     pub fn new(value: &str, route: &str, request: &[u8]) -> Result<Self, Error> {
         let printable = value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         if !(1..=255).contains(&value.len()) || !printable {
@@ -50,7 +50,7 @@ impl Key {
         })
     }
 
-    /// A key for a gRPC method; `message` is the encoded request.
+    /// Creates a key for a gRPC method; `message` is the encoded request.
     pub fn grpc(value: &str, method: &str, message: &[u8]) -> Result<Self, Error> {
         if value.is_empty() {
             return Err(Error::Missing);
@@ -92,14 +92,14 @@ impl IntoResponse for Answer {
     }
 }
 
-/// The reason to refuse a command with a key.
+/// The reason for refusing a command.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("this command needs an Idempotency-Key header")]
+    #[error("the header Idempotency-Key is required")]
     Missing,
-    #[error("an idempotency key is 1 to 255 printable ASCII characters, sent once")]
+    #[error("the idempotency key must be 1 to 255 printable ASCII characters, sent once")]
     Malformed,
-    #[error("this idempotency key was used for another request")]
+    #[error("the idempotency key was used for another request")]
     Reused,
     #[error("the first request with this idempotency key is still running")]
     InProgress,
@@ -137,10 +137,11 @@ impl Classify for Error {
     }
 }
 
-/// Claims the key for this transaction, or returns the first answer. Waits up to 2 s for a twin.
+/// Claims the key for this transaction, or returns the first answer. Waits up to 2 s for a concurrent command
+/// with the same key.
 ///
-/// The claim is a lock that ends with the transaction, whichever way it ends, so a command that fails
-/// leaves nothing behind and there is never a row without an answer.
+/// The claim is a lock that ends with the transaction. So a failed command leaves nothing behind, and there
+/// is never a row without an answer.
 pub(crate) async fn claim_key(
     tx: &mut PgConnection,
     principal: &str,
@@ -156,7 +157,7 @@ pub(crate) async fn claim_key(
     if !free {
         wait_for_twin(tx, lock).await?;
     }
-    // A statement of its own: only one that starts after the lock was had sees what the twin wrote.
+    // A separate statement: it must start after the lock was granted, to see a concurrent command's row.
     let first = query(
         "idempotency_read",
         sqlx::query!(
@@ -189,13 +190,12 @@ pub async fn claim(
     }))
 }
 
-/// The number of the lock that [`claim`] takes, for a command that is a single statement: that takes the lock
-/// and writes the row itself.
+/// Returns the id of a key's lock, for a single statement that takes the lock and writes the row itself.
 pub fn lock(principal: &str, key: &Key) -> i64 {
     lock_id(&["idempotency", principal, &key.route, &key.value])
 }
 
-/// Keeps the answer, to be committed with the effect.
+/// Inserts the answer, to be committed with the effect.
 pub(crate) async fn record_key(
     tx: &mut PgConnection,
     principal: &str,
@@ -220,7 +220,7 @@ pub(crate) async fn record_key(
     )
     .await
     .map_err(|error| match postgres::constraint(&error) {
-        // A twin that recorded without claiming.
+        // A concurrent command recorded without a claim.
         Some("idempotency_key_pk") => Error::InProgress,
         _ => error.into(),
     })?;

@@ -1,12 +1,12 @@
-//! An event is handled once, however often it is delivered.
+//! Deduplicates events: each consumer handles an event once, however often it is delivered.
 
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::postgres::query;
 
-/// Records that `consumer` has seen an event; true the first time. Commits with the consumer's own effect; a twin that
-/// is still being handled is waited for.
+/// Records that `consumer` has seen an event, and returns true the first time. The record commits with the
+/// consumer's own effect. A concurrent delivery of the same event waits for it.
 pub async fn first_time(tx: &mut PgConnection, consumer: &str, event: Uuid) -> sqlx::Result<bool> {
     let inserted = query(
         "inbox_record",
@@ -21,7 +21,7 @@ pub async fn first_time(tx: &mut PgConnection, consumer: &str, event: Uuid) -> s
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Deletes rows older than 30 days. An event parked for longer must not be delivered any more.
+/// Deletes records older than 30 days. An event parked for longer must not be delivered again.
 pub async fn prune(db: &PgPool) -> sqlx::Result<u64> {
     let mut pruned = 0;
     loop {

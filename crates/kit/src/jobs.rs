@@ -1,5 +1,5 @@
-//! Background jobs: those of a period run on one replica at a time, those without an end on every replica.
-//! Panics are survived and counted.
+//! Background jobs. Periodic jobs run on one replica at a time, endless jobs on every replica. Panics are
+//! caught and counted.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::postgres::{Candidate, Leader};
 use crate::{command, idempotency, inbox, outbox};
 
-/// How often a replica that does not lead looks whether it may.
+/// Time between two attempts of a replica to lead.
 const ELECTION_PERIOD: Duration = Duration::from_secs(2);
 
-/// How often what is no longer needed is deleted.
+/// Period of deleting expired rows.
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(10 * 60);
 
 static RUNS: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -27,7 +27,7 @@ static RUNS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
-/// The jobs of a service, started as they are declared.
+/// The jobs of a service. Each starts when it is declared.
 #[derive(Debug)]
 pub struct Jobs {
     db: PgPool,
@@ -35,14 +35,15 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Jobs that end at `stop`, their leaders elected in `db`. Housekeeping of our own tables is among them.
+    /// Creates the jobs of a service, with leaders elected in `db`, until `stop`. Includes housekeeping of
+    /// kit's tables.
     pub fn new(db: PgPool, stop: CancellationToken) -> Self {
         tokio::spawn(housekeeping(db.clone(), stop.clone()));
         Self { db, stop }
     }
 
-    /// Runs `job` every `period` on one replica. A run that has begun is not cut off. Should the leader lose
-    /// its connection during a run, another replica may begin one: a job must bear that.
+    /// Runs `job` every `period` on one replica. A stop waits for the current run. If the leader loses its
+    /// connection during a run, another replica may start one concurrently, so a job must tolerate that.
     pub fn every<S, F, Fut, E>(&mut self, name: &'static str, period: Duration, service: &S, job: F)
     where
         S: Clone + Send + Sync + 'static,
@@ -59,7 +60,7 @@ impl Jobs {
         tokio::spawn(every(name, period, self.db.clone(), self.stop.clone(), run));
     }
 
-    /// Runs `job` on every replica until the stop that it is given, and again after an error or a panic.
+    /// Runs `job` on every replica until its `stop`, and restarts it after an error or a panic.
     pub fn always<S, F, Fut>(&mut self, name: &'static str, service: &S, job: F)
     where
         S: Clone + Send + Sync + 'static,
@@ -72,9 +73,9 @@ impl Jobs {
     }
 }
 
-/// Runs `job` every `period` on the replica that holds the leader lock of `name`, until `stop`; a run
-/// that has begun is not cut off. Should the leader lose its connection during a run, another replica
-/// may begin one: a job must bear that.
+/// Runs `job` every `period` on the replica that holds the lock of `name`, until `stop`. A stop waits for the
+/// current run. If the leader loses its connection during a run, another replica may start one concurrently,
+/// so a job must tolerate that.
 pub async fn every<F, Fut>(
     name: &'static str,
     period: Duration,
@@ -100,7 +101,7 @@ pub async fn every<F, Fut>(
     }
 }
 
-/// Deletes what is kept for a time only: idempotency keys, delivered events, inbox rows.
+/// Deletes expired rows: idempotency keys, delivered events, inbox records.
 pub async fn housekeeping(db: PgPool, stop: CancellationToken) {
     let pool = db.clone();
     every("housekeeping", HOUSEKEEPING_PERIOD, db, stop, move || {
@@ -151,7 +152,7 @@ where
             tracing::error!(job = name, error = format!("{error:#}"), "job failed");
             "error"
         }
-        Err(_) => "panic", // the hook has logged it
+        Err(_) => "panic", // logged by the panic hook
     };
     RUNS.with_label_values(&[name, result]).inc();
 }

@@ -1,16 +1,15 @@
-//! What every service stands on, and no service should write twice.
+//! The foundation of every service.
 //!
-//! * [`service`] is a process from configuration to its end; [`config`] reads what an operator may set.
-//! * [`clock`] is the only place that reads the time or draws an id.
-//! * [`error`] is the one table from what happened to how it looks on the wire.
-//! * [`http`] and [`grpc`] are the edges; [`caller`] says who is asking, [`revocation`] who may no longer.
-//! * [`limit`] is how much one client may ask.
-//! * [`page`] is how lists are cut into pages.
-//! * [`deadline`] says how long the current request may still take.
-//! * [`serve`] is three listeners with one way to stop; [`health`] tells the truth about them.
-//! * [`postgres`], [`command`], [`idempotency`], [`outbox`] and [`inbox`] keep promises.
-//! * [`redis`], [`cache`] and [`breaker`] make it fast and keep it standing.
-//! * [`jobs`] runs what nobody asked for.
+//! * [`service`] starts a process; [`config`] has the settings that services share.
+//! * [`command`], [`idempotency`] and [`postgres`] carry out a command once; [`outbox`] and [`inbox`] deliver
+//!   events.
+//! * [`error`] translates failures to HTTP and gRPC.
+//! * [`http`] and [`grpc`] are the edges; [`caller`] authenticates callers, and [`revocation`] ends sessions.
+//! * [`limit`] limits the requests of a client; [`page`] divides lists into pages.
+//! * [`deadline`] is the time limit of the current request; [`clock`] is the only source of time and ids.
+//! * [`serve`] has the listeners and the stop; [`health`] has the probes.
+//! * [`redis`], [`cache`] and [`breaker`] make reads fast and outages harmless.
+//! * [`jobs`] runs background work.
 
 pub mod breaker;
 pub mod cache;

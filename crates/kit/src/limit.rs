@@ -1,9 +1,9 @@
-//! How much one client may ask. Counted in Redis for all replicas together; while Redis is away each
-//! process counts for itself, so that nobody is let in without a limit and nobody is kept out by ours.
+//! Rate limits per client. They are counted in Redis for all replicas together; while Redis is unavailable
+//! each process counts alone.
 //!
-//! A quota is a bucket that refills evenly (GCRA). Of a large quota a process takes a hundredth at a
-//! time, spends it within a second and gives back what is left, so that a busy client costs Redis far
-//! less than a command per request. A refusal is remembered: a flood costs Redis nothing.
+//! A quota is a bucket that refills evenly (GCRA). A process takes a hundredth of a quota at a time, spends
+//! it within a second and returns the rest, so that a busy client costs Redis far less than a command per
+//! request. A refusal is remembered, so that a flood costs Redis nothing.
 
 mod quota;
 mod shared;
@@ -24,16 +24,16 @@ use crate::redis::Redis;
 static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counter_vec(
         "rate_limit_refused_total",
-        "Requests refused because their client had asked too much.",
+        "Requests refused because their client had used up its quota.",
         &["policy"],
     )
 });
 
-/// Which quota a request counts against.
+/// The quota against which a request counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Policy {
     Default,
-    /// Routes where secrets can be guessed, or mail be caused.
+    /// Routes where secrets can be guessed, or emails be caused.
     Strict,
 }
 
@@ -46,7 +46,7 @@ impl Policy {
     }
 }
 
-/// Who is counted together.
+/// Requests of one client are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Client {
     Member(Uuid),
@@ -54,7 +54,7 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    /// Of IPv6 the /64, which one party has to itself.
+    /// Returns the client of an address. An IPv6 client is a /64, which usually has one owner.
     pub(crate) fn at(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
             IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) >> 64 << 64).into(),
@@ -70,14 +70,14 @@ impl Client {
     }
 }
 
-/// What a client is told about its quota.
+/// The state of a client's quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// How many more requests it may make now.
+    /// Number of requests the client may make now.
     pub(crate) remaining: u32,
-    /// When the whole quota is there again.
+    /// Time until the whole quota is available again.
     pub(crate) full_in: Duration,
-    /// Set when this request is one too many: when the next one is none.
+    /// Set when this request is refused: the time until the next one is allowed.
     pub(crate) refused_for: Option<Duration>,
 }
 
@@ -107,7 +107,7 @@ impl Limiter {
         }
     }
 
-    /// Counts a request. Waits for Redis at most as long as any command may take.
+    /// Counts a request. Waits for Redis at most for the time limit of one command.
     pub(crate) async fn count(&self, policy: Policy, client: Client) -> Standing {
         let (quota, inner) = (self.quota(policy), &*self.0);
         let key = (policy, client);

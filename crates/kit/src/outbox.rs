@@ -1,4 +1,4 @@
-//! Events leave through the outbox: written in the business transaction, delivered by the relay.
+//! The transactional outbox: events are written in the business transaction and delivered by the relay.
 
 mod attempt;
 mod queue;
@@ -15,19 +15,19 @@ use uuid::Uuid;
 pub use relay::relay;
 pub use store::prune;
 
-/// An event: something that happened. `id` is stable across retries: consumers deduplicate by it.
+/// An event. `id` is stable across retries, so that consumers can deduplicate.
 #[derive(Clone)]
 pub struct Event {
     pub id: Uuid,
     /// Events of one aggregate are delivered in order.
     pub aggregate: String,
-    /// Such as `booking.completed`.
+    /// The kind of event, such as `booking.completed`.
     pub kind: String,
     pub payload: serde_json::Value,
     pub occurred_at: DateTime<Utc>,
 }
 
-/// Without the payload, which may be about a person.
+/// Omits the payload, which may contain personal data.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut event = f.debug_struct("Event");
@@ -35,16 +35,16 @@ impl fmt::Debug for Event {
     }
 }
 
-/// Adds the event to the business transaction, with the current trace context.
+/// Adds an event to the business transaction, with the current trace context.
 ///
-/// Events of one aggregate are ordered by publication. That is the order of their commits when the
-/// transaction holds a lock on the aggregate while it publishes, as one that changes it does.
+/// Events of one aggregate are delivered in the order of publication. That is also the order of commits if
+/// the transaction locks the aggregate before it publishes.
 pub async fn publish(tx: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
     store::insert(tx, event).await
 }
 
-/// A consumer that takes one event at a time, outside of any transaction. It is given 10 s; an error or a panic
-/// means: try again later. It may see an event twice, and tells by its id.
+/// A consumer of events, called outside of any transaction. It has 10 s; an error or a panic leads to a
+/// retry. It may get an event twice and must deduplicate by id.
 pub trait Deliver: Send + Sync + 'static {
     fn deliver(&self, event: &Event) -> impl Future<Output = anyhow::Result<()>> + Send;
 }

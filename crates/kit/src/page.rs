@@ -1,7 +1,7 @@
-//! Keyset pages: a limit within bounds, and a cursor that says where the last page ended.
+//! Keyset pagination: a limit, and a cursor with the key of the last item.
 //!
-//! A cursor is opaque to clients but not secret: whatever is in it is read as untrusted input, and
-//! the query that uses it must not show more than it would without one.
+//! A cursor is opaque to clients but not secret. It is untrusted input: a query must not show more with it
+//! than without one.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Class, Classify, FieldError, Kind, Outcome};
 
-/// The most items a page may have.
+/// Maximum items per page.
 pub const MAX_LIMIT: u64 = 100;
 const DEFAULT_LIMIT: u64 = 20;
 
-/// Why a page cannot be given.
+/// A malformed limit or cursor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("this cursor did not come from a previous page of this list")]
+    #[error("the cursor is not from a previous page of this list")]
     Cursor,
-    #[error("a limit is 1 to {MAX_LIMIT}")]
+    #[error("the limit must be from 1 to {MAX_LIMIT}")]
     Limit,
 }
 
@@ -47,7 +47,7 @@ impl Classify for Error {
     }
 }
 
-/// How many items to return: 20 unless asked, 1 to [`MAX_LIMIT`].
+/// Returns the number of items to read: 20 by default, 1 to [`MAX_LIMIT`].
 pub fn limit(asked: Option<i64>) -> Result<u64, Error> {
     match asked.map(u64::try_from) {
         None => Ok(DEFAULT_LIMIT),
@@ -56,19 +56,19 @@ pub fn limit(asked: Option<i64>) -> Result<u64, Error> {
     }
 }
 
-/// The key of a page's last item, as a cursor. `key` must be something JSON can hold.
+/// Encodes the key of a page's last item as a cursor. `key` must be representable as JSON.
 pub fn cursor(key: &impl Serialize) -> String {
     let json = serde_json::to_vec(key).unwrap_or_default();
     URL_SAFE_NO_PAD.encode(json)
 }
 
-/// Reads a cursor: gives back the key that [`cursor`] was made from.
+/// Decodes a cursor made by [`cursor`].
 pub fn key<K: DeserializeOwned>(cursor: &str) -> Result<K, Error> {
     let json = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Error::Cursor)?;
     serde_json::from_slice(&json).map_err(|_| Error::Cursor)
 }
 
-/// Splits off the extra row that a query for `limit + 1` rows returned, and says where to go on.
+/// Removes the extra row of a query for `limit + 1` rows, and returns the cursor of the next page.
 pub fn split<T, K: Serialize>(
     mut rows: Vec<T>,
     limit: u64,

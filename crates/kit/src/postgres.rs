@@ -1,4 +1,4 @@
-//! The connection pool: timeouts, metrics, the slow-query log, and what a database error means.
+//! The connection pool: timeouts, metrics, the slow-query log, and the meaning of database errors.
 
 mod contact;
 mod failure;
@@ -20,12 +20,11 @@ pub(crate) use leader::{Candidate, Leader};
 pub use pool::{connect, options, replica};
 pub use schema::check as check_schema;
 
-/// How much longer than the server's own `statement_timeout` we wait, so that the server says it first
-/// whenever it still can.
+/// Time added to the server's `statement_timeout`, so that the server reports a timeout first if it can.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// One process is one service, so what every statement needs to know is set once, by [`connect`],
-/// rather than carried through every statement as an argument.
+/// Values that every statement needs. One process is one service, so [`connect`] sets them once instead of
+/// passing them to every statement.
 static PROCESS: OnceLock<Process> = OnceLock::new();
 
 struct Process {
@@ -33,14 +32,14 @@ struct Process {
     statement_timeout: Duration,
 }
 
-/// No statement may take longer as seen from here.
+/// Returns the client's time limit for a statement.
 fn client_timeout() -> Duration {
     PROCESS.get().map_or(Duration::from_secs(2), |process| process.statement_timeout) + GRACE
 }
 
-/// Begins a transaction. Bounded on the client's side like [`query`].
+/// Begins a transaction. Limited in time like [`query`].
 ///
-/// A connection that died in the pool is noticed here, before anything was done: then another is taken.
+/// A pooled connection that has died is noticed here, before anything was done, and is replaced.
 pub async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
     match query("begin", pool.begin()).await {
         Err(error) if contact::is_lost(&error) => query("begin", pool.begin()).await,
@@ -48,8 +47,8 @@ pub async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>
     }
 }
 
-/// Begins a transaction on a connection that one holds, with settings for it alone, in one round trip:
-/// `BEGIN; SET LOCAL enable_seqscan = off`.
+/// Begins a transaction on a given connection, with settings for it alone, in one round trip: `BEGIN; SET
+/// LOCAL enable_seqscan = off`.
 pub async fn begin_with<'c>(
     connection: &'c mut PgConnection,
     statement: &'static str,
@@ -57,14 +56,14 @@ pub async fn begin_with<'c>(
     query("begin", connection.begin_with(statement)).await
 }
 
-/// Commits a transaction. When the connection goes away meanwhile nobody can say whether it took effect: [`code`]
-/// is `outcome_unknown`, and repeating the command with its idempotency key finds out.
+/// Commits a transaction. If the connection is lost meanwhile, its effect is unknown: the error's code is
+/// `outcome_unknown`, and a retry with the same idempotency key finds out.
 pub async fn commit(tx: Transaction<'_, Postgres>) -> sqlx::Result<()> {
     query("commit", tx.commit()).await.map_err(during_commit)
 }
 
-/// Times one statement as `operation` (metrics, slow-query log) and bounds it on the client's side,
-/// because a frozen server honors no `statement_timeout`.
+/// Runs one statement as `operation`, for metrics and the slow-query log. Limits its time on the client's
+/// side as well, because a frozen server does not enforce `statement_timeout`.
 pub async fn query<T>(
     operation: &'static str,
     statement: impl Future<Output = sqlx::Result<T>>,
@@ -78,14 +77,14 @@ pub async fn query<T>(
     let took = started.elapsed();
     let service = PROCESS.get().map_or("unset", |process| process.service);
     if db::statement(service, operation, took) {
-        // The operation's name only: parameters are somebody's data.
+        // Without parameters, which may be personal data.
         tracing::warn!(operation, duration_ms = took.as_secs_f64() * 1000.0, "slow query");
     }
     result
 }
 
-/// The number of an advisory lock, from a name that says what it is for. A collision (1 in 2^64) would
-/// make two things wait for each other that need not.
+/// Returns the id of an advisory lock with this name. A collision (1 in 2^64) would only make two tasks wait
+/// for each other.
 pub(crate) fn lock_id(name: &[&str]) -> i64 {
     let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
     for part in name {

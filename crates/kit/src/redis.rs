@@ -1,8 +1,8 @@
-//! Redis with 50 ms timeouts and a breaker in front. An optimization: what it may cost when it is away is in
-//! `docs/architecture.md`. The one thing it alone holds is the queue of earnings while PostgreSQL is away,
-//! through a client of its own ([`Redis::patient`]) and only if it syncs to disk.
+//! Redis with 50 ms timeouts and a circuit breaker. It is an optimization; `docs/architecture.md` says what
+//! an outage costs. Only one thing is stored in Redis alone: the queue of earnings while PostgreSQL is
+//! unavailable, through a separate client ([`Redis::patient`]) and only if Redis syncs to disk.
 //!
-//! Others may write there too. What decides anything is signed: see [`Signer`].
+//! Other programs may write to the same Redis. Values that decide anything are signed: see [`Signer`].
 
 mod signer;
 
@@ -20,13 +20,13 @@ use tokio::time::timeout;
 pub use self::signer::{SIGNATURE, Signer, SigningKey};
 use crate::breaker::{self, Breaker};
 
-/// How long health waits for an answer.
+/// Time limit of a health check.
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a write may wait for the disk.
+/// Time limit of a write that waits for the disk.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The largest value in bytes that is stored, or read back: nothing of ours is longer.
+/// Maximum size of a value, in bytes.
 pub const MAX_VALUE: usize = 64 * 1024;
 
 static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -37,32 +37,32 @@ static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
-/// A client of one Redis server. Cheap to clone. Without a URL every call says `Unavailable` at once.
+/// A client of one Redis server. Cheap to clone. Without a URL every call returns `Unavailable` at once.
 #[derive(Clone)]
 pub struct Redis {
     remote: Option<Remote>,
-    /// Before every key, so that services share a server and an ACL can tell them apart.
+    /// The prefix of every key, so that services share a server and an ACL can separate them.
     service: &'static str,
     signer: Signer,
 }
 
 #[derive(Clone)]
 struct Remote {
-    /// One multiplexed connection: it needs no pool.
+    /// One multiplexed connection; a pool is not needed.
     connection: ConnectionManager,
     breaker: Breaker,
-    /// A command takes no longer, whatever state the connection is in.
+    /// Time limit of a command, including a reconnect.
     timeout: Duration,
 }
 
-/// Redis did not answer in time, refused, or lied.
+/// Redis did not answer in time, refused the command, or answered nonsense.
 #[derive(Debug, thiserror::Error)]
 #[error("redis is unavailable")]
 pub struct Unavailable;
 
 impl Redis {
-    /// A client of the configured server, and a signer with the service's `secret`. It does not connect yet, so
-    /// that a service starts without Redis.
+    /// Creates a client of the configured server, and a signer with the service's `secret`. It connects on
+    /// the first use, so that a service starts without Redis.
     pub fn new(
         config: &crate::config::Redis,
         service: &'static str,
@@ -71,8 +71,8 @@ impl Redis {
         Self::connect(config, service, Signer::new(secret), "redis")
     }
 
-    /// A client of the same server for what must be kept rather than quick: a connection and a breaker of its own,
-    /// named `dependency`, and 500 ms for a command that waits for the disk.
+    /// Creates a client of the same server for writes that must be durable: with its own connection and its
+    /// own breaker, named `dependency`, and a time limit of 500 ms.
     pub fn patient(
         config: &crate::config::Redis,
         service: &'static str,
@@ -97,10 +97,10 @@ impl Redis {
             return Ok(Self { remote: None, service, signer });
         };
         let client = Client::open(url.expose_secret())
-            .ok() // its error may quote the URL, password and all
-            .context("REDIS_URL is not a Redis URL")?;
+            .ok() // the error may quote the URL with its password
+            .context("REDIS_URL is not a redis:// URL")?;
         let manager = ConnectionManagerConfig::new()
-            .set_number_of_retries(0) // with the default of 6, every command takes 9 s while it is down
+            .set_number_of_retries(0) // with the default of 6, a command takes 9 s during an outage
             .set_connection_timeout(Some(config.redis_connect_timeout))
             .set_response_timeout(Some(config.redis_timeout));
         let connection = ConnectionManager::new_lazy_with_config(client, manager)
@@ -119,36 +119,36 @@ impl Redis {
         Ok(Self { remote: Some(Remote { connection, breaker, timeout }), service, signer })
     }
 
-    /// A client of no Redis at all: every call says `Unavailable` at once.
+    /// Creates a client without a server. Every call returns `Unavailable` at once.
     pub fn disabled() -> Self {
         Self { remote: None, service: "", signer: Signer::random() }
     }
 
-    /// The key that this service signs with for a purpose.
+    /// Returns the service's signing key for a purpose.
     pub fn signing_key(&self, purpose: &str) -> SigningKey {
         self.signer.key(purpose)
     }
 
-    /// A client of the same server, with the keys of another service: for what services share.
+    /// Returns a client of the same server with another service's prefix, for shared keys.
     pub fn of(&self, service: &'static str) -> Self {
         Self { service, ..self.clone() }
     }
 
-    /// Whether there is a Redis to ask. It may be away all the same.
+    /// Returns true when a Redis is configured, even if it is unavailable.
     pub fn is_enabled(&self) -> bool {
         self.remote.is_some()
     }
 
-    /// Reads a value of at most [`MAX_VALUE`] bytes. Parse it as input from a stranger.
+    /// Reads a value of at most [`MAX_VALUE`] bytes. It is untrusted input.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
-        // One byte more than allowed says enough, however much there is. No value of ours is empty.
+        // One byte more than allowed is enough to detect a larger value. Our values are never empty.
         let mut command = redis::cmd("GETRANGE");
         command.arg(self.key(key)).arg(0).arg(MAX_VALUE);
         let value: Vec<u8> = self.send("get", &command).await?;
         Ok(Some(value).filter(|value| (1..=MAX_VALUE).contains(&value.len())))
     }
 
-    /// Keeps a value for `ttl`, at least a millisecond.
+    /// Stores a value for `ttl`, at least a millisecond.
     pub async fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Unavailable> {
         if !(1..=MAX_VALUE).contains(&value.len()) {
             return self.del(key).await;
@@ -158,13 +158,13 @@ impl Redis {
         self.send("set", &command).await
     }
 
-    /// Removes a value, if there is one.
+    /// Deletes a value.
     pub async fn del(&self, key: &str) -> Result<(), Unavailable> {
         self.send("del", redis::cmd("DEL").arg(self.key(key))).await
     }
 
-    /// Runs a script on one key. Always sent whole: a restarted Redis has forgotten its scripts, and
-    /// ours are short.
+    /// Runs a script on one key. The whole script is sent each time: a restarted Redis has lost its scripts,
+    /// and ours are short.
     pub async fn eval<T: FromRedisValue>(
         &self,
         script: &'static str,
@@ -174,7 +174,7 @@ impl Redis {
         self.run("EVAL", script, key, arguments).await
     }
 
-    /// [`Redis::eval`] for a script that only reads: it may also run where this user may not write.
+    /// Runs a read-only script, which is also possible without permission to write.
     pub async fn eval_ro<T: FromRedisValue>(
         &self,
         script: &'static str,
@@ -184,8 +184,8 @@ impl Redis {
         self.run("EVAL_RO", script, key, arguments).await
     }
 
-    /// Runs a script once for each key, in one round trip. Fails as a whole: of the keys that were
-    /// written, nobody says which.
+    /// Runs a script once for each key, in one round trip. After an error any number of keys may have been
+    /// written.
     pub async fn eval_each(
         &self,
         script: &'static str,
@@ -210,8 +210,8 @@ impl Redis {
         self.send("eval", &command).await
     }
 
-    /// Whether what it acknowledges is on disk: an append-only file, synced before each answer. False
-    /// also when it will not say.
+    /// Returns true when acknowledged writes are on disk: an append-only file, synced before each answer.
+    /// False also when Redis does not tell.
     pub async fn is_durable(&self) -> bool {
         let mut command = redis::cmd("CONFIG");
         command.arg("GET").arg("appendonly").arg("appendfsync");
@@ -222,7 +222,7 @@ impl Redis {
         })
     }
 
-    /// Whether it answers now. Asks past the breaker, so that health tells the truth.
+    /// Checks that Redis answers, bypassing the breaker.
     pub async fn ping(&self) -> Result<(), Unavailable> {
         let remote = self.remote.as_ref().ok_or(Unavailable)?;
         let ping = redis::cmd("PING");
@@ -257,7 +257,7 @@ impl Redis {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 FAILURES.with_label_values(&[operation]).inc();
-                // The kind only: its text may quote a value.
+                // Without the error's text, which may quote a value.
                 tracing::debug!(operation, kind = ?error.kind(), "redis command failed");
                 Err(Unavailable)
             }
@@ -273,7 +273,7 @@ impl Redis {
     }
 }
 
-/// Whether Redis itself is in trouble. One key of the wrong type, a forbidden command or a full
+/// Returns true when Redis itself is in trouble. A key of the wrong type, a forbidden command or a full
 /// memory says nothing about the next command.
 fn is_outage<T>(result: &RedisResult<T>) -> bool {
     use redis::ServerErrorKind as Server;

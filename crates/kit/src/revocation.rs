@@ -1,12 +1,12 @@
-//! Which sessions have ended: auth says so, and every service's [`Verifier`](crate::caller::Verifier)
+//! The feed of ended sessions: auth publishes them, and every service's [`Verifier`](crate::caller::Verifier)
 //! refuses their tokens within a second.
 //!
-//! The way is a stream in Redis, read five times a second. Redis may lose it: a service goes on with what
-//! it has heard, and auth notices and says everything again that still matters. What matters ends by
-//! itself, because a token lives for five minutes; so with Redis away that is how long a logout can take.
+//! The feed is a stream in Redis, read five times a second. If Redis loses it, services keep what they have
+//! read, and auth notices and publishes again every session that still matters. A session stops mattering
+//! when its last token expires, after five minutes; that is the longest a logout can take without Redis.
 //!
-//! A stream, and not a subscription: who was away for a moment reads what it missed. Polled, and not
-//! blocked on: a poll shares the connection, the timeout and the breaker of every other command.
+//! A stream instead of a subscription, so that a reader catches up after an interruption. Polling instead of
+//! blocking, so that the feed shares the connection, the timeout and the breaker of all commands.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use uuid::Uuid;
 use crate::caller::Verifier;
 use crate::redis::{Redis, Unavailable};
 
-/// How long an ended session is remembered: longer than any access token lives, leeway included.
+/// Time for which an ended session is remembered: longer than any access token lives, including the leeway.
 pub const REMEMBERED: Duration = Duration::from_mins(6);
 
 const POLL: Duration = Duration::from_millis(200);
 
-/// Entries per command, so that none takes long.
+/// Maximum entries per command, so that none takes long.
 const BATCH: usize = 500;
 
-/// Whose stream it is, and its name. The braces keep the two keys together in a cluster.
+/// The owner and the name of the stream. The braces keep the two keys in one cluster slot.
 const OWNER: &str = "auth";
 const STREAM: &str = "{revocations}";
 
@@ -34,8 +34,8 @@ static UP: LazyLock<IntGauge> = LazyLock::new(|| {
     metrics::gauge("revocation_feed_up", "1 while the feed of ended sessions can be read.")
 });
 
-/// Adds sessions, and says what was there before. The epoch is drawn when there is none: another one than
-/// last time says that everything was lost.
+/// Adds sessions, and returns the entries before and after. A missing epoch is created: an unknown epoch
+/// means that the stream was lost.
 const PUBLISH: &str = "
 local epoch = KEYS[1] .. ':epoch'
 redis.call('SET', epoch, ARGV[1], 'NX')
@@ -48,18 +48,18 @@ for i = 3, #ARGV do
 end
 return {redis.call('GETRANGE', epoch, 0, 99), before, after}";
 
-/// What came after an entry; from the start in another epoch.
+/// Returns the entries after a position; all entries if the epoch has changed.
 const READ: &str = "
 local epoch = redis.call('GETRANGE', KEYS[1] .. ':epoch', 0, 99)
 local from = '(' .. ARGV[2]
 if epoch ~= ARGV[1] or ARGV[2] == '' then from = '-' end
 return {epoch, redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', ARGV[3])}";
 
-/// Auth's end of the feed.
+/// Publishes ended sessions. Used by auth.
 pub struct Publisher {
     redis: Redis,
     id: Uuid,
-    /// How often we have published: with our id, what we would call a new epoch.
+    /// Number of publications. With `id` it makes a new epoch's name.
     turn: u64,
     epoch: String,
     last: (u64, u64),
@@ -67,7 +67,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher; `id` is this process's own.
+    /// Creates a publisher; `id` is unique to this process.
     pub fn new(redis: &Redis, id: Uuid) -> Self {
         Self {
             redis: redis.of(OWNER),
@@ -79,12 +79,12 @@ impl Publisher {
         }
     }
 
-    /// Whether Redis may lack sessions that were published before: then [`Publisher::restore`] is due.
+    /// Returns true when Redis may lack published sessions. Then [`Publisher::restore`] is due.
     pub fn is_behind(&self) -> bool {
         self.behind
     }
 
-    /// Tells every service that these sessions have ended.
+    /// Publishes ended sessions to every service.
     pub async fn publish(&mut self, sessions: &[Uuid]) -> Result<(), Unavailable> {
         let mut rest = sessions;
         loop {
@@ -97,7 +97,7 @@ impl Publisher {
         }
     }
 
-    /// Tells it again of all sessions that still matter, because Redis has forgotten.
+    /// Publishes again all sessions that still matter, after Redis has lost them.
     pub async fn restore(&mut self, sessions: &[Uuid]) -> Result<(), Unavailable> {
         self.behind = false;
         self.publish(sessions).await
@@ -112,7 +112,7 @@ impl Publisher {
         arguments.extend(names.iter().map(String::as_bytes));
         let (epoch, before, after): (String, String, String) =
             self.redis.eval(PUBLISH, STREAM, &arguments).await?;
-        // Another epoch: emptied. The same with less in it: restored from an older copy.
+        // Another epoch: Redis was emptied. The same epoch with fewer entries: an older copy was restored.
         if epoch != self.epoch || entry(&before) < self.last {
             self.behind = true;
         }
@@ -121,13 +121,13 @@ impl Publisher {
     }
 }
 
-/// `milliseconds-number`, as Redis numbers entries.
+/// Parses an entry's id, `milliseconds-number`.
 fn entry(id: &str) -> (u64, u64) {
     let (time, number) = id.split_once('-').unwrap_or((id, "0"));
     (time.parse().unwrap_or(0), number.parse().unwrap_or(0))
 }
 
-/// Where a reader is in the feed.
+/// A reader's position in the feed.
 #[derive(Default)]
 struct Position {
     epoch: String,
@@ -137,7 +137,7 @@ struct Position {
 type Entries = Vec<(String, Vec<String>)>;
 
 impl Position {
-    /// The sessions that ended since.
+    /// Returns the sessions that have ended since the last read.
     async fn read(&mut self, redis: &Redis) -> Result<Vec<Uuid>, Unavailable> {
         let count = BATCH.to_string();
         let arguments = [self.epoch.as_bytes(), self.last.as_bytes(), count.as_bytes()];
@@ -146,15 +146,15 @@ impl Position {
         if let Some((last, _)) = entries.last() {
             self.last.clone_from(last);
         }
-        // What is no session ends none.
+        // Malformed entries are skipped.
         let sessions = entries.iter().filter_map(|(_, fields)| fields.get(1)?.parse().ok());
         Ok(sessions.collect())
     }
 }
 
 impl Verifier {
-    /// Refuses tokens of ended sessions, as the feed tells of them, for as long as someone holds the
-    /// verifier. Without Redis it never hears of any. To be called inside a tokio runtime.
+    /// Refuses tokens of ended sessions until the verifier is dropped. Without Redis it learns of none. Must
+    /// be called inside a tokio runtime.
     #[must_use]
     pub fn following(self, redis: &Redis) -> Self {
         let redis = redis.of(OWNER);
@@ -176,7 +176,7 @@ impl Verifier {
     }
 }
 
-/// Reads all there is.
+/// Reads all new entries.
 async fn follow(
     verifier: &Verifier,
     position: &mut Position,

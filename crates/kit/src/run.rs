@@ -1,4 +1,4 @@
-//! From configuration to a running process: what every `main` does.
+//! Runs a process: configuration, telemetry, signals and exit codes.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::healthcheck::healthcheck;
 
 /// `EX_USAGE` of `sysexits.h`: a flag or variable is missing or wrong.
 const BAD_CONFIGURATION: u8 = 64;
-/// `EX_CONFIG`: what we found is not what we were built for.
+/// `EX_CONFIG`: the environment does not have what this release needs.
 const REFUSED: u8 = 78;
 
 /// A service's configuration, as [`run`] reads it.
@@ -26,8 +26,8 @@ pub trait Config: clap::Parser + Send + 'static {
     }
 }
 
-/// Why a service will not start until an operator has changed something, such as applied a
-/// migration: exit 78, so that a supervisor need not try again.
+/// An error that prevents a start until an operator intervenes, such as by applying a migration. The exit
+/// code 78 tells a supervisor not to retry.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Refusal(pub String);
@@ -84,19 +84,19 @@ where
         tokio::spawn(cancel_on_signal(stop.clone())?);
         start(config, stop).await
     });
-    // What has not ended by now is not waited for: a drain has its own deadline.
+    // Remaining tasks are not waited for: a drain has its own deadline.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let refused = error.downcast_ref::<Refusal>().is_some();
-            // One line, whatever RUST_BACKTRACE says: `{:?}` would add a backtrace.
+            // One line, even with RUST_BACKTRACE: `{:?}` would add a backtrace.
             fail(&format!("{error:#}"), if refused { REFUSED } else { 1 })
         }
     }
 }
 
-/// SIGTERM is how a supervisor says stop; SIGINT is Ctrl-C.
+/// Cancels on SIGTERM, sent by supervisors, and on SIGINT (Ctrl-C).
 fn cancel_on_signal(
     stop: CancellationToken,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
@@ -111,7 +111,7 @@ fn cancel_on_signal(
     })
 }
 
-#[expect(clippy::print_stdout, reason = "what --help asked for")]
+#[expect(clippy::print_stdout, reason = "the output of --help")]
 fn say(text: &str) {
     print!("{text}");
 }

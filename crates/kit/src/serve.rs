@@ -1,10 +1,10 @@
-//! Three listeners, one way to stop.
+//! Three listeners with one stop.
 //!
-//! * `door` lets connections in; `connection` is how long each may keep us waiting.
+//! * `door` accepts connections; `connection` is a socket with time limits.
 //! * `public` serves HTTP over such sockets.
 //! * `internal` is the gRPC server, `admin` the port for operators.
-//! * `files` has enough file descriptors for all connections.
-//! * `port` binds, and says who is in the way when it cannot.
+//! * `files` raises the limit of open files.
+//! * `port` binds, and names the process that already has the port.
 
 mod admin;
 mod connection;
@@ -31,19 +31,19 @@ use crate::grpc::tls;
 use crate::health::Health;
 use crate::http::Front;
 
-/// What a service serves. The admin listener is made from `health` and the process's metrics.
+/// The routers of a service. The admin router is built from `health` and the process's metrics.
 pub struct Servers {
-    /// From [`crate::http::edge`].
+    /// Built by [`crate::http::edge`].
     pub http: Router,
-    /// From [`crate::grpc::guard`].
+    /// Built by [`crate::grpc::guard`].
     pub grpc: Routes,
     pub health: Health,
 }
 
-/// Serves until `stop`, then takes no new work and lets what is in flight finish, 10 s at most.
+/// Serves until `stop`, then accepts no new work and waits at most 10 s for work in flight.
 ///
 /// # Errors
-/// When a port cannot be had, naming the variable, the port and who has it.
+/// Fails when a port cannot be bound, naming the variable, the port and the process that has it.
 pub async fn serve(
     listen: &Listen,
     servers: Servers,
@@ -53,7 +53,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// The three ports of a process, bound and not yet served.
+/// The three bound ports of a process.
 pub struct Listeners {
     http: TcpListener,
     grpc: TcpListener,
@@ -63,7 +63,7 @@ pub struct Listeners {
     grpc_server: Server,
 }
 
-/// The addresses of the three ports, for whoever asked for port 0.
+/// The addresses of the three ports, useful after binding port 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
     pub http: SocketAddr,
@@ -72,7 +72,7 @@ pub struct Addresses {
 }
 
 impl Listeners {
-    /// Binds the three ports, or none.
+    /// Binds all three ports, or none.
     pub fn bind(listen: &Listen) -> anyhow::Result<Self> {
         let tls = tls::server(&listen.tls)?;
         let grpc_server =
@@ -87,7 +87,7 @@ impl Listeners {
         })
     }
 
-    /// The addresses that were taken.
+    /// Returns the bound addresses.
     pub fn addresses(&self) -> std::io::Result<Addresses> {
         Ok(Addresses {
             http: self.http.local_addr()?,
@@ -102,7 +102,7 @@ impl Listeners {
         if let Ok(Addresses { http, grpc, admin }) = self.addresses() {
             tracing::info!(%http, %grpc, %admin, "listening");
         }
-        // The admin port outlives the others: what watches us is to see how we stop.
+        // The admin port stops last, so that the stop can be observed.
         let (work, watchers) = (TaskTracker::new(), CancellationToken::new());
         let http = servers.http.merge(health.public());
         let front = Some(Front::new(&self.edge, health.redis()));
@@ -118,14 +118,14 @@ impl Listeners {
 
         stop.cancelled().await;
         health.stop();
-        tracing::info!("stopping: what is in flight may finish");
+        tracing::info!("stopping: waiting for work in flight");
         drain(work, limits).await;
         watchers.cancel();
     }
 }
 
-/// Waits for requests, and for the commands, runs and deliveries that have begun. Half-open sockets may hold the
-/// servers for ever, so this has an end.
+/// Waits for requests, commands, jobs and deliveries in flight. Limited in time, because half-open sockets
+/// may never end.
 async fn drain(work: TaskTracker, limits: Limits) {
     let deadline = Instant::now() + limits.drain_timeout;
     work.close();
@@ -134,6 +134,6 @@ async fn drain(work: TaskTracker, limits: Limits) {
     if requests && work {
         tracing::info!("stopped");
     } else {
-        tracing::warn!(requests, work, "stopped with something still in flight");
+        tracing::warn!(requests, work, "stopped with work still in flight");
     }
 }

@@ -1,4 +1,4 @@
-//! A service, from configuration to a running process: the same start-up four times.
+//! The start-up of every service, from configuration to a running process.
 
 use std::process::ExitCode;
 
@@ -19,17 +19,17 @@ use crate::{Clock, config, postgres};
 /// A process that serves HTTP and gRPC from one database.
 pub trait Service: Clone + Send + Sync + 'static {
     const NAME: &'static str;
-    /// The migrations that its database must have, and no others.
+    /// The migrations that its database must have.
     const MIGRATOR: &'static Migrator;
     type Config: Config;
 
     /// Builds the service. It serves nothing yet, and no job runs.
     fn open(base: Base, config: &Self::Config) -> impl Future<Output = anyhow::Result<Self>>;
 
-    /// The public routes, from [`crate::http::edge`].
+    /// Returns the public routes, built by [`crate::http::edge`].
     fn http(&self) -> anyhow::Result<Router>;
 
-    /// The internal routes, from [`crate::grpc::guard`].
+    /// Returns the internal routes, built by [`crate::grpc::guard`].
     fn grpc(&self) -> Routes;
 
     /// Declares every background job, in one place.
@@ -42,7 +42,7 @@ pub trait Service: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = anyhow::Result<()>>;
 }
 
-/// Everything that services are built on.
+/// The resources that every service needs.
 #[derive(Clone)]
 pub struct Base {
     pub db: PgPool,
@@ -50,12 +50,12 @@ pub struct Base {
     pub clock: Clock,
 }
 
-/// A service's configuration, as [`run`] reads it.
+/// A service's configuration, read by [`run`].
 pub trait Config: clap::Parser {
-    /// The work of `<service> <command>`, in place of serving.
+    /// A subcommand of the service.
     type Command;
 
-    /// The subcommand, unless the service is to serve.
+    /// Returns the subcommand, if one was given.
     fn command(&self) -> Option<Self::Command>;
 
     fn listen(&self) -> &config::Listen;
@@ -63,10 +63,10 @@ pub trait Config: clap::Parser {
     fn redis(&self) -> &config::Redis;
     fn observability(&self) -> &observability::Config;
 
-    /// The secret that signs this service's values in Redis.
+    /// Returns the secret that signs this service's values in Redis.
     fn cache_secret(&self) -> &SecretString;
 
-    /// Checks that the variables go together, which none can know by itself. An error names the variable.
+    /// Checks that the variables are consistent. An error names the variable.
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
@@ -91,7 +91,7 @@ async fn start<S: Service>(config: S::Config, stop: CancellationToken) -> anyhow
     if let Some(command) = config.command() {
         return service.command(command).await;
     }
-    // A process that cannot have its ports does no background work either.
+    // Ports first: a process without its ports must not run jobs.
     let listeners = Listeners::bind(config.listen())?;
     service.jobs(&mut Jobs::new(db.clone(), stop.clone()));
     let health = Health::new(S::NAME, db, redis);

@@ -1,5 +1,5 @@
-//! The circuit breaker in every order in which callers may come, hear an answer or give up, and time may pass. The
-//! machine is the real one; its lock is shuttle's, which decides who goes next.
+//! The circuit breaker under every order of calls, answers, cancellations and passing time. The machine is
+//! the real one; its lock is shuttle's, which chooses the next thread.
 
 #![allow(unreachable_pub, reason = "a test crate exports nothing")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
@@ -16,7 +16,7 @@ mod machine;
 
 use machine::{Config, Machine, State};
 
-/// As the breaker says it.
+/// Stands in for the breaker's own type.
 #[derive(Debug)]
 #[expect(dead_code, reason = "nobody waits here")]
 struct Open {
@@ -27,21 +27,21 @@ struct Open {
 enum Answer {
     Good,
     Bad,
-    /// Its caller does not wait for it.
+    /// The caller is canceled.
     None,
 }
 
-/// What callers see of it, as they would count it themselves.
+/// The breaker, and the callers' own counts of its calls.
 struct World {
     machine: Machine,
     now: Instant,
-    /// Counts how often it became half-open, with the probes of that time: on their way, and answered well.
+    /// Number of half-open phases, with the probes of each: in flight, and succeeded.
     phase: u32,
     asking: u32,
     succeeded: u32,
 }
 
-/// Open, and the time for a probe has come.
+/// An open breaker whose pause is over.
 fn world() -> World {
     let config = Config { max_failures: 1, slow: Duration::from_hours(1), ..Config::default() };
     let (mut machine, now) = (Machine::new(config), Instant::now());
@@ -90,7 +90,7 @@ fn call(world: &Mutex<World>, answer: Answer) {
     }
 }
 
-/// Each of these calls in a thread of its own, while time passes `pauses` times.
+/// Runs each of these calls in its own thread, while time passes `pauses` times.
 fn run(answers: &'static [Answer], pauses: usize) {
     let world = Arc::new(Mutex::new(world()));
     let calls = answers.iter().map(|answer| {

@@ -1,8 +1,8 @@
-//! Alerts: what people should hear of at once, from inside the process.
+//! Alerts sent by the process itself.
 //!
-//! Rules in Prometheus watch rates; an alert from here names the one event and brings its stack.
-//! Raising one never waits and never fails: it goes into a bounded queue, and whatever is too much, too
-//! often or cannot be delivered is counted.
+//! Rules in Prometheus watch rates; an alert from here is about one event and has its stack. Raising an alert
+//! never waits and never fails: it goes into a bounded queue. Alerts that are too many, repeated or
+//! undeliverable are counted.
 
 mod client;
 mod limit;
@@ -22,14 +22,14 @@ use crate::{Config, metrics};
 pub(crate) use client::Client;
 use limit::{Limit, Verdict};
 
-/// Alerts that may wait; more at once say nothing new.
+/// Maximum queued alerts.
 const QUEUE: usize = 256;
 
 static ALERTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counter_vec(
         "alerts_total",
-        "Alerts raised: sent, failed, repeated (said a short while ago), limited (too many), dropped \
-         (the queue was full) and off (nobody is told).",
+        "Alerts raised: sent, failed, repeated (sent recently), limited (too many), dropped \
+         (the queue was full) and off (alerting is disabled).",
         &["level", "result"],
     )
 });
@@ -41,14 +41,14 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// How urgent it is.
+/// The urgency of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {
-    /// Data or everybody is at risk: now.
+    /// Everybody or some data is at risk: react now.
     Critical,
-    /// Something is broken: today.
+    /// Something is broken: react today.
     Error,
-    /// Something will break.
+    /// Something may break.
     Warning,
     Info,
 }
@@ -56,7 +56,7 @@ pub enum Level {
 impl Level {
     const ALL: [Self; 4] = [Self::Critical, Self::Error, Self::Warning, Self::Info];
 
-    /// Its name in a message and a metric.
+    /// Returns the level's name in messages and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Critical => "critical",
@@ -67,7 +67,8 @@ impl Level {
     }
 }
 
-/// Something that people should hear of. No secrets and nothing about a person: it leaves the system.
+/// An event that people should learn of at once. It leaves the system, so it must contain no secrets and no
+/// personal data.
 #[derive(Clone, Debug)]
 pub struct Alert {
     level: Level,
@@ -77,12 +78,12 @@ pub struct Alert {
     stack: String,
     metadata: Vec<(&'static str, String)>,
     at: SystemTime,
-    /// How many like it were not sent before it.
+    /// The number of equal alerts suppressed before this one.
     repeated: u64,
 }
 
 impl Alert {
-    /// An alert with a title and one sentence.
+    /// Creates an alert with a title and one sentence.
     pub fn new(
         level: Level,
         title: impl Into<Cow<'static, str>>,
@@ -93,40 +94,40 @@ impl Alert {
         Self { level, title, message, path, stack, metadata, at, repeated: 0 }
     }
 
-    /// An alert that somebody must see to now.
+    /// Creates an alert that requires a reaction now.
     pub fn critical(title: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(Level::Critical, title, message)
     }
 
-    /// An alert of something that is broken.
+    /// Creates an alert about something broken.
     pub fn error(title: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(Level::Error, title, message)
     }
 
-    /// An alert of something that may break.
+    /// Creates an alert about something that may break.
     pub fn warning(title: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(Level::Warning, title, message)
     }
 
-    /// An alert that asks for nothing.
+    /// Creates an alert that requires no reaction.
     pub fn info(title: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(Level::Info, title, message)
     }
 
-    /// Adds where it happened: a matched route, a job, an aggregate. Alerts of one title and path are the
-    /// same one again.
+    /// Adds the place: a matched route, a job, an aggregate. Alerts with the same title and path are
+    /// repetitions.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Adds the stack of a panic. It is cut to 1,000 characters when it is sent.
+    /// Adds the stack of a panic. It is cut to 1,000 characters when sent.
     pub fn stack(mut self, stack: impl Into<String>) -> Self {
         self.stack = stack.into();
         self
     }
 
-    /// Adds one more fact. An empty one is left out.
+    /// Adds a fact, unless it is empty.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         let value = value.into();
         if !value.is_empty() {
@@ -135,7 +136,7 @@ impl Alert {
         self
     }
 
-    /// Hands the alert over to be sent. Never waits.
+    /// Queues the alert. Never waits.
     pub fn raise(self) {
         let level = self.level;
         match QUEUED.get() {
@@ -149,14 +150,14 @@ impl Alert {
     }
 }
 
-/// The way to whoever is told, if anybody is.
+/// Returns the client of the configured webhook, if alerting is enabled.
 pub(crate) fn client(config: &Config) -> anyhow::Result<Option<Client>> {
     let url = config.slack_webhook_url.as_ref().map(|url| url.expose_secret().trim());
     let url = url.filter(|url| config.alerting_enabled && !url.is_empty());
     url.map(Client::new).transpose().context("SLACK_WEBHOOK_URL")
 }
 
-/// Starts the sender.
+/// Starts the task that sends alerts.
 pub(crate) fn start(service: &'static str, client: Option<Client>) {
     for level in Level::ALL {
         for result in ["sent", "failed", "repeated", "limited", "dropped", "off"] {
@@ -166,11 +167,11 @@ pub(crate) fn start(service: &'static str, client: Option<Client>) {
     if let Some(client) = client {
         let (sender, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(send(service, client, receiver));
-        let _ = QUEUED.set(sender); // a process starts telemetry once
+        let _ = QUEUED.set(sender); // telemetry starts once per process
     }
 }
 
-/// Waits until the alerts so far were sent, or given up.
+/// Waits until all alerts so far were sent or given up.
 pub(crate) fn flush(patience: Duration) {
     let (done, flushed) = sync_channel(1);
     if let Some(queue) = QUEUED.get()
@@ -198,7 +199,7 @@ async fn send(service: &'static str, client: Client, mut queue: mpsc::Receiver<M
                 match client.post(&slack::message(service, &alert)).await {
                     Ok(()) => "sent",
                     Err(why) => {
-                        tracing::warn!(title = &*alert.title, why, "an alert was not delivered");
+                        tracing::warn!(title = &*alert.title, why, "alert not delivered");
                         "failed"
                     }
                 }

@@ -1,4 +1,4 @@
-//! The context on paper: HTTP headers, gRPC metadata, or the row of an event.
+//! Serialization of the context: into HTTP headers, gRPC metadata, or an event's row.
 
 mod headers;
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::{self, Origin, Request};
 pub(crate) use headers::{REQUEST_ID, accept, inject};
 
-/// A context that outlives its process, such as in the row of an event.
+/// A serialized context, such as in an event's row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Carrier {
@@ -34,7 +34,7 @@ pub struct Carrier {
 }
 
 impl Carrier {
-    /// The current context, written down.
+    /// Serializes the current context.
     pub fn current() -> Self {
         let mut carrier = Self::default();
         PROPAGATOR.inject(&mut carrier);
@@ -45,8 +45,8 @@ impl Carrier {
         carrier
     }
 
-    /// Runs a future in the context that was written down, in a new span that is a child of the one
-    /// of then. An empty carrier begins a new trace and a new request: right for jobs.
+    /// Runs a future in the serialized context, in a new child span. An empty carrier begins a new trace and
+    /// a new request, as jobs need.
     pub async fn scope<F: Future>(
         &self,
         name: impl Into<Cow<'static, str>>,
@@ -71,13 +71,13 @@ impl Carrier {
     }
 }
 
-/// Whether an id from outside may be taken over: short, and harmless wherever it is printed.
+/// Returns true when an id from outside may be adopted: short, and harmless when printed.
 pub(crate) fn is_sane(id: &str) -> bool {
     (1..=64).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
 
-/// W3C trace context and baggage.
+/// The propagator of W3C trace context and baggage.
 pub(crate) static PROPAGATOR: LazyLock<TextMapCompositePropagator> = LazyLock::new(propagator);
 
 pub(crate) fn propagator() -> TextMapCompositePropagator {
@@ -87,7 +87,7 @@ pub(crate) fn propagator() -> TextMapCompositePropagator {
     ])
 }
 
-/// The caller's trace and baggage, on top of nothing: what this thread was doing does not matter.
+/// Extracts the caller's trace and baggage, independently of the current context.
 pub(crate) fn extract(from: &dyn Extractor) -> Context {
     PROPAGATOR.extract_with_context(&Context::new(), from)
 }

@@ -1,44 +1,44 @@
-//! What an operator may set about telemetry.
+//! The configuration of logs, traces, metrics and alerts.
 
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
-/// The settings of logs, traces and metrics.
+/// The configuration of logs, traces, metrics and alerts.
 #[derive(Args, Clone, Debug)]
-#[group(skip)] // a group would be called `Config`, as the service's own
+#[group(skip)] // the group would be named `Config`, like the service's own
 pub struct Config {
     /// Log directives, such as `info,kit=debug`.
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_parser = directives)]
     pub log_level: String,
-    /// One JSON object per line, or lines for people.
+    /// The format of log lines: JSON objects, or text for people.
     #[arg(long, env = "LOG_FORMAT", default_value = "json")]
     pub log_format: LogFormat,
-    /// Where traces go over OTLP gRPC, such as `http://127.0.0.1:4317`. Empty: nowhere, and log
-    /// lines have trace ids all the same.
+    /// OTLP gRPC endpoint for traces, such as `http://127.0.0.1:4317`. Empty: traces are not exported, but
+    /// log lines have trace ids.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "", value_parser = endpoint)]
     pub otlp_endpoint: String,
-    /// The share of traces begun here that is recorded, 0 to 1. A caller's decision is kept.
+    /// Share of new traces that are recorded, 0 to 1. A caller's decision is kept.
     #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value = "1.0", value_parser = ratio)]
     pub trace_ratio: f64,
-    /// Where this runs, such as `production`.
+    /// Name of the environment, such as `production`.
     #[arg(long, env = "DEPLOYMENT_ENVIRONMENT", default_value = "development")]
     pub environment: String,
-    /// Whether panics, broken invariants and open breakers are told to people.
+    /// Send alerts about panics, broken invariants and open circuit breakers.
     #[arg(long, env = "ALERTING_ENABLED", default_value = "true", action = clap::ArgAction::Set)]
     pub alerting_enabled: bool,
-    /// The incoming webhook of a Slack channel for these alerts. Empty: they are logged and counted only.
+    /// Incoming webhook of the Slack channel for alerts. Empty: alerts are only logged and counted.
     #[arg(long, env = "SLACK_WEBHOOK_URL", hide_env_values = true)]
     pub slack_webhook_url: Option<SecretString>,
 }
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Json,
     Pretty,
 }
 
-/// What a process without operator has: `info`, JSON, every trace, no exporter.
+/// The defaults of `--help`.
 impl Default for Config {
     fn default() -> Self {
         Self {

@@ -1,8 +1,8 @@
-//! Who and what a piece of work belongs to.
+//! The context of a piece of work: its trace, its request and its user.
 //!
-//! All of it is one [`opentelemetry::Context`]: the current span (also when it is not sampled), the
-//! baggage, and the ids of the request. Whatever logs, opens a span or calls another service takes its ids
-//! from there. A plain `tokio::spawn` starts without a context; [`spawn`] carries it along.
+//! All of it is one [`opentelemetry::Context`]: the current span (even if it is not sampled), the baggage,
+//! and the ids of the request. Log lines, spans and calls to other services take their ids from there. A
+//! plain `tokio::spawn` starts without a context; [`spawn`] keeps it.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -19,19 +19,19 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// The request, event or job that work is done for.
+/// The request, event or job that caused the work.
 #[derive(Default)]
 pub(crate) struct Request {
-    /// One per request from outside; the same in every service it reaches.
+    /// Unique per request from outside; the same in every service that it reaches.
     pub(crate) request_id: String,
-    /// Joins several requests of one story; the caller's, or else the request id.
+    /// Connects related requests: the caller's id, or else the request id.
     pub(crate) correlation_id: String,
-    /// Who it is done for, known once the caller is.
+    /// The user for whom the work is done, set once it is known.
     pub(crate) user_id: OnceLock<String>,
     pub(crate) origin: Origin,
 }
 
-/// Where a request came from: for the log line of a panic.
+/// The origin of a request, for the log line of a panic.
 pub(crate) struct Origin {
     pub(crate) method: Cow<'static, str>,
     /// The matched route, gRPC method, or name of the work.
@@ -46,39 +46,39 @@ impl Default for Origin {
     }
 }
 
-/// The context to hand to another thread or task by hand; see [`spawn`] first.
+/// Returns the context, to be attached manually in another thread or task. Prefer [`spawn`].
 pub fn current() -> Context {
     Context::current()
 }
 
-/// The id of the current request, as the client sees it.
+/// Returns the id of the current request, as the client sees it.
 pub fn request_id() -> Option<String> {
     with_request(|request| request.request_id.clone())
 }
 
-/// The id that joins this request with others of the same story.
+/// Returns the id that connects this request with related ones.
 pub fn correlation_id() -> Option<String> {
     with_request(|request| request.correlation_id.clone())
 }
 
-/// The person the current work is done for, once [`set_user`] was called.
+/// Returns the current user, if [`set_user`] was called.
 pub fn user_id() -> Option<String> {
     with_request(|request| request.user_id.get().cloned()).flatten()
 }
 
-/// The address that the current request came from, as far as proxies are believed.
+/// Returns the client's address, forwarded by trusted proxies if there are any.
 pub fn client_ip() -> Option<IpAddr> {
     with_request(|request| request.origin.client_ip).flatten()
 }
 
-/// Sets the person the current request is for. The first call counts.
+/// Sets the user of the current request. Only the first call counts.
 pub fn set_user(id: impl Display) {
     with_request(|request| {
         let _ = request.user_id.set(id.to_string());
     });
 }
 
-/// The current trace, as 32 hexadecimal digits.
+/// Returns the current trace id, as 32 hexadecimal digits.
 pub fn trace_id() -> Option<String> {
     Context::map_current(|cx| {
         let span = cx.span();
@@ -92,7 +92,7 @@ pub fn in_context<F: Future>(future: F) -> WithContext<F> {
     future.with_current_context()
 }
 
-/// `tokio::spawn` that keeps the context.
+/// Spawns a task that keeps the context.
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
@@ -101,7 +101,7 @@ where
     tokio::spawn(in_context(future))
 }
 
-/// `spawn_blocking` on this runtime's threads, that keeps the context.
+/// Spawns blocking work that keeps the context, on the given runtime.
 pub fn spawn_blocking<F, T>(on: &Handle, work: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -122,7 +122,7 @@ pub async fn span<F: Future>(
 ) -> F::Output {
     let context = start(SpanBuilder::from_name(name).with_kind(kind), &Context::current());
     let output = future.with_context(context.clone()).await;
-    // Now, not when the last clone goes: a task begun inside may outlive it.
+    // Ended here, because a task begun inside may hold the context longer.
     context.span().end();
     output
 }
@@ -141,12 +141,12 @@ pub(crate) fn with_request<T>(read: impl FnOnce(&Request) -> T) -> Option<T> {
     Context::map_current(|cx| cx.get::<Arc<Request>>().map(|request| read(request)))
 }
 
-/// `parent` with a new span in it, and everything else of it.
+/// Returns `parent` with a new span.
 pub(crate) fn start(builder: SpanBuilder, parent: &Context) -> Context {
     parent.with_span(tracer().build_with_context(builder, parent))
 }
 
-/// A request id of our own: time-ordered, so that logs sort by it.
+/// Creates a time-ordered request id, so that logs sort by it.
 #[expect(clippy::disallowed_methods, reason = "names a log line, decides nothing")]
 pub(crate) fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
@@ -158,7 +158,7 @@ pub(crate) fn install_tracer(tracer: SdkTracer) {
     let _ = TRACER.set(tracer);
 }
 
-/// Before (and without) `init` spans have ids and are recorded nowhere.
+/// Returns the tracer. Before (and without) `init` its spans have ids but are not recorded.
 fn tracer() -> &'static SdkTracer {
     static NOWHERE: LazyLock<SdkTracer> = LazyLock::new(|| {
         SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build().tracer("nowhere")

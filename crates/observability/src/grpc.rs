@@ -10,20 +10,20 @@ use tonic::Code;
 pub use client::{Client, ClientLayer};
 pub use server::{Server, ServerLayer};
 
-/// Everything one call needs, in one layer for `tonic::transport::Server::builder().layer(..)`; see
-/// [`crate::http::layer`]. `descriptors` is an encoded `FileDescriptorSet`: only its methods in the packages
-/// of `service` (`points.v1` for `points`), and those of health and reflection, become labels, counted from 0;
+/// Creates a layer with everything a call needs, for `tonic::transport::Server::builder().layer(..)`; see
+/// [`crate::http::layer`]. `descriptors` is an encoded `FileDescriptorSet`: its methods in the packages of
+/// `service` (`points.v1` for `points`), and those of health and reflection, become labels, counted from 0;
 /// all others are `other`.
 pub fn layer(descriptors: &[u8], service: &str) -> ServerLayer {
     ServerLayer::new(descriptors, service)
 }
 
-/// Opens a client span, hands the context to the callee, and counts; goes around a `tonic` channel.
+/// Creates a layer around a `tonic` channel that opens a client span, propagates the context, and counts.
 pub fn client_layer() -> ClientLayer {
     ClientLayer
 }
 
-/// The name of a code in the gRPC specification.
+/// Returns the name of a code in the gRPC specification.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -46,7 +46,7 @@ fn name(code: Code) -> &'static str {
     }
 }
 
-/// Whether the server is to blame. The rest is the client's doing, and no error of ours.
+/// Returns true for failures of the server. All other codes are the client's failures.
 fn is_server_fault(code: Code) -> bool {
     let faults =
         [Code::Unknown, Code::DeadlineExceeded, Code::Internal, Code::Unavailable, Code::DataLoss];

@@ -1,7 +1,7 @@
-//! The HTTP server layer, and injection for HTTP clients.
+//! The HTTP server layer, and context propagation for HTTP clients.
 //!
-//! Ids, trace, metrics, panic recovery and access log are one layer: as the usual eight layers they
-//! cost more than half of what a small route can do.
+//! Ids, trace, metrics, panic recovery and access log are one layer: as the usual eight layers they would
+//! cost more than half of a small route's throughput.
 
 mod body;
 mod exchange;
@@ -21,30 +21,30 @@ use opentelemetry::context::FutureExt as _;
 use crate::carrier;
 use exchange::Exchange;
 
-/// Makes the answer to a request whose handler panicked, from the request id.
+/// Creates the answer after a panic in a handler, from the request id.
 pub type PanicResponse = fn(&str) -> Response;
 
-/// Everything one request needs, for `Router::layer` (where the matched route is known):
+/// Creates a layer with everything a request needs, for `Router::layer` (where the matched route is known):
 ///
-/// * takes over or makes `x-request-id` and `x-correlation-id`, and answers with the former;
-/// * continues the caller's trace and baggage, in a span of its own when that is sampled;
-/// * turns a panic into `panic_response`, inside of everything that counts and logs;
+/// * adopts or creates `x-request-id` and `x-correlation-id`, and answers with the former;
+/// * continues the caller's trace and baggage, in its own span when sampled;
+/// * turns a panic into `panic_response`, inside of metrics and log;
 /// * counts, measures, and writes one access line.
 pub fn layer(panic_response: PanicResponse) -> Layer {
     Layer { panic_response }
 }
 
-/// Declares a route, so that its failures are seen by `rate()` from the first one on.
+/// Declares a route, so that `rate()` sees its first failure.
 pub fn declare(method: &Method, route: &str) {
     series::declare(method, route);
 }
 
-/// Writes the current context into the headers of an outgoing request.
+/// Injects the current context into the headers of an outgoing request.
 pub fn inject(headers: &mut HeaderMap) {
     carrier::inject(headers);
 }
 
-/// The layer that [`layer`] makes.
+/// The layer of [`layer`].
 #[derive(Clone)]
 pub struct Layer {
     panic_response: PanicResponse,
@@ -58,7 +58,7 @@ impl<S> tower::Layer<S> for Layer {
     }
 }
 
-/// An HTTP service with [`Layer`] around it.
+/// An HTTP service inside [`Layer`].
 #[derive(Clone)]
 pub struct Observed<S> {
     inner: S,
@@ -79,7 +79,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        // The clone may not be ready; the one that was polled is.
+        // The clone may not be ready; the polled service is.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let panic_response = self.panic_response;

@@ -1,5 +1,5 @@
-//! A client for what is not ours: Slack, LINE, gateways for short messages and tickets. Not `reqwest`: its TLS
-//! would be switched on for every program of the workspace, and panics where none has chosen a provider.
+//! An HTTPS client for external services: Slack, LINE, SMS and ticket gateways. Not `reqwest`: its TLS would
+//! be enabled in every program of the workspace, and panics where no provider was chosen.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// An HTTP client, over TLS or, where a URL says so, in the clear. Its errors may quote the URL: log none of
-/// them. Cheap to clone.
+/// An HTTP client with TLS, or without it where a URL says so. Its errors may quote the URL and must not be
+/// logged. Cheap to clone.
 pub type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// A client that trusts Mozilla's roots, compiled in: an image needs no certificates of its own.
+/// Creates a client that trusts Mozilla's root certificates, which are compiled in.
 pub fn client(connect_timeout: Duration) -> anyhow::Result<Client> {
     let mut plain = HttpConnector::new();
     plain.enforce_http(false);

@@ -1,4 +1,4 @@
-//! Starting telemetry, and ending it without losing what is under way.
+//! Start and end of telemetry.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -20,18 +20,18 @@ use tracing_subscriber::{Layer, filter, reload};
 use crate::log::{Lines, Queue};
 use crate::{Config, alert, carrier, context, log_level, metrics, panics};
 
-/// How long the end may take. An orchestrator's patience is longer, and a person's is not.
+/// Time limit of the end, shorter than an orchestrator's patience.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Where log lines and spans go when not to standard output and the configured endpoint: for tests.
+/// The destinations of log lines and spans, for tests.
 #[derive(Default)]
 pub struct Sinks {
     pub log: Option<Box<dyn Write + Send>>,
-    /// Gets each span as it ends.
+    /// Receives each span as it ends.
     pub spans: Option<InMemorySpanExporter>,
 }
 
-/// Flushes logs and spans when dropped, for at most 2 s, whether or not the collector lives.
+/// Flushes logs and spans when dropped, within 2 s, even if the collector does not answer.
 #[must_use = "telemetry ends when the guard is dropped"]
 pub struct Guard {
     traces: SdkTracerProvider,
@@ -45,7 +45,7 @@ impl Drop for Guard {
         alert::flush(FAREWELL / 4);
         let patience = deadline.saturating_duration_since(Instant::now()) * 3 / 4;
         if let Err(error) = self.traces.shutdown_with_timeout(patience) {
-            tracing::warn!(%error, "the last spans were not delivered");
+            tracing::warn!(%error, "last spans not delivered");
         }
         self.log.flush(deadline);
     }
@@ -53,8 +53,8 @@ impl Drop for Guard {
 
 /// Starts logs, traces, metrics and the panic hook, once per process.
 ///
-/// Must be called inside a multi-thread tokio runtime: the exporter's connection lives there, and on
-/// a current-thread runtime its shutdown would wait for itself (opentelemetry-rust#2583).
+/// Must be called inside a multi-thread tokio runtime: the exporter's connection lives there, and on a
+/// current-thread runtime its shutdown would wait for itself (opentelemetry-rust#2583).
 pub fn init(
     service: &'static str,
     version: &'static str,
@@ -63,14 +63,14 @@ pub fn init(
     init_with(service, version, config, Sinks::default())
 }
 
-/// [`init`] with other sinks.
+/// Like [`init`], with other sinks.
 pub fn init_with(
     service: &'static str,
     version: &'static str,
     config: &Config,
     sinks: Sinks,
 ) -> anyhow::Result<Guard> {
-    let runtime = Handle::try_current().context("telemetry starts inside a tokio runtime")?;
+    let runtime = Handle::try_current().context("telemetry must be started inside a tokio runtime")?;
     let multi_thread = runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
     anyhow::ensure!(multi_thread, "telemetry needs a multi-thread tokio runtime");
 
@@ -80,7 +80,7 @@ pub fn init_with(
     let (directives, switch) = reload::Layer::new(log_level::parse(&config.log_level)?);
     let log = Queue::start(sinks.log.unwrap_or_else(|| Box::new(std::io::stdout())))?;
     let lines = Lines { service, format: config.log_format, queue: log.clone() };
-    // What these options would record, nobody reads; together they cost a quarter of the throughput.
+    // These options are unused, and cost a quarter of the throughput.
     let spans = tracing_opentelemetry::layer()
         .with_tracer(tracer.clone())
         .with_location(false)
@@ -90,7 +90,7 @@ pub fn init_with(
     let subscriber = tracing_subscriber::registry()
         .with(lines.with_filter(directives))
         .with(spans.with_filter(filter::filter_fn(is_our_span)));
-    tracing::subscriber::set_global_default(subscriber).context("telemetry was started before")?;
+    tracing::subscriber::set_global_default(subscriber).context("telemetry was already started")?;
 
     log_level::install(switch, &config.log_level);
     context::install_tracer(tracer);
@@ -102,8 +102,8 @@ pub fn init_with(
     Ok(Guard { traces, log })
 }
 
-/// Our own spans at info and above. The exporter speaks gRPC itself: tracing its transport would
-/// trace the tracing. Events stay out of spans; they are in the log, under the same ids.
+/// Returns true for our own spans at info and above. The exporter uses gRPC itself: tracing its transport
+/// would create endless traces. Events are not added to spans; they are in the log, with the same ids.
 fn is_our_span(metadata: &Metadata<'_>) -> bool {
     let origin = metadata.target().split("::").next().unwrap_or_default();
     metadata.is_span()

@@ -1,14 +1,14 @@
-//! Logs, traces, metrics and panic recovery, the same way in every service.
+//! Logs, traces, metrics and panic recovery for every service.
 //!
-//! * [`init`] starts all of it from a [`Config`]; the [`Guard`] flushes when it is dropped.
-//! * [`context`] is who and what a piece of work belongs to. Log lines, spans and outgoing calls take
-//!   their ids from it; [`carrier`] writes it down and takes it up again.
+//! * [`init`] starts all of it from a [`Config`]; the [`Guard`] flushes when dropped.
+//! * [`context`] is the context of a piece of work. Log lines, spans and outgoing calls take their ids from
+//!   it; [`carrier`] serializes it.
 //! * [`http`] and [`grpc`] are one layer each around a server, and one around a gRPC client.
-//! * [`panics`] turns a panic into a failure; [`task`] keeps background work alive.
-//! * [`https`] is a client for what is not ours.
-//! * [`alert`] tells people what cannot wait for a dashboard.
+//! * [`panics`] turns a panic into an error; [`task`] keeps background work running.
+//! * [`https`] is a client for external services.
+//! * [`alert`] sends alerts that cannot wait for a dashboard.
 //! * [`metrics`] is the process's Prometheus registry.
-//! * [`log`] is the line format and the writer behind it; [`log_level`] changes it while running.
+//! * [`log`] is the line format and the writer; [`log_level`] changes the level at run time.
 
 pub mod alert;
 pub mod carrier;

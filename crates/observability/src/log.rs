@@ -1,4 +1,4 @@
-//! One line per event, with the ids of the work it belongs to.
+//! The log: one line per event, with the ids of its context.
 
 mod escape;
 mod fields;
@@ -21,12 +21,12 @@ use fields::Fields;
 pub(crate) use queue::Queue;
 
 thread_local! {
-    /// Lines are built in place, so that a line costs no allocation.
+    /// Lines are built in place, so that a line needs no allocation.
     static BUFFER: Cell<String> = const { Cell::new(String::new()) };
 }
 
-/// Turns events into lines. The ids come from the context alone: the list of spans is not walked,
-/// which is what makes the usual JSON formatter slow.
+/// Formats events as lines. The ids come from the context alone; walking the list of spans makes the usual
+/// JSON formatter slow.
 pub(crate) struct Lines {
     pub(crate) service: &'static str,
     pub(crate) format: LogFormat,
@@ -35,7 +35,7 @@ pub(crate) struct Lines {
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
-        // Taken, not borrowed: formatting a field may itself log.
+        // Taken instead of borrowed: formatting a field may itself log.
         let mut line = BUFFER.try_with(Cell::take).unwrap_or_default();
         line.clear();
         match self.format {
@@ -76,7 +76,7 @@ fn timestamp(line: &mut String) {
     let _ = SystemTime.format_time(&mut Writer::new(line));
 }
 
-/// The ids of the current context, except those that the event states itself.
+/// Writes the ids of the current context, except those that the event has itself.
 fn ids(fields: &mut Fields<'_>) {
     Context::map_current(|cx| {
         if let Some(request) = cx.get::<Arc<Request>>() {
@@ -95,7 +95,7 @@ fn ids(fields: &mut Fields<'_>) {
     });
 }
 
-/// The lower-case name of a level, for a metric's label.
+/// Returns a level's lower-case name, for a metric's label.
 fn name(level: Level) -> &'static str {
     match level {
         Level::ERROR => "error",

@@ -1,11 +1,11 @@
-//! What is logged, changeable while the process runs.
+//! The log level, changeable at run time.
 
 use std::sync::Mutex;
 
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::reload;
 
-/// Libraries that would drown our own lines at their usual level.
+/// Limits for libraries that would flood the log at their usual level.
 const QUIET: &str = "info,h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,rustls=warn,\
                      opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn,\
                      sqlx::postgres::notice=warn";
@@ -17,7 +17,7 @@ struct Switch {
     directives: String,
 }
 
-/// The directives are not `level` or `target=level`, separated by commas.
+/// The text is not `level` or `target=level`, separated by commas.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "`{directive}` is not a log directive: expected a level (error, warn, info, debug, trace, off) or target=level"
@@ -26,7 +26,7 @@ pub struct Malformed {
     directive: String,
 }
 
-/// Why the level stayed what it was.
+/// The reason for not changing the level.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
@@ -35,7 +35,7 @@ pub enum Error {
     NotStarted,
 }
 
-/// Logs by these directives from now on.
+/// Sets the log directives.
 pub fn set(directives: &str) -> Result<(), Error> {
     let filter = parse(directives)?;
     let mut switch = SWITCH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -45,7 +45,7 @@ pub fn set(directives: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The directives in force; empty before logging was started.
+/// Returns the directives in force; empty before logging was started.
 pub fn current() -> String {
     let switch = SWITCH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     switch.as_ref().map(|s| s.directives.clone()).unwrap_or_default()
@@ -59,8 +59,8 @@ pub(crate) fn install(
     *switch = Some(Switch { handle, directives: directives.to_owned() });
 }
 
-/// `EnvFilter` takes a misspelt level for the name of a module and then logs nothing of what was
-/// meant, so each directive is checked here first.
+/// Parses directives. Each is checked first, because `EnvFilter` takes a misspelled level for a module's name
+/// and then logs nothing that was meant.
 pub(crate) fn parse(directives: &str) -> Result<EnvFilter, Malformed> {
     for directive in directives.split(',') {
         let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);

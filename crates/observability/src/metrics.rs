@@ -1,6 +1,6 @@
-//! The process's Prometheus registry and the metrics every service has.
+//! The process's Prometheus registry, and the metrics of every service.
 //!
-//! A metric is a `LazyLock` static beside the code that moves it:
+//! A metric is a `LazyLock` static beside the code that changes it:
 //!
 //! ```ignore
 //! static EARNED: LazyLock<IntCounterVec> =
@@ -23,7 +23,7 @@ pub use registry::{counter, counter_vec, gauge, gauge_vec, histogram, histogram_
 pub(crate) const DURATION_BUCKETS: &[f64] =
     &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Adds which build this is, and what the runtime does, to the registry. The rest is there from the first use.
+/// Registers the metrics of the build and of the runtime. All others are registered on first use.
 pub(crate) fn start(version: &'static str, runtime: tokio::runtime::Handle) {
     build::announce(version, &runtime);
     match runtime::Runtime::new(runtime) {

@@ -1,4 +1,4 @@
-//! A panic is a failure like any other: logged once with its stack, counted, survived.
+//! A panic is an error like any other: logged once with its stack, counted, survived.
 
 mod hook;
 
@@ -13,14 +13,14 @@ use prometheus::{IntCounter, IntCounterVec};
 use crate::metrics;
 pub(crate) use hook::{flush, install};
 
-/// The error of work that panicked. What and where is in the log.
+/// The error of work that panicked. The log has the details.
 #[derive(Debug, thiserror::Error)]
 #[error("{endpoint} panicked")]
 pub struct Panicked {
     pub endpoint: String,
 }
 
-/// Every panic of the process, caught or not: the hook counts.
+/// Counts every panic of the process, caught or not, in the hook.
 static TOTAL: LazyLock<IntCounter> = LazyLock::new(|| metrics::counter("panic_total", "Panics."));
 
 static BY_ENDPOINT: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -31,23 +31,23 @@ static BY_ENDPOINT: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
-/// What is running outside of a request, for the log line of its panic.
+/// The name of work outside of a request, for the log line of its panic.
 struct Endpoint(String);
 
-/// Declares an endpoint, so that its first panic is seen by `rate()`.
+/// Declares an endpoint, so that `rate()` sees its first panic.
 pub fn declare(endpoint: &str) {
     BY_ENDPOINT.with_label_values(&[endpoint]);
 }
 
-/// Runs an event handler, job or task; a panic in it becomes an error. `endpoint` becomes a label:
-/// one of few.
+/// Runs an event handler, job or task, and turns a panic into an error. `endpoint` becomes a label, so there
+/// must be few.
 pub async fn catch<F: Future>(endpoint: &str, future: F) -> Result<F::Output, Panicked> {
     let context = Context::current_with_value(Endpoint(endpoint.to_owned()));
     let outcome = AssertUnwindSafe(future.with_context(context)).catch_unwind().await;
     outcome.map_err(|_| caught(endpoint))
 }
 
-/// Counts a panic that was caught.
+/// Counts a caught panic.
 pub(crate) fn caught(endpoint: &str) -> Panicked {
     BY_ENDPOINT.with_label_values(&[endpoint]).inc();
     Panicked { endpoint: endpoint.to_owned() }

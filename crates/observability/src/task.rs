@@ -1,4 +1,4 @@
-//! Background work that must not end.
+//! Supervision of background tasks.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -9,20 +9,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{metrics, panics};
 
-/// Work that ran this long was sound: its next failure is a first one.
+/// Run time after which a failure counts as the first one.
 const SOUND: Duration = Duration::from_secs(60);
 
 static RESTARTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counter_vec(
         "task_restarts_total",
-        "Background tasks started again after an error or a panic.",
+        "Background tasks restarted after an error or a panic.",
         &["task"],
     )
 });
 
-/// Keeps background work running until `stop`: runs what `factory` makes, and after an error or a panic again,
-/// with jittered pauses that grow from 0.1 s to 30 s. `Ok(())` means the work is done. The work itself must heed
-/// `stop`: it is not cut short.
+/// Runs a background task until `stop`, and restarts it after an error or a panic, with jittered pauses that
+/// grow from 0.1 s to 30 s. `Ok(())` means that the work is done. The work itself must heed `stop`.
 pub async fn supervise<F, Fut>(name: &'static str, stop: CancellationToken, mut factory: F)
 where
     F: FnMut() -> Fut,
@@ -51,7 +50,7 @@ where
             return;
         }
         restarts.inc();
-        tracing::info!(task = name, pause_ms = pause.as_millis(), "task starts again");
+        tracing::info!(task = name, pause_ms = pause.as_millis(), "task restarts");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The rules of the breaker: plain values, the time is an argument.
+//! The breaker's rules. No I/O, and the time is an argument.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use tokio::time::Instant;
 
 use super::Open;
 
-/// When to open, and how to find out that it is over.
+/// The conditions for opening and closing.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// What counts is what happened within this time.
+    /// Length of the window of calls that count.
     pub window: Duration,
-    /// Never open on fewer failures than this within the window.
+    /// Minimum failures within the window for opening.
     pub max_failures: u32,
-    /// Of the calls within the window, the share (0 to 1) that must have failed.
+    /// Minimum share of failed calls within the window for opening, 0 to 1.
     pub failure_ratio: f64,
-    /// A call that took longer counts as failed.
+    /// Time after which a call counts as failed.
     pub slow: Duration,
-    /// How long to stay open, ± 20 %, so that replicas do not come back all at once.
+    /// Time to stay open, ± 20 %, so that replicas do not retry simultaneously.
     pub reset_timeout: Duration,
-    /// How many calls find out whether it is over; all of them must succeed.
+    /// Number of calls let through when half-open; all of them must succeed.
     pub probes: u32,
 }
 
@@ -36,7 +36,7 @@ impl Default for Config {
     }
 }
 
-/// Whether calls are let through. The numbers are those of the gauge.
+/// The state of a breaker, with its value in the gauge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Closed = 0,
@@ -61,7 +61,7 @@ enum Phase {
     HalfOpen { since: Instant, in_flight: u32, succeeded: u32 },
 }
 
-/// Lets a call say how it went, in the phase that admitted it and no other.
+/// Reports a call's result to the phase that admitted it, and to no other.
 pub(super) struct Ticket {
     generation: u64,
     started: Instant,
@@ -70,7 +70,7 @@ pub(super) struct Ticket {
 pub(super) struct Machine {
     config: Config,
     phase: Phase,
-    /// Counts phases, so that a result from an earlier one is known as stale.
+    /// Number of phases so far. It identifies results of an earlier phase as stale.
     generation: u64,
     window: Window,
 }
@@ -99,7 +99,7 @@ impl Machine {
             if *in_flight + *succeeded >= self.config.probes {
                 let since = *since;
                 if now - since >= self.config.slow {
-                    self.open(now); // the probes hang; whatever they say later is stale
+                    self.open(now); // the probes hang; their results will be stale
                 }
                 return Err(Open { retry_after: self.config.reset_timeout });
             }
@@ -131,11 +131,11 @@ impl Machine {
                     self.enter(Phase::Closed);
                 }
             }
-            Phase::Open { .. } => {} // admits nothing, so nothing of its own generation comes back
+            Phase::Open { .. } => {} // no call of this generation was admitted
         }
     }
 
-    /// Nobody waits for the result any more. That says nothing, unless they had waited for long.
+    /// Handles a canceled call. It counts as failed only if it was slow.
     pub(super) fn abandoned(&mut self, ticket: Ticket, now: Instant) {
         if now - ticket.started > self.config.slow {
             self.done(ticket, true, now);
@@ -159,7 +159,7 @@ impl Machine {
 
 /// Calls and failures of the recent past, in ten buckets.
 struct Window {
-    /// How long a bucket is.
+    /// Length of a bucket.
     slice: Duration,
     origin: Option<Instant>,
     buckets: [Bucket; 10],
@@ -167,7 +167,7 @@ struct Window {
 
 #[derive(Clone, Copy, Default)]
 struct Bucket {
-    /// Since `origin`, in slices.
+    /// The bucket's number since `origin`.
     slice: u128,
     calls: u32,
     failures: u32,

@@ -1,7 +1,7 @@
-//! The form of an entry in Redis: `<version>:<expires>:<signature>:<JSON>`, or a tombstone.
+//! The format of an entry in Redis: `<version>:<expires>:<signature>:<JSON>`, or a tombstone.
 //!
-//! The signature covers the full key, so that a value is good under that key only, and the moment it expires, so
-//! that an old one that somebody puts back is refused. Whatever is not signed so is counted and ignored.
+//! The signature covers the full key and the expiry, so that a value is valid under one key only and an old
+//! value cannot be replayed. Entries without a valid signature are counted and ignored.
 
 use std::time::Duration;
 
@@ -14,27 +14,27 @@ use super::Versioned;
 use crate::clock::Clock;
 use crate::redis::SigningKey;
 
-/// For a while after a key was forgotten, so that nobody brings back what they had read before. It is not
-/// signed: all it can do is to make us ask the database.
+/// Replaces a forgotten value for a while, so that a load in flight cannot store what it read before. It is
+/// not signed: its only effect is that the database is asked.
 pub(super) const TOMBSTONE: &[u8] = b"-";
 
-/// The most that the clocks of two replicas may be apart, in milliseconds.
+/// Maximum clock difference between two replicas, in milliseconds.
 const SKEW: i64 = 60_000;
 
 pub(super) enum Entry<V> {
     Value(Versioned<V>),
     Tombstone,
-    /// Not ours, for the reason that is counted.
+    /// An invalid entry, with the reason for the metric.
     Refused(&'static str),
 }
 
-/// The reasons not to believe an entry.
+/// The reasons for refusing an entry.
 pub(super) const REASONS: [&str; 3] = ["malformed", "forged", "expired"];
 const MALFORMED: &str = REASONS[0];
 const FORGED: &str = REASONS[1];
 const EXPIRED: &str = REASONS[2];
 
-/// Makes entries and reads them.
+/// Encodes and decodes entries.
 #[derive(Clone)]
 pub(super) struct Envelope {
     key: SigningKey,
@@ -46,7 +46,7 @@ impl Envelope {
         Self { key, clock }
     }
 
-    /// The version and the rest of an entry, for the script that compares before it writes.
+    /// Returns the version and the rest of an entry, for the script that compares versions before it writes.
     pub(super) fn seal<V: Serialize>(
         &self,
         full_key: &str,
@@ -82,7 +82,7 @@ impl Envelope {
         if number(expires).is_none_or(|expires| expires + SKEW < self.now()) {
             return Entry::Refused(EXPIRED);
         }
-        // Signed by us, so a type of ours has changed: a replica of another release.
+        // The signature is ours, so another release wrote a different type.
         match (number(version), serde_json::from_slice(json)) {
             (Some(version), Ok(value)) => Entry::Value(Versioned { version, value }),
             _ => Entry::Refused(MALFORMED),

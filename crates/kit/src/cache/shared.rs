@@ -1,4 +1,4 @@
-//! The part of the cache that all replicas share: signed entries in Redis, and what to do when it is away.
+//! The cache entries that all replicas share: signed values in Redis.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::postgres::Incarnation;
 use crate::redis::{MAX_VALUE, Redis};
 
-/// Longer than any load that was on its way when a key was forgotten.
+/// Longer than any load that was in flight when a key was forgotten.
 const TOMBSTONE_TTL: Duration = Duration::from_secs(5);
 
 /// The most keys we remember that Redis holds a stale value of. With more, it is not asked about any.
@@ -27,13 +27,13 @@ const REPAIR_PERIOD: Duration = Duration::from_millis(250);
 static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counter_vec(
         "cache_refused_total",
-        "Values in Redis that were not believed: malformed, forged (not signed for their key by this service) or \
+        "Values in Redis that were refused: malformed, forged (not signed for their key by this service) or \
          expired.",
         &["cache", "reason"],
     )
 });
 
-/// Writes unless something newer, or a tombstone, is there.
+/// Writes unless a newer version or a tombstone is present.
 const PUT: &str = "
 local present = redis.call('GETRANGE', KEYS[1], 0, 31)
 if present == '-' then return 0 end
@@ -45,11 +45,11 @@ return 1";
 pub(super) enum Found<V> {
     Value(Versioned<V>),
     Nothing,
-    /// Redis is away, or must not be believed about this key.
+    /// Redis is unavailable, or may hold a stale value of this key.
     Unknown,
 }
 
-/// A key in Redis, but for the service's name.
+/// A key in Redis without the service's prefix.
 pub(super) struct Place(String);
 
 #[derive(Clone)]
@@ -58,7 +58,7 @@ pub(super) struct Shared {
     ttl: Duration,
     redis: Redis,
     envelope: Envelope,
-    /// Part of every key, so that nothing read before a restore is found after it.
+    /// Part of every key, so that no entry from before a restore is found after it.
     incarnation: Incarnation,
     owed: Arc<Mutex<Owed>>,
     repairing: Arc<AtomicBool>,
@@ -89,8 +89,8 @@ impl Shared {
         Self { name, ttl, redis, envelope, incarnation, owed, repairing }
     }
 
-    /// The place of a key in Redis now; nothing while there is no Redis, or no connection to the database has said
-    /// which one it is. What is read before and kept after a load has one place.
+    /// Returns the current place of a key in Redis. `None` without Redis, or before a connection has reported
+    /// the database's incarnation. A load uses one place for reading and storing.
     pub(super) fn place(&self, key: &str) -> Option<Place> {
         let incarnation = self.redis.is_enabled().then(|| self.incarnation.current())??;
         Some(Place(format!("{}:{incarnation}:{key}", self.name)))
@@ -108,7 +108,7 @@ impl Shared {
                 Entry::Tombstone => Found::Nothing,
                 Entry::Refused(reason) => {
                     REFUSED.with_label_values(&[self.name, reason]).inc();
-                    // Its version may look newer than anything we would write over it.
+                    // Its version may be higher than that of any value we would store.
                     let _ = self.redis.del(&place.0).await;
                     Found::Nothing
                 }
@@ -116,12 +116,12 @@ impl Shared {
         }
     }
 
-    /// Keeps what was read. Nothing is owed when it fails: the next reader reads it again.
+    /// Stores a value that was read. A failure needs no repair: the next reader loads it again.
     pub(super) async fn fill<V: Serialize>(&self, place: &Place, value: &Versioned<V>) {
         self.write(place, value).await;
     }
 
-    /// Keeps what was written.
+    /// Stores a value that was written.
     pub(super) async fn put<V: Serialize>(&self, key: &str, value: &Versioned<V>) {
         if let Some(place) = self.place(key)
             && !self.write(&place, value).await
@@ -161,7 +161,7 @@ impl Shared {
         self.redis.eval::<i64>(PUT, &place.0, &arguments).await.is_ok()
     }
 
-    /// The arguments of [`PUT`]; nothing when the value is too large to keep.
+    /// Returns the arguments of [`PUT`], or `None` when the value is too large to cache.
     fn arguments<V: Serialize>(&self, place: &Place, value: &Versioned<V>) -> Option<[Vec<u8>; 3]> {
         let ttl = self.ttl.mul_f64(rand::random_range(0.8..=1.2));
         let (version, rest) = self.envelope.seal(&self.redis.key(&place.0), value, ttl)?;

@@ -1,4 +1,4 @@
-//! Keeps a verifier's keys fresh.
+//! Fetches a verifier's keys from auth.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use tonic::transport::Channel;
 
 use super::Verifier;
 
-/// How old keys get when nothing asks for newer ones.
+/// Time between two regular fetches.
 const PERIOD: Duration = Duration::from_secs(60);
-/// A client that makes up key ids must not make us ask auth more often than this.
+/// Minimum time between two fetches for unknown key ids, so that invented ids do not flood auth.
 const BETWEEN_QUESTIONS: Duration = Duration::from_secs(5);
-/// What a caller with an unknown key id waits for it.
+/// Time that a caller with an unknown key id waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(10);
@@ -31,8 +31,8 @@ impl Source {
         Self { auth: AuthClient::new(auth), asked: Mutex::new(None) }
     }
 
-    /// Asks for newer keys because of an unknown key id, unless someone just did. Callers that come
-    /// meanwhile wait for the answer instead of asking as well.
+    /// Fetches newer keys because of an unknown key id, unless they were fetched recently. Concurrent callers
+    /// wait for the same answer.
     pub(super) async fn ask(&self, verifier: &Verifier, kid: &str) {
         let mut asked = self.asked.lock().await;
         let recently = asked.is_some_and(|at| at.elapsed() < BETWEEN_QUESTIONS);
@@ -51,13 +51,13 @@ impl Source {
         let mut request = Request::new(GetKeysRequest {});
         request.set_timeout(Duration::from_secs(2));
         let keys = self.auth.clone().get_keys(request).await?.into_inner().keys;
-        // An auth without keys signs nothing; what we hold stays better than nothing.
+        // Keeping the current keys is better than having none.
         anyhow::ensure!(!keys.is_empty(), "auth has no keys");
         Ok(keys.into_iter().map(|key| (key.kid, key.public_key)).collect())
     }
 }
 
-/// Fetches at once and then every minute, for as long as someone holds the verifier.
+/// Fetches the keys now and then every minute, until the verifier is dropped.
 pub(super) fn keep_fresh(verifier: &Verifier) {
     let weak = Arc::downgrade(&verifier.0);
     tokio::spawn(async move {

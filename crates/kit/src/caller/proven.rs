@@ -1,8 +1,8 @@
-//! Member tokens whose signature was found good.
+//! Member tokens whose signature was verified before.
 //!
-//! To check an Ed25519 signature costs a quarter of what a small request costs in all, and a client
-//! sends the same token for five minutes. Only what can never change is remembered: time and
-//! revocation are asked again with every request, and other keys end what was proven by these.
+//! Verifying an Ed25519 signature costs a quarter of a small request, and a client sends the same token for
+//! five minutes. Only the signature's validity is cached: time and revocation are checked on every request,
+//! and a change of keys invalidates the cache.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,10 +14,10 @@ use super::verifier::Keys;
 
 const SHARDS: usize = 16;
 
-/// How many tokens a shard remembers: some 16,000 in all, a few megabytes.
+/// Tokens per shard: some 16,000 in all, a few megabytes.
 const TOKENS: usize = 1_024;
 
-/// Not the token itself: a secret need not lie about.
+/// A digest instead of the token, so that no token stays in memory.
 type Digest = [u8; 32];
 
 #[derive(Default)]
@@ -31,7 +31,7 @@ struct Proof {
 }
 
 impl Proven {
-    /// What the token says, if these very keys have proven it.
+    /// Returns the token's claims if these keys have verified it.
     pub(super) fn get(&self, token: &str, keys: &Arc<Keys>) -> Option<Member> {
         let digest = digest_of(token);
         let shard = self.shard(&digest);
@@ -42,7 +42,7 @@ impl Proven {
     pub(super) fn add(&self, token: &str, claims: Member, by: Arc<Keys>) {
         let digest = digest_of(token);
         let mut shard = self.shard(&digest);
-        // Whoever fills it with good tokens only makes us check signatures again.
+        // Clearing costs no more than verifying signatures again.
         if shard.len() >= TOKENS {
             shard.clear();
         }

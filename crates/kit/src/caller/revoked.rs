@@ -1,4 +1,4 @@
-//! The sessions that have ended while tokens of theirs are still good.
+//! Sessions that have ended while their tokens are still valid.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::revocation::REMEMBERED;
 
-/// Ended sessions, and until when they matter.
+/// Ended sessions, with the time until which they are remembered.
 #[derive(Default)]
 pub(super) struct Revoked(RwLock<HashMap<Uuid, Instant>>);
 

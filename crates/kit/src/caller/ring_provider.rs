@@ -1,8 +1,8 @@
-//! Ed25519 for `jsonwebtoken`, on ring.
+//! Ed25519 for `jsonwebtoken`, based on ring.
 //!
-//! The crate's own providers are RustCrypto, which brings an `rsa` with an open advisory
-//! (RUSTSEC-2023-0071), and aws-lc, which builds a C library. We sign with one algorithm, and
-//! refuse every other one here as well.
+//! The crate's own providers are RustCrypto, which depends on an `rsa` with an open advisory
+//! (RUSTSEC-2023-0071), and aws-lc, which builds a C library. This system signs with one algorithm, and every
+//! other one is refused here as well.
 
 use std::sync::Once;
 
@@ -18,18 +18,18 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes ring the process's provider. To be called before a key is used; later calls do nothing.
+/// Installs ring as the process's provider. Must run before a key is used; later calls do nothing.
 pub(super) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // An `Err` says that the process already has a provider; then that one signs.
+        // An `Err` means that the process already has a provider, which is then used.
         let _ = PROVIDER.install_default();
     });
 }
 
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     only_eddsa(*algorithm)?;
-    // Not `from_pkcs8`: that wants ring's own v2 form, which carries the public key as well.
+    // Not `from_pkcs8`: it requires the v2 form, which contains the public key.
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.as_bytes())
         .map_err(|_| ErrorKind::InvalidEddsaKey)?;
     Ok(Box::new(Pair(pair)))

@@ -1,7 +1,8 @@
-//! What a token says, how it is signed, and what makes one valid.
+//! Tokens: their claims, how they are signed, and when they are valid.
 //!
-//! All kinds are EdDSA JWTs. A member's token has RFC 9068's claims, with `iss` a name and no URL. It is no service's,
-//! and neither is a grant: the `typ` header *and* the audience differ, so none passes as another.
+//! All kinds are EdDSA JWTs. A member's token has the claims of RFC 9068, except that `iss` is a name instead
+//! of a URL. Member tokens, service tokens and grants differ in `typ` *and* audience, so that none is
+//! accepted as another.
 
 use std::time::Duration;
 
@@ -15,42 +16,42 @@ use uuid::Uuid;
 use super::{Refused, Role, ring_provider};
 use crate::revocation::REMEMBERED;
 
-/// The issuer in every token of ours.
+/// The issuer of every token.
 pub const ISSUER: &str = "auth";
 
-/// The audiences that a member's token may have: the services, by their client ids.
+/// The possible audiences of a member's token: the client ids of the services.
 pub const SERVICES: [&str; 4] = ["auth", "points", "booking", "incidents"];
 
-/// The `client_id` of every member's token: whoever signs in at auth itself, with a password, uses an app of ours.
+/// The `client_id` of every member's token: members sign in at auth itself, with an app of this system.
 const FIRST_PARTY: &str = "first_party";
 
-/// How far two clocks may differ, in seconds.
+/// Tolerated clock difference, in seconds.
 const LEEWAY: i64 = 30;
 
-/// The longest life of a member's or a service's token, in seconds: one that lived longer would outlive the
-/// memory of its session's end, and come back to life.
+/// Maximum lifetime of a member's or a service's token, in seconds. A longer one would be accepted again
+/// after its ended session is forgotten.
 const LONGEST_LIFE: i64 = REMEMBERED.as_secs().cast_signed() - 2 * LEEWAY;
 
-/// The life of a [`Grant`]: longer than any outage that a payment survives without a person.
+/// Lifetime of a [`Grant`]: longer than any outage that a payment survives without an operator.
 pub const GRANT_LIFE: Duration = Duration::from_hours(24);
 
-/// No token of ours comes near it; a longer one is not worth decoding.
+/// Maximum length of a token, far above any of this system's.
 const MAX_BYTES: usize = 4096;
 
 /// One kind of token.
 pub trait Claims: Serialize + DeserializeOwned {
-    /// The `typ` of its header.
+    /// The `typ` of the token's header.
     const TYPE: &'static str;
-    /// The audience, where all tokens of a kind have one and the same.
+    /// The audience, if all tokens of the kind have the same.
     const AUDIENCE: Option<&'static str>;
-    /// The longest life of a token of this kind, in seconds.
+    /// Maximum lifetime of a token of this kind, in seconds.
     const LONGEST_LIFE: i64 = LONGEST_LIFE;
 
-    /// The times that every kind has.
+    /// Returns the claims about time.
     fn life(&self) -> &Life;
 }
 
-/// The claims of RFC 7519 that every token carries. All are required.
+/// The RFC 7519 claims that every token has. All are required.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Registered<Audience = String> {
     iss: String,
@@ -60,7 +61,7 @@ pub struct Registered<Audience = String> {
     jti: Uuid,
 }
 
-/// When a token is valid, in seconds since the Unix epoch.
+/// The period in which a token is valid, in seconds since the Unix epoch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Life {
     exp: i64,
@@ -68,12 +69,12 @@ pub struct Life {
     nbf: i64,
 }
 
-/// The services that a member's token names.
+/// The services named by a member's token.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 struct Services(Vec<String>);
 
-/// The audience of every member's token of the version before. To be removed with the next release (decision 0017).
+/// The audience of member tokens of the previous version. Remove it with the next release (decision 0017).
 const MEMBERS: &str = "members";
 
 impl<'de> Deserialize<'de> for Services {
@@ -87,7 +88,7 @@ impl<'de> Deserialize<'de> for Services {
         match Audience::deserialize(deserializer)? {
             Audience::Of(services) => Ok(Self(services)),
             Audience::Before(name) if name == MEMBERS => Ok(Self(vec![name])),
-            Audience::Before(_) => Err(serde::de::Error::custom("the audience is no list")),
+            Audience::Before(_) => Err(serde::de::Error::custom("the audience is not a list")),
         }
     }
 }
@@ -97,12 +98,12 @@ impl<'de> Deserialize<'de> for Services {
 pub struct Member {
     #[serde(flatten)]
     registered: Registered<Services>,
-    /// Tokens of the version before have none.
+    /// Empty in tokens of the previous version.
     #[serde(default)]
     client_id: String,
     /// The member's id.
     pub sub: Uuid,
-    /// The session it was issued in: what a logout revokes.
+    /// The session in which it was issued. A logout revokes it.
     pub sid: Uuid,
     #[serde(deserialize_with = "known_roles")]
     pub roles: Vec<Role>,
@@ -117,9 +118,9 @@ pub struct Service {
     pub sub: String,
 }
 
-/// A member's consent that one service holds points of theirs: signed by auth when the member confirms, good
-/// for that service, hold, amount and merchant alone. It outlives the access token, so that a payment goes on
-/// when points was away.
+/// A member's consent to let one service hold points. Auth signs it when the member confirms, for exactly one
+/// service, hold, amount and merchant. It outlives the access token, so that a payment can finish after an
+/// outage of points.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Grant {
     #[serde(flatten)]
@@ -134,7 +135,7 @@ pub struct Grant {
 }
 
 impl<Audience> Registered<Audience> {
-    /// Claims for a token that is valid from `now` until `expires`.
+    /// Creates claims valid from `now` until `expires`.
     fn new(aud: Audience, now: DateTime<Utc>, expires: DateTime<Utc>, jti: Uuid) -> Self {
         let now = now.timestamp();
         let life = Life { exp: expires.timestamp(), iat: now, nbf: now };
@@ -159,7 +160,7 @@ impl Life {
 }
 
 impl Member {
-    /// The claims of a member's token for these services. `id` becomes the token's own id, `jti`.
+    /// Creates the claims of a member's token for these services. `id` becomes the token's own id, `jti`.
     pub fn new(
         member: Uuid,
         session: Uuid,
@@ -174,7 +175,7 @@ impl Member {
         Self { registered, client_id, sub: member, sid: session, roles }
     }
 
-    /// True when the token is for this service, perhaps among others.
+    /// Returns true when the token names this service.
     pub fn is_for(&self, service: &str) -> bool {
         let named = |name: &str| self.registered.aud.0.iter().any(|named| named == name);
         match self.client_id.as_str() {
@@ -183,7 +184,8 @@ impl Member {
         }
     }
 
-    /// The claims as a token for all services has them: the version before said `operator` in every token.
+    /// Removes the role `operator` if the token is for all services: the previous version put it into every
+    /// token.
     pub(super) fn for_all(mut self) -> Self {
         if self.registered.aud.0.iter().any(|named| named == MEMBERS) {
             self.roles.retain(|role| *role != Role::Operator);
@@ -191,14 +193,14 @@ impl Member {
         self
     }
 
-    /// When the token ends, in seconds since the Unix epoch.
+    /// Returns the end of the token's life, in seconds since the Unix epoch.
     pub fn expires_at(&self) -> i64 {
         self.registered.life.exp
     }
 }
 
 impl Service {
-    /// The claims of a service's token. `id` becomes the token's own id, `jti`.
+    /// Creates the claims of a service's token. `id` becomes the token's own id, `jti`.
     pub fn new(client: String, id: Uuid, now: DateTime<Utc>, expires: DateTime<Utc>) -> Self {
         let registered = Registered::new("services".to_owned(), now, expires, id);
         Self { registered, sub: client }
@@ -206,7 +208,8 @@ impl Service {
 }
 
 impl Grant {
-    /// The claims of a grant, valid from `now` for [`GRANT_LIFE`]. `id` becomes the token's own id, `jti`.
+    /// Creates the claims of a grant, valid from `now` for [`GRANT_LIFE`]. `id` becomes the token's own id,
+    /// `jti`.
     pub fn new(
         member: Uuid,
         service: String,
@@ -248,13 +251,13 @@ impl Claims for Service {
     }
 }
 
-/// A newer auth may know more roles than we do: they grant nothing here, and refuse nothing.
+/// Ignores unknown roles: a newer auth may have more.
 fn known_roles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Role>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer)?;
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
-/// An Ed25519 key that signs tokens. Only auth has one, and tests.
+/// An Ed25519 key that signs tokens. Only auth and tests have one.
 #[derive(Clone)]
 pub struct SigningKey {
     kid: String,
@@ -263,7 +266,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// The key that grows from a 32-byte seed, which is the whole secret.
+    /// Creates the key from a 32-byte seed, which is the whole secret.
     pub fn from_seed(kid: String, seed: &[u8; 32]) -> anyhow::Result<Self> {
         /// RFC 8410: a PKCS#8 v1 envelope around an Ed25519 seed.
         const PKCS8: [u8; 16] =
@@ -276,17 +279,17 @@ impl SigningKey {
         Ok(Self { kid, key, public_key })
     }
 
-    /// The id that the header of its tokens names it by.
+    /// Returns the key's id, which is in the header of its tokens.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The 32 raw bytes that others verify with.
+    /// Returns the 32 raw bytes of the public key.
     pub fn public_key(&self) -> &[u8; 32] {
         &self.public_key
     }
 
-    /// A signed token with these claims.
+    /// Signs a token with these claims.
     pub fn sign<C: Claims>(&self, claims: &C) -> anyhow::Result<String> {
         let header = Header {
             typ: Some(C::TYPE.to_owned()),
@@ -297,13 +300,13 @@ impl SigningKey {
     }
 }
 
-/// The key id a token names, if its header is one we could have written.
+/// Returns the key id of a token, if its header has the form of ours.
 pub(super) fn key_id<C: Claims>(token: &str) -> Result<String, Refused> {
     if token.len() > MAX_BYTES {
         return Err(Refused::Invalid);
     }
     let header = jsonwebtoken::decode_header(token).map_err(|_| Refused::Invalid)?;
-    // Keys come from auth, never from the token itself.
+    // Keys come from auth, never from the token.
     let brings_keys = header.jku.is_some()
         || header.jwk.is_some()
         || header.x5u.is_some()
@@ -315,7 +318,7 @@ pub(super) fn key_id<C: Claims>(token: &str) -> Result<String, Refused> {
     header.kid.ok_or(Refused::Invalid)
 }
 
-/// The claims of a token that is valid at `now`.
+/// Returns the claims of a token that is valid at `now`.
 pub(super) fn verify<C: Claims>(
     token: &str,
     key: &DecodingKey,
@@ -326,10 +329,10 @@ pub(super) fn verify<C: Claims>(
     rules.set_issuer(&[ISSUER]);
     match C::AUDIENCE {
         Some(audience) => rules.set_audience(&[audience]),
-        // The caller compares it with a name of theirs.
+        // The caller checks the audience.
         None => rules.validate_aud = false,
     }
-    // Times are checked below, by our own clock; their types by `Life`, which is strict.
+    // `Life` checks the times, with our clock; its types are strict.
     rules.validate_exp = false;
 
     let claims =
@@ -337,7 +340,7 @@ pub(super) fn verify<C: Claims>(
     in_time(claims, now)
 }
 
-/// The claims of a token that was verified before, if it is still valid at `now`.
+/// Returns the claims of an already verified token, if it is valid at `now`.
 pub(super) fn in_time<C: Claims>(claims: C, now: DateTime<Utc>) -> Result<C, Refused> {
     claims.life().check(now, C::LONGEST_LIFE)?;
     Ok(claims)

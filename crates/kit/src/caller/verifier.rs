@@ -1,4 +1,4 @@
-//! The keys a service holds, and what they prove.
+//! Verification of tokens.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use super::token::{self, Claims};
 use super::{Refused, ServiceCaller, ring_provider};
 use crate::Clock;
 
-/// Verifies tokens with the keys it holds. Cheap to clone. `kit::http::edge` and
-/// `kit::grpc::guard` carry it to the extractors.
+/// Verifies tokens with the keys of auth. Cheap to clone. `kit::http::edge` and `kit::grpc::guard` pass it to
+/// the extractors.
 #[derive(Clone)]
 pub struct Verifier(pub(super) Arc<Held>);
 
@@ -23,7 +23,7 @@ pub struct Verifier(pub(super) Arc<Held>);
 pub(super) type Keys = HashMap<String, DecodingKey>;
 
 pub(super) struct Held {
-    /// The service whose verifier it is: a member's token has to name it.
+    /// The service that verifies; a member's token has to name it.
     name: String,
     clock: Clock,
     keys: ArcSwap<Keys>,
@@ -33,13 +33,13 @@ pub(super) struct Held {
 }
 
 impl Verifier {
-    /// A verifier of this service without keys yet; every token is refused until it has some.
+    /// Creates a verifier of this service without keys. It refuses every token until it has keys.
     pub fn empty(service: &str, clock: Clock) -> Self {
         Self::new(service, clock, None)
     }
 
-    /// Keeps the keys fresh from auth over gRPC: at once, every minute, and on an unknown key id.
-    /// Auth need not be up yet; until it is, tokens are refused with 503 `keys_unavailable`. To be
+    /// Creates a verifier that fetches keys from auth: now, every minute, and on an unknown key id. While
+    /// auth is unavailable and no keys are known, tokens are refused with 503 `keys_unavailable`. Must be
     /// called inside a tokio runtime.
     pub fn from_auth(config: &crate::config::Auth, clock: Clock) -> anyhow::Result<Self> {
         let channel = crate::grpc::channel(&config.auth_grpc_url, &config.tls)?;
@@ -60,14 +60,14 @@ impl Verifier {
         }))
     }
 
-    /// Replaces the keys: `(kid, 32-byte Ed25519 public key)`. A key that is no longer among them
-    /// verifies nothing from now on.
+    /// Replaces the keys, given as `(kid, 32-byte Ed25519 public key)`. A removed key verifies nothing from
+    /// now on.
     pub fn set_keys(&self, keys: Vec<(String, Vec<u8>)>) {
         let keys = keys.into_iter().map(|(kid, key)| (kid, DecodingKey::from_ed_der(&key)));
         self.0.keys.store(Arc::new(keys.collect()));
     }
 
-    /// Gives the verifier back for as long as someone else holds it.
+    /// Returns a function that gives the verifier back until its last clone is dropped.
     pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + 'static {
         let weak = Arc::downgrade(&self.0);
         move || weak.upgrade().map(Self)
@@ -78,20 +78,20 @@ impl Verifier {
         self.0.revoked.add(sessions);
     }
 
-    /// The claims of a valid member token that names this service, whose session nobody is known to have ended.
+    /// Returns the claims of a valid member token that names this service and whose session has not ended.
     pub async fn member(&self, token: &str) -> Result<token::Member, Refused> {
         self.member_of(&self.0.name, token).await
     }
 
-    /// The same of a token that names another service, which passes on what was brought to it.
+    /// Like [`Self::member`], for a token that names another service and was passed on by it.
     pub async fn member_of(&self, service: &str, token: &str) -> Result<token::Member, Refused> {
         let claims = self.any_member(token).await?;
         if claims.is_for(service) { Ok(claims) } else { Err(Refused::Invalid) }
     }
 
-    /// The same, whichever services the token names. It lets nobody in.
+    /// Like [`Self::member`], for a token that names any service. It does not authorize a request.
     pub async fn any_member(&self, token: &str) -> Result<token::Member, Refused> {
-        // Before it is verified: keys that change meanwhile have not proven it.
+        // Loaded before the token is verified, so that a change of keys in between is noticed.
         let keys = self.0.keys.load_full();
         let claims: token::Member = match self.0.proven.get(token, &keys) {
             Some(claims) => token::in_time(claims, self.0.clock.now())?,
@@ -104,13 +104,13 @@ impl Verifier {
         if self.0.revoked.contains(claims.sid) { Err(Refused::Revoked) } else { Ok(claims) }
     }
 
-    /// The service that a valid service token names.
+    /// Returns the service named by a valid service token.
     pub async fn service(&self, token: &str) -> Result<ServiceCaller, Refused> {
         let claims: token::Service = self.verify(token).await?;
         Ok(ServiceCaller { name: claims.sub })
     }
 
-    /// The claims of a valid grant. What it permits is for the caller to compare with what is asked.
+    /// Returns the claims of a valid grant. The caller must compare them with the request.
     pub async fn grant(&self, token: &str) -> Result<token::Grant, Refused> {
         self.verify(token).await
     }
@@ -119,7 +119,7 @@ impl Verifier {
         let kid = token::key_id::<C>(token)?;
         let key = match (self.key(&kid), &self.0.source) {
             (None, Some(source)) => {
-                // Boxed, because it is rare and large: every request would carry room for it.
+                // Boxed: the future is rare and large.
                 Box::pin(source.ask(self, &kid)).await;
                 self.key(&kid)
             }
@@ -127,7 +127,7 @@ impl Verifier {
         };
         match key {
             Some(key) => token::verify(token, &key, self.0.clock.now()),
-            // Not the token's fault: a client must keep it and come back.
+            // The token may be valid; the client must keep it and retry.
             None if self.0.keys.load().is_empty() => Err(Refused::KeysUnavailable),
             None => Err(Refused::Invalid),
         }

@@ -1,4 +1,4 @@
-//! From flags, environment and secret files to a configuration, or one line that says what is wrong.
+//! Reads the configuration from flags, environment and secret files.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -8,12 +8,12 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Error, Parser};
 
-/// Why there is no configuration.
+/// The reason why no configuration was read.
 #[derive(Debug)]
 pub enum Stop {
-    /// `--help` or `--version` was asked for: print this.
+    /// `--help` or `--version` was given; the text is to be printed.
     Asked(String),
-    /// One line that names the variable, and never a secret.
+    /// An error in one line. It names the variable and never shows a secret.
     Wrong(String),
 }
 
@@ -24,7 +24,7 @@ pub fn load<C: Parser>() -> Result<C, Stop> {
     let known: Vec<Arg> = command.get_arguments().cloned().collect();
     for arg in &known {
         let Some(variable) = arg.get_env().map(OsStr::to_owned) else { continue };
-        // Compose files and shells pass on an unset variable as an empty one.
+        // Compose files and shells pass an unset variable on as an empty one.
         let set = env::var_os(&variable).is_some_and(|value| !value.is_empty());
         if !set {
             command = command.mut_arg(arg.get_id(), |arg| arg.env(Resettable::Reset));
@@ -32,7 +32,7 @@ pub fn load<C: Parser>() -> Result<C, Stop> {
         if let (true, Some(flag)) = (is_secret(arg), arg.get_long()) {
             command = command.mut_arg(arg.get_id(), |arg| name_file(arg, &variable));
             if let Some(secret) = from_file(&variable, set)? {
-                // In front: what follows a subcommand is the subcommand's.
+                // Inserted first, because arguments after a subcommand belong to the subcommand.
                 arguments.insert(1.min(arguments.len()), format!("--{flag}={secret}").into());
             }
         }
@@ -55,7 +55,7 @@ fn name_file(arg: Arg, variable: &OsStr) -> Arg {
     arg.help(format!("{help} [or in the file {}_FILE]", variable.display()))
 }
 
-/// The secret in the file that `<variable>_FILE` names, if it names one.
+/// Reads the secret from the file named by `<variable>_FILE`, if set.
 fn from_file(variable: &OsStr, also_set: bool) -> Result<Option<String>, Stop> {
     let name = format!("{}_FILE", variable.display());
     let Some(path) = env::var_os(&name).filter(|path| !path.is_empty()) else { return Ok(None) };
@@ -70,7 +70,7 @@ fn from_file(variable: &OsStr, also_set: bool) -> Result<Option<String>, Stop> {
     }
 }
 
-/// clap explains itself in paragraphs, and quotes values.
+/// Shortens clap's error, which has several paragraphs and quotes values.
 fn one_line(error: &Error, known: &[Arg]) -> String {
     let arguments = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => vec![argument.clone()],
@@ -96,7 +96,7 @@ fn one_line(error: &Error, known: &[Arg]) -> String {
     }
 }
 
-/// The argument that clap means by `--http-listen <HTTP_LISTEN>`.
+/// Finds the argument that clap writes as `--http-listen <HTTP_LISTEN>`.
 fn find<'a>(text: &str, known: &'a [Arg]) -> Option<&'a Arg> {
     let flag = text.strip_prefix("--")?.split([' ', '=']).next()?;
     known.iter().find(|arg| arg.get_long() == Some(flag))

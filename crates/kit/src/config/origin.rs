@@ -2,11 +2,11 @@ use std::str::FromStr;
 
 use axum::http::{HeaderValue, Uri};
 
-/// The origin of pages that may call us, exactly as a browser writes it.
+/// The origin of pages that may call this API, exactly as a browser writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(HeaderValue);
 
-/// The text is no origin such as `https://app.example.org`.
+/// The text is not an origin such as `https://app.example.org`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an origin such as https://app.example.org, without a path")]
 pub struct InvalidOrigin;
@@ -20,7 +20,7 @@ impl Origin {
 impl FromStr for Origin {
     type Err = InvalidOrigin;
 
-    /// No `*` and no `null`: whoever may bring credentials is named.
+    /// Refuses `*` and `null`: an origin that may send credentials has to be named.
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
         let uri: Uri = text.parse().map_err(|_| InvalidOrigin)?;
         let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.authority()) else {

@@ -1,20 +1,20 @@
-//! Collects what is wrong with a body, so that a client learns of all of it at once.
+//! Collects the invalid fields of a body, so that a client sees all of them at once.
 
 use std::fmt::Display;
 
 use super::{ApiError, FieldError};
 
-/// The wrong fields so far. See the example in [`crate::error`].
+/// The invalid fields so far. See the example in [`crate::error`].
 #[derive(Debug, Default)]
 pub struct Fields(Vec<FieldError>);
 
 impl Fields {
-    /// A list of wrong fields, empty so far.
+    /// Creates an empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The value, or `None` and an entry that says `code` and why.
+    /// Returns the value; if it is invalid, adds the field and returns `None`.
     pub fn check<T, E: Display>(
         &mut self,
         field: impl Into<String>,
@@ -24,7 +24,7 @@ impl Fields {
         value.map_err(|error| self.add(field, code, error)).ok()
     }
 
-    /// [`Fields::check`] for a field that may be absent: absent is `Some(None)`, wrong is `None`.
+    /// Like [`Fields::check`], for an optional field: `Some(None)` if absent, `None` if invalid.
     pub fn check_optional<T, E: Display>(
         &mut self,
         field: impl Into<String>,
@@ -34,12 +34,12 @@ impl Fields {
         value.map_or(Some(None), |value| self.check(field, code, value).map(Some))
     }
 
-    /// Notes a wrong field, such as one that contradicts another.
+    /// Adds an invalid field, such as one that contradicts another.
     pub fn add(&mut self, field: impl Into<String>, code: &'static str, message: impl Display) {
         self.0.push(FieldError { field: field.into(), code, message: message.to_string() });
     }
 
-    /// The command when every field was right, and one error that names all the wrong ones else.
+    /// Returns the command, or one error with all invalid fields.
     pub fn done<T>(self, command: impl FnOnce() -> Option<T>) -> Result<T, ApiError> {
         match (self.0.is_empty(), command()) {
             (true, Some(command)) => Ok(command),

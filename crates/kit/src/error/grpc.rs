@@ -7,7 +7,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::ApiError;
 
-/// Who gives the reasons their meaning.
+/// The domain of the error codes.
 const DOMAIN: &str = "errors.services";
 
 impl From<ApiError> for Status {
@@ -39,7 +39,7 @@ impl From<ApiError> for Status {
     }
 }
 
-/// The stable code of an error that another service answered with, such as `insufficient_points`.
+/// Returns the stable code of another service's error, such as `insufficient_points`.
 pub fn reason(status: &Status) -> Option<String> {
     status.get_details_error_info().map(|info| info.reason)
 }

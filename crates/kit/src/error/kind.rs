@@ -1,44 +1,44 @@
-//! The kinds of failure, and the table of how each looks over HTTP and gRPC.
+//! The kinds of failure, and their HTTP and gRPC codes.
 
 use axum::http::StatusCode;
 use tonic::Code;
 
-/// What kind of failure it was. Decides the HTTP status, the gRPC code and whether to retry.
+/// The kind of a failure. It determines the HTTP status, the gRPC code and whether a retry may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The message could not be read at all: syntax, encoding, a malformed id or header.
+    /// The message could not be read: syntax, encoding, a malformed id or header.
     Malformed,
-    /// The message was read, and its fields break a rule that needs no state to check.
+    /// Fields of the message break a rule that needs no stored state.
     Invalid,
     Unauthenticated,
     Forbidden,
     NotFound,
     MethodNotAllowed,
     NotAcceptable,
-    /// The client took too long to send its request.
+    /// The client sent its request too slowly.
     Timeout,
-    /// The state of the resource, or a concurrent request, stands against it.
+    /// The resource's state, or a concurrent request, conflicts with the request.
     Conflict,
     TooLarge,
     UnsupportedMediaType,
-    /// A business rule refuses it.
+    /// A business rule refuses the request.
     Refused,
-    /// `If-Match` names another version.
+    /// `If-Match` has another version.
     Precondition,
     PreconditionRequired,
     RateLimited,
-    /// A dependency is away. The same request may succeed later.
+    /// A dependency is unavailable. The same request may succeed later.
     Unavailable,
     Internal,
 }
 
-/// Whether a failed command may have had its effect all the same.
+/// The effect of a failed command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Nothing happened.
+    /// The command had no effect.
     None,
-    /// It may have happened. Repeat it with the same `Idempotency-Key` to find out.
+    /// The command may have had its effect. A retry with the same `Idempotency-Key` finds out.
     Unknown,
 }
 
@@ -52,7 +52,7 @@ impl Outcome {
 }
 
 impl Kind {
-    /// HTTP status, gRPC code, whether the same request may succeed later, and a title.
+    /// Returns the HTTP status, the gRPC code, true if a retry may succeed, and a title.
     const fn wire(self) -> (StatusCode, Code, bool, &'static str) {
         match self {
             Self::Malformed => {
@@ -117,28 +117,27 @@ impl Kind {
         }
     }
 
-    /// Its HTTP status.
+    /// Returns the HTTP status.
     pub const fn http(self) -> StatusCode {
         self.wire().0
     }
 
-    /// Its gRPC code.
+    /// Returns the gRPC code.
     pub const fn grpc(self) -> Code {
         self.wire().1
     }
 
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Returns true when the same request may succeed later, without any other change.
     pub const fn retryable(self) -> bool {
         self.wire().2
     }
 
-    /// A few words for people, the same for every error of the kind.
+    /// Returns a short text for people, the same for every error of the kind.
     pub const fn title(self) -> &'static str {
         self.wire().3
     }
 
-    /// Whether the effect may have happened: after a failure inside, or of a dependency, nobody can promise that
-    /// it did not.
+    /// Returns the default outcome. After a failure of ours or of a dependency it is unknown.
     pub const fn outcome(self) -> Outcome {
         match self {
             Self::Unavailable | Self::Internal => Outcome::Unknown,
@@ -146,7 +145,7 @@ impl Kind {
         }
     }
 
-    /// These say when to come back.
+    /// Returns true for kinds with a default wait before a retry.
     pub(crate) const fn may_pass(self) -> bool {
         matches!(self, Self::Unavailable | Self::RateLimited)
     }

@@ -17,24 +17,24 @@ pub struct Problem {
     #[serde(rename = "type")]
     #[schema(example = "/errors#insufficient_points")]
     pub uri: String,
-    /// A few words for people, the same for every problem of this status.
+    /// A short text for people, the same for every problem of this status.
     pub title: &'static str,
-    /// The HTTP status, once more.
+    /// The HTTP status.
     #[schema(example = 422)]
     pub status: u16,
-    /// What went wrong this time, for people.
+    /// A text for people about this occurrence.
     pub detail: String,
-    /// A stable word for programs.
+    /// A stable code for programs.
     #[schema(example = "insufficient_points")]
     pub code: String,
-    /// Quote this to have the request found in the logs.
+    /// The id of the request in the logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Whether the same request may succeed later.
+    /// True when the same request may succeed later.
     pub retryable: bool,
-    /// Whether the request may have had its effect all the same.
+    /// The effect of the request: none, or unknown.
     pub outcome: Outcome,
-    /// The fields that were wrong.
+    /// The invalid fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }
@@ -72,14 +72,14 @@ fn respond(error: ApiError, request_id: Option<String>) -> Response {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Some(wait) = retry_after {
-        // Whole seconds, and never "now": the header has no finer unit.
+        // Rounded up to whole seconds, at least one.
         headers
             .insert(RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1000).max(1) as u64));
     }
     response
 }
 
-/// The answer to a request whose handler panicked. The panic itself is logged where it was caught.
+/// Creates the answer to a request whose handler panicked. The panic itself is already logged.
 pub fn panic_response(request_id: &str) -> Response {
     let error = ApiError::new(Kind::Internal, "internal_error", "internal error");
     respond(error, Some(request_id.to_owned()))

@@ -1,4 +1,4 @@
-//! The connections to another service: one to each address that its name has.
+//! A channel to another service: one connection to each of its addresses.
 
 use std::collections::HashSet;
 use std::io;
@@ -14,23 +14,23 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use super::tls;
 use crate::config::PeerTls;
 
-/// How soon a new replica gets its share, and one that is gone gets no more calls.
+/// Time between two look-ups of a name. A new replica gets its share of calls after this time.
 const REFRESH: Duration = Duration::from_secs(5);
-/// Until a name is known, nothing can be called: it is asked again sooner.
+/// Time between two look-ups of a name that is not known yet.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// A lazy channel to `url` (http://host:port). A name is looked up again and again, and calls are spread
-/// over every address it has: one connection would send them all to one replica, and none to a new one
-/// (Kubernetes: name the headless service). An address is one connection.
+/// Creates a lazy channel to `url` (http://host:port). The name is looked up periodically, and calls are
+/// spread over all its addresses; one connection would send them all to one replica (Kubernetes: use the
+/// headless service). For an address there is one connection.
 pub(crate) fn channel(url: &str, config: &PeerTls) -> anyhow::Result<Channel> {
-    let uri: Uri = url.parse().with_context(|| format!("{url} is no URL"))?;
+    let uri: Uri = url.parse().with_context(|| format!("{url} is not a URL"))?;
     let host = uri.host().with_context(|| format!("{url} names no host"))?;
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let tls = tls::client(&uri, config)?;
     if literal.is_ok() {
         return Ok(endpoint(url, tls.as_ref())?.connect_lazy());
     }
-    // A certificate names the name, whichever of its addresses answers.
+    // The certificate contains the name, whichever address answers.
     let tls = tls.map(|tls| tls.domain_name(host));
     let port = uri.port_u16().with_context(|| format!("{url} names no port"))?;
     let name = format!("{host}:{port}");
@@ -40,7 +40,8 @@ pub(crate) fn channel(url: &str, config: &PeerTls) -> anyhow::Result<Channel> {
     }))
 }
 
-/// A channel over every address that `look_up` finds, asked again every `refresh` until the channel is dropped.
+/// Creates a channel over every address that `look_up` returns, repeated every `refresh` until the channel is
+/// dropped.
 fn balanced<L>(
     refresh: Duration,
     tls: Option<ClientTlsConfig>,
@@ -53,7 +54,7 @@ where
     tokio::spawn(async move {
         let mut known = HashSet::new();
         loop {
-            // A look-up that fails or finds nothing says nothing about those we know.
+            // A failed or empty look-up does not invalidate the known addresses.
             match look_up().await {
                 Ok(found) if !found.is_empty() => {
                     if follow(&changes, tls.as_ref(), &known, &found).await.is_none() {
@@ -74,7 +75,7 @@ where
     channel
 }
 
-/// Tells the channel what has come and what has gone. `None`: there is no channel any more.
+/// Adds new addresses to the channel and removes old ones. `None` when the channel was dropped.
 async fn follow(
     changes: &Sender<Change<SocketAddr, Endpoint>>,
     tls: Option<&ClientTlsConfig>,
@@ -92,7 +93,7 @@ async fn follow(
     Some(())
 }
 
-/// A connection that notices a dead peer: when pings are not answered, it is replaced.
+/// Creates a connection that is replaced when the peer does not answer pings.
 fn endpoint(url: &str, tls: Option<&ClientTlsConfig>) -> anyhow::Result<Endpoint> {
     let plain = Endpoint::from_shared(url.to_owned())?;
     let endpoint = tls.map_or(Ok(plain.clone()), |tls| plain.tls_config(tls.clone()))?;

@@ -1,4 +1,4 @@
-//! Our own service token: fetched from auth, kept, renewed before it expires.
+//! This service's own token: fetched from auth, cached, and renewed before it expires.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-/// Shorter than a peer's default deadline, so that a caller learns why.
+/// Shorter than a peer's default deadline, so that a caller sees the cause.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
-/// After a failure, callers fail at once for as long instead of queueing for the next one.
+/// Time after a failure in which callers fail at once instead of waiting for the next attempt.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 pub(super) struct Credentials {
@@ -24,7 +24,7 @@ pub(super) struct Credentials {
     id: String,
     secret: SecretString,
     held: ArcSwapOption<Token>,
-    /// Held by whoever renews; holds when the last attempt failed.
+    /// Held during a renewal; contains the time of the last failure.
     renewal: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -45,8 +45,8 @@ impl Credentials {
         })
     }
 
-    /// The value of the `authorization` metadata. A token that is still good is given out while
-    /// another task renews it; without one, callers wait together for one answer.
+    /// Returns the `authorization` metadata. A valid token is returned while another task renews it; without
+    /// one, callers wait for one common answer.
     pub(super) async fn bearer(self: &Arc<Self>) -> Result<HeaderValue, Status> {
         if let Some(token) = self.usable() {
             if Instant::now() >= token.renew_at
@@ -61,11 +61,11 @@ impl Credentials {
             Arc::clone(self).renew(turn).await;
         }
         let token =
-            self.usable().ok_or_else(|| Status::unavailable("no service token from auth"))?;
+            self.usable().ok_or_else(|| Status::unavailable("auth issued no service token"))?;
         Ok(token.bearer.clone())
     }
 
-    /// The peer did not accept it: the next call brings another.
+    /// Handles a refused token: the next call uses a new one.
     pub(super) fn refused(&self, bearer: &HeaderValue) {
         let held = self.held.load();
         if held.as_ref().is_some_and(|token| token.bearer == *bearer) {

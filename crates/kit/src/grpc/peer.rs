@@ -20,13 +20,12 @@ use super::credentials::Credentials;
 use super::timeout;
 use crate::deadline;
 
-/// What a call may take when its request says nothing else.
+/// Time limit of a call without a deadline of its own.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A channel to another service that brings our service token, the trace context, the request and
-/// correlation ids, and a deadline: `PointsClient::new(peer)`. The deadline is the call's own, else
-/// 2 s, and never more than the current request has left. It does not retry: whoever knows that a call may be
-/// repeated does.
+/// A channel to another service: `PointsClient::new(peer)`. It adds the service token, the trace context, the
+/// request and correlation ids, and a deadline: the call's own or 2 s, but not more than the current request
+/// has left. It does not retry; the caller does, if the call may be repeated.
 #[derive(Clone)]
 pub struct Peer {
     channel: Client<Channel>,
@@ -34,8 +33,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Connects lazily to `url` (http://host:port), to every address of the host, and again whenever a
-    /// connection is lost.
+    /// Creates a lazy channel to `url` (http://host:port), with a connection to every address of the host.
     pub fn new(url: &str, auth: &crate::config::Auth) -> anyhow::Result<Self> {
         let channel = client_layer().layer(channel(url, &auth.tls)?);
         Ok(Self { channel, credentials: Arc::new(Credentials::new(auth)?) })
@@ -47,7 +45,7 @@ impl Peer {
         let by = deadline::current().map_or(by, |outer| outer.min(by));
         let late = || Status::deadline_exceeded("no answer in time").into_http();
         match timeout_at(by, self.send_by(by, request)).await {
-            // tonic reads the header that we write, and would call it `Cancelled`.
+            // tonic reads the header that we write, and would answer `Cancelled`.
             Ok(Err(error)) if error.source().is_some_and(|e| e.is::<TimeoutExpired>()) => {
                 Ok(late())
             }
@@ -61,7 +59,7 @@ impl Peer {
         by: Instant,
         mut request: http::Request<Body>,
     ) -> Result<http::Response<Body>, Error> {
-        // The failure to get a token is an answer like any other, not a broken channel.
+        // The failure to get a token is an answer, not a broken channel.
         let bearer = match self.credentials.bearer().await {
             Ok(bearer) => bearer,
             Err(status) => return Ok(status.into_http()),
@@ -86,7 +84,7 @@ impl Service<http::Request<Body>> for Peer {
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // Readiness is awaited in `call`, where the deadline covers it.
+        // `call` waits for readiness, within the deadline.
         Poll::Ready(Ok(()))
     }
 

@@ -1,4 +1,4 @@
-//! The `grpc-timeout` header, as the gRPC specification writes it.
+//! The `grpc-timeout` header of the gRPC specification.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 
 pub(super) const HEADER: &str = "grpc-timeout";
 
-/// One to eight digits and a unit. `None` when it is absent or malformed.
+/// Reads one to eight digits and a unit. `None` when it is absent or malformed.
 pub(super) fn read(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(HEADER)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -25,7 +25,7 @@ pub(super) fn read(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// In milliseconds, at least one: zero would mean that there is no point in calling.
+/// Writes milliseconds, at least one: zero would mean that the time is up.
 pub(super) fn write(headers: &mut HeaderMap, timeout: Duration) {
     let milliseconds = timeout.as_millis().clamp(1, 99_999_999);
     if let Ok(value) = HeaderValue::from_str(&format!("{milliseconds}m")) {

@@ -1,4 +1,4 @@
-//! Mutual TLS: both sides show a certificate that our own CA signed, and take no other.
+//! Mutual TLS: both sides need a certificate signed by our own CA.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use x509_parser::parse_x509_certificate;
 
 use crate::config::{PeerTls, Tls};
 
-/// For the gRPC port; `None` when nothing is set. A client without a certificate of our CA is not served.
+/// Returns the settings of the gRPC port; `None` when nothing is set. A client without a certificate of our
+/// CA is refused.
 pub(crate) fn server(config: &Tls) -> anyhow::Result<Option<ServerTlsConfig>> {
     let files = (&config.grpc_tls_cert, &config.grpc_tls_key, &config.grpc_tls_ca);
     let Some(Files { identity, ca }) = Files::read(files)? else { return Ok(None) };
@@ -21,14 +22,14 @@ pub(crate) fn server(config: &Tls) -> anyhow::Result<Option<ServerTlsConfig>> {
         let expiry = expiry(cert).context("GRPC_TLS_CERT holds no certificate")?;
         metrics::gauge(
             "tls_certificate_expiry_timestamp_seconds",
-            "When the certificate of the gRPC port ends; it is read at the start.",
+            "Expiry of the gRPC port's certificate, read at the start.",
         )
         .set(expiry);
     }
     Ok(Some(ServerTlsConfig::new().identity(identity).client_ca_root(ca)))
 }
 
-/// For calls to this address, when it asks for TLS. The server's certificate must name its host.
+/// Returns the settings for calls to an https:// address. The server's certificate must name its host.
 pub(super) fn client(url: &Uri, config: &PeerTls) -> anyhow::Result<Option<ClientTlsConfig>> {
     if url.scheme_str() != Some("https") {
         return Ok(None);
@@ -40,8 +41,8 @@ pub(super) fn client(url: &Uri, config: &PeerTls) -> anyhow::Result<Option<Clien
     Ok(Some(ClientTlsConfig::new().identity(identity).ca_certificate(ca)))
 }
 
-/// Whether whoever is connected may say that it is `service`: its certificate has that DNS name, so that the
-/// token of one service is of no use to another. Without TLS nothing was shown, and the token alone counts.
+/// Returns true when the peer may call itself `service`: its certificate has that DNS name, so that a stolen
+/// service token is useless to others. Without TLS there is no certificate, and the token decides alone.
 pub(super) fn may_be(service: &str, extensions: &Extensions) -> bool {
     let Some(connection) = extensions.get::<TlsConnectInfo<TcpConnectInfo>>() else { return true };
     let chain = connection.peer_certs();
@@ -49,7 +50,7 @@ pub(super) fn may_be(service: &str, extensions: &Extensions) -> bool {
     own.is_some_and(|certificate| is_named(certificate, service))
 }
 
-/// RFC 6125: the alternative names alone count, as soon as there may be any; a common name is free text.
+/// Compares alternative names only (RFC 6125): a common name is free text.
 fn is_named(certificate: &[u8], name: &str) -> bool {
     let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return false };
     let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
@@ -80,7 +81,7 @@ impl Files {
     }
 }
 
-/// When the first certificate of a PEM file ends, in seconds since 1970.
+/// Returns the expiry of the first certificate of a PEM file, in seconds since 1970.
 fn expiry(path: &Path) -> anyhow::Result<i64> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(&fs::read(path)?)?;
     Ok(pem.parse_x509()?.validity().not_after.timestamp())

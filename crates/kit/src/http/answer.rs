@@ -3,10 +3,10 @@ use axum::response::{IntoResponse, Response};
 
 use crate::command::Answer;
 
-/// Marks an answer that was read back, not made now.
+/// Marks a replayed answer.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The recorded JSON, byte for byte, with `Idempotency-Replayed: true` on a replay.
+/// Answers with the recorded JSON, byte for byte, and `Idempotency-Replayed: true` on a replay.
 impl<T> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.success().status()).unwrap_or(StatusCode::OK);

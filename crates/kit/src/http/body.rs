@@ -21,11 +21,11 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// How much of a body that is too large is still read, as RFC 9112 §9.6 advises: with unread bytes in
-/// its buffer a kernel resets the connection, and the client may lose our answer.
+/// Maximum excess of a too large body that is still read, as RFC 9112 §9.6 advises: with unread bytes in its
+/// buffer the kernel resets the connection, and the client may lose the answer.
 const DISCARD: usize = 1024 * 1024;
 
-/// A JSON body. Unknown fields are refused when `T` says `deny_unknown_fields`, as all must.
+/// A JSON body. Unknown fields are refused when `T` has `deny_unknown_fields`, as every `T` must.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -36,11 +36,11 @@ pub struct Command<T> {
     pub body: T,
 }
 
-/// JSON as it came: for callers that speak a JSON we did not define.
+/// An unparsed JSON body, for formats defined by others.
 #[derive(Debug)]
 pub struct RawJson(pub Vec<u8>);
 
-/// A form of an HTML page, as it came.
+/// An unparsed form of an HTML page.
 #[derive(Debug)]
 pub struct RawForm(pub Vec<u8>);
 
@@ -78,7 +78,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        // A command without its key is refused before its body is read.
+        // The key is checked before the body is read.
         let key = key_value(&parts.headers)?;
         let key = idempotency::Key::new(key, &route(&parts), b"")?;
         let body = value(&parts, body).await?;
@@ -101,22 +101,22 @@ async fn value(parts: &Parts, body: Body) -> Result<Value, ApiError> {
     if value.is_object() {
         return Ok(value);
     }
-    // serde would take an array for a struct, field by field.
+    // serde would accept an array for a struct.
     let (field, message) = (String::new(), "expected an object".to_owned());
     Err(ApiError::invalid(vec![FieldError { field, code: "invalid_type", message }]))
 }
 
-/// The whole body, within the route's limit and in time.
+/// Reads the whole body, within the route's size and time limits.
 async fn bytes(parts: &Parts, body: Body) -> Result<Vec<u8>, ApiError> {
     let limits = parts.extensions.get::<Limits>().copied().unwrap_or_default();
     let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or(limits.body);
     tokio::time::timeout(limits.body_timeout, read(body, limit.0))
         .await
-        .map_err(|_| ApiError::new(Kind::Timeout, "request_timeout", "the body came too slowly"))?
+        .map_err(|_| ApiError::new(Kind::Timeout, "request_timeout", "the body was not received in time"))?
 }
 
 fn missing_body() -> ApiError {
-    ApiError::new(Kind::Malformed, "missing_body", "this request needs a JSON body")
+    ApiError::new(Kind::Malformed, "missing_body", "a JSON body is required")
 }
 
 /// Refuses a body of another media type, or of another character set than UTF-8.
@@ -129,17 +129,17 @@ fn of_media_type(headers: &HeaderMap, wanted: &str) -> Result<(), ApiError> {
     {
         return Ok(());
     }
-    let detail = format!("send the body as {wanted}");
+    let detail = format!("the body must be {wanted}");
     Err(ApiError::new(Kind::UnsupportedMediaType, "unsupported_media_type", detail))
 }
 
-/// The whole body; 413 when it is larger than `limit`, whether it said so or not.
+/// Reads the whole body, or answers 413 when it is larger than `limit`.
 async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     let mut seen = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
-            ApiError::new(Kind::Malformed, "malformed_body", "the body ended early or is malformed")
+            ApiError::new(Kind::Malformed, "malformed_body", "the body is incomplete or malformed")
         })?;
         let Ok(data) = frame.into_data() else { continue };
         seen += data.len();
@@ -150,13 +150,13 @@ async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
         }
     }
     if seen > limit {
-        let detail = format!("a body here is at most {limit} bytes");
+        let detail = format!("the body must be at most {limit} bytes");
         return Err(ApiError::new(Kind::TooLarge, "body_too_large", detail));
     }
     Ok(bytes)
 }
 
-/// The key as sent; [`idempotency::Key::new`] says whether it is one.
+/// Returns the key as sent; [`idempotency::Key::new`] validates it.
 fn key_value(headers: &HeaderMap) -> Result<&str, idempotency::Error> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let key = values.next().ok_or(idempotency::Error::Missing)?;
@@ -166,14 +166,14 @@ fn key_value(headers: &HeaderMap) -> Result<&str, idempotency::Error> {
     }
 }
 
-/// The pattern, not the path: what is in the path is part of the fingerprint.
+/// Returns the route's pattern. The actual path is part of the fingerprint.
 fn route(parts: &Parts) -> String {
     let path =
         parts.extensions.get::<MatchedPath>().map_or_else(|| parts.uri.path(), |p| p.as_str());
     format!("{} {path}", parts.method)
 }
 
-/// What the key stands for: the same path, and the same JSON however it was spaced and ordered.
+/// Returns the fingerprint's input: the path, and the JSON independent of spaces and order.
 fn canonical(parts: &Parts, body: &Value) -> String {
     let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0);
     format!("{}\n{body}", uri.path())

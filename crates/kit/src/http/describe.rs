@@ -1,4 +1,4 @@
-//! What the description of every API says, so that no service has to.
+//! Completes every API's OpenAPI description with the parts that all share.
 
 use axum::http::Method;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -19,7 +19,7 @@ pub struct IdempotencyKey {
     idempotency_key: String,
 }
 
-/// A route that needs a token, unless it says `security(())`; errors are problems.
+/// The token that every route requires, unless it declares `security(())`, and the schema of errors.
 #[derive(utoipa::OpenApi)]
 #[openapi(components(schemas(Problem)), security(("token" = [])))]
 struct Shared;
@@ -42,7 +42,7 @@ pub(super) fn complete(api: &mut OpenApi) {
     }
 }
 
-/// Has the failures of every operation counted from 0, so that `rate()` sees the first one.
+/// Initializes the counters of every operation at 0, so that `rate()` sees the first failure.
 pub(super) fn declare(api: &OpenApi) {
     for (path, item) in &api.paths.paths {
         let operations = [
@@ -58,7 +58,7 @@ pub(super) fn declare(api: &OpenApi) {
     }
 }
 
-/// The answer to whatever goes wrong.
+/// Returns the description of error answers.
 fn problem() -> Response {
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
     ResponseBuilder::new()

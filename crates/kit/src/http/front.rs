@@ -1,4 +1,4 @@
-//! Who stands before the router: browsers of other sites, proxies, and clients that ask too much.
+//! CORS, trusted proxies and rate limits.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,16 +21,17 @@ use crate::limit::{Client, Limiter, Policy, Standing};
 use crate::redis::Redis;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// What a client has seen: see `docs/decisions/0014-reading-from-a-replica.md`.
+/// The client's last write: see `docs/decisions/0014-reading-from-a-replica.md`.
 const READ_AFTER: HeaderName = HeaderName::from_static("read-after");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// How long a browser need not ask again whether it may.
+/// Time for which a browser may cache a preflight answer.
 const PREFLIGHT_LIFE: Duration = Duration::from_mins(10);
 
-/// What the listener puts into every request. Without it, as in tests of a router, nobody is limited.
+/// The limits that the listener adds to every request. Without them, as in tests of a router, no client is
+/// limited.
 #[derive(Clone)]
 pub(crate) struct Front(Arc<Inner>);
 
@@ -49,12 +50,12 @@ impl Front {
         }))
     }
 
-    /// The proxies, which speak for many clients.
+    /// Returns the trusted proxies, each of which stands for many clients.
     pub(crate) fn proxies(&self) -> &[Proxy] {
         &self.0.proxies
     }
 
-    /// Where a request from `peer` comes from, as far as proxies of ours say so.
+    /// Returns the origin of a request from `peer`, according to trusted proxies.
     pub(crate) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         if self.0.proxies.is_empty() {
             return peer;
@@ -63,7 +64,8 @@ impl Front {
     }
 }
 
-/// No origin, no layer: then a browser lets no page of another site read an answer.
+/// Builds the CORS layer. Without origins there is none, and a browser lets no page of another site read an
+/// answer.
 fn cors(config: &Edge) -> Option<CorsLayer> {
     let origins: Vec<_> = config.cors_allowed_origins.iter().map(|o| o.header()).collect();
     (!origins.is_empty()).then(|| {
@@ -92,7 +94,7 @@ fn cors(config: &Edge) -> Option<CorsLayer> {
     })
 }
 
-/// Answers browsers that ask whether they may, and says so on every other answer.
+/// Answers preflight requests, and adds the CORS headers to all other answers.
 pub(super) async fn shared(origins: Origins, request: Request, next: Next) -> Response {
     let cors = request.extensions().get::<Front>().and_then(|front| front.0.cors.clone());
     let Some(cors) = cors.filter(|_| origins != Origins::Refused) else {
@@ -102,7 +104,7 @@ pub(super) async fn shared(origins: Origins, request: Request, next: Next) -> Re
     service.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {})
 }
 
-/// Refuses clients that have asked too much, and tells all others how much they have left.
+/// Refuses clients that have used up their quota, and reports the rest of it to all others.
 pub(super) async fn limited(limits: Limits, mut request: Request, next: Next) -> Response {
     let Some(front) = request.extensions().get::<Front>().cloned() else {
         return next.run(request).await;
@@ -113,7 +115,7 @@ pub(super) async fn limited(limits: Limits, mut request: Request, next: Next) ->
         return next.run(request).await;
     }
     let (policy, client) = if is_among(limits.strict) {
-        // By address whatever token comes along: whoever guesses has accounts to bring them from.
+        // By address, even with a token: an attacker may have many accounts.
         (Policy::Strict, address(&request))
     } else {
         (Policy::Default, client(&mut request).await)
@@ -130,13 +132,13 @@ pub(super) async fn limited(limits: Limits, mut request: Request, next: Next) ->
 
 fn too_many(wait: Duration) -> ApiError {
     let mut error =
-        ApiError::new(Kind::RateLimited, "rate_limited", "too many requests; come back later");
+        ApiError::new(Kind::RateLimited, "rate_limited", "too many requests; retry later");
     error.retry_after = Some(wait);
     error
 }
 
-/// draft-ietf-httpapi-ratelimit-headers-10: of the quota `q` per `w` seconds, `r` are left, and all are
-/// back in `t` seconds.
+/// Adds the headers of draft-ietf-httpapi-ratelimit-headers-10: quota `q` per `w` seconds, `r` left, all
+/// available again in `t` seconds.
 fn tell(headers: &mut HeaderMap, limiter: &Limiter, policy: Policy, standing: Standing) {
     let (name, quota) = (policy.name(), limiter.quota(policy));
     let (limit, window) = (quota.requests(), quota.period().as_secs().max(1));
@@ -153,7 +155,7 @@ fn seconds(time: Duration) -> u128 {
     time.as_millis().div_ceil(1000)
 }
 
-/// A member with a good token, else the address. The handler finds the token verified.
+/// Returns the member if the token is valid, else the address. The handler reuses the verified token.
 async fn client(request: &mut Request) -> Client {
     let member = match (request.extensions().get::<Verifier>(), caller::bearer(request.headers())) {
         (Some(verifier), Ok(token)) => verifier.member(token).await.ok(),

@@ -1,4 +1,4 @@
-//! The finished public router, with its layers in one place.
+//! The public router with all its layers.
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{
@@ -18,29 +18,29 @@ use crate::caller::Verifier;
 use crate::error::{self, ApiError, Kind};
 use crate::{command, deadline};
 
-/// An answer is data: nothing in it may run, and nobody may frame it.
+/// The policy of data: nothing may run, and no page may frame it.
 const DATA_ONLY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
 
-/// The documentation page runs its own scripts and styles, all served by us.
+/// The policy of the documentation, whose scripts and styles are served by us.
 const DOCS: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
 
-/// A page for people, told by its media type: scripts, styles and forms of our own, nothing inline.
+/// The policy of HTML pages: scripts, styles and forms of our own, nothing inline.
 const PAGE: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
 
-/// The finished public router: `/openapi.json` and `/docs` beside the routes, problems for unknown
-/// routes and methods, and the layers, in one place, top to bottom.
+/// Builds the public router: the routes, `/openapi.json`, `/docs`, problems for unknown routes and methods,
+/// and the layers from top to bottom.
 pub fn edge(routes: Router, openapi: utoipa::openapi::OpenApi, verifier: Verifier) -> Router {
     edge_with(Limits::default(), routes, openapi, verifier)
 }
 
-/// [`edge`] with other limits.
+/// Like [`edge`], with other limits.
 pub fn edge_with(
     limits: Limits,
     routes: Router,
@@ -50,41 +50,40 @@ pub fn edge_with(
     describe::complete(&mut openapi);
     describe::declare(&openapi);
     let layers = ServiceBuilder::new()
-        // Outermost, so that whatever happens below is measured, logged and traced: also a panic,
-        // which it turns into `panic_response`.
+        // Outermost, so that everything below is measured, logged and traced, including a panic, which it
+        // turns into `panic_response`.
         .layer(observability::http::layer(panic_response))
-        // On every answer, also those that the layers below give.
+        // On every answer, including those of the layers below.
         .layer(from_fn(security_headers))
-        // Also on refusals, which a page could not read otherwise.
+        // Also on refusals, so that a page can read them.
         .layer(from_fn(move |request, next| front::shared(limits.origins, request, next)))
         // Before any work: an answer that the client cannot read is no answer.
         .layer(from_fn(acceptable))
-        // A handler that hangs must not hold its client, or our memory, for ever.
+        // A hanging handler must not hold its client, or memory, forever.
         .layer(from_fn(move |request, next| timeout(limits, request, next)))
-        // For extractors that are not ours; ours read `Limits`.
+        // For axum's own extractors; ours read `Limits`.
         .layer(DefaultBodyLimit::max(limits.body.0))
         .layer(Extension(limits))
         // For `kit::Caller`.
         .layer(Extension(verifier))
-        // Last, because it wants to know who is asking.
+        // After the verifier, because it identifies the caller.
         .layer(from_fn(move |request, next| front::limited(limits, request, next)))
-        // Innermost, so that what was let in goes on when the client, or one of the limits above, gives up.
+        // Innermost, so that an admitted write continues when the client, or a limit above, gives up.
         .layer(from_fn(command::outlive));
 
-    // In a debug build a drill may have requests fail where a handler would.
+    // Debug builds only: injects faults at the place of a handler's bug.
     #[cfg(debug_assertions)]
     let routes = routes.layer(from_fn(crate::fault::inject));
     routes
         .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi))
         .fallback(|| async { ApiError::new(Kind::NotFound, "not_found", "there is no such route") })
         .method_not_allowed_fallback(|| async {
-            ApiError::new(Kind::MethodNotAllowed, "method_not_allowed", "see the Allow header")
+            ApiError::new(Kind::MethodNotAllowed, "method_not_allowed", "the method is not allowed here; see the Allow header")
         })
         .layer(layers)
 }
 
-/// Adds the security headers that every answer of ours has: to routes outside [`edge`], such as the probes, and
-/// to what is made around it.
+/// Adds the security headers to routes outside of [`edge`], such as the probes.
 pub fn secured(routes: Router) -> Router {
     routes.layer(from_fn(security_headers))
 }
@@ -100,7 +99,7 @@ async fn security_headers(request: Request, next: Next) -> Response {
     let http1 = request.version() <= Version::HTTP_11;
     let mut response = next.run(request).await;
     secure(response.headers_mut(), docs);
-    // The rest of the body is still on its way and means nothing any more.
+    // The rest of the body is still on its way and will not be read.
     if http1
         && matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT)
     {
@@ -114,7 +113,7 @@ fn is_docs(request: &Request) -> bool {
 }
 
 fn secure(headers: &mut HeaderMap, docs: bool) {
-    // Answers are personal; a handler whose answer is public, such as a key set, says so itself.
+    // Answers are personal; a handler with a public answer, such as a key set, sets its own header.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let page = headers
         .get(CONTENT_TYPE)
@@ -171,9 +170,9 @@ fn takes_json(headers: &HeaderMap) -> bool {
 }
 
 async fn timeout(limits: Limits, request: Request, next: Next) -> Response {
-    // What is called on its behalf gets no more time than it has.
+    // Calls made for the request get no more time than it has.
     let by = Instant::now() + limits.request_timeout;
     timeout_at(by, deadline::within(by, next.run(request))).await.unwrap_or_else(|_| {
-        ApiError::new(Kind::Unavailable, "deadline_exceeded", "this took too long").into_response()
+        ApiError::new(Kind::Unavailable, "deadline_exceeded", "the request took too long").into_response()
     })
 }

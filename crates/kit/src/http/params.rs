@@ -1,4 +1,4 @@
-//! What is in the URI, and the version in `If-Match`.
+//! Parameters in the URI, and the version in `If-Match`.
 
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
@@ -12,11 +12,11 @@ use super::decode::decode;
 use super::strict;
 use crate::error::{ApiError, Kind};
 
-/// Path parameters; a malformed id is 400 `invalid_id`.
+/// Path parameters. A malformed id is answered with 400 `invalid_id`.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
-/// Query parameters; 422 with the field's name when one is wrong.
+/// Query parameters. An invalid one is answered with 422 and the field's name.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
@@ -64,14 +64,14 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Query<T
     }
 }
 
-/// The usual decoders put U+FFFD where bytes are not UTF-8; a filter must not match by accident.
+/// Usual decoders replace invalid UTF-8 by U+FFFD, with which a filter could match by accident.
 fn percent_decoded(text: &str) -> Result<String, ApiError> {
     String::from_utf8(percent_encoding::percent_decode_str(text).collect())
         .map_err(|_| strict::invalid_encoding())
 }
 
-/// The version that a client has read, from its `If-Match`; without one 428 `precondition_required`. No
-/// version of ours is 0, so that a tag we never gave matches nothing.
+/// The version that a client has read, from `If-Match`; 428 `precondition_required` without one. A foreign
+/// tag becomes version 0, which no record has.
 #[derive(Debug)]
 pub struct IfMatch(pub i64);
 
@@ -80,7 +80,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let tag = parts.headers.get(IF_MATCH).ok_or_else(|| {
-            let detail = "send the ETag of what you read as If-Match";
+            let detail = "the header If-Match is required, with the ETag that was read";
             ApiError::new(Kind::PreconditionRequired, "precondition_required", detail)
         })?;
         let version = tag.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
@@ -88,7 +88,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// The answer's `ETag`, for the next [`IfMatch`]: `(etag(version), Json(view))`.
+/// Returns the answer's `ETag`, for the next [`IfMatch`]: `(etag(version), Json(view))`.
 pub fn etag(version: i64) -> [(HeaderName, String); 1] {
     [(ETAG, format!("\"{version}\""))]
 }

@@ -1,5 +1,5 @@
-//! JSON, read more strictly than `serde_json` does by itself: no duplicate keys (which of the two
-//! counts differs between parsers), no U+0000 (PostgreSQL text cannot hold it), no deep nesting.
+//! Parses JSON more strictly than `serde_json`: no duplicate keys (parsers disagree about which one counts),
+//! no U+0000 (PostgreSQL text cannot hold it), no deep nesting.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
@@ -11,7 +11,7 @@ use crate::error::{ApiError, FieldError, Kind};
 
 const MAX_DEPTH: usize = 32;
 
-/// The value of a JSON text, with every object's keys sorted.
+/// Parses a JSON text, and sorts every object's keys.
 pub(super) fn parse(text: &[u8]) -> Result<Value, ApiError> {
     let text = str::from_utf8(text).map_err(|_| invalid_encoding())?;
     let state = RefCell::new(State::default());
@@ -21,7 +21,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, ApiError> {
 }
 
 fn syntax(error: &serde_json::Error) -> ApiError {
-    // `\ud800` on its own is no character, in any encoding.
+    // A lone `\ud800` is not a character in any encoding.
     if error.to_string().contains("hex escape") {
         return invalid_encoding();
     }
@@ -32,18 +32,18 @@ fn syntax(error: &serde_json::Error) -> ApiError {
     )
 }
 
-/// 400 for what is not UTF-8.
+/// Returns 400 for text that is not UTF-8.
 pub(super) fn invalid_encoding() -> ApiError {
     ApiError::new(Kind::Malformed, "invalid_encoding", "not valid UTF-8")
 }
 
-/// 422 for text with a U+0000 in it.
+/// Returns 422 for text with a U+0000 in it.
 pub(super) fn invalid_character(field: String) -> ApiError {
     let message = "contains the character U+0000".to_owned();
     ApiError::invalid(vec![FieldError { field, code: "invalid_character", message }])
 }
 
-/// Where we are, and what was wrong there: a `serde_json` error can carry only text.
+/// The current position and the fault found there. A `serde_json` error can carry only text.
 #[derive(Default)]
 struct State {
     path: Vec<Step>,
@@ -73,7 +73,7 @@ impl State {
     }
 }
 
-/// Reads one value, in place.
+/// Reads one value.
 struct Node<'a>(&'a RefCell<State>);
 
 impl Node<'_> {

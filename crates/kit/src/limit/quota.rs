@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::config::duration;
 
-/// How many requests a client has in a period, written `600/1m`. All may come at once; they come back evenly.
+/// Requests per period, written `600/1m`. All may be made at once; they refill evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     requests: u32,
     period: Duration,
 }
 
-/// The text is no quota such as `600/1m`, or none that can be kept.
+/// The text is not a quota such as `600/1m`, or the quota is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected requests/period such as 600/1m: at least 1, at most a million per second and a day"
@@ -19,32 +19,32 @@ pub struct Quota {
 pub struct InvalidQuota;
 
 impl Quota {
-    /// Whether it lets more through in the long run.
+    /// Returns true when it allows more requests per time.
     pub fn is_above(&self, other: &Self) -> bool {
         self.interval() < other.interval()
     }
 
-    /// So many requests a minute.
+    /// Creates a quota of so many requests a minute.
     pub const fn per_minute(requests: u32) -> Self {
         Self { requests, period: Duration::from_mins(1) }
     }
 
-    /// How many requests a period has.
+    /// Returns the number of requests per period.
     pub const fn requests(self) -> u32 {
         self.requests
     }
 
-    /// How long a period is.
+    /// Returns the length of the period.
     pub const fn period(self) -> Duration {
         self.period
     }
 
-    /// How long one request takes to come back: at least a microsecond.
+    /// Returns the time until one request is available again: at least a microsecond.
     pub(super) fn interval(self) -> Duration {
         self.period / self.requests
     }
 
-    /// How many are taken from Redis at a time.
+    /// Returns the number of requests taken from Redis at a time.
     pub(super) fn lease(self) -> u32 {
         (self.requests / 100).max(1)
     }

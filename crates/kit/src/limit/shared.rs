@@ -1,22 +1,22 @@
-//! The count that all replicas share.
+//! The counters in Redis, shared by all replicas.
 
 use std::time::Duration;
 
 use super::{Client, Policy, Quota};
 use crate::redis::{Redis, Unavailable};
 
-/// What a process may spend, and how the bucket stands after it.
+/// Requests that a process may count locally, and the state of the shared bucket after they were taken.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lease {
     pub(super) taken: u32,
-    /// What others may still take.
+    /// Requests left for all processes.
     pub(super) free: u32,
     pub(super) full_in: Duration,
 }
 
-/// GCRA. The key holds when the bucket is full again, in microseconds of Redis's clock. Gives back
-/// ARGV[4], then takes up to ARGV[3]. Whatever else the key holds counts as an empty one, and no
-/// debt is longer than a period: a clock that was set back locks nobody out.
+/// GCRA. The key holds the time at which the bucket is full again, in microseconds of Redis's clock. The
+/// script returns ARGV[4] requests, then takes up to ARGV[3]. A malformed value counts as a full bucket, and
+/// no debt is longer than a period, so that a clock set back blocks nobody.
 const TAKE: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -48,7 +48,7 @@ pub(super) async fn take(
     ];
     let arguments = arguments.each_ref().map(String::as_bytes);
     let (taken, free, full_in): (i64, i64, i64) = redis.eval(TAKE, &key, &arguments).await?;
-    // It is input like any other: nothing in it buys more than the quota.
+    // Redis is not trusted: no value in it allows more than the quota.
     let within = |n: i64, most: u32| u32::try_from(n.max(0)).unwrap_or(most).min(most);
     Ok(Lease {
         taken: within(taken, quota.lease()),

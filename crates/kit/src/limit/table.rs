@@ -1,4 +1,4 @@
-//! What this process knows about its clients. No I/O, and the time is an argument.
+//! The clients known to this process. No I/O, and the time is an argument.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -11,28 +11,28 @@ use super::shared::Lease;
 use super::{Client, Policy, Quota, Standing};
 use crate::redis::Unavailable;
 
-/// How long a lease may be spent: what one process holds, the others lack.
+/// Lifetime of a lease. While one process holds it, the others cannot use it.
 const LEASE_LIFE: Duration = Duration::from_secs(1);
 
 const SHARDS: usize = 16;
 
-/// How many clients a shard remembers: some 100,000 in all, a few megabytes.
+/// Clients per shard: some 100,000 in all, a few megabytes.
 const CLIENTS: usize = 6_250;
 
 type Key = (Policy, Client);
 
-/// Bounded: when too many clients come at once, the oldest knowledge goes, and Redis still has the count.
+/// Bounded: when too many clients come at once, entries are dropped; Redis still has the counts.
 #[derive(Default)]
 pub(super) struct Table {
     shards: [Mutex<HashMap<Key, Entry>>; SHARDS],
     hasher: RandomState,
 }
 
-/// Whether the answer is known here.
+/// The result of counting locally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spend {
     Known(Standing),
-    /// Redis has to be asked, and gets back what was not spent in time.
+    /// Redis must be asked, and gets back the unused rest of an expired lease.
     Ask {
         left_over: u32,
     },
@@ -40,15 +40,15 @@ pub(super) enum Spend {
 
 #[derive(Clone, Copy)]
 struct Entry {
-    /// Taken from Redis and not yet spent.
+    /// Taken from Redis and not yet used.
     leased: u32,
     lease_ends: Instant,
-    /// What Redis had left when it was last asked.
+    /// The requests left in Redis at the last command.
     free: u32,
-    /// When the shared bucket is full again, as far as we know.
+    /// The time at which the shared bucket is full again.
     full_at: Instant,
     refused_until: Instant,
-    /// The bucket of this process alone, for when Redis is away: when it is full again.
+    /// The time at which the process's own bucket, used without Redis, is full again.
     own_full_at: Instant,
 }
 
@@ -64,7 +64,7 @@ impl Entry {
         }
     }
 
-    /// Nothing in it would change an answer.
+    /// Returns true when removing the entry changes no answer.
     fn is_idle(&self, now: Instant) -> bool {
         self.full_at <= now && self.lease_ends <= now && self.own_full_at <= now
     }
@@ -78,7 +78,7 @@ impl Entry {
         }
     }
 
-    /// One request from the bucket of this process alone.
+    /// Counts one request against the process's own bucket.
     fn spend_own(&mut self, quota: &Quota, now: Instant) -> Standing {
         let (interval, full_at) = (quota.interval(), self.own_full_at.max(now));
         let room = (now + quota.period()).saturating_duration_since(full_at);
@@ -96,7 +96,7 @@ impl Entry {
 }
 
 impl Table {
-    /// Spends from the lease, or repeats a refusal.
+    /// Counts against the lease, or repeats a refusal.
     pub(super) fn spend(&self, key: Key, now: Instant) -> Spend {
         let mut shard = self.shard(key);
         let Some(entry) = shard.get_mut(&key) else { return Spend::Ask { left_over: 0 } };
@@ -110,7 +110,7 @@ impl Table {
         Spend::Ask { left_over: std::mem::take(&mut entry.leased) }
     }
 
-    /// Counts the request with what Redis said, or here when it said nothing.
+    /// Counts the request with Redis's answer, or locally without one.
     pub(super) fn settle(
         &self,
         key: Key,
@@ -134,7 +134,7 @@ impl Table {
                 entry.leased = entry.leased.saturating_add(rest);
                 entry.lease_ends = now + LEASE_LIFE;
             }
-            // What another request brought home meanwhile is spent first.
+            // Requests leased by a concurrent request are used first.
             None if entry.leased > 0 => entry.leased -= 1,
             None => {
                 let room = quota.period().saturating_sub(lease.full_in);

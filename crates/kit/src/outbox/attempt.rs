@@ -1,4 +1,4 @@
-//! One try to deliver one event, and the meaning of its failure.
+//! One attempt to deliver one event, and the meaning of its failure.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::breaker;
 
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The reason that an event was not delivered, as it may be written down: no text from elsewhere.
+/// The reason for a failed delivery, without text from elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The circuit breaker is open: nobody was asked.
+    /// The circuit breaker is open; the consumer was not called.
     NotAsked,
     /// The consumer cannot be reached, or does not answer in time.
     ConsumerAway,
-    /// The consumer answered with a fault of its own, or does not know us.
+    /// The consumer failed, or does not know this service.
     ConsumerFailed,
-    /// The consumer understood the event and refused it.
+    /// The consumer refused the event.
     EventRefused,
     Panicked,
 }
@@ -36,12 +36,12 @@ impl Failure {
         }
     }
 
-    /// An event that failed so often, of the times that count against it, is poison.
+    /// Returns the number of counted failures after which the event is parked.
     pub(super) fn allowed(self) -> i32 {
         match self {
             Self::EventRefused => 5,
             Self::ConsumerFailed | Self::Panicked => 10,
-            // A network that drops every other call does so ten times in a row.
+            // A network that drops every other call fails ten times in a row.
             Self::NotAsked | Self::ConsumerAway => 100,
         }
     }
@@ -85,7 +85,7 @@ impl Failure {
     }
 }
 
-/// Gives the event to its consumer once.
+/// Delivers the event to its consumer once.
 pub(super) async fn attempt<D: Deliver>(deliver: &D, due: &Due) -> Result<(), Failure> {
     let Event { id, kind, .. } = &due.event;
     let deliver = async {
@@ -98,7 +98,7 @@ pub(super) async fn attempt<D: Deliver>(deliver: &D, due: &Due) -> Result<(), Fa
                 tracing::warn!(event = %id, kind, failure = failure.name(), error, "event not delivered");
                 Err(failure)
             }
-            Ok(Err(_)) => Err(Failure::Panicked), // the hook has logged it
+            Ok(Err(_)) => Err(Failure::Panicked), // logged by the panic hook
             Err(_) => {
                 tracing::warn!(event = %id, kind, "event not delivered in time");
                 Err(Failure::ConsumerAway)

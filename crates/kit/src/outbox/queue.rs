@@ -1,4 +1,4 @@
-//! The aggregates that wait for a delivery, those whose event failed before apart from the others.
+//! The aggregates that wait for a delivery. Failed events are queued separately.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -10,10 +10,10 @@ use crate::postgres::Leader;
 
 pub(super) struct Queue {
     pub(super) turn: Turn,
-    /// The most aggregates delivered at the same time.
+    /// Maximum aggregates delivered at the same time.
     at_once: usize,
     waiting: VecDeque<(String, Vec<Due>)>,
-    /// The aggregates that are being delivered.
+    /// The aggregates being delivered.
     pub(super) busy: HashSet<String>,
     next_poll: Instant,
 }
@@ -24,7 +24,7 @@ impl Queue {
         Self { turn, at_once, waiting, busy, next_poll: Instant::now() }
     }
 
-    /// Asks for what is due once the last answer is used up. True if it asked, which an error ends: leadership is lost.
+    /// Reads due events when the queue is empty. Returns true if it has read; fails when leadership is lost.
     pub(super) async fn refill(
         &mut self,
         leader: &Leader,
@@ -37,18 +37,18 @@ impl Queue {
         let due = leader.ask(async |db| store::due(db, self.turn, except).await).await?;
         self.waiting.extend(by_aggregate(due));
         if self.waiting.is_empty() {
-            // A long way through events that are held back is not gone ten times a second.
+            // A slow query, over many held events, is not repeated ten times a second.
             self.next_poll = now + POLL.max(now.elapsed() * 4);
         }
         Ok(true)
     }
 
-    /// The aggregates that wait here or are being delivered.
+    /// Returns the aggregates that wait here or are being delivered.
     pub(super) fn aggregates(&self) -> impl Iterator<Item = &String> {
         self.busy.iter().chain(self.waiting.iter().map(|(aggregate, _)| aggregate))
     }
 
-    /// The next aggregate, which is busy from now on.
+    /// Returns the next aggregate, and marks it as busy.
     pub(super) fn next(&mut self) -> Option<(Turn, String, Vec<Due>)> {
         if self.busy.len() >= self.at_once {
             return None;
@@ -59,7 +59,7 @@ impl Queue {
     }
 }
 
-/// The settled head of each aggregate, in order.
+/// Groups the settled first events of each aggregate, in order.
 fn by_aggregate(due: Vec<Due>) -> Vec<(String, Vec<Due>)> {
     let mut groups: Vec<(String, Vec<Due>)> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();

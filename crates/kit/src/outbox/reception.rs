@@ -1,8 +1,9 @@
-//! Tells an event that its consumer cannot take from a consumer that can take none.
+//! Distinguishes a bad event from a broken consumer.
 //!
-//! A failure counts against an event if its consumer took others of its kind since the event failed before. A refusal
-//! counts as well while few aggregates are refused: a consumer that refuses many, and takes none, is the wrong
-//! version, or lost its data. What does not count is tried again, with growing pauses, for [`PATIENCE`] at most.
+//! A failure counts against an event if its consumer accepted others of the same kind since the event's last
+//! failure. A refusal counts as well while few aggregates are refused: a consumer that refuses many and
+//! accepts none has the wrong version, or lost its data. Uncounted failures are retried with growing pauses,
+//! for at most [`PATIENCE`].
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -13,52 +14,53 @@ use tokio::time::Instant;
 use super::attempt::Failure;
 use super::store::Due;
 
-/// As many aggregates refused in a row, and no event of their kind taken, are an outage of the consumer.
+/// Number of aggregates refused in a row, with no event of their kind accepted, that means an outage of the
+/// consumer.
 const MANY: usize = 5;
 
-/// No event is tried for longer, whatever its consumer answers. Shorter than the 72 h for which a consumer keeps an
-/// idempotency key: a repeat after that might have a second effect.
+/// Maximum time for retrying an event. Shorter than the 72 h for which a consumer keeps an idempotency key: a
+/// later retry might have a second effect.
 const PATIENCE: Duration = Duration::from_hours(48);
 
-/// An event that came late to its first try is given this long, however old it is.
+/// Minimum time for an event that is old at its first attempt.
 const LATE_PATIENCE: Duration = Duration::from_hours(1);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Shorter than the other, so that a backlog drains as soon as the consumer is back.
+/// Shorter than the other, so that a backlog drains quickly after an outage.
 const MAX_PAUSE_AWAY: Duration = Duration::from_secs(5);
 
-/// Follows from a failure.
+/// The consequence of a failure.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// Try again after a pause; the event has failed so many times that count.
+    /// Retry after a pause, with the number of counted failures.
     Retry(i32, Duration),
     Park(i32),
 }
 
-/// The fortune of each kind of event since this process leads.
+/// The results per kind of event since this process leads.
 #[derive(Default)]
 pub(super) struct Reception(Mutex<HashMap<String, Kind>>);
 
 #[derive(Default)]
 struct Kind {
-    /// The number of events taken.
+    /// Number of accepted events.
     taken: u64,
     failing: HashMap<i64, Failing>,
-    /// The aggregates refused since the last event was taken.
+    /// The aggregates refused since the last accepted event.
     refused: HashSet<String>,
 }
 
-/// An event that failed and was not taken yet.
+/// An event that has failed and was not delivered yet.
 struct Failing {
     first: Instant,
-    /// The number of events of its kind that were taken when it failed last.
+    /// The number of accepted events of its kind at its last failure.
     taken: u64,
 }
 
 impl Reception {
-    /// An event was delivered.
+    /// Records a delivery.
     pub(super) fn taken(&self, due: &Due) {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = kinds.entry(due.event.kind.clone()).or_default();
@@ -67,7 +69,7 @@ impl Reception {
         kind.refused.clear();
     }
 
-    /// An event failed.
+    /// Records a failure.
     pub(super) fn failed(&self, due: &Due, failure: Failure, now: Instant) -> Verdict {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = kinds.entry(due.event.kind.clone()).or_default();
@@ -96,7 +98,7 @@ impl Reception {
             Failure::NotAsked | Failure::ConsumerAway => MAX_PAUSE_AWAY,
             Failure::ConsumerFailed | Failure::EventRefused | Failure::Panicked => MAX_PAUSE,
         };
-        // Its own failures alone make the pause grow, so it doubles whatever happens to others.
+        // The pause grows with the event's own failures only.
         Verdict::Retry(attempts, failing_for.clamp(FIRST_PAUSE, longest))
     }
 }

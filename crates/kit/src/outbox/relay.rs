@@ -1,9 +1,9 @@
-//! The relay: one replica leads, reads committed events in order, and delivers them, several
-//! aggregates at a time. No transaction is open meanwhile.
+//! The relay: one replica leads, reads committed events in order, and delivers several aggregates at a time.
+//! No transaction is open during a delivery.
 //!
-//! One leader, and not leases per event: a single reader keeps the order of an aggregate without
-//! further locks, a dead leader's lock is gone with its connection, and delivery waits for the network,
-//! not for a processor, so one process is enough.
+//! One leader instead of leases per event: a single reader keeps the order of an aggregate without further
+//! locks, a dead leader's lock ends with its connection, and delivery waits for the network rather than for a
+//! processor, so one process is enough.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -23,11 +23,11 @@ use super::{Deliver, Event};
 use crate::command;
 use crate::postgres::{Candidate, Leader};
 
-/// The longest that an event waits to be seen. A poll of an empty outbox reads one index page, so
-/// this is simpler than LISTEN, and cannot miss a call.
+/// Time between two polls. Polling an empty outbox reads one index page; it is simpler than LISTEN and cannot
+/// miss a notification.
 pub(super) const POLL: Duration = Duration::from_millis(100);
 
-/// The time between two attempts of a replica to become the leader.
+/// Time between two attempts of a replica to become the leader.
 const ELECTION_PERIOD: Duration = Duration::from_millis(500);
 
 const GAUGE_PERIOD: Duration = Duration::from_secs(2);
@@ -35,28 +35,28 @@ const GAUGE_PERIOD: Duration = Duration::from_secs(2);
 /// Aggregates delivered at the same time: half the connections of the pool.
 const CONCURRENCY: usize = 8;
 
-/// Of those, the ones whose event failed before: consumers that do not answer take at most half of the relay's time.
+/// The share of [`CONCURRENCY`] for events that have failed: a consumer that does not answer takes at most
+/// half of the relay's time.
 const FAILED_AT_ONCE: usize = CONCURRENCY / 2;
 
 static PENDING: LazyLock<IntGauge> =
-    LazyLock::new(|| metrics::gauge("outbox_pending", "Events not delivered yet, nor parked."));
+    LazyLock::new(|| metrics::gauge("outbox_pending", "Events not yet delivered and not parked."));
 static OLDEST_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
-    metrics::gauge("outbox_oldest_age_seconds", "Age of the oldest event not delivered yet.")
+    metrics::gauge("outbox_oldest_age_seconds", "Age of the oldest event not yet delivered.")
 });
-/// A gauge beside the counter, so that the alert ends when the last one has been dealt with.
+/// A gauge as well as a counter, so that the alert ends when no event is parked any more.
 static PARKED_NOW: LazyLock<IntGauge> =
-    LazyLock::new(|| metrics::gauge("outbox_parked", "Events that wait for a person to look."));
+    LazyLock::new(|| metrics::gauge("outbox_parked", "Events that failed too often and wait for an operator."));
 static PARKED: LazyLock<IntCounter> = LazyLock::new(|| {
-    metrics::counter("outbox_parked_total", "Events given up on until a person has looked.")
+    metrics::counter("outbox_parked_total", "Events parked for an operator.")
 });
 static DELIVERED: LazyLock<IntCounter> =
     LazyLock::new(|| metrics::counter("outbox_delivered_total", "Events delivered."));
 
-/// Panics in a `Deliver`, and of the relay itself, are counted under this name.
+/// The name under which panics of a `Deliver` and of the relay are counted.
 pub(super) const ENDPOINT: &str = "outbox";
 
-/// Delivers committed events for ever, until `stop`; deliveries that have begun are not cut off. A panic of its
-/// own starts it again.
+/// Delivers committed events until `stop`, and finishes deliveries in flight. Restarts after a panic.
 pub async fn relay(db: PgPool, deliver: impl Deliver, stop: CancellationToken) {
     let deliver = Arc::new(deliver);
     LazyLock::force(&PARKED);
@@ -80,7 +80,7 @@ async fn campaign<D: Deliver>(db: &PgPool, deliver: &Arc<D>, stop: &Cancellation
     }
 }
 
-/// Every replica measures, so that a backlog is seen when nobody leads.
+/// Every replica measures, so that a backlog is visible without a leader.
 async fn measure(db: &PgPool, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         if let Ok(backlog) = store::backlog(db).await {
@@ -93,11 +93,11 @@ async fn measure(db: &PgPool, stop: &CancellationToken) {
 }
 
 async fn lead<D: Deliver>(leader: Leader, db: &PgPool, deliver: &Arc<D>, stop: &CancellationToken) {
-    // Ends with the leadership, so that no delivery begins after it.
+    // Canceled with the leadership, so that no delivery begins after it.
     let leading = stop.child_token();
     let reception = Arc::new(Reception::default());
     let mut running = JoinSet::new();
-    // In this order, so that failed events have their half when there are always new ones.
+    // In this order, so that failed events get their half even when there are always new ones.
     let mut queues = [Queue::new(Turn::Failed, FAILED_AT_ONCE), Queue::new(Turn::New, CONCURRENCY)];
     while !leading.is_cancelled() {
         let led = refill(&leader, &mut queues).await;
@@ -105,7 +105,7 @@ async fn lead<D: Deliver>(leader: Leader, db: &PgPool, deliver: &Arc<D>, stop: &
             tracing::warn!(%error, "the outbox lost its leader");
             break;
         }
-        // Confirmed just now, and again before the next ones.
+        // Leadership was confirmed just now, and is confirmed again before the next events.
         while running.len() < CONCURRENCY
             && let Some((turn, aggregate, events)) = queues.iter_mut().find_map(Queue::next)
         {
@@ -133,7 +133,7 @@ async fn lead<D: Deliver>(leader: Leader, db: &PgPool, deliver: &Arc<D>, stop: &
     while running.join_next().await.is_some() {}
     leader.resign().await;
 }
-/// Asks for what is due, or whether we still lead. An error when leadership was lost.
+/// Reads due events, or confirms leadership. Fails when leadership was lost.
 async fn refill(leader: &Leader, queues: &mut [Queue]) -> sqlx::Result<()> {
     let mut asked = false;
     for at in 0..queues.len() {
@@ -143,7 +143,7 @@ async fn refill(leader: &Leader, queues: &mut [Queue]) -> sqlx::Result<()> {
     if asked { Ok(()) } else { leader.confirm().await }
 }
 
-/// Delivers the events of one aggregate, up to the first that fails.
+/// Delivers the events of one aggregate, up to the first failure.
 async fn in_order<D: Deliver>(
     db: &PgPool,
     deliver: &D,
@@ -160,7 +160,7 @@ async fn in_order<D: Deliver>(
     }
 }
 
-/// Delivers one event and writes down the outcome. True: the next one may follow.
+/// Delivers one event and records the result. Returns true when the next one may follow.
 async fn hand_over<D: Deliver>(db: &PgPool, deliver: &D, due: &Due, reception: &Reception) -> bool {
     let outcome = attempt(deliver, due).await;
     let recorded = match &outcome {
@@ -172,7 +172,7 @@ async fn hand_over<D: Deliver>(db: &PgPool, deliver: &D, due: &Due, reception: &
         Err(failure) => record(db, due, *failure, reception).await,
     };
     if let Err(error) = &recorded {
-        // It will be delivered again: at least once is the promise.
+        // The event will be delivered again: delivery is at least once.
         tracing::warn!(event = %due.event.id, %error, "a delivery could not be recorded");
     }
     outcome.is_ok() && recorded.is_ok()

@@ -11,23 +11,23 @@ use uuid::Uuid;
 use super::Event;
 use crate::postgres::query;
 
-/// The most rows that one statement of [`prune`] deletes.
+/// Maximum rows that one statement of [`prune`] deletes.
 const PRUNE_BATCH: i64 = 1000;
 
-/// The most events that one poll takes.
+/// Maximum events per poll.
 const BATCH: i64 = 200;
 
-/// An event that may be delivered now, with the number of failures that count against it.
+/// An event that may be delivered now, with its number of counted failures.
 #[derive(Debug)]
 pub(super) struct Due {
     pub(super) position: i64,
     pub(super) event: Event,
     pub(super) carrier: Carrier,
     pub(super) attempts: i32,
-    /// No transaction that could publish something earlier is still running. A row whose transaction has not begun
-    /// yet by this cluster's count came from another cluster, with a dump or by logical replication.
+    /// True when no running transaction can publish an earlier event. A transaction id beyond this cluster's
+    /// own came from another cluster, with a dump or by logical replication.
     pub(super) settled: bool,
-    /// The time since it was published.
+    /// The time since publication.
     pub(super) age: Duration,
 }
 
@@ -57,18 +57,18 @@ pub(super) async fn insert(tx: &mut PgConnection, event: &Event) -> sqlx::Result
     Ok(())
 }
 
-/// The events that a poll asks for. They are asked for apart, so that however many fail, the others have their turn.
+/// The two kinds of poll. They are separate, so that failed events do not hold up new ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Events never tried, in order, of aggregates that no failed event holds back. Each aggregate's are there
-    /// without a gap.
+    /// Events never tried, in order, of aggregates without a failed event. Each aggregate's events have no
+    /// gap.
     New,
-    /// Failed events whose pause is over, those that waited longest first. One of each aggregate, for it holds back
-    /// the others until it is delivered.
+    /// Failed events whose pause is over, longest waiting first. One per aggregate, because it holds up the
+    /// others.
     Failed,
 }
 
-/// The first events of this turn that are due, of aggregates that are not in `busy`.
+/// Reads the first due events of this kind, of aggregates that are not in `busy`.
 pub(super) async fn due(
     leader: &mut PgConnection,
     turn: Turn,
@@ -179,7 +179,7 @@ pub(super) async fn delivered(db: &PgPool, position: i64) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Records a failure: `attempts` so far, the reason, and the pause before it is tried again.
+/// Records a failure: `attempts` so far, the reason, and the pause before the next attempt.
 pub(super) async fn failed(
     db: &PgPool,
     position: i64,
@@ -204,7 +204,7 @@ pub(super) async fn failed(
     Ok(())
 }
 
-/// Gives up on an event until a person has looked at it. Its aggregate waits.
+/// Parks an event until an operator has looked at it. Its aggregate waits.
 pub(super) async fn parked(
     db: &PgPool,
     position: i64,
@@ -243,7 +243,7 @@ pub(super) async fn backlog(db: &PgPool) -> sqlx::Result<Backlog> {
     .await
 }
 
-/// Deletes what was delivered more than 72 hours ago.
+/// Deletes events delivered more than 72 hours ago.
 pub async fn prune(db: &PgPool) -> sqlx::Result<u64> {
     let mut pruned = 0;
     loop {

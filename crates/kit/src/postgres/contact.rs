@@ -1,19 +1,19 @@
-//! The moments when the server last answered this process, and when it last lost a connection.
+//! The times at which the server last answered this process, and at which a connection was last lost.
 //!
-//! One process has one server. A connection that was lost says that the others may be dead too; an answer says that
-//! whoever waits in vain for a connection waits for others of ours, and not for a server that is away.
+//! A process has one server. After a lost connection the others may be dead too. After a recent answer the
+//! server is available, and waiting for a connection means waiting for this process's own requests.
 
 use std::io::ErrorKind;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Before everything that is measured here. Zero microseconds later nothing has happened yet.
+/// The start of time measurement. Zero means that an event has not happened.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 static ANSWERED: AtomicU64 = AtomicU64::new(0);
 static LOST: AtomicU64 = AtomicU64::new(0);
 
-/// Remembers how a statement went.
+/// Records the result of a statement.
 pub(super) fn note<T>(result: &sqlx::Result<T>) {
     match result {
         Ok(_) => ANSWERED.store(now(), Ordering::Relaxed),
@@ -23,22 +23,22 @@ pub(super) fn note<T>(result: &sqlx::Result<T>) {
     }
 }
 
-/// True if the server has answered this process since then.
+/// Returns true when the server has answered within `period`.
 pub(super) fn answered_within(period: Duration) -> bool {
     is_within(&ANSWERED, period)
 }
 
-/// True if a connection of this process was lost since then.
+/// Returns true when a connection was lost within `period`.
 pub(super) fn lost_within(period: Duration) -> bool {
     is_within(&LOST, period)
 }
 
-/// True if the connection is gone: the statement cannot have been answered on it.
+/// Returns true when the connection is lost.
 pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() != ErrorKind::TimedOut,
         sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed | sqlx::Error::BeginFailed => true,
-        // The server ends the session, or all of them.
+        // The server ends this session or all sessions.
         sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
         _ => false,
     }

@@ -1,4 +1,4 @@
-//! What a database failure means to a client.
+//! Classification of database failures.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -7,30 +7,31 @@ use std::{fmt, io};
 use super::{contact, pool};
 use crate::error::{Class, Kind, Outcome};
 
-/// How lately the server has answered somebody of ours if it is there: less than anybody waits for a connection.
+/// Time within which an available server has answered some request of this process. Shorter than the wait for
+/// a connection.
 const LATELY: Duration = Duration::from_millis(300);
 
 /// A class of failure that clients can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
-    /// The server is away, refuses us or froze. Nothing was done, or it was rolled back.
+    /// The server is unavailable, refuses connections or is frozen. Nothing was done, or it was rolled back.
     Unavailable,
-    /// It gave up waiting or was chosen as a deadlock's victim. Nothing was done.
+    /// A timeout passed, or a deadlock was resolved. Nothing was done.
     Busy,
-    /// Every connection is taken: of ours, or of the server's (53300). Nothing was done.
+    /// All connections of this process or of the server (53300) are in use. Nothing was done.
     Overloaded,
     /// The connection broke during COMMIT.
     OutcomeUnknown,
-    /// A mistake of ours.
+    /// A bug of ours.
     Internal,
 }
 
-/// The class of a database failure, for the row of an error that wraps it.
+/// Returns the class of a database failure, for the row of an error that wraps it.
 pub fn class(error: &sqlx::Error) -> Class {
     kind(error).code(code(error)).outcome(outcome(error))
 }
 
-/// What a database failure means to a client, for `Classify::kind`.
+/// Returns the kind of a database failure.
 pub fn kind(error: &sqlx::Error) -> Kind {
     match classify(error) {
         Failure::Unavailable | Failure::Busy | Failure::Overloaded | Failure::OutcomeUnknown => {
@@ -40,7 +41,7 @@ pub fn kind(error: &sqlx::Error) -> Kind {
     }
 }
 
-/// Its code, such as `database_unavailable`, for `Classify::code`.
+/// Returns the code of a database failure, such as `database_unavailable`.
 pub fn code(error: &sqlx::Error) -> Cow<'static, str> {
     Cow::Borrowed(match classify(error) {
         Failure::Unavailable => "database_unavailable",
@@ -51,8 +52,8 @@ pub fn code(error: &sqlx::Error) -> Cow<'static, str> {
     })
 }
 
-/// Whether its transaction may have taken effect all the same, for `Classify::outcome`. It says so of a command
-/// only where that is one transaction: an earlier one may have done something.
+/// Returns `Unknown` when the transaction may have taken effect. It describes a command only if that is one
+/// transaction.
 pub fn outcome(error: &sqlx::Error) -> Outcome {
     match classify(error) {
         Failure::Busy | Failure::Overloaded => Outcome::None,
@@ -60,7 +61,7 @@ pub fn outcome(error: &sqlx::Error) -> Outcome {
     }
 }
 
-/// The name of the constraint that refused it, if one did.
+/// Returns the name of the violated constraint, if any.
 pub fn constraint(error: &sqlx::Error) -> Option<&str> {
     error.as_database_error().and_then(|e| e.constraint())
 }
@@ -70,8 +71,8 @@ fn classify(error: &sqlx::Error) -> Failure {
         sqlx::Error::Io(e) if e.get_ref().is_some_and(|inner| inner.is::<CommitInterrupted>()) => {
             Failure::OutcomeUnknown
         }
-        // sqlx says the same when the server is away, when it gives no more connections (it asks again until the
-        // time is over), and when all of ours are in use.
+        // sqlx reports the same error when the server is unavailable, when it gives no more connections, and
+        // when all of ours are in use.
         sqlx::Error::PoolTimedOut if pool::is_exhausted() || contact::answered_within(LATELY) => {
             Failure::Overloaded
         }
@@ -103,8 +104,8 @@ fn by_sqlstate(code: &str) -> Failure {
     }
 }
 
-/// Marks an error that came in place of the answer to COMMIT, or to a statement that is a transaction of its
-/// own: whoever loses the connection then cannot know whether it took effect.
+/// Marks an error that came instead of the answer to COMMIT, or to a statement that is its own transaction:
+/// its effect is unknown.
 pub fn during_commit(error: sqlx::Error) -> sqlx::Error {
     let in_doubt = match &error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,

@@ -1,10 +1,10 @@
-//! Tells a database from what it was before a restore or a failover, so that nothing cached outlives what it was
-//! read from.
+//! Distinguishes a database from its state before a restore or a failover, so that no cached value outlives
+//! its source.
 //!
-//! An incarnation is the cluster (system identifier), the timeline, the start of the server and the database
-//! (oid). A failover and a point-in-time restore begin a timeline; a disk that was set back is read by a server
-//! that started later; a dump goes into another database or cluster. Only a dump restored over the tables of a
-//! running database keeps its incarnation: `runbooks/backup.md` says so.
+//! An incarnation consists of the cluster (system identifier), the timeline, the start of the server and the
+//! database (oid). A failover and a point-in-time restore begin a new timeline; a restored disk is read by a
+//! server that started later; a dump goes into another database or cluster. Only a dump restored over the
+//! tables of a running database keeps the incarnation: see `runbooks/backup.md`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -14,21 +14,21 @@ use sqlx::{PgConnection, PgPool};
 
 use super::query;
 
-/// Every connection to a database of this process says which incarnation it has reached: by the database's name.
+/// Incarnations of this process's databases, by name. Every new connection updates its entry.
 static KNOWN: LazyLock<Mutex<HashMap<String, Incarnation>>> = LazyLock::new(Mutex::default);
 
-/// The incarnation of a database, as its newest connection found it. Cheap to clone.
+/// The incarnation of a database, as its newest connection reported it. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Incarnation(Arc<ArcSwapOption<String>>);
 
 impl Incarnation {
-    /// The incarnation of the pool's database, whenever a connection has said it.
+    /// Returns a handle to the incarnation of the pool's database.
     pub(crate) fn of(db: &PgPool) -> Self {
         let options = db.connect_options();
         Self::named(options.get_database().unwrap_or_else(|| options.get_username()))
     }
 
-    /// Nothing until a connection was made, and where the server does not say it.
+    /// Returns the incarnation; `None` before the first connection, or if the server does not report it.
     pub(crate) fn current(&self) -> Option<Arc<String>> {
         self.0.load_full()
     }
@@ -39,7 +39,8 @@ impl Incarnation {
     }
 }
 
-/// Asks a new connection. One that is refused an answer is as good as any other, but nothing is cached.
+/// Reads the incarnation on a new connection. If the server refuses, the connection is used but nothing is
+/// cached.
 pub(super) async fn read(connection: &mut PgConnection) -> sqlx::Result<()> {
     let found = query(
         "incarnation",

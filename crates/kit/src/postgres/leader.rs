@@ -1,7 +1,7 @@
 //! Leader election by advisory lock: one replica does the work, the others stand by.
 //!
-//! A replica has one connection for all its offices, whether it leads or stands by: besides the pool's
-//! connections and the one of the health check it has no other.
+//! Each replica has one connection for all its elections, in addition to the pool and the health check's
+//! connection.
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,35 +12,35 @@ use tokio::time::timeout;
 
 use super::{client_timeout, incarnation, lock_id, query};
 
-/// The sessions of this process: one for each pool. A pool is told from another by its options, which its clones
+/// The sessions of this process, one for each pool. Pools are distinguished by their options, which clones
 /// share.
 static SESSIONS: LazyLock<Mutex<Vec<Weak<Session>>>> = LazyLock::new(Mutex::default);
 
-/// The connection that holds the locks of one replica. PostgreSQL frees them when it ends.
+/// The connection that holds a replica's locks. PostgreSQL releases them when it ends.
 struct Session {
     options: Arc<PgConnectOptions>,
     state: tokio::sync::Mutex<State>,
-    /// The locks that a [`Leader`] of this process lives for.
+    /// The locks that have a [`Leader`] in this process.
     led: Mutex<HashSet<i64>>,
 }
 
 #[derive(Default)]
 struct State {
     connection: Option<PgConnection>,
-    /// Grows with every connection, so that a leader knows its own.
+    /// Number of the connection, by which a leader recognizes its own.
     generation: u64,
-    /// The locks of this connection, with a leader or without: one that panicked has none.
+    /// The locks of this connection, with a leader or (after a panic) without.
     locked: HashSet<i64>,
 }
 
-/// A replica that would hold an office.
+/// A replica that takes part in an election.
 pub(crate) struct Candidate {
     session: Arc<Session>,
     lock: i64,
 }
 
-/// Leadership among the replicas of a service. Nobody else leads while its connection lives; PostgreSQL ends
-/// it when this process dies.
+/// The leadership of one election. No other replica leads while its connection lives; PostgreSQL ends it when
+/// the process dies.
 pub(crate) struct Leader {
     session: Arc<Session>,
     lock: i64,
@@ -52,7 +52,7 @@ impl Candidate {
         Self { session: Session::of(db), lock: lock_id(office) }
     }
 
-    /// `None` while another replica leads.
+    /// Tries to become the leader. `None` while another replica leads.
     pub(crate) async fn elect(&self) -> sqlx::Result<Option<Leader>> {
         let Self { session, lock } = self;
         if session.led().contains(lock) {
@@ -89,8 +89,8 @@ impl Candidate {
 }
 
 impl Leader {
-    /// Does something on the connection that holds the lock: whatever still works there is done as the leader. An
-    /// error when leadership was lost, or when the statement failed.
+    /// Runs a statement on the connection that holds the lock, and therefore as the leader. Fails when
+    /// leadership was lost, or when the statement failed.
     pub(crate) async fn ask<T>(
         &self,
         ask: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
@@ -102,12 +102,12 @@ impl Leader {
         state.ask(ask).await
     }
 
-    /// An error when leadership was lost.
+    /// Fails when leadership was lost.
     pub(crate) async fn confirm(&self) -> sqlx::Result<()> {
         self.ask(async |connection| query("leader_confirm", connection.ping()).await).await
     }
 
-    /// Lets another replica lead at once.
+    /// Releases the lock, so that another replica can lead at once.
     pub(crate) async fn resign(self) {
         let mut state = self.session.state.lock().await;
         if state.generation != self.generation {
@@ -163,8 +163,8 @@ impl Session {
 }
 
 impl State {
-    /// Keeps the connection unless it is lost, or somebody was cut off in the middle of a statement: a statement that
-    /// fails costs no other office its lock.
+    /// Runs a statement. Keeps the connection unless it is lost or the statement was canceled: a failed
+    /// statement costs no other election its lock.
     async fn ask<T>(
         &mut self,
         ask: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
@@ -180,7 +180,7 @@ impl State {
     }
 }
 
-/// True for an error that the server answered with, and after which it takes the next statement.
+/// Returns true for an error of the statement, after which the connection still works.
 fn is_of_the_statement(error: &sqlx::Error) -> bool {
     let error = error.as_database_error().and_then(|error| error.try_downcast_ref());
     error.is_some_and(|error: &PgDatabaseError| error.severity() == PgSeverity::Error)

@@ -1,4 +1,4 @@
-//! The pool and what every connection in it promises.
+//! The pool, and the settings of its connections.
 
 use std::io;
 use std::str::FromStr as _;
@@ -16,29 +16,29 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{PROCESS, Process, contact, incarnation, schema};
 use crate::config;
 
-/// How long a service waits at its start for a database that is still starting.
+/// Time that a starting service waits for a database that is still starting.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long one attempt to connect may take.
+/// Time limit of one attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long cleaning a connection may take before it is thrown away instead.
+/// Time limit of cleaning a connection, after which it is closed instead.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a connection may have been idle to be taken without a look: it answered just before.
+/// Idle time up to which a connection is used without a check.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How old the gauges of the pool may be.
+/// Time between two updates of the pool's gauges.
 const GAUGE_PERIOD: Duration = Duration::from_secs(1);
 
-/// How long anybody waits for a replica; the primary would have answered by then.
+/// Time limit of getting a connection to a replica; the primary would have answered by then.
 const REPLICA_PATIENCE: Duration = Duration::from_millis(150);
 
-/// The pool of this process, kept for [`is_exhausted`] and the gauges.
+/// The pool of this process, for [`is_exhausted`] and the gauges.
 static POOL: ArcSwapOption<PgPool> = ArcSwapOption::const_empty();
 
-/// Connects, and refuses pending or dirty migrations with the command that cures them. A database
-/// that is away gets 10 s to come up.
+/// Connects, and refuses pending or dirty migrations with the command that mends them. Waits up to 10 s for
+/// an unavailable database.
 pub async fn connect(
     config: &config::Postgres,
     service: &'static str,
@@ -58,8 +58,8 @@ pub async fn connect(
     Ok(pool)
 }
 
-/// A pool on a replica of the same database, for reading. Nobody waits for it at the start, and hardly
-/// anybody later: what it does not answer the primary does.
+/// Creates a read-only pool on a replica of the same database. The start does not wait for it, and requests
+/// wait only briefly: the primary answers whatever the replica does not.
 pub fn replica(
     config: &config::Postgres,
     url: &SecretString,
@@ -69,12 +69,12 @@ pub fn replica(
         promises(config, url, service).context("DATABASE_REPLICA_URL is not a PostgreSQL URL")?;
     let options = options(config)
         .acquire_timeout(REPLICA_PATIENCE)
-        // Nothing that it says is cached, so its incarnation is nobody's business.
+        // No values of a replica are cached, so its incarnation is not needed.
         .after_connect(|_, _| Box::pin(async { Ok(()) }));
     Ok(options.connect_lazy_with(connect))
 }
 
-/// What every connection promises.
+/// Returns the settings of every connection.
 fn promises(
     config: &config::Postgres,
     url: &SecretString,
@@ -87,22 +87,23 @@ fn promises(
             ("statement_timeout", statement_timeout.as_str()),
             ("lock_timeout", "500ms"),
             ("idle_in_transaction_session_timeout", "5s"),
-            // A machine that vanished must not keep its locks for the two hours that TCP waits.
+            // A vanished machine must not keep its locks for the two hours that TCP waits.
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
         ])
-        .disable_statement_logging(); // `query` does it, without the parameters
+        .disable_statement_logging(); // `query` logs slow ones, without the parameters
     Some(options)
 }
 
-/// `None` rather than an error, which may quote the URL, password and all. sqlx itself takes any scheme.
+/// Returns `None` instead of an error, which may quote the URL with its password. sqlx itself accepts any
+/// scheme.
 fn parse(url: &str) -> Option<PgConnectOptions> {
     let ours = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
     ours.then(|| PgConnectOptions::from_str(url).ok()).flatten()
 }
 
-/// The options that every pool of ours has. Public so that tests can use the same on a database of their own.
+/// Returns the options of every pool. Public, so that tests can use them on their own database.
 pub fn options(config: &config::Postgres) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(config.database_pool_max)
@@ -110,20 +111,20 @@ pub fn options(config: &config::Postgres) -> PgPoolOptions {
         .acquire_timeout(config.database_acquire_timeout)
         .max_lifetime(config.database_max_lifetime)
         .idle_timeout(config.database_idle_timeout)
-        // A round trip before every request is a price; a connection that answered a second ago has paid it.
+        // A check costs a round trip before every request; a recently used connection needs none.
         .test_before_acquire(false)
         .after_connect(|connection, _| Box::pin(incarnation::read(connection)))
         .before_acquire(|connection, idle| Box::pin(test(connection, idle.idle_for)))
         .after_release(|connection, _| Box::pin(clean(connection)))
 }
 
-/// Ends whatever transaction a connection is still in before somebody else gets it.
+/// Ends a transaction that is still open, before the connection is used again.
 ///
-/// sqlx 0.8.4 to 0.9.0 release a connection inside an open transaction when a future is dropped during
-/// BEGIN (transact-rs/sqlx#4385). The next user's transaction commits all the same, but a statement
-/// without one is acknowledged and then undone with whatever is rolled back after it: 19 to 32 of some
-/// 4,000 in `points::it rude_clients` without this and without `command::run`. A bare ROLLBACK would
-/// make the server log a warning each time there is nothing to roll back, which is nearly always.
+/// sqlx 0.8.4 to 0.9.0 release a connection inside an open transaction when a future is dropped during BEGIN
+/// (transact-rs/sqlx#4385). The next user's transaction commits all the same, but a statement without one is
+/// acknowledged and later undone by a rollback: 19 to 32 of some 4,000 in `points::it rude_clients` without
+/// this function and without detached writes. A bare ROLLBACK would make the server log a warning each time
+/// there is nothing to roll back, which is nearly always.
 async fn clean(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let clean = connection.execute(sqlx::raw_sql("BEGIN; ROLLBACK"));
     match timeout(RELEASE_TIMEOUT, clean).await {
@@ -132,7 +133,7 @@ async fn clean(connection: &mut PgConnection) -> sqlx::Result<bool> {
     }
 }
 
-/// An error if the server is not there any more. It was when the connection was released; since then another may have died.
+/// Checks a connection before use, if it was idle for long or another one was lost meanwhile.
 async fn test(connection: &mut PgConnection, idle: Duration) -> sqlx::Result<bool> {
     if idle > FRESH || contact::lost_within(idle) {
         connection.ping().await?;
@@ -140,7 +141,7 @@ async fn test(connection: &mut PgConnection, idle: Duration) -> sqlx::Result<boo
     Ok(true)
 }
 
-/// Keeps the gauges of the pool, until it is closed.
+/// Updates the gauges of the pool until it is closed.
 async fn watch(service: &'static str, pool: PgPool) {
     let max = pool.options().get_max_connections();
     db::declare(service, max);
@@ -151,7 +152,7 @@ async fn watch(service: &'static str, pool: PgPool) {
     }
 }
 
-/// True when requests wait for each other and not for the server.
+/// Returns true when every connection is in use.
 pub(super) fn is_exhausted() -> bool {
     POOL.load().as_ref().is_some_and(|pool| {
         pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections()

@@ -1,4 +1,4 @@
-//! A service runs on the schema it was built for, or not at all.
+//! Checks that the database has the schema that this release needs.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,8 @@ use sqlx::{PgConnection, Row as _};
 
 use crate::run::Refusal;
 
-/// Refuses pending, changed and dirty migrations, with the command that cures them. Newer migrations
-/// than we know are fine: they are made so that the previous version still runs.
+/// Refuses pending, changed and dirty migrations, with the command that mends them. Newer migrations than
+/// ours are accepted, because they keep the previous release working.
 pub async fn check(
     connection: &mut PgConnection,
     service: &str,
@@ -60,7 +60,7 @@ async fn applied(
     connection: &mut PgConnection,
     service: &str,
 ) -> anyhow::Result<HashMap<i64, Applied>> {
-    // Not checked at compile time: the migrator makes this table, no migration does.
+    // Not checked at compile time: the table is created by the migrator, not by a migration.
     let rows = sqlx::query("SELECT version, success, checksum FROM _sqlx_migrations")
         .fetch_all(connection)
         .await;
@@ -69,7 +69,7 @@ async fn applied(
         Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some("42P01") => Vec::new(),
         Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some("42501") => {
             bail!(Refusal(format!(
-                "this role may not read _sqlx_migrations, which migration 1 grants: run `make migrate-up \
+                "the role may not read _sqlx_migrations, which migration 1 grants: run `make migrate-up \
              SERVICE={service}`"
             )))
         }

@@ -1,16 +1,16 @@
-//! Signs what a service keeps in Redis, so that it believes only what it wrote itself.
+//! Signatures of a service's values in Redis, so that it accepts only its own.
 //!
-//! The keys are derived from the service's own secret (HKDF-SHA256), one for each purpose: a value signed for one
-//! purpose, or by another service, is worth nothing for another. A new secret makes everything signed before
-//! unreadable.
+//! The keys are derived from the service's secret (HKDF-SHA256), one for each purpose: a signature for one
+//! purpose, or by another service, is invalid for every other. A new secret invalidates all earlier
+//! signatures.
 
 use ring::{hkdf, hmac};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Tells our keys from others that somebody derives from the same secret.
+/// Separates our keys from other keys derived from the same secret.
 const SALT: &[u8] = b"kit::redis::Signer 1";
 
-/// The length of a signature in bytes.
+/// Length of a signature in bytes.
 pub const SIGNATURE: usize = 32;
 
 /// Derives the signing keys of a service. Cheap to clone.
@@ -22,43 +22,43 @@ pub struct Signer(hkdf::Prk);
 pub struct SigningKey(hmac::Key);
 
 impl Signer {
-    /// The signer of a service with this secret, the same in each of its replicas.
+    /// Creates the signer of a service, the same in each replica.
     pub fn new(secret: &SecretString) -> Self {
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT);
         Self(salt.extract(secret.expose_secret().as_bytes()))
     }
 
-    /// A signer whose signatures nobody else can verify.
+    /// Creates a signer with a random secret, for tests and clients without Redis.
     pub(super) fn random() -> Self {
         Self(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &rand::random::<[u8; 32]>()))
     }
 
-    /// The key for this purpose, such as `cache` or `fallback-queue`.
+    /// Returns the key for a purpose, such as `cache` or `fallback-queue`.
     ///
     /// # Panics
-    /// Never: HKDF gives up to 255 times the 32 bytes that are asked for.
+    /// Never panics: HKDF yields up to 255 times 32 bytes.
     pub fn key(&self, purpose: &str) -> SigningKey {
         let purpose = [purpose.as_bytes()];
-        let key = self.0.expand(&purpose, hmac::HMAC_SHA256).expect("32 bytes are not too many");
+        let key = self.0.expand(&purpose, hmac::HMAC_SHA256).expect("HKDF yields 32 bytes");
         SigningKey(key.into())
     }
 }
 
 impl SigningKey {
-    /// The signature of these parts in this order. No other division of the same bytes has the same signature.
+    /// Signs these parts in this order. Another division of the same bytes has another signature.
     pub fn sign(&self, parts: &[&[u8]]) -> [u8; SIGNATURE] {
         let mut signature = [0; SIGNATURE];
         signature.copy_from_slice(hmac::sign(&self.0, &message(parts)).as_ref());
         signature
     }
 
-    /// Whether it signed these parts. Takes the same time for every wrong signature.
+    /// Verifies a signature of these parts in constant time.
     pub fn verify(&self, parts: &[&[u8]], signature: &[u8]) -> bool {
         hmac::verify(&self.0, &message(parts), signature).is_ok()
     }
 }
 
-/// Each part with its length before it.
+/// Concatenates the parts, each preceded by its length.
 fn message(parts: &[&[u8]]) -> Vec<u8> {
     let length = parts.iter().map(|part| part.len() + size_of::<u64>()).sum();
     let mut message = Vec::with_capacity(length);

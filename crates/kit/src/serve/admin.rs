@@ -37,7 +37,7 @@ async fn log_level() -> String {
     observability::log_level::current()
 }
 
-/// Takes directives such as `info,points=debug`, and gives back what is in force.
+/// Sets log directives such as `info,points=debug`, and returns those in force.
 async fn set_log_level(directives: String) -> Result<impl IntoResponse, ApiError> {
     observability::log_level::set(directives.trim())
         .map_err(|error| ApiError::new(Kind::Malformed, "invalid_log_level", error.to_string()))?;

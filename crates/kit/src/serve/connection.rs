@@ -1,9 +1,9 @@
-//! A socket that does not wait for ever.
+//! A socket with time limits.
 //!
-//! hyper's header timeout begins with the first byte, knows nothing of an HTTP/2 preface that breaks
-//! off, and nothing at all limits a client that does not read. Here, while no request of a
-//! connection is in flight, it must bring a byte in time, and the next request in a longer time, so that
-//! nobody stays by sending pings; and what we write must be taken.
+//! hyper's header timeout begins with the first byte and does not cover an incomplete HTTP/2 preface, and
+//! hyper does not limit a client that reads nothing. Here a connection without a request in flight must send
+//! a byte within one limit and a request within a longer one, so that pings do not keep it open; and the
+//! client must accept written bytes in time.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 use super::door::{Place, Visitor};
 use crate::config::Limits;
 
-/// How many requests of one connection are being answered, and how many there were.
+/// The number of a connection's requests in flight, and of all its requests.
 #[derive(Clone, Debug, Default)]
 pub(super) struct InFlight(Arc<Requests>);
 
@@ -31,7 +31,7 @@ struct Requests {
 }
 
 impl InFlight {
-    /// One more, until the result is dropped.
+    /// Counts a request until the result is dropped.
     pub(super) fn enter(&self) -> Entered {
         self.0.now.fetch_add(1, Ordering::Relaxed);
         self.0.ever.fetch_add(1, Ordering::Relaxed);
@@ -58,19 +58,19 @@ impl Drop for Entered {
 /// An accepted connection with its timeouts.
 pub(super) struct Connection {
     socket: TcpStream,
-    /// Its place among the connections of the port, and of its address.
+    /// Its place among the connections of the port and of its address.
     _place: Place,
     in_flight: InFlight,
-    /// How many requests there had been when `idle` began.
+    /// The number of requests when `idle` started.
     requests: usize,
     read: Timer,
-    /// Runs while there is no request, whatever else comes.
+    /// Runs while no request is in flight, whatever bytes arrive.
     idle: Timer,
     write: Timer,
 }
 
 impl Connection {
-    /// The first byte has a timeout of its own.
+    /// Creates a connection; the first byte has its own limit.
     pub(super) fn new(visitor: Visitor, in_flight: InFlight, limits: &Limits) -> Self {
         let Visitor { socket, place, .. } = visitor;
         let mut read = Timer::new(limits.header_timeout);
@@ -80,7 +80,7 @@ impl Connection {
         Self { socket, _place: place, in_flight, requests: 0, read, idle, write }
     }
 
-    /// For a protocol that keeps quiet connections open on purpose, and pings them.
+    /// Creates a connection for gRPC, which keeps idle connections open and pings them.
     pub(super) fn first_byte_only(visitor: Visitor, limits: &Limits) -> Self {
         let mut connection = Self::new(visitor, InFlight::default(), limits);
         connection.read.limit = Duration::MAX;
@@ -89,7 +89,7 @@ impl Connection {
     }
 }
 
-/// Runs from the first time that something had to be waited for until it came.
+/// Measures how long the peer has kept us waiting.
 struct Timer {
     limit: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -137,7 +137,7 @@ impl AsyncRead for Connection {
                 this.read.stop();
                 Poll::Ready(result)
             }
-            // A client may well be silent while it waits for us; its body has its own timeout.
+            // A client may be silent while it waits for the answer. A body has its own limit.
             Poll::Pending if !this.in_flight.is_empty() => {
                 this.read.stop();
                 Poll::Pending

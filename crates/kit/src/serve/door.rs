@@ -1,4 +1,4 @@
-//! A port that lets in as many connections as there is room for, and of one address only a share.
+//! Accepts connections: as many as the port has room for, and of one address only a share.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,42 +14,42 @@ use tokio::time::sleep;
 use crate::config::{Limits, Proxy};
 use crate::limit;
 
-/// After the machine refused us a socket, for want of file descriptors as a rule.
+/// Pause after the machine refused a socket, usually for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
 static CROWDED: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::counter(
         "connections_refused_total",
-        "Connections that were closed at once because their address had too many.",
+        "Connections closed at once because their address had too many.",
     )
 });
 
-/// Accepts the connections of one port.
+/// The listener of one port.
 pub(super) struct Door {
     listener: TcpListener,
-    /// More than this many wait in the kernel's queue, where they cost us nothing.
+    /// Further connections wait in the kernel's queue, at no cost for the process.
     room: Arc<Semaphore>,
     shares: Option<Shares>,
 }
 
-/// A connection, and its place until it is dropped.
+/// An accepted connection, and its place until it is dropped.
 pub(super) struct Visitor {
     pub(super) socket: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) place: Place,
 }
 
-/// The share of the server that a connection takes up, until it is dropped.
+/// A connection's place in the limits, released on drop.
 pub(super) struct Place {
     _port: OwnedSemaphorePermit,
     _share: Option<Share>,
 }
 
-/// How many connections each address has. Of IPv6 a /64, which one party has to itself.
+/// The number of connections per client. An IPv6 client is a /64, which usually has one owner.
 #[derive(Clone)]
 struct Shares {
     most: usize,
-    /// They speak for many clients.
+    /// Proxies are not limited, because each stands for many clients.
     proxies: Arc<[Proxy]>,
     taken: Arc<Mutex<HashMap<limit::Client, usize>>>,
 }
@@ -65,7 +65,7 @@ impl Door {
         Self { listener, room, shares: None }
     }
 
-    /// For everybody: an address has only a share of the connections, unless it is a proxy of ours.
+    /// Limits the connections of each address, except those of trusted proxies.
     #[must_use]
     pub(super) fn shared(self, limits: &Limits, proxies: &[Proxy]) -> Self {
         LazyLock::force(&CROWDED);
@@ -73,7 +73,7 @@ impl Door {
         Self { shares: Some(Shares { most, proxies, taken: Arc::default() }), ..self }
     }
 
-    /// The next connection, as soon as there is room for it.
+    /// Returns the next connection, as soon as there is room for it.
     pub(super) async fn next(&self) -> Visitor {
         loop {
             match self.accept().await {
@@ -87,7 +87,7 @@ impl Door {
         }
     }
 
-    /// Nothing when the address of the connection has too many.
+    /// Accepts a connection. `None` when its address has too many.
     async fn accept(&self) -> io::Result<Option<Visitor>> {
         let port = self.room.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (socket, peer) = self.listener.accept().await?;
@@ -98,7 +98,7 @@ impl Door {
             },
             _ => None,
         };
-        // Answers are small and whole: waiting for more to send with them only delays them.
+        // Answers are sent whole; delaying small packets helps nobody.
         let _ = socket.set_nodelay(true);
         Ok(Some(Visitor { socket, peer, place: Place { _port: port, _share: share } }))
     }

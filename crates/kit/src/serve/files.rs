@@ -1,25 +1,24 @@
-//! A file descriptor for every connection that a port may hold. Without one the machine refuses a connection long
-//! before the port is full, on all ports alike.
+//! Raises the limit of open files, so that every connection of a full port has a file descriptor. Otherwise
+//! the machine refuses connections on all ports long before one is full.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Limits;
 
-/// The ports that hold connections.
+/// Number of ports that hold connections.
 const PORTS: u64 = 3;
 
-/// For everything else: databases, other services, logs, listeners.
+/// File descriptors for everything else: databases, other services, logs, listeners.
 const OTHERS: u64 = 256;
 
-/// The limits, after this process may open as many files as they need. Where it may not, each port holds fewer
-/// connections.
+/// Raises the limit of open files as far as the limits need. If that fails, reduces the connections per port.
 pub(super) fn fitted(limits: Limits) -> Limits {
     let needed = (limits.max_connections as u64).saturating_mul(PORTS).saturating_add(OTHERS);
     let available = raise(needed);
     if available >= needed {
         return limits;
     }
-    // Of very few, a quarter is for everything else.
+    // If few are available, a quarter is for everything else.
     let others = OTHERS.min(available / 4);
     let fits = ((available - others) / PORTS).max(1);
     let max_connections = usize::try_from(fits).unwrap_or(usize::MAX);
@@ -32,7 +31,7 @@ pub(super) fn fitted(limits: Limits) -> Limits {
     Limits { max_connections, ..limits }
 }
 
-/// How many files this process may open, raised to `needed` as far as it may.
+/// Raises the limit of open files to `needed`, as far as permitted, and returns it.
 fn raise(needed: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let before = current.unwrap_or(u64::MAX);

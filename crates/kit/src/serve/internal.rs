@@ -1,4 +1,4 @@
-//! The gRPC server. tonic keeps its own, because `grpc-timeout` is handled there.
+//! The gRPC server. It is tonic's own server, because that handles `grpc-timeout`.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use super::door::Door;
 use crate::config::Limits;
 use crate::health::Health;
 
-/// A peer that does not answer a ping for this long is gone.
+/// Time limit for a peer to answer a ping.
 const PING: Duration = Duration::from_secs(10);
 
-/// The server, with or without TLS, and what it serves.
+/// The server, with or without TLS, and its services.
 pub(super) struct Grpc {
     pub(super) server: Server,
     pub(super) routes: Routes,
@@ -48,7 +48,7 @@ pub(super) async fn serve(
         }
     };
     let routes = routes.add_service(health.grpc(names, stop.clone()).await);
-    // Ours, because what tonic does when there are no file descriptors left is to ask again at once.
+    // Our own accept loop: tonic's retries without a pause when no file descriptors are left.
     let connections = stream::unfold(Door::new(listener, &limits), move |door| async move {
         let connection = Connection::first_byte_only(door.next().await, &limits);
         Some((Ok::<_, Infallible>(connection), door))
@@ -67,7 +67,7 @@ pub(super) async fn serve(
     }
 }
 
-/// The services of `points.v1` and so on, for a process that is `points`.
+/// Returns the services of `points.v1` and so on, for a process named `points`.
 fn method_services(process: &str) -> Vec<String> {
     let files = FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap_or_default().file;
     let ours = files.iter().filter(|file| file.package().split('.').next() == Some(process));

@@ -1,4 +1,4 @@
-//! Binding a port, and naming who has it.
+//! Binds a port, and names the process that already has it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -8,11 +8,11 @@ use std::path::Path;
 use anyhow::anyhow;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// How many connections may wait to be accepted. With the usual 128, a burst makes the kernel drop
-/// the last step of handshakes, and a client that believes itself connected waits for seconds.
+/// Connections that may wait to be accepted. With the usual 128, a burst makes the kernel drop the last step
+/// of handshakes, and a client that believes itself connected waits for seconds.
 const BACKLOG: u32 = 4096;
 
-/// Listens on `address`, which `variable` set.
+/// Listens on `address`, which was set by `variable`.
 pub(super) fn bind(variable: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     listen(address).map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => {
@@ -25,13 +25,13 @@ pub(super) fn bind(variable: &str, address: SocketAddr) -> anyhow::Result<TcpLis
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A restart must not wait until the last connections of its predecessor are forgotten.
+    // A restart need not wait until the previous connections time out.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// The process that listens on `port`, such as `points (pid 4711)`, as far as we may see.
+/// Returns the process that listens on `port`, such as `points (pid 4711)`, if it is visible.
 fn owner(port: u16) -> Option<String> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
         let table = fs::read_to_string(table).ok()?;
@@ -49,7 +49,8 @@ fn owner(port: u16) -> Option<String> {
     Some(format!("{} (pid {})", name.trim(), process.file_name().display()))
 }
 
-/// From `/proc/net/tcp`: `sl local_address rem_address st … inode`, in hexadecimal; `0A` is LISTEN.
+/// Finds the inode in `/proc/net/tcp`: `sl local_address rem_address st … inode`, in hexadecimal; `0A` is
+/// LISTEN.
 fn listening_inode(table: &str, port: u16) -> Option<String> {
     let port = format!(":{port:04X}");
     table.lines().skip(1).find_map(|line| {

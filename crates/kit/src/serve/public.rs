@@ -1,4 +1,4 @@
-//! HTTP over sockets that do not wait for ever. `axum::serve` has no such timeouts: see
+//! HTTP over sockets with time limits. `axum::serve` has no such limits: see
 //! `docs/decisions/0005-our-own-listener.md`.
 
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use super::door::Door;
 use crate::config::Limits;
 use crate::http::Front;
 
-/// The largest head of a request: 431 above.
+/// Maximum size of a request's head. A larger one is answered with 431.
 const HEAD_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 100;
 
-/// What is written at once, for which nothing needs to be watched.
+/// Size up to which an answer is written at once and needs no watching.
 const AT_ONCE: u64 = 64 * 1024;
 
 /// Serves until `stop`, then until the requests in flight are answered.
@@ -53,7 +53,7 @@ pub(super) async fn serve(
         let (router, front) = (router.clone(), front.clone());
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let entered = in_flight.enter();
-            // The socket's address, unless a proxy of ours says better: anybody may write `X-Forwarded-For`.
+            // The socket's address, or the forwarded one if the peer is a trusted proxy.
             let client = front.as_ref().map_or(peer, |f| f.client(peer, request.headers()));
             request.extensions_mut().insert(ConnectInfo(client));
             if let Some(front) = &front {
@@ -65,7 +65,7 @@ pub(super) async fn serve(
         let connection = http.serve_connection(socket, service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // What a client does wrong on the wire is its own affair.
+            // Protocol errors of clients are of no interest to operators.
             if let Err(error) = connection.await {
                 tracing::debug!(error = &*error, "connection ended");
             }
@@ -75,7 +75,7 @@ pub(super) async fn serve(
     graceful.shutdown().await;
 }
 
-/// A request is in flight until its answer is written: a stream may take as long as it likes.
+/// Keeps a request in flight until its answer is written, however long a stream takes.
 fn held(body: Body, entered: Entered) -> Body {
     if body.size_hint().upper().is_some_and(|size| size <= AT_ONCE) {
         return body;

@@ -1,4 +1,4 @@
-//! The data half: promises about PostgreSQL and Redis, kept on real ones.
+//! PostgreSQL and Redis, tested with real servers.
 
 mod breaker;
 mod cache;
@@ -32,7 +32,7 @@ static PLATFORM: LazyLock<Migrator> = LazyLock::new(|| {
 
 const APP: &str = "points_app";
 
-/// A pool as a service has it, in the least-privileged role.
+/// A service's pool, in the least-privileged role.
 fn service_pool(db: &PgPool) -> PgPool {
     let config = kit::config::Postgres::new(testkit::postgres::url(db, APP));
     let options = (*db.connect_options()).clone().username(APP);
@@ -43,7 +43,7 @@ fn noon() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH
 }
 
-/// The sum of a metric's series whose line contains all of `parts`.
+/// Returns the sum of a metric's series whose line contains all of `parts`.
 fn metric(parts: &[&str]) -> f64 {
     let (_, text) = observability::metrics::render();
     String::from_utf8(text)

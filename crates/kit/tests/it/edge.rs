@@ -1,4 +1,4 @@
-//! The edge: what a client may send, how long it may take, and what it reads.
+//! The edge: malformed requests, slow clients, limits, and the answers they get.
 
 mod bad_input;
 mod errors;

@@ -1,4 +1,4 @@
-//! Who is believed, and who is let in.
+//! Authentication and authorization.
 
 mod forged;
 mod guard;

@@ -1,4 +1,4 @@
-//! The way to Slack: a POST over TLS. Its address is a secret, so no error says it.
+//! Posts alerts to Slack over TLS. The webhook's address is a secret, so no error contains it.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::https;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often one alert is tried, and the first pause, which doubles.
+/// Number of attempts per alert, and the first pause, which doubles.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// A longer wait than this, whoever asks for it, would hold up the alerts behind it.
+/// Maximum pause, even if Slack asks for a longer one: it holds up the next alerts.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Client {
@@ -27,24 +27,24 @@ pub(crate) struct Client {
     address: Uri,
 }
 
-/// Why it did not work, and whether to try again: after how long, if Slack said so.
+/// The reason for a failure; `again` is set if it may be retried, with Slack's pause if it gave one.
 struct Failed {
     why: String,
     again: Option<Option<Duration>>,
 }
 
 impl Client {
-    /// In the clear only to this machine.
+    /// Creates a client of this webhook. Unencrypted addresses are allowed only on this machine.
     pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
-        let address: Uri = url.parse().ok().context("is no URL")?;
+        let address: Uri = url.parse().ok().context("is not a URL")?;
         let home = matches!(address.host(), Some("127.0.0.1" | "[::1]"));
         let secure = address.scheme_str() == Some("https") && address.host().is_some();
-        ensure!(secure || (home && address.scheme_str() == Some("http")), "needs https");
+        ensure!(secure || (home && address.scheme_str() == Some("http")), "must use https");
 
         Ok(Self { http: https::client(CONNECT_TIMEOUT)?, address })
     }
 
-    /// Tries again after 429, 5xx and no answer.
+    /// Posts a message. Retries after 429, 5xx and no answer.
     pub(super) async fn post(&self, message: &Value) -> Result<(), String> {
         let body = Bytes::from(message.to_string());
         let mut pause = FIRST_PAUSE;
@@ -70,7 +70,7 @@ impl Client {
         let answer = timeout(TIMEOUT, self.http.request(request))
             .await
             .map_err(|_| unreached("no answer in time"))?
-            .map_err(|_| unreached("not reached"))?;
+            .map_err(|_| unreached("connection failed"))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());

@@ -1,17 +1,17 @@
-//! A storm of alerts says no more than its first few.
+//! Limits alerts: a storm of them contains no more information than its first few.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// The same alert is not repeated sooner.
+/// Minimum time between two equal alerts.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// So many at once, and then one every [`REFILL`].
+/// Maximum alerts at once; then one every [`REFILL`].
 const BURST: u32 = 10;
 const REFILL: Duration = Duration::from_secs(6);
 
-/// Alerts that are remembered.
+/// Maximum alerts remembered.
 const KNOWN: usize = 1_000;
 
 type Name = (Cow<'static, str>, String);
@@ -29,7 +29,7 @@ struct Known {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// With how many like it were kept back since the last.
+    /// Send it, with the number of equal alerts suppressed since the last one.
     Send {
         repeated: u64,
     },

@@ -1,4 +1,4 @@
-//! An alert as Slack shows it. Plain text wherever it can be; what must be markup is escaped.
+//! Formats an alert for Slack. Plain text where possible; all markup is escaped.
 
 use std::time::UNIX_EPOCH;
 
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::{Alert, Level};
 
-/// Characters of a stack that are sent.
+/// Maximum characters of a stack.
 const STACK: usize = 1_000;
 
-/// Slack's limits: a header of 150 characters, a field of 2,000, a text of 3,000, ten fields. It counts
-/// after escaping; some room is left for our own words.
+/// Slack's limits: 150 characters for a header, 2,000 for a field, 3,000 for a text, and ten fields. It
+/// counts after escaping; some room is left for our own words.
 const HEADER: usize = 140;
 const FIELD: usize = 1_900;
 const TEXT: usize = 2_900;
@@ -25,7 +25,7 @@ pub(super) fn message(service: &str, alert: &Alert) -> Value {
     };
     let title = format!("{icon} {}", alert.title);
     let seconds = alert.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    // Each reader sees their own zone; a client that does not know the format shows the number.
+    // Each reader sees the time in their own zone; a client that does not know the format shows the number.
     let at = format!("<!date^{seconds}^{{date_num}} {{time_secs}}|{seconds}>");
     let mut fields = vec![field("Service", service), field("Level", alert.level.as_str())];
     if !alert.path.is_empty() {
@@ -45,12 +45,12 @@ pub(super) fn message(service: &str, alert: &Alert) -> Value {
     ];
     if !alert.stack.is_empty() {
         let stack: String = alert.stack.chars().take(STACK).collect();
-        // A backtick could end the code block early.
+        // A backtick could end the code block.
         let stack = escape(&stack.replace('`', "'"), TEXT);
         let text = json!({ "type": "mrkdwn", "text": format!("```{stack}```") });
         blocks.push(json!({ "type": "section", "text": text }));
     }
-    // `text` is what a notification shows.
+    // `text` is shown in notifications.
     json!({ "text": escape(&format!("{title}: {}", alert.message), TEXT), "mrkdwn": false, "blocks": blocks })
 }
 
@@ -62,8 +62,8 @@ fn plain(text: &str, max: usize) -> Value {
     json!({ "type": "plain_text", "text": escape(text, max), "emoji": false })
 }
 
-/// Escapes the three characters that Slack obeys (`<!channel>`, `<url|text>`, `&entity;`), drops what
-/// cannot be seen or turns text around, and cuts between characters.
+/// Escapes the three characters that Slack interprets (`<!channel>`, `<url|text>`, `&entity;`), removes
+/// invisible and direction-changing characters, and cuts between characters.
 fn escape(text: &str, max: usize) -> String {
     let mut escaped = String::new();
     let mut length = 0;
@@ -82,7 +82,7 @@ fn escape(text: &str, max: usize) -> String {
         escaped.push_str(shown);
         length += long;
     }
-    // An empty text is refused.
+    // Slack refuses an empty text.
     if escaped.is_empty() { "-".to_owned() } else { escaped }
 }
 

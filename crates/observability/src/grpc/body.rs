@@ -9,25 +9,25 @@ use http_body::{Frame, SizeHint};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-/// Hears how a call ended: once, also when nobody waited for the end.
+/// Gets the end of a call exactly once, even if it is canceled.
 pub(super) trait Call: Send + Unpin + 'static {
-    /// The code it ended with. Later ends do not count.
+    /// Records the code of the call's end. Only the first end counts.
     fn ended(&mut self, code: Code);
 
-    /// The context in which the body is made.
+    /// Returns the context in which the body is produced.
     fn context(&self) -> opentelemetry::Context;
 
-    /// The stream panicked after its head was sent.
+    /// Handles a panic of the stream after its head was sent.
     fn panicked(&mut self) {}
 }
 
-/// A body that tells its call how it ended.
+/// A body that reports the end of its call.
 pub(super) struct Observed<C: Call> {
     inner: Body,
     call: C,
 }
 
-/// Puts a call's answer under observation, or ends the call if the head says it all.
+/// Wraps the body of an answer, or ends the call if the head is already complete.
 pub(super) fn observe<C: Call>(
     response: http::Response<Body>,
     mut call: C,
@@ -35,7 +35,7 @@ pub(super) fn observe<C: Call>(
     if let Some(status) = response.headers().get(Status::GRPC_STATUS) {
         call.ended(Code::from_bytes(status.as_bytes()));
     } else if !response.status().is_success() {
-        // Not from a gRPC server at all, but from a proxy before it.
+        // The answer is not from a gRPC server but from a proxy before it.
         call.ended(Code::Unknown);
     }
     response.map(|inner| Body::new(Observed { inner, call }))
@@ -54,7 +54,7 @@ impl<C: Call> http_body::Body for Observed<C> {
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *inner).poll_frame(cx)));
         let frame = polled.unwrap_or_else(|_| {
             call.panicked();
-            // What panicked once is not asked again.
+            // A body that has panicked is not polled again.
             *inner = Body::empty();
             Poll::Ready(Some(last_words()))
         });

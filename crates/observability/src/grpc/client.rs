@@ -1,4 +1,4 @@
-//! What is done around a call to another service.
+//! The layer around calls to other services.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -35,10 +35,10 @@ static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
         metrics::DURATION_BUCKETS,
     )
 });
-/// The paths come from generated clients, so that they are few.
+/// Paths come from generated clients, so there are few.
 static METHODS: LazyLock<RwLock<HashMap<String, Arc<Series>>>> = LazyLock::new(RwLock::default);
 
-/// The layer that [`crate::grpc::client_layer`] makes.
+/// The layer of [`crate::grpc::client_layer`].
 #[derive(Clone)]
 pub struct ClientLayer;
 
@@ -50,7 +50,7 @@ impl<S> tower::Layer<S> for ClientLayer {
     }
 }
 
-/// A channel with [`ClientLayer`] around it.
+/// A channel inside [`ClientLayer`].
 #[derive(Clone)]
 pub struct Client<S> {
     inner: S,
@@ -103,7 +103,7 @@ fn of(path: &str) -> Arc<Series> {
     })
 }
 
-/// One call; ends once. Whoever makes the call logs its failure.
+/// One call, which ends once. The caller logs its failure.
 struct ClientCall {
     started: Instant,
     series: Arc<Series>,
@@ -149,7 +149,7 @@ impl Call for ClientCall {
     }
 }
 
-/// Dropped before its end: the caller no longer waits.
+/// A drop before the end means that the caller no longer waits.
 impl Drop for ClientCall {
     fn drop(&mut self) {
         self.ended(Code::Cancelled);

@@ -7,7 +7,7 @@ use tonic::Code;
 
 use super::name;
 
-/// What is counted about one method.
+/// The metrics of one method.
 pub(super) struct Series {
     /// `package.Service/Method`.
     pub(super) method: String,
@@ -25,7 +25,7 @@ impl Series {
         let duration = durations.with_label_values(&[method]);
         let series =
             Self { method: method.to_owned(), duration, requests: RwLock::default(), counters };
-        // Alerts read these: without a 0 the first failure is not an increase.
+        // Alerts need these at 0: otherwise the first failure is not an increase.
         for code in [Code::Internal, Code::Unavailable] {
             series.requests(code);
         }

@@ -1,4 +1,4 @@
-//! What is done around a call from outside.
+//! The layer around calls from outside.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -41,20 +41,20 @@ static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
     )
 });
 
-/// Methods that every server of ours has beside its own.
+/// The methods that every server has in addition to its own.
 const STANDARD: [&str; 3] = [
     "grpc.health.v1.Health/Check",
     "grpc.health.v1.Health/Watch",
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
 ];
 
-/// The layer that [`crate::grpc::layer`] makes.
+/// The layer of [`crate::grpc::layer`].
 #[derive(Clone)]
 pub struct ServerLayer {
     methods: Arc<Methods>,
 }
 
-/// The series of the known methods: made before any is called, so that `rate()` sees the first failure.
+/// The metrics of known methods, created before the first call, so that `rate()` sees the first failure.
 struct Methods {
     known: HashMap<String, Arc<Series>>,
     other: Arc<Series>,
@@ -99,7 +99,7 @@ impl<S> tower::Layer<S> for ServerLayer {
     }
 }
 
-/// A gRPC service with [`ServerLayer`] around it.
+/// A gRPC service inside [`ServerLayer`].
 #[derive(Clone)]
 pub struct Server<S> {
     inner: S,
@@ -124,7 +124,7 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        // The clone may not be ready; the one that was polled is.
+        // The clone may not be ready; the polled service is.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let series = self.methods.of(request.uri().path());
@@ -151,7 +151,7 @@ where
     }
 }
 
-/// One call; ends once.
+/// One call, which ends once.
 struct ServerCall {
     started: Instant,
     series: Arc<Series>,
@@ -192,7 +192,7 @@ impl Call for ServerCall {
         let duration_ms = took.as_micros() as f64 / 1000.0;
         let (method, code_name) = (self.series.method.as_str(), name(code));
         if is_server_fault(code) {
-            // A warning, because those are not dropped when the log is slow.
+            // A warning, because warnings are not dropped when the log is slow.
             tracing::warn!(target: "access", method, code = code_name, duration_ms, "call");
         } else {
             tracing::info!(target: "access", method, code = code_name, duration_ms, "call");
@@ -217,7 +217,7 @@ impl Call for ServerCall {
     }
 }
 
-/// Dropped before its end: the caller went away, or its deadline passed.
+/// A drop before the end means that the client left, or that the deadline passed.
 impl Drop for ServerCall {
     fn drop(&mut self) {
         if !self.ended {

@@ -1,4 +1,4 @@
-//! A body whose size is known only at its end.
+//! A body that measures its size.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use http_body::{Frame, SizeHint};
 
 use super::series::Series;
 
-/// Observes the size when it is dropped, complete or not.
+/// Reports the size when dropped, complete or not.
 pub(super) struct Measured {
     inner: Body,
     sent: u64,
     series: Arc<Series>,
-    /// Of the request, so that what the body logs carries its ids.
+    /// The request's context, so that log lines of the body have its ids.
     context: opentelemetry::Context,
 }
 

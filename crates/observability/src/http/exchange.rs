@@ -19,7 +19,7 @@ use crate::carrier::{self, REQUEST_ID};
 use crate::context::{self, Origin};
 use crate::panics;
 
-/// Not an answer: the client went away before there was one (nginx's code for it).
+/// The status for a client that left before the answer (as in nginx).
 const CLIENT_CLOSED: u16 = 499;
 
 /// Ends once, whatever happens: with an answer, or by being dropped.
@@ -54,7 +54,7 @@ impl Exchange {
             span.set_attributes([
                 KeyValue::new("http.request.method", semantic(series.method)),
                 KeyValue::new("http.route", series.path.clone()),
-                // Never the query: that is where tokens travel.
+                // Without the query, which may contain tokens.
                 KeyValue::new("url.path", path(request.uri()).to_owned()),
             ]);
         }
@@ -66,7 +66,7 @@ impl Exchange {
         self.context.clone()
     }
 
-    /// The hook has logged it; here it becomes an answer.
+    /// Answers a request whose handler panicked. The hook has logged the panic.
     pub(super) fn panicked(&self, respond: PanicResponse) -> Response {
         let _ = panics::caught(&self.series.path);
         respond(self.request_id.to_str().unwrap_or_default())
@@ -107,7 +107,7 @@ impl Exchange {
         let Series { method, path: route, .. } = &*self.series;
         let path = path(&self.uri);
         if status >= StatusCode::INTERNAL_SERVER_ERROR.as_u16() {
-            // A warning, because those are not dropped when the log is slow.
+            // A warning, because warnings are not dropped when the log is slow.
             tracing::warn!(target: "access", method, route = &**route, path, status, duration_ms, bytes, "request");
         } else {
             tracing::info!(target: "access", method, route = &**route, path, status, duration_ms, bytes, "request");
@@ -115,7 +115,7 @@ impl Exchange {
     }
 }
 
-/// Dropped before its end: the client went away, or a timeout outside cut it off.
+/// A drop before the end means that the client left, or that an outer timeout passed.
 impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.ended {
@@ -125,7 +125,7 @@ impl Drop for Exchange {
     }
 }
 
-/// The path, or as much of it as is worth keeping.
+/// Returns the path, shortened if necessary.
 fn path(uri: &Uri) -> &str {
     let path = uri.path();
     &path[..path.floor_char_boundary(256)]

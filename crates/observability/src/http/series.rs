@@ -8,7 +8,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use crate::{metrics, panics};
 
-/// Any other method is `other`: the label must not come from the wire.
+/// Any other method is `other`: labels must not come from the client.
 const METHODS: [Method; 7] = [
     Method::GET,
     Method::POST,
@@ -25,7 +25,7 @@ const NAMES: [&str; METHODS.len() + 1] =
 static REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counter_vec(
         "http_requests_total",
-        "Requests answered; 499 is a client that did not wait.",
+        "Requests answered; 499 means that the client left.",
         &["method", "path", "status"],
     )
 });
@@ -48,7 +48,7 @@ static SIZE: LazyLock<HistogramVec> = LazyLock::new(|| {
 pub(super) static IN_FLIGHT: LazyLock<IntGauge> =
     LazyLock::new(|| metrics::gauge("http_requests_in_flight", "Requests being handled."));
 
-/// Only routes of the router come in here, so that it stays small.
+/// Contains only routes of the router, so it stays small.
 static ROUTES: LazyLock<RwLock<HashMap<String, Arc<Route>>>> = LazyLock::new(RwLock::default);
 
 /// A route and its methods.
@@ -57,7 +57,7 @@ pub(super) struct Route {
     methods: [OnceLock<Arc<Series>>; METHODS.len() + 1],
 }
 
-/// What is counted about one method of one route.
+/// The metrics of one method of one route.
 pub(super) struct Series {
     pub(super) method: &'static str,
     pub(super) path: Arc<str>,
@@ -67,7 +67,7 @@ pub(super) struct Series {
     requests: RwLock<Vec<(u16, IntCounter)>>,
 }
 
-/// The series of a matched route.
+/// Returns the metrics of a matched route.
 pub(super) fn of(path: &str) -> Arc<Route> {
     let known = ROUTES.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
     known.unwrap_or_else(|| {
@@ -77,7 +77,7 @@ pub(super) fn of(path: &str) -> Arc<Route> {
     })
 }
 
-/// Sets what alerts read of a method of a route to 0: without that its first failure is not an increase.
+/// Initializes the series that alerts read at 0, so that a first failure is an increase.
 pub(super) fn declare(method: &Method, path: &str) {
     panics::declare(path);
     for status in ["500", "503"] {

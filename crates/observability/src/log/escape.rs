@@ -1,9 +1,9 @@
-//! Text from outside, made harmless: it cannot end a line, begin a field, move a terminal's cursor,
-//! turn the reading direction, or fill the disk.
+//! Escapes text from outside, so that it cannot end a line, begin a field, move a terminal's cursor, change
+//! the reading direction, or fill the disk.
 
 use std::fmt::{self, Write};
 
-/// Writes into a JSON string, and leaves off what is beyond `left` bytes.
+/// Writes into a JSON string, and omits everything beyond `left` bytes.
 pub(super) struct Escaped<'a> {
     out: &'a mut String,
     left: usize,
@@ -54,8 +54,8 @@ fn escape(out: &mut String, text: &str) {
     }
 }
 
-/// Control characters (C0, DEL, C1), line and paragraph separators, and marks that hide or reorder
-/// text.
+/// Returns true for control characters (C0, DEL, C1), line and paragraph separators, and marks that hide or
+/// reorder text.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'

@@ -8,7 +8,7 @@ use tracing::field::{Field, Visit};
 use super::escape::Escaped;
 use crate::config::LogFormat;
 
-/// No value is longer than this, except a stack.
+/// Maximum length of a value other than a stack.
 const LIMIT: usize = 8 * 1024;
 const STACK_LIMIT: usize = 64 * 1024;
 
@@ -18,7 +18,7 @@ const IDS: [&str; 5] = ["request_id", "correlation_id", "user_id", "trace_id", "
 pub(super) struct Fields<'a> {
     line: &'a mut String,
     format: LogFormat,
-    /// Which of [`IDS`] the event states itself.
+    /// The [`IDS`] that the event has itself.
     stated: [bool; IDS.len()],
 }
 
@@ -27,7 +27,7 @@ impl<'a> Fields<'a> {
         Self { line, format, stated: [false; IDS.len()] }
     }
 
-    /// An id from the context.
+    /// Writes an id from the context.
     pub(super) fn id(&mut self, name: &str, id: impl Display) {
         let stated = IDS.iter().position(|known| *known == name).is_some_and(|i| self.stated[i]);
         if !stated {
@@ -39,7 +39,7 @@ impl<'a> Fields<'a> {
         if let Some(i) = IDS.iter().position(|known| *known == name) {
             self.stated[i] = true;
         }
-        // A key twice in one object would let a field pass for the line's own.
+        // A repeated key could replace the line's own.
         let prefix = if OURS.contains(&name) { "field_" } else { "" };
         // Writing to a String cannot fail, here and below.
         let _ = match self.format {
@@ -114,7 +114,7 @@ impl Visit for Fields<'_> {
         }
     }
 
-    /// With its causes: the top of an error chain alone seldom says why.
+    /// Includes the causes: the top of an error chain seldom explains it.
     fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
         let mut chain = error.to_string();
         let mut cause = error.source();

@@ -1,8 +1,8 @@
-//! The bounded queue between those who log and the thread that writes.
+//! The bounded queue between logging threads and the writer.
 //!
-//! A request never waits for a terminal or a pipe. When the reader is too slow, lines of info and
-//! below are dropped; warnings and errors have a reserve, then wait a moment, and only then are lost
-//! as well. Whatever is lost is counted, and reported in the log once it flows again.
+//! A request never waits for a terminal or a pipe. When the reader is too slow, lines of info and below are
+//! dropped. Warnings and errors have a reserve, then wait briefly, and only then are dropped as well. Dropped
+//! lines are counted, and reported in the log when it works again.
 
 use std::io::Write;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
@@ -15,40 +15,40 @@ use tracing::Level;
 use crate::metrics;
 
 const CAPACITY: usize = 4 * 1024 * 1024;
-/// On top of the capacity, for warnings and errors alone.
+/// Additional capacity for warnings and errors.
 const RESERVE: usize = 1024 * 1024;
-/// How long a warning or an error waits for room.
+/// Time that a warning or an error waits for room.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 static DROPPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counter_vec(
         "log_lines_dropped_total",
-        "Log lines lost because standard output was not read; `unwritten` were refused by it.",
+        "Log lines dropped because standard output was not read; `unwritten` ones could not be written.",
         &["level"],
     )
 });
 
 pub(crate) struct Queue {
     state: Mutex<State>,
-    /// There is something to write.
+    /// Signals that the queue has lines.
     filled: Condvar,
-    /// Something was written.
+    /// Signals that lines were written.
     drained: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     lines: Vec<u8>,
-    /// The thread is inside `write`.
+    /// True while the thread is inside `write`.
     writing: bool,
-    /// Someone waited in vain; nobody waits again until a write came back.
+    /// True after a wait timed out; nobody waits again until a write succeeds.
     stuck: bool,
-    /// Lines lost since the last report.
+    /// Lines dropped since the last report.
     lost: u64,
 }
 
 impl Queue {
-    /// Starts the thread that writes to `out`, for as long as the process lives.
+    /// Starts the thread that writes to `out`, until the process ends.
     pub(crate) fn start(mut out: Box<dyn Write + Send>) -> std::io::Result<Arc<Self>> {
         for level in ["error", "warn", "info", "debug", "trace", "unwritten"] {
             DROPPED.with_label_values(&[level]);
@@ -86,7 +86,7 @@ impl Queue {
         }
     }
 
-    /// Waits until all that was pushed is written, at most until `deadline`.
+    /// Waits until all lines so far are written, or until `deadline`.
     pub(crate) fn flush(&self, deadline: Instant) {
         let patience = deadline.saturating_duration_since(Instant::now());
         let busy = |state: &mut State| !state.lines.is_empty() || state.writing;

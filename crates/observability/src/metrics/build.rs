@@ -1,4 +1,4 @@
-//! Which build runs: what tells a deployment from a process that was started again.
+//! The running build: distinguishes a deployment from a restart.
 
 use std::fs::File;
 use std::io::Read;
@@ -18,11 +18,11 @@ static BUILD: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     )
 });
 
-/// Says so soon. Not at once: the program is read from the disk, and nobody waits for that.
+/// Publishes the build soon, in the background, because the program is read from disk.
 pub(super) fn announce(version: &'static str, runtime: &Handle) {
     runtime.spawn_blocking(move || match digest() {
         Ok(build) => BUILD.with_label_values(&[version, &build]).set(1),
-        Err(error) => tracing::warn!(%error, "which build this is stays unknown"),
+        Err(error) => tracing::warn!(%error, "build unknown"),
     });
 }
 

@@ -1,4 +1,4 @@
-//! Rules that were broken, and writers that met.
+//! Metrics of broken invariants and of concurrency conflicts.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use crate::alert::Alert;
 static INVARIANTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
         "invariant_violation_total",
-        "States that a rule of the domain forbids, found before they were stored.",
+        "Invalid states, detected before they were stored.",
         &["aggregate", "invariant"],
     )
 });
@@ -18,17 +18,17 @@ static INVARIANTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static CONFLICTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_vec(
         "concurrency_conflict_total",
-        "Writes refused because another one came first.",
+        "Writes refused because of a concurrent one.",
         &["aggregate"],
     )
 });
 
-/// Declares an invariant at start, so that its first violation is seen by `rate()`.
+/// Declares an invariant at start, so that `rate()` sees its first violation.
 pub fn declare_invariant(aggregate: &'static str, invariant: &'static str) {
     INVARIANTS.with_label_values(&[aggregate, invariant]);
 }
 
-/// Counts a state that the domain's rule forbids, logs it at error and alerts: it is a bug.
+/// Counts, logs and alerts a state that violates an invariant: it is a bug.
 pub fn invariant_violated(aggregate: &'static str, invariant: &'static str) {
     INVARIANTS.with_label_values(&[aggregate, invariant]).inc();
     tracing::error!(aggregate, invariant, "invariant violated");
@@ -37,12 +37,12 @@ pub fn invariant_violated(aggregate: &'static str, invariant: &'static str) {
         .raise();
 }
 
-/// Declares an aggregate at start, so that its first conflict is seen by `rate()`.
+/// Declares an aggregate at start, so that `rate()` sees its first conflict.
 pub fn declare_conflict(aggregate: &'static str) {
     CONFLICTS.with_label_values(&[aggregate]);
 }
 
-/// Counts a write that was refused because another one came first.
+/// Counts a write that was refused because of a concurrent one.
 pub fn concurrency_conflict(aggregate: &'static str) {
     CONFLICTS.with_label_values(&[aggregate]).inc();
 }

@@ -1,4 +1,4 @@
-//! One registry per process. Asking for a metric twice gives the same one.
+//! One registry per process. Requesting a metric twice returns the same one.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
 
 static KNOWN: LazyLock<Mutex<HashMap<String, Box<dyn Any + Send>>>> = LazyLock::new(Mutex::default);
 
-/// The content type and body of a `/metrics` answer.
+/// Returns the content type and body of a `/metrics` answer.
 pub fn render() -> (&'static str, Vec<u8>) {
     let mut body = Vec::with_capacity(16 * 1024);
     if let Err(error) = TextEncoder::new().encode(&REGISTRY.gather(), &mut body) {
@@ -28,48 +28,49 @@ pub fn render() -> (&'static str, Vec<u8>) {
     (prometheus::TEXT_FORMAT, body)
 }
 
-/// A counter without labels, at 0 from now on. Its name ends in `_total`.
+/// Creates a counter without labels, at 0. Its name ends in `_total`.
 pub fn counter(name: &str, help: &str) -> IntCounter {
     once(name, || IntCounter::new(name, help))
 }
 
-/// Counters by label. Initialize each label set that an alert reads: `rate()` misses a first 1.
+/// Creates counters by label. Initialize each label set that an alert reads: `rate()` misses a first 1.
 pub fn counter_vec(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     once(name, || IntCounterVec::new(Opts::new(name, help), labels))
 }
 
-/// A gauge without labels.
+/// Creates a gauge without labels.
 pub fn gauge(name: &str, help: &str) -> IntGauge {
     once(name, || IntGauge::new(name, help))
 }
 
-/// Gauges by label.
+/// Creates gauges by label.
 pub fn gauge_vec(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     once(name, || IntGaugeVec::new(Opts::new(name, help), labels))
 }
 
-/// A histogram without labels; `buckets` are upper bounds in the unit of the name.
+/// Creates a histogram without labels; `buckets` are upper bounds in the unit of the name.
 pub fn histogram(name: &str, help: &str, buckets: &[f64]) -> Histogram {
     let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
     once(name, || Histogram::with_opts(opts))
 }
 
-/// Histograms by label; `buckets` are upper bounds in the unit of the name.
+/// Creates histograms by label; `buckets` are upper bounds in the unit of the name.
 pub fn histogram_vec(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
     let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
     once(name, || HistogramVec::new(opts, labels))
 }
 
-/// Adds a collector that reads its values when it is asked.
+/// Registers a collector that reads its values on request.
 pub(crate) fn register(collector: impl Collector + 'static) {
     if let Err(error) = REGISTRY.register(Box::new(collector)) {
         tracing::error!(%error, "metrics are missing");
     }
 }
 
+/// Returns the metric of this name, creating it on the first call.
+///
 /// # Panics
-/// When a name is malformed or used for two kinds of metric: wrong in every run, so seen by the
-/// first test.
+/// Panics when a name is malformed or used for two kinds of metric. The first test finds it.
 fn once<M>(name: &str, make: impl FnOnce() -> prometheus::Result<M>) -> M
 where
     M: Collector + Clone + Send + 'static,

@@ -1,4 +1,4 @@
-//! The tokio runtime, read when it is asked about.
+//! The metrics of the tokio runtime, read on request.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(super) struct Runtime {
     shape: Values,
 }
 
-/// One reading. Made anew each time, because a counter cannot be set, only increased.
+/// One reading, created each time because a counter cannot be set.
 struct Values {
     workers: IntGauge,
     alive_tasks: IntGauge,

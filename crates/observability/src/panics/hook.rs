@@ -1,7 +1,7 @@
 //! The panic hook: one log line with the stack and the request.
 //!
-//! Rust's own hook resolves and prints the stack in the thread that panicked, and so blocks a worker
-//! for 100 to 500 ms. Here that thread takes down the addresses only; another one resolves them.
+//! Rust's own hook resolves and prints the stack in the panicking thread, which blocks a worker for 100 to
+//! 500 ms. Here that thread only captures the addresses; another one resolves them.
 
 use std::backtrace::Backtrace;
 use std::panic::{self, PanicHookInfo};
@@ -17,7 +17,7 @@ use crate::alert::Alert;
 use crate::context::Request;
 use crate::log::Queue;
 
-/// Reports that may wait; more panics at once are logged without their stack.
+/// Maximum queued reports; further panics are logged without their stack.
 const BACKLOG: usize = 64;
 const MAX_FRAMES: usize = 64;
 
@@ -28,7 +28,7 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// What is known while the panic happens.
+/// The facts captured during a panic.
 struct Report {
     message: String,
     location: String,
@@ -37,7 +37,7 @@ struct Report {
     context: Context,
 }
 
-/// Replaces the process's panic hook, for good.
+/// Replaces the process's panic hook permanently.
 pub(crate) fn install(log: Arc<Queue>) -> std::io::Result<()> {
     TOTAL.get();
     let (sender, messages) = mpsc::sync_channel(BACKLOG);
@@ -54,20 +54,20 @@ pub(crate) fn install(log: Arc<Queue>) -> std::io::Result<()> {
         TOTAL.inc();
         let report = Report::new(info);
         if !report.has_endpoint() {
-            // Nobody stands ready to catch it; the process may be about to end.
+            // Nothing will catch the panic; the process may be about to end.
             report.log(&trim(&report.stack.to_string()));
             log.flush(Instant::now() + Duration::from_secs(1));
         } else if let Err(refused) = sender.try_send(Message::Panic(Box::new(report)))
             && let mpsc::TrySendError::Full(Message::Panic(report))
             | mpsc::TrySendError::Disconnected(Message::Panic(report)) = refused
         {
-            report.log("left out: too many panics at once");
+            report.log("omitted: too many panics at once");
         }
     }));
     Ok(())
 }
 
-/// Waits until the panics so far are in the log's queue.
+/// Waits until all panics so far are in the log's queue.
 pub(crate) fn flush(patience: Duration) {
     let (done, flushed) = mpsc::sync_channel(1);
     if let Some(reporter) = REPORTER.get()
@@ -80,7 +80,7 @@ pub(crate) fn flush(patience: Duration) {
 impl Report {
     fn new(info: &PanicHookInfo<'_>) -> Self {
         Self {
-            message: info.payload_as_str().unwrap_or("a value that is no text").to_owned(),
+            message: info.payload_as_str().unwrap_or("a value that is not text").to_owned(),
             location: info.location().map(ToString::to_string).unwrap_or_default(),
             thread: thread::current().name().unwrap_or_default().to_owned(),
             stack: Backtrace::force_capture(),
@@ -109,7 +109,7 @@ impl Report {
             stack,
             "panicked"
         );
-        // What it said stays in the log: it may quote somebody's data.
+        // The panic's message stays in the log: it may contain personal data.
         let route = origin.map(|origin| &*origin.route);
         let endpoint = self.context.get::<Endpoint>().map(|endpoint| &*endpoint.0);
         let request = self.context.get::<Arc<Request>>();
@@ -121,7 +121,7 @@ impl Report {
     }
 }
 
-/// Leaves out the frames of the panic machinery itself, and what is too deep to matter.
+/// Removes the frames of the panic machinery, and those that are too deep.
 fn trim(stack: &str) -> String {
     let lines: Vec<&str> = stack.lines().collect();
     let machinery = ["core::panicking::", "std::panicking::begin_panic", "rust_begin_unwind"];

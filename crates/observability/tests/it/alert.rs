@@ -1,4 +1,4 @@
-//! Alerts, as a Slack that is slow, busy or away gets them.
+//! Alerts to a Slack that is slow, busy or unavailable.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::support::{Telemetry, eventually, metric, telemetry, telemetry_with};
 
-/// Answers as it is told to, then 200, and remembers what it got.
+/// Answers as configured, then 200, and records the messages.
 #[derive(Clone, Default)]
 struct Slack {
     got: Arc<Mutex<Vec<Value>>>,
@@ -78,7 +78,7 @@ async fn a_busy_slack_is_asked_again_and_one_that_refuses_is_not() {
     Alert::warning("Second", "is refused").raise();
     count("warning", "failed", 1.0).await;
     assert_eq!(slack.got(4).await.len(), 4);
-    let line = telemetry.log.line("an alert was not delivered").await;
+    let line = telemetry.log.line("alert not delivered").await;
     assert_eq!((&line["title"], &line["why"]), (&"Second".into(), &"answered 403".into()));
     assert!(!telemetry.log.text().contains("SECRET"), "the address is a secret");
 }

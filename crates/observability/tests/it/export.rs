@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::support::Log;
 
-/// A collector that keeps the messages it got.
+/// A collector that stores its messages.
 async fn collector() -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     let received = Arc::new(Mutex::new(Vec::new()));
     let sink = received.clone();

@@ -17,7 +17,7 @@ use tower::{Layer, ServiceExt};
 
 use crate::support::{eventually, metric, metrics, telemetry};
 
-/// Answers with what it was told to by the member's id.
+/// Answers according to the member's id.
 pub struct Service;
 
 #[tonic::async_trait]

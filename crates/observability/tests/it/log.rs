@@ -118,7 +118,7 @@ async fn the_level_can_be_switched_while_running() {
     assert_eq!(debugs.count(), 1);
 }
 
-/// Standard output that nobody reads until it is opened.
+/// Standard output that blocks until opened.
 #[derive(Clone)]
 struct Pipe {
     open: Arc<(Mutex<bool>, Condvar)>,

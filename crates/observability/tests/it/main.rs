@@ -1,4 +1,4 @@
-//! observability, tested from outside: what it logs, counts, traces and answers.
+//! observability, tested from outside.
 //!
 //! A process has one subscriber, so every test needs a process of its own: `cargo nextest`.
 

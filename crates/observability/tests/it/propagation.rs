@@ -12,7 +12,7 @@ use crate::support::{self, Client, telemetry, telemetry_with};
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
-/// An HTTP route that asks a gRPC service, and answers with the baggage it sees.
+/// An HTTP route that calls a gRPC service, and answers with its baggage.
 async fn gateway() -> Client {
     let points = grpc::client(grpc::serve().await).await;
     let ask = async move || {
@@ -96,7 +96,7 @@ async fn a_context_written_down_is_taken_up_again() {
 
     let carrier: Carrier = serde_json::from_str(&row).unwrap();
     let later = async {
-        // A tracing span joins in, too.
+        // A tracing span belongs to the trace, too.
         async { tracing::info!("later") }.instrument(tracing::info_span!("inner")).await;
         Carrier::current()
     };

@@ -5,7 +5,7 @@ use observability::{Config, Sinks, SpanKind, context};
 
 use crate::support::Log;
 
-/// Starts with this collector, leaves a span and a line behind, and ends.
+/// Starts with this collector, writes a span and a line, and ends.
 async fn farewell(endpoint: String) -> (Duration, Log) {
     let log = Log::default();
     let sinks = Sinks { log: Some(Box::new(log.clone())), spans: None };

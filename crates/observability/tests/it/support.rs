@@ -1,4 +1,4 @@
-//! Telemetry into memory, servers on loopback, and the words the tests speak.
+//! In-memory telemetry, servers on loopback, and helpers.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a process would have written and exported.
+/// The log and the spans of a process.
 pub struct Telemetry {
     pub log: Log,
     spans: InMemorySpanExporter,
@@ -62,7 +62,7 @@ impl Log {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Every line so far; each must be one JSON object.
+    /// Returns every line so far; each must be one JSON object.
     pub fn lines(&self) -> Vec<Value> {
         let text = self.text();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -77,7 +77,7 @@ impl Log {
     }
 }
 
-/// Asks again until there is an answer, at most 5 s.
+/// Polls until there is an answer, for at most 5 s.
 pub async fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -89,7 +89,7 @@ pub async fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The value of a series in `/metrics`, by its name and labels as printed.
+/// Returns the value of a series in `/metrics`, by its name and labels as printed.
 pub fn metric(series: &str) -> Option<f64> {
     let line = metrics().lines().find(|line| line.starts_with(&format!("{series} ")))?.to_owned();
     line.rsplit(' ').next()?.parse().ok()
@@ -99,7 +99,7 @@ pub fn metrics() -> String {
     String::from_utf8(observability::metrics::render().1).unwrap()
 }
 
-/// A router as `kit` serves it, on a real socket.
+/// Serves a router as `kit` does, on a real socket.
 pub async fn serve(routes: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -24,7 +24,7 @@ fn breaker(name: &'static str) -> Breaker {
     Breaker::new(name, CONFIG)
 }
 
-/// Until a breaker that opened lets probes through again.
+/// Waits until an open breaker lets probes through.
 async fn reset() {
     sleep(CONFIG.reset_timeout.mul_f64(1.3)).await;
 }
@@ -70,7 +70,7 @@ async fn half_open_lets_three_of_two_hundred_callers_through_to_a_hung_dependenc
     assert_eq!(admitted.load(Ordering::Relaxed), 3);
     assert_eq!(breaker.state(), State::HalfOpen);
 
-    // Probes that hang do not keep it half-open for ever.
+    // Hanging probes do not keep it half-open.
     sleep(CONFIG.slow).await;
     assert!(!succeeds(&breaker).await);
     assert_eq!(breaker.state(), State::Open);

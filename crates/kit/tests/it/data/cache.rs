@@ -16,10 +16,10 @@ use testkit::redis::Server;
 
 pub(super) const TTL: Duration = Duration::from_secs(300);
 
-/// A row in the database, which counts how often it is read.
+/// A row in the database, which counts its reads.
 #[derive(Clone, Default)]
 pub(super) struct Row {
-    /// 0: there is none.
+    /// 0 means that the row does not exist.
     version: Arc<AtomicI64>,
     reads: Arc<AtomicU32>,
 }
@@ -54,7 +54,7 @@ pub(super) fn at(version: i64) -> Versioned<String> {
     Versioned { version, value: format!("value {version}") }
 }
 
-/// As a replica of a service has it, after its first connections are made.
+/// The cache of one replica, connected.
 pub(super) async fn replica(server: &Server) -> (Redis, Cache<String>) {
     replica_on(server, &database().await).await
 }
@@ -66,7 +66,7 @@ pub(super) async fn replica_on(server: &Server, db: &PgPool) -> (Redis, Cache<St
     (redis, cache)
 }
 
-/// The database that is cached, after a connection has said which one it is.
+/// The cached database, with a known incarnation.
 pub(super) async fn database() -> PgPool {
     let options = kit::postgres::options(&kit::config::Postgres::new(String::new()));
     let pool = options.connect_lazy(&testkit::postgres::server()).unwrap();
@@ -74,7 +74,7 @@ pub(super) async fn database() -> PgPool {
     pool
 }
 
-/// The one key that the cache has in Redis.
+/// Returns the only key of the cache in Redis.
 pub(super) async fn place(server: &Server) -> String {
     let keys = redis::cmd("KEYS").arg("test:things:*").to_owned();
     let keys: Vec<String> = keys.query_async(&mut raw(server).await).await.unwrap();
@@ -106,7 +106,7 @@ pub(super) async fn cached(cache: &Cache<String>, row: &Row) {
     .await;
 }
 
-// On one thread, so that who is counted as having asked also waits for the load by the time we look.
+// On one thread, so that a reader that was counted also waits for the load when we look.
 #[tokio::test]
 async fn five_hundred_misses_of_one_key_load_once() {
     let server = Server::start().await;
@@ -303,7 +303,7 @@ async fn what_is_not_ours_in_redis_is_a_miss_and_is_replaced() {
     cached(&cache, &row).await;
 }
 
-/// The same answers as with Redis, none of them late, while it is gone; and cached again soon after.
+/// Reads and writes through an outage: the answers are correct and in time, and caching resumes soon after.
 async fn survives(server: &mut Server, harm: fn(&mut Server), heal: impl AsyncFnOnce(&mut Server)) {
     let (redis, cache) = replica(server).await;
     let row = Row::at(1);
@@ -318,7 +318,7 @@ async fn survives(server: &mut Server, harm: fn(&mut Server), heal: impl AsyncFn
         let began = Instant::now();
         assert_eq!(read(&cache, &row).await, row.now());
         if round % 50 == 25 {
-            // A write Redis does not hear of.
+            // A write that does not reach Redis.
             let next = row.version.load(Ordering::SeqCst) + 1;
             row.set(next);
             cache.put("k", at(next)).await;
@@ -328,7 +328,7 @@ async fn survives(server: &mut Server, harm: fn(&mut Server), heal: impl AsyncFn
         slowest = slowest.max(began.elapsed());
     }
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-    // Without the breaker all of them are; some are on a busy machine.
+    // Without the breaker all of them are late; some are on a busy machine.
     assert!(late <= 60, "the breaker keeps the wait to the first few: {late}");
     assert!(redis.ping().await.is_err(), "health tells the truth");
     assert!(failures() > 0.0);
@@ -370,7 +370,7 @@ async fn a_redis_that_takes_no_writes_does_not_serve_what_it_has() {
     row.set(2);
     here.put("k", at(2)).await;
     assert_eq!(read(&here, &row).await, Some(at(2)));
-    // Deleting needs no memory, so the others stop reading the old value too.
+    // Deleting needs no memory, so other replicas stop reading the old value too.
     testkit::eventually(Duration::from_secs(5), || async {
         (read(&there, &row).await == Some(at(2))).then_some(())
     })

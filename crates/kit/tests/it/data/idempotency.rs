@@ -25,7 +25,7 @@ async fn with_effects(db: &PgPool) {
         .unwrap();
 }
 
-/// A use case: one row, and its number is the answer.
+/// A use case that inserts one row and answers its number.
 async fn act(db: &PgPool, principal: &str, key: &Key) -> Result<Answer<Value>, Error> {
     let mut work = match command::begin(db, principal, key).await? {
         Begun::First(work) => work,
@@ -37,7 +37,7 @@ async fn act(db: &PgPool, principal: &str, key: &Key) -> Result<Answer<Value>, E
     work.commit(Success::Created, json!({ "id": id })).await
 }
 
-/// The first command with this key, not committed yet.
+/// Begins the first command with this key.
 async fn first(db: &PgPool, key: &Key) -> Work {
     match command::begin::<Value>(db, "someone", key).await.unwrap() {
         Begun::First(work) => work,
@@ -53,7 +53,7 @@ async fn a_hundred_twins_have_one_effect_and_one_answer(db: PgPool) {
     for _ in 0..100 {
         let pool = pool.clone();
         twins.spawn(async move {
-            // A pool that is full for a moment is no matter of idempotency.
+            // An exhausted pool is not a matter of idempotency.
             loop {
                 match act(&pool, "someone", &key("k", "{}")).await {
                     Err(error)

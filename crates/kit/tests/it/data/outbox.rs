@@ -13,15 +13,15 @@ use uuid::Uuid;
 
 use super::{PLATFORM, metric, noon, service_pool};
 
-/// What a consumer does with an event, and how often it was asked about it before.
+/// A consumer's answer to an event, given the number of earlier attempts.
 pub(super) type Answer = fn(&Event, usize) -> anyhow::Result<()>;
 
-/// A consumer that remembers what it was given, in order.
+/// A consumer that records its events, in order.
 #[derive(Clone)]
 pub(super) struct Consumer {
     pub(super) seen: Arc<Mutex<Vec<(Event, bool)>>>,
     pub(super) answer: Answer,
-    /// How long it works on each.
+    /// Time that it works on each event.
     pub(super) work: Duration,
 }
 
@@ -30,7 +30,7 @@ impl Consumer {
         Self { seen: Arc::default(), answer, work: Duration::ZERO }
     }
 
-    /// The events it took, in the order it took them.
+    /// Returns the accepted events, in order.
     pub(super) fn taken(&self) -> Vec<Event> {
         let seen = self.seen.lock().unwrap();
         seen.iter().filter(|(_, taken)| *taken).map(|(event, _)| event.clone()).collect()
@@ -63,7 +63,7 @@ impl Deliver for Consumer {
     }
 }
 
-/// Runs a relay for as long as this lives.
+/// Runs a relay until dropped.
 pub(super) struct Relay(CancellationToken);
 
 impl Relay {
@@ -96,7 +96,7 @@ pub async fn publish(db: &PgPool, event: &Event) {
     tx.commit().await.unwrap();
 }
 
-/// Lets failed events be tried at once.
+/// Makes failed events due at once.
 pub(super) async fn hurry(db: &PgPool) {
     let sql = "UPDATE outbox_event SET next_attempt_at = now() WHERE delivered_at IS NULL";
     sqlx::query(sql).execute(db).await.unwrap();
@@ -122,7 +122,7 @@ async fn sixteen_writers_lose_nothing_and_keep_the_order_of_each_aggregate(db: P
     let mut config = kit::config::Postgres::new(String::new());
     config.database_acquire_timeout = Duration::from_secs(20);
     let options = (*db.connect_options()).clone().username(super::APP);
-    // Sixteen wait for each other, however busy the machine is.
+    // Sixteen wait for each other, even on a busy machine.
     let options = options.options([("lock_timeout", "20s")]);
     let pool = postgres::options(&config).connect_lazy_with(options);
     let mut writers = JoinSet::new();
@@ -133,7 +133,7 @@ async fn sixteen_writers_lose_nothing_and_keep_the_order_of_each_aggregate(db: P
             for round in 0..ROUNDS {
                 let aggregate = ((writer + round) % AGGREGATES).to_string();
                 let mut tx = pool.begin().await.unwrap();
-                // Takes a transaction id before the lock, as a real command may.
+                // Takes a transaction id before the lock, like a real command.
                 sqlx::query("SELECT pg_current_xact_id()").execute(&mut *tx).await.unwrap();
                 let sql = "UPDATE counter SET n = n + 1 WHERE aggregate = $1 RETURNING n";
                 let n = sqlx::query_scalar(sql).bind(&aggregate).fetch_one(&mut *tx).await.unwrap();
@@ -179,7 +179,7 @@ async fn poison_is_parked_and_only_its_own_aggregate_waits(db: PgPool) {
         publish(&db, event).await;
     }
     let _relay = Relay::start(&db, consumer.clone());
-    // While others of its kind are taken.
+    // While others of its kind are accepted.
     testkit::eventually(Duration::from_secs(30), || async {
         publish(&db, &event("others", 1)).await;
         hurry(&db).await;
@@ -188,7 +188,7 @@ async fn poison_is_parked_and_only_its_own_aggregate_waits(db: PgPool) {
     .await;
     assert!(consumer.asked(poison.id) >= 10);
     testkit::eventually(Duration::from_secs(10), || async {
-        // What waits behind the poison.
+        // The event behind the parked one waits.
         (metric(&["outbox_pending "]) == 1.0).then_some(())
     })
     .await;
@@ -212,7 +212,7 @@ async fn poison_is_parked_and_only_its_own_aggregate_waits(db: PgPool) {
         .unwrap();
     assert_eq!(error, "failed", "the text of an error may be about a person");
 
-    // A person has repaired the consumer (here: the event) and lets it go on.
+    // An operator has repaired the consumer (here: the event) and releases it.
     sqlx::query("UPDATE outbox_event SET parked_at = NULL, attempts = 0, payload = '{}', next_attempt_at = now() WHERE id = $1")
         .bind(poison.id)
         .execute(&db)
@@ -276,7 +276,7 @@ async fn an_event_waits_for_what_may_still_be_published_before_it(db: PgPool) {
     let mut slow = db.begin().await.unwrap();
     outbox::publish(&mut slow, &event("a", 1)).await.unwrap();
     publish(&db, &event("a", 2)).await;
-    // The relay polls more often than it measures, so it has passed by since.
+    // The relay polls more often than it measures, so it has polled since.
     testkit::eventually(Duration::from_secs(10), || async {
         (metric(&["outbox_pending"]) == 1.0).then_some(())
     })
@@ -289,7 +289,7 @@ async fn an_event_waits_for_what_may_still_be_published_before_it(db: PgPool) {
 
 #[sqlx::test(migrator = "PLATFORM")]
 async fn one_relay_delivers_and_another_takes_over_within_two_seconds(db: PgPool) {
-    // Slow enough for two to get in each other's way.
+    // Slow enough for two relays to interfere.
     let work = Duration::from_millis(20);
     let consumer = Consumer { work, ..Consumer::new(|_, _| Ok(())) };
     let first = Relay::start(&db, consumer.clone());
@@ -315,10 +315,10 @@ async fn one_relay_delivers_and_another_takes_over_within_two_seconds(db: PgPool
     assert_eq!(consumer.taken().len(), 51, "none was delivered by both");
 }
 
-/// How many transactions are open, the trace, the correlation id.
+/// The number of open transactions, the trace, the correlation id.
 type Seen = (i64, Option<String>, Option<String>);
 
-/// Looks for open transactions while it delivers, and remembers the context it runs in.
+/// Counts open transactions during a delivery, and records the delivery's context.
 #[derive(Clone)]
 struct Observer {
     db: PgPool,

@@ -20,7 +20,7 @@ async fn a_thousand_dropped_begins_poison_nobody(db: PgPool) {
     let pool = postgres::options(&config).connect_lazy_with(options);
 
     for n in 0..1000_i32 {
-        // The client hangs up at some moment of BEGIN.
+        // The client hangs up at some moment during BEGIN.
         let moment = Duration::from_micros(u64::try_from(n % 100).unwrap() * 10);
         drop(timeout(moment, pool.begin()).await);
         sqlx::query("INSERT INTO kept VALUES ($1)").bind(n).execute(&pool).await.unwrap();
@@ -42,7 +42,7 @@ async fn a_clean_connection_is_returned_and_kept(db: PgPool) {
     let first = pid().await.unwrap();
     for _ in 0..20 {
         let mut tx = postgres::begin(&pool).await.unwrap();
-        // An error leaves the transaction aborted; its connection is cleaned all the same.
+        // An error leaves the transaction aborted; the connection is cleaned all the same.
         assert!(sqlx::query("SELECT 1/0").execute(&mut *tx).await.is_err());
         drop(tx);
         assert_eq!(pid().await.unwrap(), first);
@@ -76,7 +76,7 @@ async fn every_connection_has_timeouts_and_a_name(db: PgPool) {
     assert_eq!(metric(&["db_connections{", "points", "max"]), 16.0);
     drop(busy);
 
-    // Slow statements are counted, by operation and not by text.
+    // Slow statements are counted by operation, not by text.
     assert_eq!(metric(&["db_slow_queries_total", "points"]), 0.0);
     query("nap", sqlx::query("SELECT pg_sleep(0.15)").execute(&pool)).await.unwrap();
     assert_eq!(metric(&["db_slow_queries_total", "points"]), 1.0);
@@ -187,7 +187,7 @@ async fn a_database_that_gave_up_did_nothing_and_one_that_is_away_may_have(db: P
     assert_eq!(postgres::outcome(&postgres::during_commit(away)), Outcome::Unknown);
 }
 
-/// Ends every other session of this role: what a restart of the server does to a pool.
+/// Ends every other session of this role, as a restart of the server would.
 async fn end_sessions(db: &PgPool) {
     let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
                WHERE usename = 'points_app' AND datname = current_database()";
@@ -211,13 +211,13 @@ async fn a_connection_that_died_in_the_pool_is_nobodys_error(db: PgPool) {
     };
     fill().await;
     end_sessions(&db).await;
-    // Released less than a second ago, so nobody has looked whether they live.
+    // Released less than a second ago, so it is used without a check.
     let tx = postgres::begin(&pool).await.unwrap();
     postgres::commit(tx).await.unwrap();
 
     fill().await;
     end_sessions(&db).await;
-    // One that is lost, wherever it was, puts the others in doubt.
+    // One lost connection makes the pool check the others.
     let _ = query("probe", select()).await;
     for _ in 0..4 {
         query("probe", select()).await.unwrap();
@@ -236,7 +236,7 @@ async fn a_server_that_gives_no_more_connections_is_busy_and_not_away(db: PgPool
     limit(1).await;
     let error = async {
         loop {
-            // The one that we have answers meanwhile.
+            // Our own connection answers meanwhile.
             query("probe", sqlx::query("SELECT 1").execute(&mut *held)).await.unwrap();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -1,4 +1,4 @@
-//! The relay, before a consumer that fails, with rows from elsewhere, and at its own end as the leader.
+//! The relay with a failing consumer, with foreign rows, and at the end of its leadership.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use super::outbox::{Consumer, Relay, event, hurry, publish};
 use super::{PLATFORM, metric};
 
-/// A consumer that fails with this code until it is repaired; even then it does not take what is poison.
+/// A consumer that fails with this code until repaired, and always for event 13.
 #[derive(Clone)]
 struct Broken {
     code: Code,
@@ -82,7 +82,7 @@ async fn a_consumer_that_does_not_know_us_is_away_and_nothing_is_parked(db: PgPo
     an_outage(&db, Code::Unauthenticated).await;
 }
 
-/// The wrong version, or restored without its data.
+/// A consumer of the wrong version, or restored without its data.
 #[sqlx::test(migrator = "PLATFORM")]
 async fn a_consumer_that_refuses_everybody_is_away_and_nothing_more_is_parked(db: PgPool) {
     for code in [Code::NotFound, Code::Unimplemented] {
@@ -111,7 +111,7 @@ async fn several_poison_events_are_parked_while_few_others_are_taken(db: PgPool)
 
 #[sqlx::test(migrator = "PLATFORM")]
 async fn events_that_fail_keep_no_others_from_their_turn(db: PgPool) {
-    /// Answers nothing about poison, for a while.
+    /// Fails slowly for event 13.
     struct Slow(Consumer);
     impl Deliver for Slow {
         async fn deliver(&self, event: &Event) -> anyhow::Result<()> {
@@ -125,7 +125,7 @@ async fn events_that_fail_keep_no_others_from_their_turn(db: PgPool) {
     for n in 0..400 {
         publish(&db, &event(&n.to_string(), 13)).await;
     }
-    // Each has failed, and is due again.
+    // Each event has failed, and is due again.
     let failed = "UPDATE outbox_event SET attempts = 1";
     sqlx::query(failed).execute(&db).await.unwrap();
     let consumer = Consumer::new(|_, _| Ok(()));
@@ -169,7 +169,7 @@ async fn an_event_of_another_cluster_is_delivered(db: PgPool) {
     let consumer = Consumer::new(|_, _| Ok(()));
     let [restored, new] = [event("a", 1), event("a", 2)];
     publish(&db, &restored).await;
-    // As `pg_dump` brings it: this cluster will count so far in some years.
+    // As restored by `pg_dump`: this cluster will reach that id in some years.
     let elsewhere = "UPDATE outbox_event SET xid = '9000000000'";
     sqlx::query(elsewhere).execute(&db).await.unwrap();
     publish(&db, &new).await;
@@ -202,6 +202,6 @@ async fn a_leader_that_is_deposed_begins_no_delivery_more(db: PgPool) {
         (ids.len() == EVENTS).then_some(all)
     })
     .await;
-    // What was on its way when the leader fell may come twice: eight at a time, and no more.
+    // Deliveries in flight when the leader fell may be repeated: at most eight.
     assert!(taken - EVENTS <= 8, "{} were delivered twice", taken - EVENTS);
 }

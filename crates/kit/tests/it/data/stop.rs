@@ -1,4 +1,4 @@
-//! A stop waits for the work that nobody asked for, once it has begun.
+//! A stop waits for background work that has begun.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use super::outbox::{event, publish};
 use super::{PLATFORM, service_pool};
 use crate::edge::world::World;
 
-/// Work that goes on until it is let go.
+/// Work that continues until released.
 #[derive(Clone, Default)]
 struct Work {
     begun: Arc<Notify>,
@@ -38,7 +38,7 @@ impl Deliver for Work {
     }
 }
 
-/// Stops a service, with no request in flight, in the middle of what `start` begins.
+/// Stops a service in the middle of the work that `start` begins, with no request in flight.
 async fn outlasts_a_stop(start: impl FnOnce(Work, CancellationToken)) {
     let mut world = World::start().await;
     let work = Work::default();
@@ -52,7 +52,7 @@ async fn outlasts_a_stop(start: impl FnOnce(Work, CancellationToken)) {
     assert_eq!(work.done.load(Ordering::SeqCst), 1, "it went on after the stop");
 }
 
-/// How many events the outbox knows to be delivered.
+/// Returns the number of delivered events.
 async fn delivered(db: &PgPool) -> i64 {
     let sql = "SELECT count(*) FROM outbox_event WHERE delivered_at IS NOT NULL";
     sqlx::query_scalar(sql).fetch_one(db).await.unwrap()

@@ -1,4 +1,4 @@
-//! Redis is a stranger: what it says is believed only if we wrote it, for this key, from this database.
+//! Values in Redis are accepted only with our signature for this key and this database.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn stored(server: &Server, key: &str) -> Vec<u8> {
     get.query_async(&mut raw(server).await).await.unwrap()
 }
 
-/// How many values were not believed, for this reason.
+/// Returns the number of values refused for this reason.
 fn refused(reason: &str) -> f64 {
     metric(&["cache_refused_total", "\"things\"", &format!("\"{reason}\"")])
 }
@@ -32,7 +32,7 @@ async fn a_value_is_good_only_under_its_own_key_and_from_its_own_service() {
     let place = place(&server).await;
     let ours = stored(&server, &place).await;
 
-    // The value of another key: well formed, and signed by us.
+    // The value of another key: well-formed, and signed by us.
     let forge = async |value: &[u8]| {
         set(&server, &place, value).await;
         let before = row.reads();
@@ -44,7 +44,7 @@ async fn a_value_is_good_only_under_its_own_key_and_from_its_own_service() {
     forge(&another).await;
     assert_eq!(refused("forged"), 1.0);
 
-    // Of the same key, by a service with another secret.
+    // The same key, signed by a service with another secret.
     let foreign = Redis::new(&server.config(), "test", &"of another service".into()).unwrap();
     connected(&foreign).await;
     let foreign: Cache<String> = Cache::new("things", TTL, foreign, &database().await);
@@ -54,7 +54,7 @@ async fn a_value_is_good_only_under_its_own_key_and_from_its_own_service() {
     forge(&foreign).await;
     assert_eq!(refused("forged"), 2.0);
 
-    // Altered: the version, when it expires, the signature, the value.
+    // Altered: the version, the expiry, the signature, the value.
     let text = String::from_utf8(ours.clone()).unwrap();
     let parts: Vec<&str> = text.splitn(4, ':').collect();
     for part in 0..4 {
@@ -69,7 +69,7 @@ async fn a_value_is_good_only_under_its_own_key_and_from_its_own_service() {
     }
     assert!(refused("forged") >= 5.0 && refused("forged") + refused("malformed") == 6.0);
 
-    // Untouched it is believed again: it was no accident of the test.
+    // Unaltered it is accepted again, so the alterations were the reason.
     set(&server, &place, &ours).await;
     let before = row.reads();
     assert_eq!(read(&cache, &row).await, Some(at(7)));
@@ -88,7 +88,7 @@ async fn nothing_is_read_after_a_restore_that_was_cached_before(db: PgPool) {
 
     let lost = Row::at(9);
     cached(&before, &lost).await;
-    // The restored database has an older version, which is what counts.
+    // The restored database has an older version, which is authoritative.
     let row = Row::at(2);
     assert_eq!(read(&after, &row).await, Some(at(2)));
     cached(&after, &row).await;
@@ -115,7 +115,7 @@ async fn a_process_notices_a_restore_by_its_next_connection(db: PgPool) {
     let row = Row::at(9);
     cached(&cache, &row).await;
 
-    // Restored to an older state under the same name; the connections of before are dead.
+    // Restored to an older state under the same name; earlier connections are dead.
     recreate().await;
     row.set(2);
     let connects = || async { sqlx::query("SELECT 1").execute(&pool).await.ok() };

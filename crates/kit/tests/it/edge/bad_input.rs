@@ -1,4 +1,5 @@
-//! Every kind of nonsense gets the right 4xx, names the field, repeats nothing and stores nothing.
+//! Malformed input gets the right 4xx with the field's name. The answer repeats nothing, and nothing is
+//! stored.
 
 use super::wire::{Client, exchange, get, request};
 use super::world::World;
@@ -7,7 +8,7 @@ const JSON: &str = "Content-Type: application/json";
 const KEY: &str = "Idempotency-Key: k-1";
 const GOOD: &[u8] = br#"{"name":"a","amount":1}"#;
 
-/// Posts a body to a command's route, and says how it was judged.
+/// Posts a body to a command's route, and returns the verdict.
 async fn posted(world: &World, headers: &[&str], body: &[u8]) -> String {
     exchange(world.at.http, &request("POST /things", headers, body)).await.verdict()
 }
@@ -235,7 +236,7 @@ async fn what_is_not_http_is_refused_and_the_connection_ends() {
         let text = client.until_closed().await;
         assert!(text.starts_with(expected), "{expected}: {text}");
     }
-    // A chunk that is none: the handler sees a body that broke off.
+    // A malformed chunk: the handler sees an incomplete body.
     let head = [JSON, KEY, "Transfer-Encoding: chunked"];
     let mut client = Client::connect(world.at.http).await;
     client.send(&request("POST /things", &head, b"zz\r\n{}\r\n0\r\n\r\n")).await;

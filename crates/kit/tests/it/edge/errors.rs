@@ -1,4 +1,4 @@
-//! One error, two protocols.
+//! One error in two protocols.
 
 use std::io;
 use std::time::Duration;

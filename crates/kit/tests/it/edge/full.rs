@@ -1,4 +1,4 @@
-//! More connections than there is room for: they wait, and nobody works for it.
+//! More connections than the port has room for: they wait, at no cost.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::process::{free_port, smallest_with_descriptors, smallest_with_soft_limit, with_ports};
 use super::world::{World, limits};
 
-/// An HTTP/2 client's first words; a server answers them with its settings.
+/// The first bytes of an HTTP/2 client; a server answers them with its settings.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn each_port_takes_as_many_connections_as_it_may() {
         drop(first);
         timeout(Duration::from_secs(5), third.read_u8()).await.unwrap().unwrap();
     }
-    // A full public port says nothing about the process.
+    // A full public port does not make the process unhealthy.
     assert_eq!(super::wire::get(world.at.admin, "/live").await.status, 200);
 }
 
@@ -49,7 +49,7 @@ async fn a_process_without_file_descriptors_waits_and_does_not_spin() {
         .await;
         let _crowd = crowd(ports[port]).await;
         let before = processor_time(&child).await;
-        sleep(Duration::from_secs(1)).await; // a second of its life is what is measured
+        sleep(Duration::from_secs(1)).await; // measures one second of processor time
         let spent = processor_time(&child).await - before;
         assert!(spent < Duration::from_millis(100), "port {port}: {spent:?} of a second");
     }
@@ -58,7 +58,7 @@ async fn a_process_without_file_descriptors_waits_and_does_not_spin() {
 #[tokio::test]
 async fn a_process_raises_its_limit_of_open_files() {
     let ports = [free_port().await, free_port().await];
-    // No connection makes room for another by being idle.
+    // Idle connections are not closed to make room for others.
     let mut variables = with_ports(ports);
     variables.push(("HEADER_TIMEOUT", "60s"));
     let _child = smallest_with_soft_limit(40, &variables).spawn().unwrap();
@@ -109,7 +109,7 @@ async fn an_address_has_only_its_share_of_the_connections() {
     })
     .await;
 
-    // A proxy of ours speaks for many.
+    // A trusted proxy stands for many clients.
     let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     let proxied = world(config::Edge { trusted_proxies, ..config::Edge::default() }).await;
     let mut connections = Vec::new();
@@ -119,7 +119,7 @@ async fn an_address_has_only_its_share_of_the_connections() {
     assert!(!closed(connections.last_mut().unwrap()).await);
 }
 
-/// More connections than the process may open.
+/// Opens more connections than the process may have files.
 async fn crowd(address: SocketAddr) -> Vec<TcpStream> {
     let mut crowd = Vec::new();
     for _ in 0..60 {
@@ -128,7 +128,7 @@ async fn crowd(address: SocketAddr) -> Vec<TcpStream> {
     crowd
 }
 
-/// What the process has had so far, from `/proc/<pid>/stat`: in hundredths of a second.
+/// Returns the processor time of a process so far, from `/proc/<pid>/stat`, in hundredths of a second.
 async fn processor_time(child: &Child) -> Duration {
     let stat = format!("/proc/{}/stat", child.id().unwrap());
     let stat = tokio::fs::read_to_string(stat).await.unwrap();

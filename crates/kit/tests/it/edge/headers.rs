@@ -1,9 +1,9 @@
-//! What every answer carries, whatever happened.
+//! Headers that every answer has.
 
 use super::wire::{Answer, Client, exchange, get, request};
 use super::world::World;
 
-/// The headers of ours that must not depend on the answer.
+/// Returns our headers that must not depend on the answer.
 fn security(answer: &Answer) -> Vec<(String, String)> {
     let names = [
         "cache-control",

@@ -1,4 +1,4 @@
-//! The probes tell the truth, in time, and nothing more.
+//! The probes report the truth, in time, and nothing more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use super::world::{World, limits};
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
     Open,
-    /// Connections break, new ones too.
+    /// Connections break, including new ones.
     Broken,
-    /// Connections stand, and nothing moves: a stopped process, a lost route.
+    /// Connections stay open but transfer nothing: a stopped process, a lost route.
     Frozen,
 }
 
-/// Stands before a server, and can be closed.
+/// A proxy before a server, which can be closed.
 struct Gate {
     port: u16,
     mode: watch::Sender<Mode>,
@@ -79,7 +79,7 @@ async fn ready(world: &World) -> (u16, String) {
     (answer.status, answer.json()["status"].as_str().unwrap().to_owned())
 }
 
-/// How long until `/ready` says `status`.
+/// Returns the time until `/ready` answers `status`.
 async fn until(world: &World, status: u16) -> Duration {
     let started = Instant::now();
     eventually(Duration::from_secs(10), || async {
@@ -139,7 +139,7 @@ async fn without_redis_a_service_is_degraded_and_ready(db: PgPool) {
     said("ready").await;
 }
 
-/// Else `rate()` would not see the first failure of a route that nobody has asked before.
+/// Otherwise `rate()` would miss the first failure of a route that was never called.
 #[tokio::test]
 async fn the_failures_of_every_route_and_method_are_counted_from_zero() {
     let world = World::start().await;

@@ -1,4 +1,4 @@
-//! What clients must not read, operators must.
+//! Details that clients must not see are in the log.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ impl Write for Log {
 }
 
 impl Log {
-    /// The lines that contain `text`.
+    /// Returns the lines that contain `text`.
     fn lines(&self, text: &str) -> Vec<Value> {
         let bytes = self.0.lock().unwrap();
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());

@@ -1,4 +1,4 @@
-//! A process of ours: how it starts, refuses to, and ends.
+//! A service's process: its start, its refusals, its end.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,17 +15,17 @@ use super::wire::get;
 const UNWRITTEN: &str = "log_lines_dropped_total{level=\"unwritten\"}";
 const SECRET: &str = "postgres://app:hunter2@127.0.0.1:1/points";
 
-/// The example `smallest`, with this environment and no other.
+/// The example `smallest`, with this environment and no other variables.
 fn smallest(variables: &[(&str, &str)]) -> Command {
     prepared(Command::new(program()), variables)
 }
 
-/// [`smallest`], which may open so many files and sockets.
+/// [`smallest`] with limits of open files and sockets.
 pub fn smallest_with_descriptors(count: usize, variables: &[(&str, &str)]) -> Command {
     limited(&format!("ulimit -n {count}"), variables)
 }
 
-/// It may raise its limit itself.
+/// [`smallest`] with a soft limit, which it may raise itself.
 pub fn smallest_with_soft_limit(count: usize, variables: &[(&str, &str)]) -> Command {
     limited(&format!("ulimit -S -n {count}"), variables)
 }
@@ -51,7 +51,7 @@ fn prepared(mut command: Command, variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Everything it needs, on ports of the system's choice.
+/// Everything it needs, on ports chosen by the system.
 fn complete() -> Vec<(&'static str, &'static str)> {
     vec![
         ("HTTP_LISTEN", "127.0.0.1:0"),
@@ -71,21 +71,21 @@ pub fn with_ports([http, grpc]: [SocketAddr; 2]) -> Vec<(&'static str, &'static 
     variables
 }
 
-/// Without the variable of this name.
+/// [`complete`] without the variable of this name.
 fn without(name: &str) -> Vec<(&'static str, &'static str)> {
     let mut variables = complete();
     variables.retain(|(variable, _)| *variable != name);
     variables
 }
 
-/// Exit code, standard output, standard error.
+/// Returns the exit code, standard output and standard error.
 async fn ended(mut command: Command) -> (i32, String, String) {
     let output = timeout(Duration::from_secs(20), command.output()).await.unwrap().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-/// What it says on one line, with which it exits as `code`.
+/// Returns the one-line error, checking the exit code.
 async fn complaint(command: Command, code: i32) -> String {
     let (exit, _, stderr) = ended(command).await;
     assert_eq!(exit, code, "{stderr}");
@@ -144,7 +144,7 @@ async fn a_secret_comes_from_a_file_and_from_one_place_only() {
     let empty = complaint(with_file(without("DATABASE_URL"), &empty), 64).await;
     assert!(empty.ends_with(" is empty"), "{empty}");
 
-    // Far enough to refuse for another reason: the secret was read.
+    // A later refusal shows that the secret was read.
     let mut good = with_file(without("DATABASE_URL"), &file);
     good.env("REFUSE", "pending migrations");
     assert_eq!(complaint(good, 78).await, "error: pending migrations");
@@ -225,7 +225,7 @@ async fn a_full_disk_for_logs_stops_nothing() {
     for _ in 0..100 {
         assert_eq!(get(port, "/hello").await.body, b"hello");
     }
-    // What could not be written is counted, to the last line.
+    // Every line that could not be written is counted.
     eventually(Duration::from_secs(10), || async {
         let metrics = String::from_utf8(get(admin, "/metrics").await.body).unwrap();
         let line = metrics.lines().find_map(|l| l.strip_prefix(UNWRITTEN))?;

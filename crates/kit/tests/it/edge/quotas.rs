@@ -1,4 +1,4 @@
-//! How much one client may ask, on real ports and with a Redis of the test's own.
+//! Rate limits, on real ports and with the test's own Redis.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ async fn with(at: SocketAddr, path: &str, headers: &[&str]) -> Answer {
     exchange(at, &request(&format!("GET {path}"), headers, b"")).await
 }
 
-/// How many of so many requests are let in, asked over so many connections at once.
+/// Returns the number of admitted requests, sent over several connections at once.
 async fn admitted(at: SocketAddr, connections: usize, requests: usize, headers: &[&str]) -> usize {
     let request = request("GET /things", headers, b"");
     let each = join_all((0..connections).map(|_| async {
@@ -40,7 +40,7 @@ async fn admitted(at: SocketAddr, connections: usize, requests: usize, headers: 
     each.await.into_iter().sum()
 }
 
-/// A Redis that is waited for: on a busy machine one that is late would be taken for one that is away.
+/// A Redis client with a long timeout, so that a busy machine does not look like an outage.
 fn patient(redis: &Server) -> kit::config::Redis {
     kit::config::Redis { redis_timeout: Duration::from_secs(5), ..redis.config() }
 }
@@ -118,7 +118,7 @@ async fn members_are_counted_one_by_one_and_apart_from_their_address() {
         let token = format!("authorization: Bearer {}", issuer.member(Clock::system().id()));
         assert_eq!(admitted(at, 1, 5, &[&token]).await, 3);
     }
-    // Whoever brings no good token is who they come from.
+    // A client without a valid token is identified by its address.
     let forged = format!("authorization: Bearer {}x", issuer.member(Clock::system().id()));
     assert_eq!(admitted(at, 1, 5, &[&forged]).await, 3);
     assert_eq!(admitted(at, 1, 5, &[]).await, 0);
@@ -166,7 +166,7 @@ async fn a_forwarded_address_counts_only_when_a_proxy_of_ours_says_it() {
     for client in ["x-forwarded-for: 192.0.2.1", "x-forwarded-for: 6.6.6.6, 192.0.2.2"] {
         assert_eq!(admitted(world.at.http, 1, 4, &[client]).await, 2, "{client}");
     }
-    // What a client wrote in front of the proxy's own word changes nothing.
+    // Addresses written by the client before the proxy's own are ignored.
     let lie = "x-forwarded-for: 7.7.7.7, 192.0.2.2";
     assert_eq!(with(world.at.http, "/things", &[lie]).await.status, 429);
 }
@@ -189,7 +189,7 @@ async fn without_redis_each_process_counts_for_itself() {
 
     redis.restart().await;
     eventually(Duration::from_secs(10), || async {
-        // A member of its own each time, until both count together again.
+        // A new member each time, until both replicas count together again.
         let token = format!("authorization: Bearer {}", Issuer::new().member(Clock::system().id()));
         let a = admitted(one.at.http, 2, 5, &[&token]).await;
         let b = admitted(other.at.http, 2, 5, &[&token]).await;
@@ -248,11 +248,11 @@ async fn a_busy_client_and_a_flood_cost_redis_little() {
     let before = evals(&mut raw).await;
     let began = Instant::now();
     let admitted = admitted(world.at.http, 8, 400, &[]).await;
-    // The quota comes back meanwhile, by one in 1.8 s.
+    // The quota refills meanwhile, by one in 1.8 s.
     let back = 1 + began.elapsed().as_secs() as usize;
     assert!((2000..=2000 + back).contains(&admitted), "{admitted}");
     let spent = evals(&mut raw).await - before;
-    // 20 a lease, and eight at a time may find it spent; a second ends one.
+    // A lease has 20, eight requests at a time may find it used up, and a lease ends after a second.
     assert!(spent < 1000, "{spent} commands for 3200 requests");
 }
 

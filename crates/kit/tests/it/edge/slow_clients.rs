@@ -1,4 +1,4 @@
-//! Clients that take their time are cut off in time, and nobody else notices.
+//! Slow clients are disconnected in time, and others are not affected.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, interval, timeout};
 use super::wire::{Client, get, request};
 use super::world::World;
 
-/// The timeouts of `world` are 300 to 500 ms; this is far below the 5 s of production.
+/// The limits of `world` are 300 to 500 ms; this is far below the 5 s of production.
 const IN_TIME: Duration = Duration::from_secs(3);
 
 async fn closed_in_time(mut client: Client) -> String {
@@ -27,7 +27,7 @@ async fn sends(world: &World, bytes: &[u8]) -> Client {
     client
 }
 
-/// One byte of the head now and then: each of them in time, all of them never.
+/// Sends one byte of the head from time to time: each in time, but never the whole head.
 async fn drips(world: &World) {
     let mut client = sends(world, b"GET /things HTTP/1.1\r\nX: ").await;
     let started = Instant::now();
@@ -67,7 +67,7 @@ async fn a_silent_client_of_the_other_ports_is_cut_off_too() {
 async fn a_client_that_does_not_read_is_cut_off() {
     let world = World::start().await;
     let mut client = Client::connect(world.at.http).await;
-    // Far more answers than the buffers of two sockets hold; it reads none of them.
+    // Far more answers than the buffers of two sockets hold; the client reads none of them.
     let many = request("GET /docs/swagger-ui-bundle.js", &[], b"").repeat(40);
     client.send(&many).await;
     let started = Instant::now();
@@ -98,13 +98,13 @@ async fn a_slow_handler_is_not_a_slow_client() {
     let world = World::start().await;
     let mut client = sends(&world, &request("GET /wait", &[], b"")).await;
     world.seen.waiting.notified().await;
-    // Longer than every timeout for clients.
+    // Longer than every limit for clients.
     tokio::time::sleep(Duration::from_millis(900)).await;
     world.seen.go_on.notify_one();
     assert_eq!(client.answer().await.status, 200);
 }
 
-/// A page's stream of changes, for one: nothing comes from its client until it ends.
+/// Such as a page's stream of changes, during which the client sends nothing.
 #[tokio::test]
 async fn an_answer_that_comes_in_pieces_may_take_its_time() {
     let world = World::start().await;
@@ -114,7 +114,7 @@ async fn an_answer_that_comes_in_pieces_may_take_its_time() {
     assert!(answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
 }
 
-/// An HTTP/2 client that does all that keeps a connection alive, and asks for nothing.
+/// An HTTP/2 client that keeps its connection alive in every way, and requests nothing.
 struct Pinging {
     socket: TcpStream,
     unread: Vec<u8>,
@@ -129,7 +129,7 @@ impl Pinging {
         Self { socket, unread: Vec::new() }
     }
 
-    /// Sends a ping, and answers what it was asked. False when the connection has ended.
+    /// Sends a ping, and answers the server's. Returns false when the connection has ended.
     async fn stay(&mut self) -> bool {
         if self.socket.write_all(&frame(6, 0, b"stay here")).await.is_err() {
             return false;
@@ -158,7 +158,7 @@ impl Pinging {
     }
 }
 
-/// A frame of the whole connection.
+/// Returns a frame of the whole connection.
 fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     let payload = &payload[..payload.len().min(8)];
     let mut frame = vec![0, 0, payload.len() as u8, kind, flags, 0, 0, 0, 0];
@@ -175,7 +175,7 @@ async fn a_client_that_only_pings_is_cut_off() {
         while client.stay().await {
             assert!(started.elapsed() < IN_TIME, "still open");
         }
-        // Not for its pings: it was there as long as a quiet client may be.
+        // It was allowed as long as a silent client, and not cut off for its pings.
         assert!(started.elapsed() > Duration::from_millis(800), "{:?}", started.elapsed());
     }
 }

@@ -1,4 +1,4 @@
-//! A stop: what is in flight finishes, and nobody can hold us up.
+//! A stop finishes work in flight, and no client can delay it.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -37,7 +37,7 @@ async fn a_request_in_flight_is_answered_and_new_ones_are_not_taken() {
 
 #[tokio::test]
 async fn sockets_that_hang_do_not_hold_up_the_stop() {
-    // Client timeouts so long that only the drain's own deadline can help.
+    // Client limits so long that only the drain's own deadline can help.
     let forever = Duration::from_secs(600);
     let limits = Limits { first_byte_timeout: forever, header_timeout: forever, ..limits() };
     let nowhere = PgPoolOptions::new().connect_lazy("postgres://x@127.0.0.1:1/x").unwrap();

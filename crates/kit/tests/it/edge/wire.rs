@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand: a client library would not send what these tests must.
+//! HTTP/1.1 by hand, because client libraries refuse to send malformed requests.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{interval, timeout};
 
-/// Longer than anything here may take.
+/// Longer than any request here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What came back.
+/// An answer from the wire.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -21,7 +21,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A header's value, or the empty string.
+    /// Returns a header's value, or the empty string.
     pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(header, _)| header == name);
         found.map_or("", |(_, value)| value.as_str())
@@ -31,7 +31,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
-    /// `422 invalid_amount amount`: status, code, and the wrong fields.
+    /// Returns status, code and wrong fields, such as `422 invalid_amount amount`.
     pub fn verdict(&self) -> String {
         let body = self.json();
         let mut verdict = format!("{} {}", self.status, body["code"].as_str().unwrap_or("-"));
@@ -43,7 +43,7 @@ impl Answer {
     }
 }
 
-/// A request head with these lines (`Host` comes by itself), and its body.
+/// Builds a request from its head (`Host` is added) and its body.
 pub fn request(line: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{line} HTTP/1.1\r\nHost: test\r\n").into_bytes();
     for header in headers {
@@ -70,11 +70,11 @@ impl Client {
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {
-        // The other side may close before it has read everything; what it answered tells.
+        // The other side may close before it has read everything; its answer is still read.
         let _ = timeout(PATIENCE, self.socket.write_all(bytes)).await.unwrap();
     }
 
-    /// The next answer on this connection.
+    /// Reads the next answer on this connection.
     pub async fn answer(&mut self) -> Answer {
         loop {
             if let Some(answer) = self.parse() {
@@ -87,15 +87,15 @@ impl Client {
         }
     }
 
-    /// Whatever comes until the other side closes.
+    /// Reads everything until the other side closes.
     pub async fn until_closed(&mut self) -> String {
         let mut rest = std::mem::take(&mut self.read);
-        // A reset is an end, too.
+        // A reset ends it too.
         let _ = timeout(PATIENCE, self.socket.read_to_end(&mut rest)).await.unwrap();
         String::from_utf8_lossy(&rest).into_owned()
     }
 
-    /// Whether the other side has closed, after what it has sent so far.
+    /// Returns true when the other side has closed, after reading everything it sent.
     pub fn is_closed(&mut self) -> bool {
         let mut buffer = [0; 1024];
         match self.socket.try_read(&mut buffer) {
@@ -105,7 +105,7 @@ impl Client {
         }
     }
 
-    /// Waits for the other side to close without reading what it sent: only writing can tell.
+    /// Waits for the other side to close, by writing only, without reading.
     pub async fn peer_gave_up(&mut self) {
         let mut tick = interval(Duration::from_millis(20));
         let writing = async {
@@ -136,7 +136,7 @@ impl Client {
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on its own connection.
 pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut client = Client::connect(address).await;
     client.send(bytes).await;

@@ -28,16 +28,16 @@ use tonic::service::Routes;
 use utoipa::openapi::path::{HttpMethod, Operation, PathItem, PathsBuilder};
 use uuid::Uuid;
 
-/// What the handlers did and wait for.
+/// The handlers' counters and switches.
 #[derive(Default)]
 pub struct Seen {
-    /// How many commands were carried out.
+    /// Number of commands carried out.
     pub stored: AtomicUsize,
-    /// How many `/wait` were dropped half way.
+    /// Number of `/wait` canceled half way.
     pub dropped: Arc<AtomicUsize>,
-    /// A `/wait` has begun.
+    /// Notified when a `/wait` has begun.
     pub waiting: Notify,
-    /// Lets it end.
+    /// Lets the `/wait` end.
     pub go_on: Notify,
 }
 
@@ -49,7 +49,7 @@ pub struct World {
     pub served: JoinHandle<()>,
 }
 
-/// The timeouts of these tests: short, and far enough apart to tell one from the other.
+/// Timeouts for these tests: short, and far enough apart to be distinguished.
 pub fn limits() -> Limits {
     Limits {
         first_byte_timeout: Duration::from_millis(300),
@@ -63,7 +63,7 @@ pub fn limits() -> Limits {
 }
 
 impl World {
-    /// With a database that is away.
+    /// Starts without a database.
     pub async fn start() -> Self {
         let nowhere = PgPoolOptions::new().connect_lazy("postgres://x@127.0.0.1:1/x").unwrap();
         Self::with(nowhere, &config::Redis::new(None), limits()).await
@@ -74,12 +74,12 @@ impl World {
         Self::behind(database, redis, limits, edge, Origins::Anonymous).await
     }
 
-    /// With a database that is away, and clients that are limited.
+    /// Starts without a database, with rate limits.
     pub async fn limited(redis: &config::Redis, edge: config::Edge) -> Self {
         Self::shared(redis, edge, Origins::Anonymous).await
     }
 
-    /// The same for pages of other origins, which may do so much.
+    /// Like [`Self::limited`], with rights for pages of other origins.
     pub async fn shared(redis: &config::Redis, edge: config::Edge, origins: Origins) -> Self {
         let nowhere = PgPoolOptions::new().connect_lazy("postgres://x@127.0.0.1:1/x").unwrap();
         Self::behind(nowhere, redis, limits(), edge, origins).await
@@ -239,7 +239,7 @@ async fn panics() -> String {
     panic!("a secret reason")
 }
 
-/// Ten pieces, over twice the time that a client may be silent.
+/// Sends ten pieces, over twice the time that a client may be silent.
 async fn trickle() -> axum::body::Body {
     let mut tick = tokio::time::interval(Duration::from_millis(60));
     let pieces = futures::stream::poll_fn(move |cx| tick.poll_tick(cx).map(|_| Some("piece ")));

@@ -1,4 +1,4 @@
-//! Tokens that somebody made up.
+//! Forged tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use testkit::tokens::Issuer;
 use uuid::Uuid;
 
-/// The seed of [`Issuer::new`]: the forger below has the right key, and still must not get in.
+/// The seed of [`Issuer::new`]: the forger below has the right key, and must be refused all the same.
 const SEED: [u8; 32] = [7; 32];
 
 fn encode(value: &[u8]) -> String {
@@ -33,7 +33,7 @@ fn claims() -> Value {
     })
 }
 
-/// Signed with the right key, whatever it says.
+/// Signs any claims with the right key.
 fn signed(header: &str, claims: &str) -> String {
     let message = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
     let signature = Ed25519KeyPair::from_seed_unchecked(&SEED).unwrap().sign(message.as_bytes());
@@ -113,7 +113,7 @@ async fn a_wrong_claim_is_refused() {
         with(claims(), "exp", json!(null)),
         with(claims(), "exp", json!(1.5e300)),
         with(claims(), "exp", json!([now + 300])),
-        // It would outlive the memory of its session's end.
+        // It would outlive the memory of its ended session.
         with(claims(), "exp", json!(now + 301)),
         with(claims(), "exp", json!(i64::MAX)),
         with(claims(), "nbf", json!(now + 100)),
@@ -165,7 +165,7 @@ async fn a_signature_by_anything_else_is_refused() {
     let (message, signature) = token.rsplit_once('.').unwrap();
     let (header, claims) = message.split_once('.').unwrap();
 
-    // The classic: the public key as the secret of an HMAC.
+    // The classic attack: the public key as the secret of an HMAC.
     let public = Issuer::new().keys()[0].1.clone();
     let hs256 = json!({ "alg": "HS256", "typ": "at+jwt", "kid": "test-key" }).to_string();
     let hs256 = format!("{}.{claims}", encode(hs256.as_bytes()));
@@ -223,7 +223,7 @@ async fn a_member_is_no_service_and_a_service_no_member() {
     assert!(verifier.member(&issuer.service("booking")).await.is_err());
     assert!(verifier.service(&issuer.member(Uuid::nil())).await.is_err());
 
-    // Neither the type alone nor the audience alone makes one.
+    // The type or the audience alone is not enough.
     let st = json!({ "alg": "EdDSA", "typ": "st+jwt", "kid": "test-key" }).to_string();
     assert!(verifier.service(&signed(&st, &claims().to_string())).await.is_err());
     let services = with(claims(), "aud", json!("services"));
@@ -270,7 +270,7 @@ proptest! {
     }
 }
 
-/// What somebody does to a text who has no key.
+/// Changes to a token by an attacker without the key.
 #[derive(Clone, Debug)]
 enum Change {
     Replace(prop::sample::Index, char),

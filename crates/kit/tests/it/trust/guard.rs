@@ -1,4 +1,4 @@
-//! Which service may call what.
+//! Services and the methods they may call.
 
 use kit::caller::{ServiceCaller, Verifier};
 use kit::grpc::{Allowlist, guard};
@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
-/// Answers with what it was told about its caller.
+/// Answers with its view of the caller.
 pub struct Mirror;
 
 #[tonic::async_trait]
@@ -84,7 +84,7 @@ async fn a_service_that_is_not_on_the_list_is_denied() {
     let refused = earn(request(EarnRequest::default(), &Issuer::new().service("incidents"))).await;
     let refused = refused.unwrap_err();
     assert_eq!((refused.code(), code(&refused).as_str()), (Code::PermissionDenied, "forbidden"));
-    // A service cannot name itself into an open list.
+    // A service cannot name itself `*` to match an open list.
     let star = earn(request(EarnRequest::default(), &Issuer::new().service("*"))).await;
     assert_eq!(star.unwrap_err().code(), Code::PermissionDenied);
 }

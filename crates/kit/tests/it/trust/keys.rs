@@ -1,4 +1,4 @@
-//! Where a verifier's keys come from.
+//! The verifier's keys, fetched from auth.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn a_new_key_is_known_at_its_first_token_and_a_removed_one_no_longer() {
     eventually(Duration::from_secs(5), || knows(&verifier, &old)).await;
 
     auth.rotate_to(new.clone());
-    // The question that the test's own first tokens caused may have been a moment ago.
+    // The test's own first tokens may have caused a fetch a moment ago.
     let known = || knows(&verifier, &new);
     eventually(Duration::from_secs(10), known).await;
     assert_eq!(verifier.member(&old.member(Uuid::nil())).await.unwrap_err(), Refused::Invalid);
@@ -99,7 +99,7 @@ async fn a_token_is_proven_once_and_judged_every_time() {
     let (verifier, token) = (issuer.verifier(), issuer.member(Uuid::nil()));
     verifier.member(&token).await.unwrap();
 
-    // Whoever signed it must be known now, and not only then.
+    // Its key must be known now, not only when it was signed.
     verifier.set_keys(other.keys());
     assert_eq!(verifier.member(&token).await.unwrap_err(), Refused::Invalid);
     verifier.set_keys(issuer.keys());
@@ -107,7 +107,7 @@ async fn a_token_is_proven_once_and_judged_every_time() {
     verifier.revoke(&[session]);
     assert_eq!(verifier.member(&token).await.unwrap_err(), Refused::Revoked);
 
-    // Good for another second, thanks to the 30 s that clocks may differ.
+    // Valid for another second, due to the leeway of 30 s.
     let over = Clock::system().now() - TimeDelta::seconds(29);
     let (nobody, begun) = (Uuid::nil(), over - TimeDelta::minutes(5));
     let roles = vec![Role::Member];

@@ -121,7 +121,7 @@ async fn a_token_of_the_version_before_is_for_all_services_and_says_nothing_of_a
     for service in ["auth", "points", "booking", "incidents"] {
         let verifier = Verifier::empty(service, Clock::system());
         verifier.set_keys(issuer.keys());
-        // The second time from memory.
+        // The second time from the cache.
         for _ in 0..2 {
             let claims = verifier.member(&token("members".into())).await.unwrap();
             assert_eq!((claims.sub, claims.roles), (MEMBER, vec![Role::Member, Role::Staff]));

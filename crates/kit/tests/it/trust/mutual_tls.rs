@@ -1,4 +1,4 @@
-//! Between services, with certificates: nobody whom our own CA does not know is served, or asked.
+//! Mutual TLS between services: certificates of other CAs are refused on both sides.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use tonic::{Code, Request, Status};
 
 use super::guard::mirror_for_booking;
 
-/// A certificate authority, and a directory for what it signs.
+/// A certificate authority, and a directory for its certificates.
 struct Authority {
     signer: Signer<'static, KeyPair>,
     directory: PathBuf,
@@ -41,12 +41,12 @@ impl Authority {
         Self { signer: Signer::new(params, key), directory }
     }
 
-    /// The paths of a certificate for this name, its key, and the CA.
+    /// Returns the paths of a certificate for this name, its key, and the CA.
     fn sign(&self, name: &str) -> [PathBuf; 3] {
         self.sign_as(name, CertificateParams::new(vec![name.to_owned()]).unwrap())
     }
 
-    /// The same for a certificate that says this, in files of this name.
+    /// Like [`Self::sign`], with other contents and file names.
     fn sign_as(&self, files: &str, params: CertificateParams) -> [PathBuf; 3] {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.signer).unwrap();
@@ -84,7 +84,7 @@ fn listen(tls: Tls) -> config::Listen {
     }
 }
 
-/// A service that booking may call, on its real ports.
+/// A service that booking may call, on real ports.
 fn serve(tls: Tls) -> (Addresses, DropGuard) {
     let listeners = Listeners::bind(&listen(tls)).unwrap();
     let at = listeners.addresses().unwrap();
@@ -103,7 +103,7 @@ fn serve(tls: Tls) -> (Addresses, DropGuard) {
     (at, stop.drop_guard())
 }
 
-/// A call as booking makes it.
+/// Calls as booking does.
 async fn call(url: &str, tls: PeerTls) -> Result<String, Status> {
     let auth = FakeAuth::new(Issuer::new()).listen().await;
     let config = config::Auth { tls, ..testkit::auth::config(&auth.url, "booking") };
@@ -111,7 +111,7 @@ async fn call(url: &str, tls: PeerTls) -> Result<String, Status> {
     Ok(client.earn(EarnRequest::default()).await?.into_inner().entry_id)
 }
 
-/// A call with a good token, by hand.
+/// Calls with a valid token, over a given channel.
 async fn earn(channel: Channel) -> Result<String, Status> {
     let request = testkit::grpc::request(EarnRequest::default(), &Issuer::new().service("booking"));
     Ok(PointsClient::new(channel).earn(request).await?.into_inner().entry_id)
@@ -146,7 +146,7 @@ async fn nobody_without_a_certificate_of_ours_is_served() {
     }
     let plain = Endpoint::from_shared(format!("http://localhost:{port}")).unwrap().connect_lazy();
     earn(plain).await.expect_err("plaintext");
-    // The same call with the right certificate is answered: it was the certificate that was missing.
+    // With the right certificate the same call is answered.
     let [cert, key, _] = ours.sign("booking");
     let right = trusting().identity(Identity::from_pem(pem(&cert), pem(&key)));
     let endpoint = Endpoint::from_shared(format!("https://localhost:{port}")).unwrap();
@@ -159,13 +159,13 @@ async fn a_token_counts_only_beside_the_certificate_of_its_service() {
     let ours = Authority::new();
     let (at, _stop) = serve(server_tls(ours.sign("localhost")));
     let url = format!("https://localhost:{}", at.grpc.port());
-    // A good token for booking, on the machine of another service, of no service, and of one that sounds like it.
+    // A valid token of booking, with the certificate of another service, of none, and of a similar name.
     for other in ["incidents", "localhost", "booking.example.org", "xbooking"] {
         let refused = call(&url, peer_tls(ours.sign(other))).await.expect_err(other);
         let said = (refused.code(), code(&refused));
         assert_eq!(said, (Code::PermissionDenied, "forbidden".to_owned()), "{other}");
     }
-    // A common name may say anything, and one name of several is enough.
+    // A common name does not count, and one of several names is enough.
     let mut named = CertificateParams::new(vec!["incidents".to_owned()]).unwrap();
     named.distinguished_name.push(DnType::CommonName, "booking");
     let refused = call(&url, peer_tls(ours.sign_as("named", named))).await.unwrap_err();
@@ -220,7 +220,7 @@ async fn half_a_configuration_is_none_and_is_said_at_the_start() {
     let missing = server_tls([ours.directory.join("none.pem"), key.clone(), ca.clone()]);
     let error = Listeners::bind(&listen(missing)).err().unwrap();
     assert!(error.to_string().starts_with("GRPC_TLS_CERT: cannot read"), "{error:#}");
-    // A key that is none is not quoted.
+    // A malformed key is not quoted.
     let garbage = server_tls([cert, ca.clone(), ca]);
     assert!(Listeners::bind(&listen(garbage)).is_err());
     let auth = testkit::auth::config("http://127.0.0.1:1", "booking");
@@ -232,7 +232,7 @@ async fn half_a_configuration_is_none_and_is_said_at_the_start() {
 async fn when_the_certificate_ends_is_a_metric_and_a_file_without_one_is_refused() {
     let ours = Authority::new();
     let [cert, key, ca] = ours.sign("localhost");
-    // rcgen's certificates end with the year 4095.
+    // rcgen's certificates end in the year 4095.
     let _listeners = Listeners::bind(&listen(server_tls([cert, key.clone(), ca.clone()]))).unwrap();
     let (_, text) = observability::metrics::render();
     let text = String::from_utf8(text).unwrap();

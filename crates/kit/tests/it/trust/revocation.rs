@@ -1,4 +1,4 @@
-//! Ended sessions: who hears of them, and through what.
+//! Ended sessions: the feed and its readers.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn publisher(server: &Server) -> Publisher {
     Publisher::new(&redis(server, "auth"), Clock::system().id())
 }
 
-/// Says it, as often as Redis needs to come back.
+/// Publishes, retrying until Redis is back.
 async fn publish(publisher: &mut Publisher, sessions: &[Uuid]) {
     let publisher = tokio::sync::Mutex::new(publisher);
     eventually(Duration::from_secs(10), || async {
@@ -56,7 +56,7 @@ async fn an_ended_session_is_refused_in_every_service_within_a_second() {
         eventually(Duration::from_secs(1), || is_refused(verifier, &ended)).await;
         verifier.member(&other.text).await.unwrap();
     }
-    // And in one that starts only now.
+    // A verifier that starts later learns of it too.
     let late = issuer.verifier().following(&redis(&server, "points"));
     eventually(Duration::from_secs(1), || is_refused(&late, &ended)).await;
 }
@@ -97,13 +97,13 @@ async fn auth_notices_that_redis_has_forgotten() {
 
     let mut raw = crate::data::redis_server::raw(&server).await;
     redis::cmd("FLUSHALL").exec_async(&mut raw).await.unwrap();
-    // Also the one that comes after another has begun anew.
+    // Including a publisher whose epoch another one has replaced.
     for auth in [&mut one, &mut two] {
         auth.publish(&[]).await.unwrap();
         assert!(auth.is_behind());
         auth.restore(&[ended.session]).await.unwrap();
     }
-    // The stream alone is gone, as when an older copy is restored.
+    // Only the stream is lost, as when an older copy is restored.
     redis::cmd("DEL").arg("auth:{revocations}").exec_async(&mut raw).await.unwrap();
     one.publish(&[]).await.unwrap();
     assert!(one.is_behind());
