@@ -21,7 +21,7 @@ use crate::log::{Lines, Queue};
 use crate::{Config, alert, carrier, context, log_level, metrics, panics};
 
 /// Time limit of the end, shorter than an orchestrator's patience.
-const FAREWELL: Duration = Duration::from_secs(2);
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The destinations of log lines and spans, for tests.
 #[derive(Default)]
@@ -40,9 +40,10 @@ pub struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let deadline = Instant::now() + FAREWELL;
-        panics::flush(FAREWELL / 4);
-        alert::flush(FAREWELL / 4);
+        let deadline = Instant::now() + END_TIMEOUT;
+        // Resolving a stack takes up to half a second, and longer on a busy machine.
+        panics::flush(END_TIMEOUT / 2);
+        alert::flush(END_TIMEOUT / 4);
         let patience = deadline.saturating_duration_since(Instant::now()) * 3 / 4;
         if let Err(error) = self.traces.shutdown_with_timeout(patience) {
             tracing::warn!(%error, "last spans not delivered");
@@ -70,7 +71,8 @@ pub fn init_with(
     config: &Config,
     sinks: Sinks,
 ) -> anyhow::Result<Guard> {
-    let runtime = Handle::try_current().context("telemetry must be started inside a tokio runtime")?;
+    let runtime =
+        Handle::try_current().context("telemetry must be started inside a tokio runtime")?;
     let multi_thread = runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
     anyhow::ensure!(multi_thread, "telemetry needs a multi-thread tokio runtime");
 

@@ -6,7 +6,7 @@ use observability::{Config, Sinks, SpanKind, context};
 use crate::support::Log;
 
 /// Starts with this collector, writes a span and a line, and ends.
-async fn farewell(endpoint: String) -> (Duration, Log) {
+async fn start_and_end(endpoint: String) -> (Duration, Log) {
     let log = Log::default();
     let sinks = Sinks { log: Some(Box::new(log.clone())), spans: None };
     let config = Config { otlp_endpoint: endpoint, ..Config::default() };
@@ -19,7 +19,7 @@ async fn farewell(endpoint: String) -> (Duration, Log) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_collector_that_refuses_does_not_hold_up_the_end() {
-    let (took, log) = farewell("http://127.0.0.1:1".to_owned()).await;
+    let (took, log) = start_and_end("http://127.0.0.1:1".to_owned()).await;
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(log.text().contains("last words"));
     let reported =
@@ -30,7 +30,7 @@ async fn a_collector_that_refuses_does_not_hold_up_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_collector_that_never_answers_does_not_hold_up_the_end() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (took, log) = farewell(format!("http://{}", silent.local_addr().unwrap())).await;
+    let (took, log) = start_and_end(format!("http://{}", silent.local_addr().unwrap())).await;
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(log.text().contains("last words"));
 }
@@ -39,7 +39,7 @@ async fn a_collector_that_never_answers_does_not_hold_up_the_end() {
 async fn the_end_inside_a_task_is_bounded_too() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let (took, _) = tokio::spawn(farewell(endpoint)).await.unwrap();
+    let (took, _) = tokio::spawn(start_and_end(endpoint)).await.unwrap();
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 

@@ -252,7 +252,7 @@ async fn a_server_that_gives_no_more_connections_is_busy_and_not_away(db: PgPool
 }
 
 #[sqlx::test(migrator = "PLATFORM")]
-async fn a_replica_has_one_connection_for_all_its_offices(db: PgPool) {
+async fn a_replica_has_one_connection_for_all_its_elections(db: PgPool) {
     let stop = tokio_util::sync::CancellationToken::new();
     let names: [&'static str; 6] = ["one", "two", "three", "four", "five", "six"];
     for _ in 0..2 {
@@ -268,8 +268,12 @@ async fn a_replica_has_one_connection_for_all_its_offices(db: PgPool) {
         all.then_some(())
     })
     .await;
-    // A replica that does not lead has stood for every office by now.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    // Both have tried to win each election, and the one that does not lead has tried again.
+    testkit::eventually(Duration::from_secs(20), || async {
+        let elections = metric(&["db_query_duration_seconds_count", "\"leader_elect\""]);
+        (elections >= 18.0).then_some(())
+    })
+    .await;
     let sessions = "SELECT count(*) FROM pg_stat_activity
                     WHERE usename = 'points_app' AND datname = current_database()";
     let sessions: i64 = sqlx::query_scalar(sessions).fetch_one(&db).await.unwrap();

@@ -1,12 +1,14 @@
 //! The relay with a failing consumer, with foreign rows, and at the end of its leadership.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kit::outbox::{Deliver, Event};
 use sqlx::PgPool;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 use super::outbox::{Consumer, Relay, event, hurry, publish};
 use super::{PLATFORM, metric};
@@ -15,6 +17,8 @@ use super::{PLATFORM, metric};
 #[derive(Clone)]
 struct Broken {
     code: Code,
+    /// The failed deliveries of each event.
+    failures: Arc<Mutex<HashMap<Uuid, u32>>>,
     repaired: Arc<AtomicBool>,
     inner: Consumer,
 }
@@ -22,13 +26,14 @@ struct Broken {
 impl Broken {
     fn with(code: Code) -> Self {
         let inner = Consumer::new(|_, _| Ok(()));
-        Self { code, repaired: Arc::default(), inner }
+        Self { code, failures: Arc::default(), repaired: Arc::default(), inner }
     }
 }
 
 impl Deliver for Broken {
     async fn deliver(&self, event: &Event) -> anyhow::Result<()> {
         if !self.repaired.load(Ordering::SeqCst) || event.payload["n"] == 13 {
+            *self.failures.lock().unwrap().entry(event.id).or_default() += 1;
             return Err(Status::new(self.code, "as planned").into());
         }
         self.inner.deliver(event).await
@@ -55,11 +60,13 @@ async fn an_outage(db: &PgPool, code: Code) {
         (tried(db).await == 12).then_some(())
     })
     .await;
-    // Each of them has failed far more often than poison may.
-    for _ in 0..30 {
+    // Each of them fails far more often than poison may.
+    testkit::eventually(Duration::from_secs(60), || async {
         hurry(db).await;
-        tokio::time::sleep(Duration::from_millis(120)).await; // more than one poll of the relay
-    }
+        let failures = consumer.failures.lock().unwrap();
+        (failures.len() == 12 && failures.values().all(|count| *count >= 20)).then_some(())
+    })
+    .await;
     assert_eq!(metric(&["outbox_parked_total"]), 0.0, "{code:?}");
     assert_eq!(attempts(db).await, 1, "{code:?}: an outage uses up no attempt");
 
