@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use shared::{Found, Place, Shared};
+use shared::{Found, RedisKey, Shared};
 
 use crate::postgres::Incarnation;
 
@@ -106,14 +106,14 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         let inner = &*self.inner;
         // Taken before anything is read, so that a later write is not hidden by a load in flight.
         let flight = (key.to_owned(), inner.epoch(key).load(Ordering::Acquire));
-        let place = inner.shared.place(key);
+        let redis_key = inner.shared.redis_key(key);
         // Redis first: another replica may have created the value in the meantime.
-        let (result, place) = match inner.ask(key, place).await {
+        let (result, redis_key) = match inner.ask(key, redis_key).await {
             (Found::Value(value), _) => {
                 inner.count("hit");
                 return Ok(Some(value));
             }
-            (Found::Nothing, place) => ("miss", place),
+            (Found::Nothing, redis_key) => ("miss", redis_key),
             // Redis is skipped from here on, so that a lookup waits for one timeout instead of three.
             (Found::Unknown, _) => ("bypass", None),
         };
@@ -123,7 +123,7 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         }
         inner.count(result);
         // Boxed: the future is large, and most lookups do not need it.
-        let load = inner.load(&flight, place, load);
+        let load = inner.load(&flight, redis_key, load);
         let loaded = Box::pin(inner.flights.try_get_with(flight.clone(), load)).await;
         inner.flights.invalidate(&flight).await;
         loaded.map_err(|error| E::clone(&error))
@@ -152,30 +152,30 @@ impl<V: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
 }
 
 impl<V: Clone + Serialize + DeserializeOwned> Inner<V> {
-    async fn ask(&self, key: &str, place: Option<Place>) -> (Found<V>, Option<Place>) {
-        match place {
-            Some(place) => (self.shared.get(key, &place).await, Some(place)),
+    async fn ask(&self, key: &str, redis_key: Option<RedisKey>) -> (Found<V>, Option<RedisKey>) {
+        match redis_key {
+            Some(redis_key) => (self.shared.get(key, &redis_key).await, Some(redis_key)),
             None => (Found::Unknown, None),
         }
     }
 
-    /// Calls the loader, and stores the result at `place`.
+    /// Calls the loader, and stores the result at `redis_key`.
     async fn load<E>(
         &self,
         flight: &(String, u64),
-        place: Option<Place>,
+        redis_key: Option<RedisKey>,
         load: impl Future<Output = Result<Option<Versioned<V>>, E>>,
     ) -> Result<Option<Versioned<V>>, E> {
         let (key, _) = flight;
         let _permit = self.loads.acquire().await; // the semaphore is never closed
         // The previous load may have ended just now.
-        let (found, place) = self.ask(key, place).await;
+        let (found, redis_key) = self.ask(key, redis_key).await;
         if let Found::Value(value) = found {
             return Ok(Some(value));
         }
         let loaded = load.await?;
-        match (&loaded, place) {
-            (Some(value), Some(place)) => self.shared.fill(&place, value).await,
+        match (&loaded, redis_key) {
+            (Some(value), Some(redis_key)) => self.shared.fill(&redis_key, value).await,
             (Some(_), None) => {}
             (None, _) => self.absent.insert(flight.clone(), ()).await,
         }

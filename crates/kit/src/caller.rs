@@ -1,73 +1,25 @@
 //! The caller of a request. Tokens are verified locally, with keys from auth.
 
 mod keys;
-mod proven;
+mod refused;
 mod revoked;
 mod ring_provider;
+mod role;
+mod signature_cache;
 pub mod token;
 mod verifier;
-
-use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::verifier::Verifier;
-use crate::error::{ApiError, Class, Classify, Kind};
-
-/// A permission beyond a person's own data.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    Member,
-    Staff,
-    MerchantAdmin,
-    Operator,
-}
-
-impl Role {
-    /// Returns the name used in tokens, in the database and on the command line.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Member => "member",
-            Self::Staff => "staff",
-            Self::MerchantAdmin => "merchant_admin",
-            Self::Operator => "operator",
-        }
-    }
-}
-
-/// The name is not a role's.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the role must be member, staff, merchant_admin or operator")]
-pub struct UnknownRole;
-
-impl FromStr for Role {
-    type Err = UnknownRole;
-
-    fn from_str(name: &str) -> Result<Self, UnknownRole> {
-        [Self::Member, Self::Staff, Self::MerchantAdmin, Self::Operator]
-            .into_iter()
-            .find(|role| role.as_str() == name)
-            .ok_or(UnknownRole)
-    }
-}
+pub use self::refused::Refused;
+pub use self::revoked::REMEMBERED;
+pub use self::role::{Role, UnknownRole};
+pub use self::verifier::{ServiceCaller, Verifier};
+use crate::error::ApiError;
 
 /// A person with a valid access token. As an extractor it answers 401 without one.
 #[derive(Clone, Debug)]
@@ -129,45 +81,6 @@ impl<S: Send + Sync> FromRequestParts<S> for AnySession {
         let token = verifier.any_member(bearer(&parts.headers)?).await?;
         observability::context::set_user(token.sub);
         Ok(Self { member: token.sub, session: token.sid })
-    }
-}
-
-/// A service with a valid service token. [`crate::grpc::guard`] stores it in the extensions of a gRPC
-/// request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceCaller {
-    pub name: String,
-}
-
-/// The reason for refusing a caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// Missing, malformed, forged, or issued for another service. The answer does not say which.
-    #[error("a valid access token is required")]
-    Invalid,
-    #[error("the access token has expired")]
-    Expired,
-    /// A valid token whose session has ended.
-    #[error("the session has ended; sign in again")]
-    Revoked,
-    #[error("your roles do not allow this")]
-    Forbidden,
-    #[error("tokens cannot be verified right now")]
-    KeysUnavailable,
-    #[error("the router has no verifier: it is not inside `kit::http::edge`")]
-    NoVerifier,
-}
-
-impl Classify for Refused {
-    fn class(&self) -> Class {
-        match self {
-            Self::Invalid => Kind::Unauthenticated.code("invalid_token"),
-            Self::Expired => Kind::Unauthenticated.code("token_expired"),
-            Self::Revoked => Kind::Unauthenticated.code("session_revoked"),
-            Self::Forbidden => Kind::Forbidden.code("forbidden"),
-            Self::KeysUnavailable => Kind::Unavailable.code("keys_unavailable"),
-            Self::NoVerifier => Kind::Internal.code("internal_error"),
-        }
     }
 }
 

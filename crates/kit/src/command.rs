@@ -40,6 +40,7 @@ use serde::de::DeserializeOwned;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::task::TaskTracker;
 
+pub use crate::idempotency::Success;
 use crate::idempotency::{self, Error, Key};
 use crate::{deadline, postgres};
 
@@ -67,17 +68,6 @@ pub struct Answer<T> {
     body: Vec<u8>,
     /// `None` when the answer is a replay.
     value: Option<T>,
-}
-
-/// The kind of success.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Success {
-    /// The command was carried out.
-    Ok,
-    /// Something was created.
-    Created,
-    /// The command is recorded and will be carried out later.
-    Accepted,
 }
 
 /// Begins a transaction and claims `key` in it for `principal`, or returns the first answer. Waits up to 2 s for
@@ -189,28 +179,6 @@ impl<T: DeserializeOwned> Answer<T> {
             Some(value) => Ok(value.clone()),
             None => serde_json::from_slice(&self.body).map_err(Error::Unreadable),
         }
-    }
-}
-
-impl Success {
-    /// Returns the HTTP status with which the answer is recorded.
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::Ok => 200,
-            Self::Created => 201,
-            Self::Accepted => 202,
-        }
-    }
-
-    /// Returns the success recorded with `status`.
-    ///
-    /// # Errors
-    /// Fails when no success has this status.
-    pub fn from_status(status: i16) -> Result<Self, sqlx::Error> {
-        [Self::Ok, Self::Created, Self::Accepted]
-            .into_iter()
-            .find(|success| i32::from(success.status()) == i32::from(status))
-            .ok_or_else(|| sqlx::Error::Decode(format!("no success has status {status}").into()))
     }
 }
 

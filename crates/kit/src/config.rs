@@ -4,10 +4,10 @@
 //! An argument with `hide_env_values` is a secret: it may also come from the file named by `<VARIABLE>_FILE`,
 //! and no message shows it. This holds for a service's own secrets too.
 
-mod duration;
 mod load;
 mod origin;
 mod proxy;
+mod quota;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,11 +16,13 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 
-pub use self::duration::duration;
+/// Reads `250ms`, `5s`, `30m` or `1h 30m`, for `value_parser`.
+pub use humantime::parse_duration as duration;
+
 pub use self::load::{Stop, load};
 pub use self::origin::Origin;
 pub use self::proxy::Proxy;
-use crate::limit::Quota;
+pub use self::quota::Quota;
 
 /// The ports of a service, and the limits of their clients.
 #[derive(Args, Clone, Debug)]
@@ -87,7 +89,7 @@ impl Edge {
         let production = ["production", "prod"].iter().any(|p| environment.eq_ignore_ascii_case(p));
         if production && self.rate_limit_strict.is_above(&MOST_GUESSES) {
             return Err(format!(
-                ="RATE_LIMIT_STRICT allows more than 600 attempts a minute from one address, and \
+                "RATE_LIMIT_STRICT allows more than 600 attempts a minute from one address, and \
                  DEPLOYMENT_ENVIRONMENT is {environment}"
             ));
         }
@@ -294,6 +296,15 @@ mod tests {
         }
         assert_eq!(strict("600/1m").check("production"), Ok(()));
         assert_eq!(Edge::default().check("prod"), Ok(()), "the default is allowed");
+    }
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("30m"), Ok(Duration::from_secs(1800)));
+        for wrong in ["", "5", "s", "-5s", "99999999999999999999h", "é"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

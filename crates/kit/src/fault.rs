@@ -44,7 +44,11 @@ pub(crate) fn routes(token: Option<SecretString>) -> Router {
         if bearer == Some(token.expose_secret()) {
             switch(&name)
         } else {
-            Err(ApiError::new(Kind::Unauthenticated, "invalid_token", "the bearer token is not FAULT_TOKEN"))
+            Err(ApiError::new(
+                Kind::Unauthenticated,
+                "invalid_token",
+                "the bearer token is not FAULT_TOKEN",
+            ))
         }
     };
     Router::new().route("/fault", put(switch))

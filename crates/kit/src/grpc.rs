@@ -1,6 +1,6 @@
 //! The gRPC edge: authorization of incoming calls; token, trace and deadline of outgoing calls.
 
-mod channel;
+pub(crate) mod channel;
 mod credentials;
 mod peer;
 mod timeout;
@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic::service::Routes;
 
-pub(crate) use self::channel::channel;
 pub use self::peer::Peer;
 use crate::caller::{self, Verifier};
 use crate::error::{ApiError, Class, Classify, Kind};

@@ -8,9 +8,9 @@
 
 mod answer;
 mod body;
+mod client_limits;
 mod decode;
 mod describe;
-mod front;
 mod layers;
 mod params;
 mod strict;
@@ -18,8 +18,8 @@ mod strict;
 use std::time::Duration;
 
 pub use self::body::{Command, Json, RawForm, RawJson};
+pub(crate) use self::client_limits::ClientLimits;
 pub use self::describe::IdempotencyKey;
-pub(crate) use self::front::Front;
 pub use self::layers::{edge, edge_with, secured};
 pub use self::params::{IfMatch, Path, Query, etag};
 

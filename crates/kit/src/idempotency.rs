@@ -18,7 +18,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
-use crate::command::Success;
 use crate::error::{Class, Classify, FieldError, Kind, Outcome};
 use crate::postgres::{self, lock_id, query};
 
@@ -92,6 +91,39 @@ impl IntoResponse for Answer {
     }
 }
 
+/// The kind of success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// The command was carried out.
+    Ok,
+    /// Something was created.
+    Created,
+    /// The command is recorded and will be carried out later.
+    Accepted,
+}
+
+impl Success {
+    /// Returns the HTTP status with which the answer is recorded.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Ok => 200,
+            Self::Created => 201,
+            Self::Accepted => 202,
+        }
+    }
+
+    /// Returns the success recorded with `status`.
+    ///
+    /// # Errors
+    /// Fails when no success has this status.
+    pub fn from_status(status: i16) -> Result<Self, sqlx::Error> {
+        [Self::Ok, Self::Created, Self::Accepted]
+            .into_iter()
+            .find(|success| i32::from(success.status()) == i32::from(status))
+            .ok_or_else(|| sqlx::Error::Decode(format!("no success has status {status}").into()))
+    }
+}
+
 /// The reason for refusing a command.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -155,7 +187,7 @@ pub(crate) async fn claim_key(
     )
     .await?;
     if !free {
-        wait_for_twin(tx, lock).await?;
+        wait_for_first(tx, lock).await?;
     }
     // A separate statement: it must start after the lock was granted, to see a concurrent command's row.
     let first = query(
@@ -238,7 +270,7 @@ pub async fn record(
     record_key(tx, principal, key, Success::from_status(status)?, &answer.body).await
 }
 
-async fn wait_for_twin(tx: &mut PgConnection, lock: i64) -> Result<(), Error> {
+async fn wait_for_first(tx: &mut PgConnection, lock: i64) -> Result<(), Error> {
     // Longer than the pool's `lock_timeout`, shorter than its `statement_timeout` of 2 s.
     query("idempotency_wait", sqlx::query!("SET LOCAL lock_timeout = '1800ms'").execute(&mut *tx))
         .await?;

@@ -5,7 +5,7 @@
 //!   events.
 //! * [`error`] translates failures to HTTP and gRPC.
 //! * [`http`] and [`grpc`] are the edges; [`caller`] authenticates callers, and [`revocation`] ends sessions.
-//! * [`limit`] limits the requests of a client; [`page`] divides lists into pages.
+//! * `limit` limits the requests of a client; [`page`] divides lists into pages.
 //! * [`deadline`] is the time limit of the current request; [`clock`] is the only source of time and ids.
 //! * [`serve`] has the listeners and the stop; [`health`] has the probes.
 //! * [`redis`], [`cache`] and [`breaker`] make reads fast and outages harmless.
@@ -28,7 +28,7 @@ pub mod http;
 pub mod idempotency;
 pub mod inbox;
 pub mod jobs;
-pub mod limit;
+mod limit;
 pub mod outbox;
 pub mod page;
 pub mod postgres;

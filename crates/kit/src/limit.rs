@@ -5,7 +5,6 @@
 //! it within a second and returns the rest, so that a busy client costs Redis far less than a command per
 //! request. A refusal is remembered, so that a flood costs Redis nothing.
 
-mod quota;
 mod shared;
 mod table;
 
@@ -17,8 +16,8 @@ use observability::metrics::{self, IntCounterVec};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use self::quota::Quota;
 use self::table::{Spend, Table};
+use crate::config::Quota;
 use crate::redis::Redis;
 
 static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {

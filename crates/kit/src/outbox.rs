@@ -2,8 +2,8 @@
 
 mod attempt;
 mod queue;
-mod reception;
 mod relay;
+mod results;
 mod store;
 
 use std::fmt;

@@ -15,11 +15,9 @@ use observability::metrics::{self, IntGauge};
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
+pub use crate::caller::REMEMBERED;
 use crate::caller::Verifier;
 use crate::redis::{Redis, Unavailable};
-
-/// Time for which an ended session is remembered: longer than any access token lives, including the leeway.
-pub const REMEMBERED: Duration = Duration::from_mins(6);
 
 const POLL: Duration = Duration::from_millis(200);
 

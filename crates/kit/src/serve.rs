@@ -1,14 +1,14 @@
 //! Three listeners with one stop.
 //!
-//! * `door` accepts connections; `connection` is a socket with time limits.
+//! * `acceptor` accepts connections; `connection` is a socket with time limits.
 //! * `public` serves HTTP over such sockets.
 //! * `internal` is the gRPC server, `admin` the port for operators.
 //! * `files` raises the limit of open files.
 //! * `port` binds, and names the process that already has the port.
 
+mod acceptor;
 mod admin;
 mod connection;
-mod door;
 mod files;
 mod internal;
 mod port;
@@ -29,7 +29,7 @@ use crate::command;
 use crate::config::{Edge, Limits, Listen};
 use crate::grpc::tls;
 use crate::health::Health;
-use crate::http::Front;
+use crate::http::ClientLimits;
 
 /// The routers of a service. The admin router is built from `health` and the process's metrics.
 pub struct Servers {
@@ -105,8 +105,8 @@ impl Listeners {
         // The admin port stops last, so that the stop can be observed.
         let (work, watchers) = (TaskTracker::new(), CancellationToken::new());
         let http = servers.http.merge(health.public());
-        let front = Some(Front::new(&self.edge, health.redis()));
-        work.spawn(public::serve(self.http, http, limits, front, stop.clone()));
+        let client_limits = Some(ClientLimits::new(&self.edge, health.redis()));
+        work.spawn(public::serve(self.http, http, limits, client_limits, stop.clone()));
         let grpc = internal::Grpc { server: self.grpc_server, routes: servers.grpc };
         work.spawn(internal::serve(self.grpc, grpc, health.clone(), limits, stop.clone()));
         let admin = admin::router(

@@ -18,7 +18,8 @@ use prometheus::IntCounterVec;
 use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
 
-use crate::{Config, metrics};
+use crate::Config;
+use crate::metrics::registry::counter_vec;
 pub(crate) use client::Client;
 use limit::{Limit, Verdict};
 
@@ -26,7 +27,7 @@ use limit::{Limit, Verdict};
 const QUEUE: usize = 256;
 
 static ALERTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    metrics::counter_vec(
+    counter_vec(
         "alerts_total",
         "Alerts raised: sent, failed, repeated (sent recently), limited (too many), dropped \
          (the queue was full) and off (alerting is disabled).",

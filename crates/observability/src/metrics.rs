@@ -10,7 +10,7 @@
 mod build;
 pub mod db;
 mod domain;
-mod registry;
+pub(crate) mod registry;
 mod runtime;
 
 pub use domain::{concurrency_conflict, declare_conflict, declare_invariant, invariant_violated};

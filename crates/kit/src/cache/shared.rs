@@ -1,7 +1,9 @@
 //! The cache entries that all replicas share: signed values in Redis.
+//!
+//! A write that Redis did not take leaves a stale value there. It is deleted in the background, because a single
+//! lost write would otherwise leave the other replicas with an old conversion rule for up to 72 minutes.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +21,8 @@ use crate::redis::{MAX_VALUE, Redis};
 /// Longer than any load that was in flight when a key was forgotten.
 const TOMBSTONE_TTL: Duration = Duration::from_secs(5);
 
-/// The most keys we remember that Redis holds a stale value of. With more, it is not asked about any.
-const MAX_OWED: usize = 10_000;
+/// Maximum stale keys that are remembered. With more, Redis is not asked about any key.
+const MAX_STALE: usize = 10_000;
 
 const REPAIR_PERIOD: Duration = Duration::from_millis(250);
 
@@ -50,7 +52,7 @@ pub(super) enum Found<V> {
 }
 
 /// A key in Redis without the service's prefix.
-pub(super) struct Place(String);
+pub(super) struct RedisKey(String);
 
 #[derive(Clone)]
 pub(super) struct Shared {
@@ -60,18 +62,18 @@ pub(super) struct Shared {
     envelope: Envelope,
     /// Part of every key, so that no entry from before a restore is found after it.
     incarnation: Incarnation,
-    owed: Arc<Mutex<Owed>>,
-    repairing: Arc<AtomicBool>,
+    stale: Arc<Mutex<Stale>>,
 }
 
-/// Writes that Redis did not take. It may still hold what was there before them, so it is not asked
-/// about these keys until it has dropped them.
+/// The keys of which Redis may hold a stale value. It is not asked about them until that is deleted.
 #[derive(Default)]
-struct Owed {
-    /// With how often it was owed, so that a debt made during the repair is not taken for repaired.
+struct Stale {
+    /// Each with the number of its lost writes, so that one during a repair is not taken for repaired.
     keys: HashMap<String, u64>,
-    /// Too many: do not ask it about anything until every older entry has expired.
+    /// Set when there are too many: the time at which every older entry has expired.
     all_until: Option<Instant>,
+    /// True while the background task runs.
+    repairing: bool,
 }
 
 impl Shared {
@@ -85,31 +87,34 @@ impl Shared {
             REFUSED.with_label_values(&[name, reason]);
         }
         let envelope = Envelope::new(redis.signing_key("cache"), Clock::system());
-        let (owed, repairing) = Default::default();
-        Self { name, ttl, redis, envelope, incarnation, owed, repairing }
+        Self { name, ttl, redis, envelope, incarnation, stale: Arc::default() }
     }
 
-    /// Returns the current place of a key in Redis. `None` without Redis, or before a connection has reported
-    /// the database's incarnation. A load uses one place for reading and storing.
-    pub(super) fn place(&self, key: &str) -> Option<Place> {
+    /// Returns the current key in Redis. `None` without Redis, or before a connection has reported
+    /// the database's incarnation. A load uses one key for reading and storing.
+    pub(super) fn redis_key(&self, key: &str) -> Option<RedisKey> {
         let incarnation = self.redis.is_enabled().then(|| self.incarnation.current())??;
-        Some(Place(format!("{}:{incarnation}:{key}", self.name)))
+        Some(RedisKey(format!("{}:{incarnation}:{key}", self.name)))
     }
 
-    pub(super) async fn get<V: DeserializeOwned>(&self, key: &str, place: &Place) -> Found<V> {
-        if self.is_owed(key) {
+    pub(super) async fn get<V: DeserializeOwned>(
+        &self,
+        key: &str,
+        redis_key: &RedisKey,
+    ) -> Found<V> {
+        if self.is_stale(key) {
             return Found::Unknown;
         }
-        match self.redis.get(&place.0).await {
+        match self.redis.get(&redis_key.0).await {
             Err(_) => Found::Unknown,
             Ok(None) => Found::Nothing,
-            Ok(Some(bytes)) => match self.envelope.open(&self.redis.key(&place.0), &bytes) {
+            Ok(Some(bytes)) => match self.envelope.open(&self.redis.key(&redis_key.0), &bytes) {
                 Entry::Value(value) => Found::Value(value),
                 Entry::Tombstone => Found::Nothing,
                 Entry::Refused(reason) => {
                     REFUSED.with_label_values(&[self.name, reason]).inc();
                     // Its version may be higher than that of any value we would store.
-                    let _ = self.redis.del(&place.0).await;
+                    let _ = self.redis.del(&redis_key.0).await;
                     Found::Nothing
                 }
             },
@@ -117,25 +122,25 @@ impl Shared {
     }
 
     /// Stores a value that was read. A failure needs no repair: the next reader loads it again.
-    pub(super) async fn fill<V: Serialize>(&self, place: &Place, value: &Versioned<V>) {
-        self.write(place, value).await;
+    pub(super) async fn fill<V: Serialize>(&self, redis_key: &RedisKey, value: &Versioned<V>) {
+        self.write(redis_key, value).await;
     }
 
     /// Stores a value that was written.
     pub(super) async fn put<V: Serialize>(&self, key: &str, value: &Versioned<V>) {
-        if let Some(place) = self.place(key)
-            && !self.write(&place, value).await
+        if let Some(redis_key) = self.redis_key(key)
+            && !self.write(&redis_key, value).await
         {
-            self.owe(key);
+            self.mark_stale(key);
         }
     }
 
     /// [`Self::put`] for many keys, in one round trip.
     pub(super) async fn put_all<V: Serialize>(&self, entries: &[(String, Versioned<V>)]) {
         let call = |(key, value): &(String, Versioned<V>)| {
-            let place = self.place(key)?;
-            let arguments = self.arguments(&place, value).map(Vec::from);
-            Some(arguments.map(|arguments| (place.0, arguments)))
+            let redis_key = self.redis_key(key)?;
+            let arguments = self.arguments(&redis_key, value).map(Vec::from);
+            Some(arguments.map(|arguments| (redis_key.0, arguments)))
         };
         let Some(calls) = entries.iter().map(call).collect::<Option<Vec<_>>>() else { return };
         let written = match calls.into_iter().collect::<Option<Vec<_>>>() {
@@ -143,84 +148,80 @@ impl Shared {
             None => false,
         };
         if !written {
-            entries.iter().for_each(|(key, _)| self.owe(key));
+            entries.iter().for_each(|(key, _)| self.mark_stale(key));
         }
     }
 
     pub(super) async fn forget(&self, key: &str) {
-        if let Some(Place(place)) = self.place(key)
-            && self.redis.set(&place, TOMBSTONE, TOMBSTONE_TTL).await.is_err()
+        if let Some(RedisKey(redis_key)) = self.redis_key(key)
+            && self.redis.set(&redis_key, TOMBSTONE, TOMBSTONE_TTL).await.is_err()
         {
-            self.owe(key);
+            self.mark_stale(key);
         }
     }
 
-    async fn write<V: Serialize>(&self, place: &Place, value: &Versioned<V>) -> bool {
-        let Some(arguments) = self.arguments(place, value) else { return false };
+    async fn write<V: Serialize>(&self, redis_key: &RedisKey, value: &Versioned<V>) -> bool {
+        let Some(arguments) = self.arguments(redis_key, value) else { return false };
         let arguments = arguments.each_ref().map(Vec::as_slice);
-        self.redis.eval::<i64>(PUT, &place.0, &arguments).await.is_ok()
+        self.redis.eval::<i64>(PUT, &redis_key.0, &arguments).await.is_ok()
     }
 
     /// Returns the arguments of [`PUT`], or `None` when the value is too large to cache.
-    fn arguments<V: Serialize>(&self, place: &Place, value: &Versioned<V>) -> Option<[Vec<u8>; 3]> {
+    fn arguments<V: Serialize>(
+        &self,
+        redis_key: &RedisKey,
+        value: &Versioned<V>,
+    ) -> Option<[Vec<u8>; 3]> {
         let ttl = self.ttl.mul_f64(rand::random_range(0.8..=1.2));
-        let (version, rest) = self.envelope.seal(&self.redis.key(&place.0), value, ttl)?;
+        let (version, rest) = self.envelope.seal(&self.redis.key(&redis_key.0), value, ttl)?;
         let fits = version.len() + 1 + rest.len() <= MAX_VALUE;
         let ttl = ttl.as_millis().max(1).to_string();
         fits.then(|| [version.into_bytes(), rest, ttl.into_bytes()])
     }
 
-    fn is_owed(&self, key: &str) -> bool {
-        let owed = self.owed();
-        owed.keys.contains_key(key) || owed.all_until.is_some_and(|until| Instant::now() < until)
+    fn is_stale(&self, key: &str) -> bool {
+        let stale = self.stale();
+        stale.keys.contains_key(key) || stale.all_until.is_some_and(|until| Instant::now() < until)
     }
 
-    fn owe(&self, key: &str) {
-        let mut owed = self.owed();
-        if owed.keys.len() < MAX_OWED || owed.keys.contains_key(key) {
-            *owed.keys.entry(key.to_owned()).or_default() += 1;
+    fn mark_stale(&self, key: &str) {
+        let mut stale = self.stale();
+        if stale.keys.len() < MAX_STALE || stale.keys.contains_key(key) {
+            *stale.keys.entry(key.to_owned()).or_default() += 1;
         } else {
-            owed.all_until = Some(Instant::now() + self.ttl.mul_f64(1.2));
+            stale.all_until = Some(Instant::now() + self.ttl.mul_f64(1.2));
         }
-        drop(owed);
-        if !self.repairing.swap(true, Ordering::AcqRel) {
+        if !std::mem::replace(&mut stale.repairing, true) {
             tokio::spawn(self.clone().repair());
         }
     }
 
-    /// Drops what is stale in Redis as soon as it answers again.
+    /// Deletes stale values as soon as Redis answers again.
     async fn repair(self) {
-        loop {
-            let debts = self.owed().keys.clone();
-            for (key, debt) in debts {
-                if let Some(Place(place)) = self.place(&key)
-                    && self.redis.del(&place).await.is_err()
+        while let Some(keys) = self.stale_keys() {
+            for (key, lost) in keys {
+                if let Some(RedisKey(redis_key)) = self.redis_key(&key)
+                    && self.redis.del(&redis_key).await.is_err()
                 {
                     break;
                 }
-                let mut owed = self.owed();
-                if owed.keys.get(&key) == Some(&debt) {
-                    owed.keys.remove(&key);
+                let mut stale = self.stale();
+                if stale.keys.get(&key) == Some(&lost) {
+                    stale.keys.remove(&key);
                 }
-            }
-            if self.is_repaired() {
-                return;
             }
             sleep(REPAIR_PERIOD).await;
         }
     }
 
-    fn is_repaired(&self) -> bool {
-        // Under the lock that `owe` adds under, so that no debt is left to nobody.
-        let owed = self.owed();
-        let repaired = owed.keys.is_empty();
-        if repaired {
-            self.repairing.store(false, Ordering::Release);
-        }
-        repaired
+    /// Returns the stale keys, or ends the repair when there are none.
+    fn stale_keys(&self) -> Option<HashMap<String, u64>> {
+        let mut stale = self.stale();
+        stale.repairing = !stale.keys.is_empty();
+        stale.repairing.then(|| stale.keys.clone())
     }
 
-    fn owed(&self) -> MutexGuard<'_, Owed> {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stale(&self) -> MutexGuard<'_, Stale> {
+        self.stale.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,11 @@
-//! Fetches a verifier's keys from auth.
+//! The keys that verify tokens, fetched from auth.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use jsonwebtoken::DecodingKey;
 use proto::auth::v1::GetKeysRequest;
 use proto::auth::v1::auth_client::AuthClient;
 use tokio::sync::Mutex;
@@ -10,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::Request;
 use tonic::transport::Channel;
 
-use super::Verifier;
+use super::refused::Refused;
 
 /// Time between two regular fetches.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -21,32 +24,78 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
-pub(super) struct Source {
+/// Keys by their ids.
+pub(super) type KeySet = HashMap<String, DecodingKey>;
+
+/// The current keys, and their source.
+#[derive(Default)]
+pub(super) struct Keys {
+    current: ArcSwap<KeySet>,
+    source: Option<Source>,
+}
+
+struct Source {
     auth: AuthClient<Channel>,
+    /// The time of the last fetch for an unknown key id.
     asked: Mutex<Option<Instant>>,
 }
 
-impl Source {
-    pub(super) fn new(auth: Channel) -> Self {
-        Self { auth: AuthClient::new(auth), asked: Mutex::new(None) }
+impl Keys {
+    /// Creates keys that are fetched now, every minute, and on an unknown key id, until they are dropped.
+    pub(super) fn from_auth(auth: Channel) -> Arc<Self> {
+        let source = Source { auth: AuthClient::new(auth), asked: Mutex::default() };
+        let keys = Arc::new(Self { source: Some(source), ..Self::default() });
+        keep_fresh(&keys);
+        keys
     }
 
-    /// Fetches newer keys because of an unknown key id, unless they were fetched recently. Concurrent callers
-    /// wait for the same answer.
-    pub(super) async fn ask(&self, verifier: &Verifier, kid: &str) {
-        let mut asked = self.asked.lock().await;
+    pub(super) fn set(&self, keys: Vec<(String, Vec<u8>)>) {
+        let keys = keys.into_iter().map(|(kid, key)| (kid, DecodingKey::from_ed_der(&key)));
+        self.current.store(Arc::new(keys.collect()));
+    }
+
+    pub(super) fn current(&self) -> Arc<KeySet> {
+        self.current.load_full()
+    }
+
+    /// Returns the key with this id. An unknown one is fetched from auth.
+    pub(super) async fn find(&self, kid: &str) -> Result<DecodingKey, Refused> {
+        if let Some(key) = self.get(kid) {
+            return Ok(key);
+        }
+        if let Some(source) = &self.source {
+            // Boxed: the future is rare and large.
+            Box::pin(self.refresh(source, kid)).await;
+        }
+        self.get(kid).ok_or_else(|| {
+            // Without keys the token may be valid; the client must keep it and retry.
+            let none = self.current.load().is_empty();
+            if none { Refused::KeysUnavailable } else { Refused::Invalid }
+        })
+    }
+
+    fn get(&self, kid: &str) -> Option<DecodingKey> {
+        self.current.load().get(kid).cloned()
+    }
+
+    /// Fetches the keys because of an unknown key id, unless they were fetched recently. Concurrent callers wait for
+    /// the same answer.
+    async fn refresh(&self, source: &Source, kid: &str) {
+        let mut asked = source.asked.lock().await;
         let recently = asked.is_some_and(|at| at.elapsed() < BETWEEN_QUESTIONS);
-        if recently || verifier.key(kid).is_some() {
+        if recently || self.get(kid).is_some() {
             return;
         }
         *asked = Some(Instant::now());
-        match timeout(PATIENCE, self.fetch()).await {
-            Ok(Ok(keys)) => verifier.set_keys(keys),
+        match timeout(PATIENCE, source.fetch()).await {
+            Ok(Ok(keys)) => self.set(keys),
             Ok(Err(error)) => tracing::warn!(error = format!("{error:#}"), "no keys from auth"),
             Err(_) => tracing::warn!("no keys from auth in time"),
         }
     }
+}
 
+impl Source {
     async fn fetch(&self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
         let mut request = Request::new(GetKeysRequest {});
         request.set_timeout(Duration::from_secs(2));
@@ -57,17 +106,16 @@ impl Source {
     }
 }
 
-/// Fetches the keys now and then every minute, until the verifier is dropped.
-pub(super) fn keep_fresh(verifier: &Verifier) {
-    let weak = Arc::downgrade(&verifier.0);
+fn keep_fresh(keys: &Arc<Keys>) {
+    let weak = Arc::downgrade(keys);
     tokio::spawn(async move {
         let mut retry = FIRST_RETRY;
         loop {
-            let Some(verifier) = weak.upgrade().map(Verifier) else { return };
-            let Some(source) = &verifier.0.source else { return };
+            let Some(keys) = weak.upgrade() else { return };
+            let Some(source) = &keys.source else { return };
             let wait = match source.fetch().await {
-                Ok(keys) => {
-                    verifier.set_keys(keys);
+                Ok(fetched) => {
+                    keys.set(fetched);
                     retry = FIRST_RETRY;
                     PERIOD
                 }
@@ -77,7 +125,7 @@ pub(super) fn keep_fresh(verifier: &Verifier) {
                     retry.mul_f64(rand::random_range(0.5..1.0))
                 }
             };
-            drop(verifier);
+            drop(keys);
             sleep(wait).await;
         }
     });

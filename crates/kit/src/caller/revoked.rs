@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::revocation::REMEMBERED;
+/// Time for which an ended session is remembered: longer than any access token lives, including the leeway.
+pub const REMEMBERED: Duration = Duration::from_mins(6);
 
 /// Ended sessions, with the time until which they are remembered.
 #[derive(Default)]

@@ -13,8 +13,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-use super::{Refused, Role, ring_provider};
-use crate::revocation::REMEMBERED;
+use super::refused::Refused;
+use super::revoked::REMEMBERED;
+use super::ring_provider;
+use super::role::Role;
 
 /// The issuer of every token.
 pub const ISSUER: &str = "auth";

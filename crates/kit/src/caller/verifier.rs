@@ -1,70 +1,68 @@
 //! Verification of tokens.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use jsonwebtoken::DecodingKey;
 use uuid::Uuid;
 
-use super::keys::{self, Source};
-use super::proven::Proven;
+use super::keys::Keys;
+use super::refused::Refused;
 use super::revoked::Revoked;
+use super::ring_provider;
+use super::signature_cache::SignatureCache;
 use super::token::{self, Claims};
-use super::{Refused, ServiceCaller, ring_provider};
-use crate::Clock;
+use crate::clock::Clock;
+use crate::grpc::channel::channel;
 
 /// Verifies tokens with the keys of auth. Cheap to clone. `kit::http::edge` and `kit::grpc::guard` pass it to
 /// the extractors.
 #[derive(Clone)]
-pub struct Verifier(pub(super) Arc<Held>);
+pub struct Verifier(Arc<Inner>);
 
-/// By their ids.
-pub(super) type Keys = HashMap<String, DecodingKey>;
-
-pub(super) struct Held {
+struct Inner {
     /// The service that verifies; a member's token has to name it.
     name: String,
     clock: Clock,
-    keys: ArcSwap<Keys>,
-    pub(super) source: Option<Source>,
+    keys: Arc<Keys>,
     revoked: Revoked,
-    proven: Proven,
+    signatures: SignatureCache,
+}
+
+/// A service with a valid service token. [`crate::grpc::guard`] stores it in the extensions of a gRPC
+/// request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceCaller {
+    pub name: String,
 }
 
 impl Verifier {
     /// Creates a verifier of this service without keys. It refuses every token until it has keys.
     pub fn empty(service: &str, clock: Clock) -> Self {
-        Self::new(service, clock, None)
+        Self::new(service, clock, Arc::default())
     }
 
     /// Creates a verifier that fetches keys from auth: now, every minute, and on an unknown key id. While
     /// auth is unavailable and no keys are known, tokens are refused with 503 `keys_unavailable`. Must be
     /// called inside a tokio runtime.
     pub fn from_auth(config: &crate::config::Auth, clock: Clock) -> anyhow::Result<Self> {
-        let channel = crate::grpc::channel(&config.auth_grpc_url, &config.tls)?;
-        let verifier = Self::new(&config.service_client_id, clock, Some(Source::new(channel)));
-        keys::keep_fresh(&verifier);
-        Ok(verifier)
+        let channel = channel(&config.auth_grpc_url, &config.tls)?;
+        Ok(Self::new(&config.service_client_id, clock, Keys::from_auth(channel)))
     }
 
-    fn new(service: &str, clock: Clock, source: Option<Source>) -> Self {
+    fn new(service: &str, clock: Clock, keys: Arc<Keys>) -> Self {
         ring_provider::install();
-        Self(Arc::new(Held {
+        Self(Arc::new(Inner {
             name: service.to_owned(),
             clock,
-            keys: ArcSwap::default(),
-            source,
+            keys,
             revoked: Revoked::default(),
-            proven: Proven::default(),
+            signatures: SignatureCache::default(),
         }))
     }
 
     /// Replaces the keys, given as `(kid, 32-byte Ed25519 public key)`. A removed key verifies nothing from
     /// now on.
     pub fn set_keys(&self, keys: Vec<(String, Vec<u8>)>) {
-        let keys = keys.into_iter().map(|(kid, key)| (kid, DecodingKey::from_ed_der(&key)));
-        self.0.keys.store(Arc::new(keys.collect()));
+        self.0.keys.set(keys);
     }
 
     /// Returns a function that gives the verifier back until its last clone is dropped.
@@ -92,12 +90,12 @@ impl Verifier {
     /// Like [`Self::member`], for a token that names any service. It does not authorize a request.
     pub async fn any_member(&self, token: &str) -> Result<token::Member, Refused> {
         // Loaded before the token is verified, so that a change of keys in between is noticed.
-        let keys = self.0.keys.load_full();
-        let claims: token::Member = match self.0.proven.get(token, &keys) {
+        let keys = self.0.keys.current();
+        let claims: token::Member = match self.0.signatures.get(token, &keys) {
             Some(claims) => token::in_time(claims, self.0.clock.now())?,
             None => {
                 let claims = self.verify::<token::Member>(token).await?.for_all();
-                self.0.proven.add(token, claims.clone(), keys);
+                self.0.signatures.add(token, claims.clone(), keys);
                 claims
             }
         };
@@ -116,24 +114,7 @@ impl Verifier {
     }
 
     async fn verify<C: Claims>(&self, token: &str) -> Result<C, Refused> {
-        let kid = token::key_id::<C>(token)?;
-        let key = match (self.key(&kid), &self.0.source) {
-            (None, Some(source)) => {
-                // Boxed: the future is rare and large.
-                Box::pin(source.ask(self, &kid)).await;
-                self.key(&kid)
-            }
-            (key, _) => key,
-        };
-        match key {
-            Some(key) => token::verify(token, &key, self.0.clock.now()),
-            // The token may be valid; the client must keep it and retry.
-            None if self.0.keys.load().is_empty() => Err(Refused::KeysUnavailable),
-            None => Err(Refused::Invalid),
-        }
-    }
-
-    pub(super) fn key(&self, kid: &str) -> Option<DecodingKey> {
-        self.0.keys.load().get(kid).cloned()
+        let key = self.0.keys.find(&token::key_id::<C>(token)?).await?;
+        token::verify(token, &key, self.0.clock.now())
     }
 }

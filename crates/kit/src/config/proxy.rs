@@ -1,15 +1,12 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use axum::http::HeaderMap;
+use ipnet::{IpNet, Ipv6Net};
 
-/// A proxy, or a network of them, whose `X-Forwarded-For` is believed.
+/// A trusted proxy, or a network of them. IPv4 is kept as IPv6 writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Proxy {
-    /// IPv4 as IPv6 writes it.
-    network: u128,
-    mask: u128,
-}
+pub struct Proxy(Ipv6Net);
 
 /// The text is neither an address nor a network such as `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,11 +15,11 @@ pub struct InvalidProxy;
 
 impl Proxy {
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        mapped(address) & self.mask == self.network
+        self.0.contains(&mapped(address))
     }
 
-    /// Where a request that came to us from `peer` began: the last address that nobody in `trusted`
-    /// has. Anybody may have written what stands before it.
+    /// Returns the origin of a request from `peer`: the last address in `X-Forwarded-For` that is not in `trusted`.
+    /// Addresses before it may be forged.
     pub(crate) fn client(trusted: &[Self], peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let is_trusted = |address| trusted.iter().any(|proxy| proxy.contains(address));
         let mut client = peer;
@@ -45,25 +42,20 @@ impl FromStr for Proxy {
     type Err = InvalidProxy;
 
     fn from_str(text: &str) -> Result<Self, InvalidProxy> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse().map_err(|_| InvalidProxy)?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| InvalidProxy)?;
-        let all = if address.is_ipv4() { 32 } else { 128 };
-        let bits: u32 = bits.unwrap_or(all);
-        let host = all.checked_sub(bits).ok_or(InvalidProxy)?;
-        let mask = u128::MAX.checked_shl(host).unwrap_or(0);
-        Ok(Self { network: mapped(address) & mask, mask })
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse::<IpNet>().or_else(|_| address()).map_err(|_| InvalidProxy)?;
+        let bits = if let IpNet::V4(_) = network { 96 } else { 0 };
+        Ipv6Net::new(mapped(network.addr()), bits + network.prefix_len())
+            .map(Self)
+            .map_err(|_| InvalidProxy)
     }
 }
 
-fn mapped(address: IpAddr) -> u128 {
+fn mapped(address: IpAddr) -> Ipv6Addr {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
         IpAddr::V6(v6) => v6,
     }
-    .to_bits()
 }
 
 #[cfg(test)]
@@ -80,19 +72,19 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_no_proxy_of_ours_says_nothing_about_where_it_comes_from() {
+    fn a_peer_that_is_not_a_trusted_proxy_is_the_client() {
         assert_eq!(client(&[], "192.0.2.1", &["1.2.3.4"]), "192.0.2.1");
         assert_eq!(client(&["10.0.0.0/8"], "192.0.2.1", &["1.2.3.4"]), "192.0.2.1");
     }
 
     #[test]
-    fn of_a_chain_the_last_stranger_counts() {
+    fn the_last_address_that_is_not_trusted_is_the_client() {
         let ours = &["10.0.0.0/8", "2001:db8::/32"];
         assert_eq!(client(ours, "10.1.1.1", &["6.6.6.6, 192.0.2.1"]), "192.0.2.1");
         assert_eq!(client(ours, "10.1.1.1", &["6.6.6.6", "192.0.2.1, 10.2.2.2"]), "192.0.2.1");
         assert_eq!(client(ours, "2001:db8::1", &["2001:db9::1"]), "2001:db9::1");
         assert_eq!(client(ours, "::ffff:10.1.1.1", &["192.0.2.1"]), "192.0.2.1");
-        // Nobody ours wrote that, or nothing was written.
+        // Not written by a trusted proxy, or nothing was written.
         assert_eq!(client(ours, "10.1.1.1", &["192.0.2.1, unknown"]), "10.1.1.1");
         assert_eq!(client(ours, "10.1.1.1", &[]), "10.1.1.1");
         assert_eq!(client(ours, "10.1.1.1", &["10.3.3.3"]), "10.3.3.3");

@@ -14,7 +14,6 @@ pub enum Kind {
     Forbidden,
     NotFound,
     MethodNotAllowed,
-    NotAcceptable,
     /// The client sent its request too slowly.
     Timeout,
     /// The resource's state, or a concurrent request, conflicts with the request.
@@ -70,9 +69,6 @@ impl Kind {
             Self::NotFound => (StatusCode::NOT_FOUND, Code::NotFound, false, "Not found"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, false, "Method not allowed")
-            }
-            Self::NotAcceptable => {
-                (StatusCode::NOT_ACCEPTABLE, Code::InvalidArgument, false, "Not acceptable")
             }
             Self::Timeout => {
                 (StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, true, "Request too slow")

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
+use super::channel::channel;
+
 /// Shorter than a peer's default deadline, so that a caller sees the cause.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time after a failure in which callers fail at once instead of waiting for the next attempt.
@@ -37,7 +39,7 @@ struct Token {
 impl Credentials {
     pub(super) fn new(config: &crate::config::Auth) -> anyhow::Result<Self> {
         Ok(Self {
-            auth: AuthClient::new(super::channel(&config.auth_grpc_url, &config.tls)?),
+            auth: AuthClient::new(channel(&config.auth_grpc_url, &config.tls)?),
             id: config.service_client_id.clone(),
             secret: config.service_client_secret.clone(),
             held: ArcSwapOption::empty(),

@@ -10,9 +10,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::decode::decode;
-use super::strict;
-use super::{BodyLimit, Limits};
+use super::{BodyLimit, Limits, decode, strict};
 use crate::error::{ApiError, FieldError, Kind};
 use crate::idempotency;
 
@@ -69,7 +67,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        Ok(Self(decode(value(&parts, body).await?)?))
+        Ok(Self(decode::json(value(&parts, body).await?)?))
     }
 }
 
@@ -84,7 +82,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
         let body = value(&parts, body).await?;
         let key =
             idempotency::Key::new(&key.value, &key.route, canonical(&parts, &body).as_bytes())?;
-        Ok(Self { key, body: decode(body)? })
+        Ok(Self { key, body: decode::json(body)? })
     }
 }
 
@@ -110,9 +108,9 @@ async fn value(parts: &Parts, body: Body) -> Result<Value, ApiError> {
 async fn bytes(parts: &Parts, body: Body) -> Result<Vec<u8>, ApiError> {
     let limits = parts.extensions.get::<Limits>().copied().unwrap_or_default();
     let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or(limits.body);
-    tokio::time::timeout(limits.body_timeout, read(body, limit.0))
-        .await
-        .map_err(|_| ApiError::new(Kind::Timeout, "request_timeout", "the body was not received in time"))?
+    tokio::time::timeout(limits.body_timeout, read(body, limit.0)).await.map_err(|_| {
+        ApiError::new(Kind::Timeout, "request_timeout", "the body was not received in time")
+    })?
 }
 
 fn missing_body() -> ApiError {

@@ -2,7 +2,7 @@
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::ServiceBuilder;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{Limits, describe, front};
+use super::{Limits, client_limits, describe};
 use crate::caller::Verifier;
 use crate::error::{self, ApiError, Kind};
 use crate::{command, deadline};
@@ -56,9 +56,7 @@ pub fn edge_with(
         // On every answer, including those of the layers below.
         .layer(from_fn(security_headers))
         // Also on refusals, so that a page can read them.
-        .layer(from_fn(move |request, next| front::shared(limits.origins, request, next)))
-        // Before any work: an answer that the client cannot read is no answer.
-        .layer(from_fn(acceptable))
+        .layer(from_fn(move |request, next| client_limits::cors(limits.origins, request, next)))
         // A hanging handler must not hold its client, or memory, forever.
         .layer(from_fn(move |request, next| timeout(limits, request, next)))
         // For axum's own extractors; ours read `Limits`.
@@ -67,7 +65,7 @@ pub fn edge_with(
         // For `kit::Caller`.
         .layer(Extension(verifier))
         // After the verifier, because it identifies the caller.
-        .layer(from_fn(move |request, next| front::limited(limits, request, next)))
+        .layer(from_fn(move |request, next| client_limits::rate_limit(limits, request, next)))
         // Innermost, so that an admitted write continues when the client, or a limit above, gives up.
         .layer(from_fn(command::outlive));
 
@@ -78,7 +76,11 @@ pub fn edge_with(
         .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi))
         .fallback(|| async { ApiError::new(Kind::NotFound, "not_found", "there is no such route") })
         .method_not_allowed_fallback(|| async {
-            ApiError::new(Kind::MethodNotAllowed, "method_not_allowed", "the method is not allowed here; see the Allow header")
+            ApiError::new(
+                Kind::MethodNotAllowed,
+                "method_not_allowed",
+                "the method is not allowed here; see the Allow header",
+            )
         })
         .layer(layers)
 }
@@ -137,42 +139,11 @@ fn secure(headers: &mut HeaderMap, docs: bool) {
     }
 }
 
-async fn acceptable(request: Request, next: Next) -> Response {
-    if is_docs(&request) || takes_json(request.headers()) {
-        return next.run(request).await;
-    }
-    ApiError::new(Kind::NotAcceptable, "not_acceptable", "answers are application/json")
-        .into_response()
-}
-
-fn takes_json(headers: &HeaderMap) -> bool {
-    let mut ranges = headers
-        .get_all(ACCEPT)
-        .iter()
-        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
-        .peekable();
-    ranges.peek().is_none()
-        || ranges.any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let refused =
-                parts.any(|p| p.strip_prefix("q=").and_then(|q| q.parse().ok()) == Some(0.0));
-            // A browser asks for a stream of events with nothing else.
-            let ours = [
-                "application/json",
-                "application/*",
-                "*/*",
-                error::PROBLEM_JSON,
-                "text/event-stream",
-            ];
-            ours.contains(&media_type.as_str()) && !refused
-        })
-}
-
 async fn timeout(limits: Limits, request: Request, next: Next) -> Response {
     // Calls made for the request get no more time than it has.
     let by = Instant::now() + limits.request_timeout;
     timeout_at(by, deadline::within(by, next.run(request))).await.unwrap_or_else(|_| {
-        ApiError::new(Kind::Unavailable, "deadline_exceeded", "the request took too long").into_response()
+        ApiError::new(Kind::Unavailable, "deadline_exceeded", "the request took too long")
+            .into_response()
     })
 }

@@ -8,8 +8,7 @@ use axum::http::header::{ETAG, IF_MATCH};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::decode::decode;
-use super::strict;
+use super::{decode, strict};
 use crate::error::{ApiError, Kind};
 
 /// Path parameters. A malformed id is answered with 400 `invalid_id`.
@@ -59,8 +58,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Query<T
                 return Err(strict::invalid_character(name.replace('\0', "")));
             }
         }
-        decode(serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes())))
-            .map(Self)
+        decode::query(query).map(Self)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Client, Policy, Quota};
+use super::{Client, Policy};
+use crate::config::Quota;
 use crate::redis::{Redis, Unavailable};
 
 /// Requests that a process may count locally, and the state of the shared bucket after they were taken.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::shared::Lease;
-use super::{Client, Policy, Quota, Standing};
+use super::{Client, Policy, Standing};
+use crate::config::Quota;
 use crate::redis::Unavailable;
 
 /// Lifetime of a lease. While one process holds it, the others cannot use it.

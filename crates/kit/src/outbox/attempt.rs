@@ -5,10 +5,12 @@ use std::time::Duration;
 use observability::{SpanKind, panics};
 use tokio::time::timeout;
 
-use super::relay::ENDPOINT;
 use super::store::Due;
 use super::{Deliver, Event};
 use crate::breaker;
+
+/// The name under which panics of a `Deliver` and of the relay are counted.
+pub(super) const ENDPOINT: &str = "outbox";
 
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 

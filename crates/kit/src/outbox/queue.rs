@@ -1,12 +1,16 @@
 //! The aggregates that wait for a delivery. Failed events are queued separately.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::relay::POLL;
 use super::store::{self, Due, Turn};
 use crate::postgres::Leader;
+
+/// Time between two polls. Polling an empty outbox reads one index page; it is simpler than LISTEN and cannot
+/// miss a notification.
+pub(super) const POLL: Duration = Duration::from_millis(100);
 
 pub(super) struct Queue {
     pub(super) turn: Turn,

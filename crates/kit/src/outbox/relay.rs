@@ -15,17 +15,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Failure, attempt};
-use super::queue::Queue;
-use super::reception::{Reception, Verdict};
+use super::attempt::{ENDPOINT, Failure, attempt};
+use super::queue::{POLL, Queue};
+use super::results::{Results, Verdict};
 use super::store::{self, Due, Turn};
 use super::{Deliver, Event};
 use crate::command;
 use crate::postgres::{Candidate, Leader};
-
-/// Time between two polls. Polling an empty outbox reads one index page; it is simpler than LISTEN and cannot
-/// miss a notification.
-pub(super) const POLL: Duration = Duration::from_millis(100);
 
 /// Time between two attempts of a replica to become the leader.
 const ELECTION_PERIOD: Duration = Duration::from_millis(500);
@@ -45,16 +41,13 @@ static OLDEST_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
     metrics::gauge("outbox_oldest_age_seconds", "Age of the oldest event not yet delivered.")
 });
 /// A gauge as well as a counter, so that the alert ends when no event is parked any more.
-static PARKED_NOW: LazyLock<IntGauge> =
-    LazyLock::new(|| metrics::gauge("outbox_parked", "Events that failed too often and wait for an operator."));
-static PARKED: LazyLock<IntCounter> = LazyLock::new(|| {
-    metrics::counter("outbox_parked_total", "Events parked for an operator.")
+static PARKED_NOW: LazyLock<IntGauge> = LazyLock::new(|| {
+    metrics::gauge("outbox_parked", "Events that failed too often and wait for an operator.")
 });
+static PARKED: LazyLock<IntCounter> =
+    LazyLock::new(|| metrics::counter("outbox_parked_total", "Events parked for an operator."));
 static DELIVERED: LazyLock<IntCounter> =
     LazyLock::new(|| metrics::counter("outbox_delivered_total", "Events delivered."));
-
-/// The name under which panics of a `Deliver` and of the relay are counted.
-pub(super) const ENDPOINT: &str = "outbox";
 
 /// Delivers committed events until `stop`, and finishes deliveries in flight. Restarts after a panic.
 pub async fn relay(db: PgPool, deliver: impl Deliver, stop: CancellationToken) {
@@ -95,7 +88,7 @@ async fn measure(db: &PgPool, stop: &CancellationToken) {
 async fn lead<D: Deliver>(leader: Leader, db: &PgPool, deliver: &Arc<D>, stop: &CancellationToken) {
     // Canceled with the leadership, so that no delivery begins after it.
     let leading = stop.child_token();
-    let reception = Arc::new(Reception::default());
+    let results = Arc::new(Results::default());
     let mut running = JoinSet::new();
     // In this order, so that failed events get their half even when there are always new ones.
     let mut queues = [Queue::new(Turn::Failed, FAILED_AT_ONCE), Queue::new(Turn::New, CONCURRENCY)];
@@ -110,9 +103,9 @@ async fn lead<D: Deliver>(leader: Leader, db: &PgPool, deliver: &Arc<D>, stop: &
             && let Some((turn, aggregate, events)) = queues.iter_mut().find_map(Queue::next)
         {
             let (db, deliver, leading) = (db.clone(), Arc::clone(deliver), leading.clone());
-            let reception = Arc::clone(&reception);
+            let results = Arc::clone(&results);
             running.spawn(async move {
-                in_order(&db, &*deliver, events, &reception, &leading).await;
+                deliver_in_order(&db, &*deliver, events, &results, &leading).await;
                 (turn, aggregate)
             });
         }
@@ -144,16 +137,16 @@ async fn refill(leader: &Leader, queues: &mut [Queue]) -> sqlx::Result<()> {
 }
 
 /// Delivers the events of one aggregate, up to the first failure.
-async fn in_order<D: Deliver>(
+async fn deliver_in_order<D: Deliver>(
     db: &PgPool,
     deliver: &D,
     events: Vec<Due>,
-    reception: &Reception,
+    results: &Results,
     leading: &CancellationToken,
 ) {
     for due in events {
         if leading.is_cancelled()
-            || !command::tracked(hand_over(db, deliver, &due, reception)).await
+            || !command::tracked(deliver_one(db, deliver, &due, results)).await
         {
             return;
         }
@@ -161,15 +154,15 @@ async fn in_order<D: Deliver>(
 }
 
 /// Delivers one event and records the result. Returns true when the next one may follow.
-async fn hand_over<D: Deliver>(db: &PgPool, deliver: &D, due: &Due, reception: &Reception) -> bool {
+async fn deliver_one<D: Deliver>(db: &PgPool, deliver: &D, due: &Due, results: &Results) -> bool {
     let outcome = attempt(deliver, due).await;
     let recorded = match &outcome {
         Ok(()) => {
             DELIVERED.inc();
-            reception.taken(due);
+            results.accepted(due);
             store::delivered(db, due.position).await
         }
-        Err(failure) => record(db, due, *failure, reception).await,
+        Err(failure) => record(db, due, *failure, results).await,
     };
     if let Err(error) = &recorded {
         // The event will be delivered again: delivery is at least once.
@@ -178,14 +171,9 @@ async fn hand_over<D: Deliver>(db: &PgPool, deliver: &D, due: &Due, reception: &
     outcome.is_ok() && recorded.is_ok()
 }
 
-async fn record(
-    db: &PgPool,
-    due: &Due,
-    failure: Failure,
-    reception: &Reception,
-) -> sqlx::Result<()> {
+async fn record(db: &PgPool, due: &Due, failure: Failure, results: &Results) -> sqlx::Result<()> {
     let why = failure.name();
-    match reception.failed(due, failure, Instant::now()) {
+    match results.failed(due, failure, Instant::now()) {
         // Marked as failed, so that its aggregate waits.
         Verdict::Retry(attempts, pause) => {
             let pause = pause.mul_f64(rand::random_range(0.5..1.5));

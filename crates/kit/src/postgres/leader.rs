@@ -48,8 +48,8 @@ pub(crate) struct Leader {
 }
 
 impl Candidate {
-    pub(crate) fn new(db: &PgPool, office: &[&str]) -> Self {
-        Self { session: Session::of(db), lock: lock_id(office) }
+    pub(crate) fn new(db: &PgPool, election: &[&str]) -> Self {
+        Self { session: Session::of(db), lock: lock_id(election) }
     }
 
     /// Tries to become the leader. `None` while another replica leads.

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use super::door::{Place, Visitor};
+use super::acceptor::{Accepted, Permit};
 use crate::config::Limits;
 
 /// The number of a connection's requests in flight, and of all its requests.
@@ -58,8 +58,8 @@ impl Drop for Entered {
 /// An accepted connection with its timeouts.
 pub(super) struct Connection {
     socket: TcpStream,
-    /// Its place among the connections of the port and of its address.
-    _place: Place,
+    /// Its part of the limits of the port and of its address.
+    _permit: Permit,
     in_flight: InFlight,
     /// The number of requests when `idle` started.
     requests: usize,
@@ -71,18 +71,18 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Creates a connection; the first byte has its own limit.
-    pub(super) fn new(visitor: Visitor, in_flight: InFlight, limits: &Limits) -> Self {
-        let Visitor { socket, place, .. } = visitor;
+    pub(super) fn new(accepted: Accepted, in_flight: InFlight, limits: &Limits) -> Self {
+        let Accepted { socket, permit, .. } = accepted;
         let mut read = Timer::new(limits.header_timeout);
         read.start(limits.first_byte_timeout);
         let write = Timer::new(limits.write_timeout);
         let idle = Timer::new(limits.idle_timeout);
-        Self { socket, _place: place, in_flight, requests: 0, read, idle, write }
+        Self { socket, _permit: permit, in_flight, requests: 0, read, idle, write }
     }
 
     /// Creates a connection for gRPC, which keeps idle connections open and pings them.
-    pub(super) fn first_byte_only(visitor: Visitor, limits: &Limits) -> Self {
-        let mut connection = Self::new(visitor, InFlight::default(), limits);
+    pub(super) fn first_byte_only(accepted: Accepted, limits: &Limits) -> Self {
+        let mut connection = Self::new(accepted, InFlight::default(), limits);
         connection.read.limit = Duration::MAX;
         connection.idle.limit = Duration::MAX;
         connection

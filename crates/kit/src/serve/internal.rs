@@ -12,8 +12,8 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_reflection::server as reflection;
 
+use super::acceptor::Acceptor;
 use super::connection::Connection;
-use super::door::Door;
 use crate::config::Limits;
 use crate::health::Health;
 
@@ -49,10 +49,11 @@ pub(super) async fn serve(
     };
     let routes = routes.add_service(health.grpc(names, stop.clone()).await);
     // Our own accept loop: tonic's retries without a pause when no file descriptors are left.
-    let connections = stream::unfold(Door::new(listener, &limits), move |door| async move {
-        let connection = Connection::first_byte_only(door.next().await, &limits);
-        Some((Ok::<_, Infallible>(connection), door))
-    });
+    let connections =
+        stream::unfold(Acceptor::new(listener, &limits), move |acceptor| async move {
+            let connection = Connection::first_byte_only(acceptor.next().await, &limits);
+            Some((Ok::<_, Infallible>(connection), acceptor))
+        });
     let served = server
         .layer(observability::grpc::layer(proto::DESCRIPTORS, health.service()))
         .http2_keepalive_interval(Some(PING))

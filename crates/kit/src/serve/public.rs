@@ -16,10 +16,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::acceptor::Acceptor;
 use super::connection::{Connection, Entered, InFlight};
-use super::door::Door;
 use crate::config::Limits;
-use crate::http::Front;
+use crate::http::ClientLimits;
 
 /// Maximum size of a request's head. A larger one is answered with 431.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -33,32 +33,33 @@ pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
-    front: Option<Front>,
+    client_limits: Option<ClientLimits>,
     stop: CancellationToken,
 ) {
     let http = Arc::new(builder(&limits));
     let graceful = GracefulShutdown::new();
-    let door = Door::new(listener, &limits);
-    let door = match &front {
-        Some(front) => door.shared(&limits, front.proxies()),
-        None => door, // the admin port
+    let acceptor = Acceptor::new(listener, &limits);
+    let acceptor = match &client_limits {
+        Some(clients) => acceptor.with_address_limit(&limits, clients.proxies()),
+        None => acceptor, // the admin port
     };
     loop {
-        let visitor = tokio::select! {
-            visitor = door.next() => visitor,
+        let accepted = tokio::select! {
+            accepted = acceptor.next() => accepted,
             () = stop.cancelled() => break,
         };
-        let (peer, in_flight) = (visitor.peer, InFlight::default());
-        let socket = TokioIo::new(Connection::new(visitor, in_flight.clone(), &limits));
-        let (router, front) = (router.clone(), front.clone());
+        let (peer, in_flight) = (accepted.peer, InFlight::default());
+        let socket = TokioIo::new(Connection::new(accepted, in_flight.clone(), &limits));
+        let (router, client_limits) = (router.clone(), client_limits.clone());
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let entered = in_flight.enter();
             // The socket's address, or the forwarded one if the peer is a trusted proxy.
-            let client = front.as_ref().map_or(peer, |f| f.client(peer, request.headers()));
-            request.extensions_mut().insert(ConnectInfo(client));
-            if let Some(front) = &front {
-                request.extensions_mut().insert(front.clone());
+            let mut client = peer;
+            if let Some(clients) = &client_limits {
+                client = clients.address(peer, request.headers());
+                request.extensions_mut().insert(clients.clone());
             }
+            request.extensions_mut().insert(ConnectInfo(client));
             let answer = router.clone().call(request.map(Body::new));
             async move { answer.await.map(|answer| answer.map(|body| held(body, entered))) }
         });
@@ -71,7 +72,7 @@ pub(super) async fn serve(
             }
         });
     }
-    drop(door);
+    drop(acceptor);
     graceful.shutdown().await;
 }
 

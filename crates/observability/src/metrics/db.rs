@@ -17,7 +17,11 @@ static ACTIVE: LazyLock<IntGaugeVec> =
 static IDLE: LazyLock<IntGaugeVec> =
     LazyLock::new(|| gauge_vec("db_connections_idle", "Idle connections.", &["service"]));
 static BY_STATE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    gauge_vec("db_connections", "Connections by state: in use, idle and maximum.", &["service", "state"])
+    gauge_vec(
+        "db_connections",
+        "Connections by state: in use, idle and maximum.",
+        &["service", "state"],
+    )
 });
 static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
     histogram_vec(

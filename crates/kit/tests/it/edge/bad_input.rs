@@ -83,16 +83,7 @@ async fn a_media_type_that_is_not_json_is_refused() {
             "{wrong}"
         );
     }
-    for wrong in ["text/html", "application/xml, text/*", "application/json;q=0"] {
-        let accept = format!("Accept: {wrong}");
-        let verdict = posted(&world, &[JSON, KEY, &accept], GOOD).await;
-        assert_eq!(verdict, "406 not_acceptable", "{wrong}");
-    }
     assert_eq!(world.stored(), 0);
-    for right in ["*/*", "text/html, application/*;q=0.1", "application/problem+json"] {
-        let accept = format!("Accept: {right}");
-        assert_eq!(posted(&world, &[JSON, KEY, &accept], GOOD).await, "201 -", "{right}");
-    }
     let charset = "Content-Type: application/json; charset=UTF-8";
     assert_eq!(posted(&world, &[charset, KEY], GOOD).await, "201 -");
 }

@@ -121,7 +121,6 @@ fn every_kind_has_its_place_in_the_table() {
         (Forbidden, 403, Code::PermissionDenied),
         (NotFound, 404, Code::NotFound),
         (MethodNotAllowed, 405, Code::Unimplemented),
-        (NotAcceptable, 406, Code::InvalidArgument),
         (Timeout, 408, Code::DeadlineExceeded),
         (Conflict, 409, Code::Aborted),
         (TooLarge, 413, Code::ResourceExhausted),
