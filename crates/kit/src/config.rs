@@ -16,13 +16,15 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 
-/// Reads `250ms`, `5s`, `30m` or `1h 30m`, for `value_parser`.
-pub use humantime::parse_duration as duration;
-
 pub use self::load::{Stop, load};
 pub use self::origin::Origin;
 pub use self::proxy::Proxy;
 pub use self::quota::Quota;
+
+/// Reads a duration such as `250ms`, `5s`, `30m` or `1h 30m`, for `value_parser`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| error.to_string())
+}
 
 /// The ports of a service, and the limits of their clients.
 #[derive(Args, Clone, Debug)]
