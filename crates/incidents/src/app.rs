@@ -98,6 +98,11 @@ impl Incidents {
         Self { db, clock, policy: Arc::new(policy), changes, receiving }
     }
 
+    /// Returns the clock, for sessions that expire.
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
     /// Returns the time, for pages that show durations.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()

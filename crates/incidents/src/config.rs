@@ -15,8 +15,7 @@ pub use sources::Sources;
 
 use crate::app::Policy;
 use crate::domain::{self, Target, Thresholds};
-use crate::http::{Credential, Site};
-use crate::peers::Login;
+use crate::http::{Credential, Login, Site};
 use crate::report::Month;
 
 /// Incidents, from Alertmanager's alerts.
@@ -140,7 +139,7 @@ impl Config {
     pub fn site(&self) -> anyhow::Result<Site> {
         Ok(Site {
             webhook: Credential::new(&self.webhook_token),
-            login: Login::new(&self.auth_http_url)?,
+            login: Login::new(&self.auth_http_url, "incidents")?,
             secret: self.auth.service_client_secret.clone(),
             connections: self.listen.limits.max_connections,
         })

@@ -6,13 +6,12 @@ mod follow_up;
 mod form;
 mod on_incident;
 mod problem;
-mod seal;
-mod session;
 mod site;
 mod status;
 mod streams;
 mod webhook;
 
+pub use webconsole::Login;
 pub use webhook::Credential;
 
 use axum::extract::{FromRef, State};
@@ -27,12 +26,12 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
+use webconsole::Console;
 
-use self::seal::Seal;
 use self::streams::Streams;
 use crate::app::Incidents;
 use crate::domain::Severity;
-use crate::peers::Login;
+use crate::pages;
 use crate::view::{Filter, IncidentDetail, Page, Stage};
 
 /// The largest delivery that is accepted. Alertmanager sends a group as one delivery.
@@ -58,8 +57,6 @@ pub struct Site {
 pub(crate) struct App {
     incidents: Incidents,
     webhook: Credential,
-    login: Login,
-    seal: Seal,
     streams: Streams,
 }
 
@@ -76,9 +73,10 @@ pub fn router(incidents: Incidents, site: Site, verifier: Verifier) -> anyhow::R
         .merge(alerts)
         .split_for_parts();
     let Site { webhook, login, secret, connections } = site;
-    let (seal, streams) = (Seal::new(&secret)?, Streams::among(connections));
-    let app = App { incidents, webhook, login, seal, streams };
-    let routes = routes.merge(site::routes()).merge(console::routes(&app)).with_state(app);
+    let console = Console::new(login, &secret, incidents.clock(), pages::sign_in_frame)?;
+    let app = App { incidents, webhook, streams: Streams::among(connections) };
+    let pages = site::routes().merge(console.routes(console::routes()));
+    let routes = routes.merge(pages).with_state(app);
     let edge = kit::http::edge_with(limits(), routes, api, verifier);
     // Outermost, because the edge answers by itself, too: a used-up quota, an unknown route.
     Ok(kit::http::secured(edge.layer(from_fn(problem::readable))))

@@ -2,9 +2,8 @@
 
 mod actions;
 mod charts;
-mod console;
 mod frame;
-mod login;
+mod incidents;
 mod postmortem;
 mod problem;
 mod rollback;
@@ -12,8 +11,8 @@ mod statistics;
 mod status;
 
 pub(crate) use actions::actions;
-pub(crate) use console::{incident, list};
-pub(crate) use login::{LoginForm, login};
+pub(crate) use frame::sign_in_frame;
+pub(crate) use incidents::{incident, list};
 pub(crate) use postmortem::postmortem;
 pub(crate) use problem::{Here, Problem, problem};
 pub(crate) use statistics::statistics;

@@ -16,6 +16,11 @@ pub(super) fn static_page(title: &str, nav: &Markup, content: &Markup) -> Markup
     frame(title, &html! {}, nav, content, "")
 }
 
+/// Renders the page to sign in at.
+pub(crate) fn sign_in_frame(title: &str, content: &Markup) -> Markup {
+    static_page(title, &html! { a href="/" { "Status" } }, content)
+}
+
 fn frame(title: &str, script: &Markup, nav: &Markup, content: &Markup, foot: &str) -> Markup {
     html! {
         (DOCTYPE)

@@ -1,8 +1,7 @@
 use std::net::SocketAddr;
 
 use incidents::app::{Incidents, Policy};
-use incidents::http::{Credential, Site};
-use incidents::peers::Login;
+use incidents::http::{Credential, Login, Site};
 use kit::Clock;
 use kit::caller::Role;
 use kit::config::{Edge, Limits, Listen, Tls};
@@ -65,7 +64,7 @@ impl TestApp {
     fn made(pool: PgPool, db: PgPool, auth: &str, policy: Policy, clock: Clock) -> Self {
         let issuer = Issuer::new();
         let incidents = Incidents::new(pool, clock, policy);
-        let login = Login::new(auth).unwrap();
+        let login = Login::new(auth, "incidents").unwrap();
         let site = Site {
             webhook: Credential::new(&TOKEN.into()),
             login,

@@ -18,13 +18,14 @@ const IO: [&str; 10] = [
 ];
 
 /// Crate → the crates of this workspace that it may depend on. `[dev-dependencies]` are free.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("proto", &[]),
     ("observability", &[]),
     ("kit", &["observability", "proto"]),
     ("auth", &["kit", "observability", "proto"]),
     ("booking", &["kit", "observability", "proto"]),
-    ("incidents", &["kit", "observability", "proto"]),
+    ("webconsole", &["kit", "observability"]),
+    ("incidents", &["kit", "observability", "proto", "webconsole"]),
     ("points", &["kit", "observability", "proto"]),
 ];
 

@@ -1,7 +1,6 @@
 use axum::Router;
 use incidents::app;
-use incidents::http::{Credential, Site};
-use incidents::peers::Login;
+use incidents::http::{Credential, Login, Site};
 use kit::Clock;
 use kit::caller::Role;
 use serde_json::{Map, Value, json};
@@ -28,7 +27,7 @@ impl Incidents {
         let issuer = Issuer::new();
         let pool = app_pool(&db, "incidents_app");
         let incidents = app::Incidents::new(pool, Clock::system(), app::Policy::default());
-        let login = Login::new("http://127.0.0.1:9").unwrap();
+        let login = Login::new("http://127.0.0.1:9", "incidents").unwrap();
         let webhook = Credential::new(&ALERTMANAGER.into());
         let site = Site { webhook, login, secret: "its own at auth".into(), connections: 160 };
         let router = incidents::http::router(incidents.clone(), site, issuer.verifier()).unwrap();

@@ -12,19 +12,19 @@ const PURPOSE: &[u8] = b"console refresh token";
 
 /// The sealing key, derived from the service's client secret and so the same in every replica.
 #[derive(Clone)]
-pub(super) struct Seal(std::sync::Arc<LessSafeKey>);
+pub(crate) struct Seal(std::sync::Arc<LessSafeKey>);
 
 /// A refresh token that a browser brought back.
-pub(super) struct Kept {
-    pub(super) token: SecretString,
+pub(crate) struct Kept {
+    pub(crate) token: SecretString,
     /// The time at which auth issued it.
-    pub(super) since: DateTime<Utc>,
+    pub(crate) since: DateTime<Utc>,
 }
 
 impl Seal {
-    pub(super) fn new(secret: &SecretString) -> anyhow::Result<Self> {
+    pub(crate) fn new(secret: &SecretString, service: &str) -> anyhow::Result<Self> {
         let secret = secret.expose_secret().as_bytes();
-        let master = hkdf::Salt::new(hkdf::HKDF_SHA256, b"incidents").extract(secret);
+        let master = hkdf::Salt::new(hkdf::HKDF_SHA256, service.as_bytes()).extract(secret);
         let mut key = [0; 32];
         let derived = master.expand(&[PURPOSE], hkdf::HKDF_SHA256).map_err(unspecified)?;
         derived.fill(&mut key).map_err(unspecified)?;
@@ -33,7 +33,7 @@ impl Seal {
     }
 
     /// Returns the cookie's value; `None` when the machine has no randomness.
-    pub(super) fn seal(&self, token: &SecretString, now: DateTime<Utc>) -> Option<String> {
+    pub(crate) fn seal(&self, token: &SecretString, now: DateTime<Utc>) -> Option<String> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
         let mut sealed = format!("{} {}", now.timestamp(), token.expose_secret()).into_bytes();
@@ -43,7 +43,7 @@ impl Seal {
     }
 
     /// Opens a cookie's value; `None` unless it was sealed with this key.
-    pub(super) fn open(&self, cookie: &str) -> Option<Kept> {
+    pub(crate) fn open(&self, cookie: &str) -> Option<Kept> {
         let mut sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
         let (nonce, sealed) = sealed.split_first_chunk_mut()?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_is_sealed_opens_with_the_same_secret_and_unchanged_only() {
-        let seal = |secret: &str| Seal::new(&secret.into()).unwrap();
+        let seal = |secret: &str| Seal::new(&secret.into(), "incidents").unwrap();
         let cookie = seal("a").seal(&"token".into(), DateTime::UNIX_EPOCH).unwrap();
         let kept = seal("a").open(&cookie).unwrap();
         assert_eq!((kept.token.expose_secret(), kept.since), ("token", DateTime::UNIX_EPOCH));

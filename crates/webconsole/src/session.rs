@@ -16,9 +16,9 @@ use kit::caller::{Role, Verifier};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::App;
-use super::seal::Seal;
-use crate::peers::{Browser, DEVICE, Remaining, Tokens};
+use crate::Console;
+use crate::login::{Browser, DEVICE, Remaining, Tokens};
+use crate::seal::Seal;
 
 /// `__Host-` makes browsers accept the cookie only when this host set it, securely and for itself alone.
 const ACCESS: &str = "__Host-console";
@@ -29,7 +29,7 @@ const REFRESH: &str = "__Host-console-refresh";
 const ABSENCE: TimeDelta = TimeDelta::hours(12);
 
 /// An operator with a valid session. Anybody else is redirected to the sign-in page.
-pub(super) struct Operator(pub(super) Uuid);
+pub struct Operator(pub Uuid);
 
 /// An access token that was renewed for this request.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ struct Renewed(SecretString);
 
 /// Returns both cookies. Browsers treat the loopback as secure, so they work there, too, and do not send them
 /// with requests that another site began.
-pub(super) fn cookies(seal: &Seal, tokens: &Tokens, now: DateTime<Utc>) -> [String; 2] {
+pub(crate) fn cookies(seal: &Seal, tokens: &Tokens, now: DateTime<Utc>) -> [String; 2] {
     let cookie = |name: &str, value: &str, age: i64| {
         format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}")
     };
@@ -46,13 +46,13 @@ pub(super) fn cookies(seal: &Seal, tokens: &Tokens, now: DateTime<Utc>) -> [Stri
     [cookie(ACCESS, access, 300), cookie(REFRESH, &refresh, ABSENCE.num_seconds())]
 }
 
-pub(super) fn no_cookies() -> [String; 2] {
+pub(crate) fn no_cookies() -> [String; 2] {
     [ACCESS, REFRESH]
         .map(|name| format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"))
 }
 
 /// Adds cookies to a response.
-pub(super) fn with_cookies(mut response: Response, cookies: [String; 2]) -> Response {
+pub(crate) fn with_cookies(mut response: Response, cookies: [String; 2]) -> Response {
     for cookie in cookies {
         if let Ok(value) = HeaderValue::try_from(cookie) {
             response.headers_mut().append(SET_COOKIE, value);
@@ -62,14 +62,14 @@ pub(super) fn with_cookies(mut response: Response, cookies: [String; 2]) -> Resp
 }
 
 /// Returns the tokens that a browser still has of a session, in order to end it.
-pub(super) fn remaining(headers: &HeaderMap, seal: &Seal) -> Remaining {
+pub(crate) fn remaining(headers: &HeaderMap, seal: &Seal) -> Remaining {
     let refresh = cookie(headers, REFRESH).and_then(|cookie| seal.open(&cookie));
     Remaining { access: access(headers), refresh: refresh.map(|kept| kept.token) }
 }
 
 /// Renews a session with an expired access token before the page is made.
-pub(super) async fn renew(
-    State(App { incidents, login, seal, .. }): State<App>,
+pub(crate) async fn renew(
+    State(Console { login, seal, clock, .. }): State<Console>,
     Extension(verifier): Extension<Verifier>,
     mut request: Request,
     next: Next,
@@ -82,7 +82,7 @@ pub(super) async fn renew(
     let Some(kept) = kept.and_then(|cookie| seal.open(&cookie)) else {
         return next.run(request).await;
     };
-    let (browser, now) = (browser(request.headers(), request.extensions()), incidents.now());
+    let (browser, now) = (browser(request.headers(), request.extensions()), clock.now());
     if now - kept.since > ABSENCE {
         login.sign_out(&browser, remaining(request.headers(), &seal)).await;
         return with_cookies(next.run(request).await, no_cookies());
@@ -101,7 +101,7 @@ pub(super) async fn renew(
 }
 
 /// Extracts the browser of a request. Never fails: unknown properties are left out.
-pub(super) struct From(pub(super) Browser);
+pub(crate) struct From(pub(crate) Browser);
 
 impl<S: Send + Sync> FromRequestParts<S> for From {
     type Rejection = Infallible;
@@ -152,14 +152,14 @@ fn ask(parts: &Parts) -> Response {
 }
 
 /// Returns the path if it is one of the console's pages, so that no redirect leads to another site.
-pub(super) fn page(path: &str) -> Option<&str> {
+pub(crate) fn page(path: &str) -> Option<&str> {
     let rest = path.strip_prefix("/console/")?;
     let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '/';
     (!rest.starts_with("login") && !rest.contains("//") && rest.chars().all(known)).then_some(path)
 }
 
 /// Returns the access token of the request.
-pub(super) fn access(headers: &HeaderMap) -> Option<SecretString> {
+fn access(headers: &HeaderMap) -> Option<SecretString> {
     cookie(headers, ACCESS).map(SecretString::from)
 }
 
