@@ -120,7 +120,8 @@ impl fmt::Display for Number {
 }
 
 /// A target that an incident missed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Missed {
     Response,
     Resolution,
@@ -142,19 +143,6 @@ impl Missed {
             Self::Response => "Not acknowledged in time: escalated",
             Self::Resolution => "Not resolved in time: escalated",
         }
-    }
-}
-
-/// A name that no target has.
-#[derive(Debug, Error)]
-#[error("unknown target")]
-pub struct UnknownTarget;
-
-impl FromStr for Missed {
-    type Err = UnknownTarget;
-
-    fn from_str(name: &str) -> Result<Self, UnknownTarget> {
-        Self::ALL.into_iter().find(|missed| missed.as_str() == name).ok_or(UnknownTarget)
     }
 }
 

@@ -1,7 +1,4 @@
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -26,14 +23,7 @@ pub enum RunStatus {
     Interrupted,
 }
 
-/// A name that no status of a run has.
-#[derive(Debug, Error)]
-#[error("unknown status of a rollback")]
-pub struct UnknownRunStatus;
-
 impl RunStatus {
-    const ALL: [Self; 4] = [Self::Running, Self::Succeeded, Self::Failed, Self::Interrupted];
-
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -41,14 +31,6 @@ impl RunStatus {
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
         }
-    }
-}
-
-impl FromStr for RunStatus {
-    type Err = UnknownRunStatus;
-
-    fn from_str(name: &str) -> Result<Self, UnknownRunStatus> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name).ok_or(UnknownRunStatus)
     }
 }
 

@@ -1,8 +1,5 @@
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use uuid::Uuid;
 
 /// An entry for the timeline of an incident.
@@ -41,11 +38,6 @@ pub enum EventKind {
     Action,
 }
 
-/// A name that no kind of event has.
-#[derive(Debug, Error)]
-#[error("unknown kind of event")]
-pub struct UnknownEventKind;
-
 impl Entry {
     /// Makes an entry of the system itself.
     pub fn by_system(
@@ -59,27 +51,6 @@ impl Entry {
 }
 
 impl EventKind {
-    const ALL: [Self; 18] = [
-        Self::Opened,
-        Self::AlertJoined,
-        Self::AlertForgotten,
-        Self::Acknowledged,
-        Self::Status,
-        Self::Severity,
-        Self::Comment,
-        Self::Note,
-        Self::Role,
-        Self::Service,
-        Self::Checklist,
-        Self::Linked,
-        Self::Merged,
-        Self::Breach,
-        Self::Rollback,
-        Self::Resolved,
-        Self::Postmortem,
-        Self::Action,
-    ];
-
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
@@ -101,13 +72,5 @@ impl EventKind {
             Self::Postmortem => "postmortem",
             Self::Action => "action",
         }
-    }
-}
-
-impl FromStr for EventKind {
-    type Err = UnknownEventKind;
-
-    fn from_str(name: &str) -> Result<Self, UnknownEventKind> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or(UnknownEventKind)
     }
 }
