@@ -5,6 +5,7 @@ mod cache;
 mod command;
 mod idempotency;
 mod jobs;
+mod leader;
 mod outbox;
 mod pool;
 pub mod redis_server;

@@ -1,11 +1,11 @@
 //! A small service behind the real edge, on real ports.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json as Body, Router};
 use futures::StreamExt as _;
@@ -33,8 +33,8 @@ use uuid::Uuid;
 pub struct Seen {
     /// Number of commands carried out.
     pub stored: AtomicUsize,
-    /// Number of `/wait` canceled half way.
-    pub dropped: Arc<AtomicUsize>,
+    /// The methods of the `/wait` that were canceled half way.
+    pub dropped: Arc<Mutex<Vec<Method>>>,
     /// Notified when a `/wait` has begun.
     pub waiting: Notify,
     /// Lets the `/wait` end.
@@ -255,11 +255,9 @@ impl<F: Fn()> Drop for OnDrop<F> {
     }
 }
 
-async fn wait(State(seen): State<Arc<Seen>>) -> Body<Value> {
+async fn wait(State(seen): State<Arc<Seen>>, method: Method) -> Body<Value> {
     let dropped = seen.dropped.clone();
-    let guard = OnDrop(move || {
-        dropped.fetch_add(1, Ordering::SeqCst);
-    });
+    let guard = OnDrop(move || dropped.lock().unwrap().push(method.clone()));
     seen.waiting.notify_one();
     seen.go_on.notified().await;
     std::mem::forget(guard);

@@ -5,9 +5,12 @@ use kit::grpc::{Allowlist, guard};
 use proto::points::v1::points_client::PointsClient;
 use proto::points::v1::points_server::{Points, PointsServer};
 use proto::points::v1::{EarnRequest, EarnResponse, GetBalanceRequest, GetBalanceResponse};
+use std::sync::Arc;
 use std::time::Duration;
-use testkit::grpc::{code, request};
+use testkit::grpc::{code, listen, request};
 use testkit::tokens::Issuer;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
@@ -117,4 +120,55 @@ async fn an_open_method_needs_neither() {
     let mut client =
         PointsClient::new(mirror(Verifier::empty("points", kit::Clock::system()), OPEN));
     client.get_balance(GetBalanceRequest::default()).await.unwrap();
+}
+
+/// Begins, and ends once it is told to.
+#[derive(Clone, Default)]
+struct Slow {
+    began: Arc<Notify>,
+    go_on: Arc<Notify>,
+    ended: Arc<Notify>,
+}
+
+#[tonic::async_trait]
+impl Points for Slow {
+    async fn earn(&self, _: Request<EarnRequest>) -> Result<Response<EarnResponse>, Status> {
+        self.began.notify_one();
+        self.go_on.notified().await;
+        self.ended.notify_one();
+        Ok(Response::new(EarnResponse::default()))
+    }
+
+    async fn get_balance(
+        &self,
+        _: Request<GetBalanceRequest>,
+    ) -> Result<Response<GetBalanceResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+#[tokio::test]
+async fn a_call_ends_though_its_client_hangs_up_or_its_deadline_passes() {
+    let (slow, token) = (Slow::default(), Issuer::new().service("booking"));
+    let routes = Routes::new(PointsServer::new(slow.clone()));
+    let server = listen(guard(routes, Issuer::new().verifier(), ALLOW)).await;
+    for deadline in [None, Some(Duration::from_millis(100))] {
+        let mut client = PointsClient::connect(server.url.clone()).await.unwrap();
+        let mut earning = request(EarnRequest::default(), &token);
+        if let Some(deadline) = deadline {
+            earning.set_timeout(deadline);
+        }
+        let call = tokio::spawn(async move { client.earn(earning).await.map(drop) });
+        slow.began.notified().await;
+        if deadline.is_none() {
+            call.abort();
+        }
+        let answer = call.await;
+        assert!(answer.is_err() || answer.unwrap().is_err(), "{deadline:?}: nobody waits any more");
+        // By now the server knows.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        slow.go_on.notify_one();
+        let ended = timeout(Duration::from_secs(5), slow.ended.notified()).await;
+        assert!(ended.is_ok(), "{deadline:?}: the call was cut off");
+    }
 }
