@@ -29,6 +29,9 @@ async fn ago(db: &PgPool, age: &str) -> String {
 async fn what_was_parked_in_a_period_goes_again(db: PgPool) {
     outbox(&db).await;
     let bench = Bench::new(db.clone());
+    let (before, between) = (ago(&db, "210 minutes").await, ago(&db, "90 minutes").await);
+    let earlier = format!("points unpark --since {before} --until {between} --dry-run");
+    assert!(bench.ok(&earlier).await.contains(" 2 events would go again"));
     let (since, until) = (ago(&db, "150 minutes").await, ago(&db, "30 minutes").await);
     let period = format!("points unpark --since {since} --until {until}");
     assert!(bench.ok(&format!("{period} --dry-run")).await.contains(" 2 events would go again"));
