@@ -95,7 +95,9 @@ async fn a_session_for_one_service_stays_for_that_one(db: PgPool) {
     let body = json!({ "refresh_token": session["refresh_token"], "audience": "booking" });
     let refused = app.api.post("/v1/refresh").json(body).send().await.expect(422);
     assert_eq!(refused.code(), "audience_not_of_session");
-    // The refused request has used up nothing.
+    let used = sqlx::query_scalar("SELECT generation FROM session").fetch_one(&app.db);
+    let used: i32 = used.await.unwrap();
+    assert_eq!(used, 0, "the refused request has used up nothing");
     let renewed = renew(&app, &session, None).await;
     let claims = app.verifier_of("points").member(token(&renewed)).await.unwrap();
     assert!(claims.roles.contains(&Role::Operator));
