@@ -1,13 +1,12 @@
-//! What a caller may ask of the calendar: one file per use case.
+//! The use cases of the calendar, one file each. Read [`Bookings::hold`] first: it is the textbook.
 
 mod add_service;
 mod add_staff;
 mod archive;
-mod belonging;
 mod book;
-mod by;
 mod cancel;
 mod catalog;
+mod catch_up;
 mod close;
 mod close_merchant;
 mod complete;
@@ -20,14 +19,17 @@ mod get;
 mod guard;
 mod hand_over;
 mod hold;
-mod house;
 mod join_line;
+mod limits;
 mod line;
 mod list;
+mod membership;
 mod no_show;
 mod notify;
 mod offer_services;
+mod one_statement;
 mod pay;
+mod publish;
 mod replica;
 mod reschedule;
 mod rezone;
@@ -36,49 +38,38 @@ mod sagas;
 mod seed;
 mod set_hours;
 mod slots;
+mod take_slot;
 
 pub use add_service::AddService;
-pub use add_staff::{AddStaff, Staff};
-pub use belonging::{
-    Belonging, LinkStaff, MERCHANT_REGISTERED, OWNER_LEFT, STAFF_LINKED, STAFF_UNLINKED,
-};
+pub use add_staff::AddStaff;
 pub use book::Book;
-pub(crate) use book::Wish;
-pub use by::{By, Owner};
-pub use catalog::{PageQuery, ServicePage, StaffPage, StaffWithServices};
-pub use close::{Close, Closure, ClosurePage};
-pub use close_merchant::ClosedMerchant;
-pub use complete::{BOOKING_COMPLETED, BookingCompleted};
-pub use create_merchant::{CreateMerchant, Merchant};
+pub use catalog::PageQuery;
+pub use close::Close;
+pub use create_merchant::CreateMerchant;
 pub use edit_service::EditService;
 pub use error::Error;
-pub use hand_over::{HandOver, HandedOver};
+pub use hand_over::HandOver;
 pub use hold::Hold;
-pub use line::{Notification, Notifications};
-pub(crate) use list::Place;
-pub use list::{Filter, List, Page};
-pub use offer_services::{OfferServices, StaffServices};
+pub use list::List;
+pub use membership::LinkStaff;
+pub use offer_services::OfferServices;
 pub use pay::Pay;
 pub use replica::Seen;
 pub use reschedule::Reschedule;
-pub use rezone::{Moved, Rezoned, Unmended};
-pub use sagas::{SagaFilter, SagaPage, SagaStep, SagaView, SagaWithSteps};
+pub use rezone::{Moved, Rezone, Rezoned, Unmended};
 pub use set_hours::SetHours;
-pub(crate) use slots::Bookable;
-pub use slots::{FindSlots, Slot, Slots};
+pub use slots::FindSlots;
 
 use std::sync::Arc;
 
-use self::guard::Guard;
-use self::replica::Replica;
 use kit::Clock;
-use kit::redis::Redis;
 use sqlx::PgPool;
 
-use crate::config::Config;
+use self::guard::Guard;
+use self::replica::Replica;
 use crate::domain::Currency;
 use crate::metrics;
-use crate::peers::{self, Grants, Line, NoGrants, Pace, Points};
+use crate::peers::{Grants, Line, NoGrants, Pace, Points};
 use crate::seal::Seal;
 
 /// The calendar. Cheap to clone: each transport holds one.
@@ -88,18 +79,18 @@ pub struct Bookings {
     clock: Clock,
     points: Arc<dyn Points>,
     grants: Arc<dyn Grants>,
-    /// In which a point is worth one minor unit.
+    /// The currency in which a point is worth one minor unit.
     points_currency: Currency,
     guard: Guard,
-    /// How many slots a member may hold at the same time.
+    /// Slots that a member may hold at the same time.
     holds_per_member: u32,
-    /// How many bookings and holds a member may have ahead of them at merchants of others.
+    /// Bookings and holds that a member may have ahead at merchants of others.
     bookings_per_member: u32,
-    /// Without it every list comes from the primary.
+    /// Without it, every list comes from the primary.
     replica: Option<Replica>,
-    /// Without it no merchant can connect a channel, and no token can be read.
+    /// Without it, merchants cannot connect a LINE channel.
     seal: Option<Arc<Seal>>,
-    /// Without it nobody is told.
+    /// Without it, no messages are sent.
     line: Option<(Line, Pace)>,
 }
 
@@ -121,42 +112,28 @@ impl Bookings {
         }
     }
 
-    /// As an operator wants it.
-    pub fn configured(
-        db: PgPool,
-        (points, grants): (Arc<dyn Points>, Arc<dyn Grants>),
-        redis: &Redis,
-        config: &Config,
-    ) -> anyhow::Result<Self> {
-        let this = Self::new(db, Clock::system(), points).reading(config.replica()?);
-        let this = this.allowing(config.holds_per_member, config.bookings_per_member);
-        let this = this.paying(grants, config.points_currency.clone());
-        Ok(this.sealing(config.line.seal()?).telling(peers::line(&config.line, redis)?))
-    }
-
-    /// The same, with auth, which signs for members who pay, and the currency in which a point is worth one minor
+    /// Takes payments with points: with auth, which signs grants, and the currency in which a point is worth one minor
     /// unit.
     #[must_use]
-    pub fn paying(self, grants: Arc<dyn Grants>, points_currency: Currency) -> Self {
+    pub fn with_grants(self, grants: Arc<dyn Grants>, points_currency: Currency) -> Self {
         Self { grants, points_currency, ..self }
     }
 
-    /// The same, with LINE to send by.
+    /// Sends messages by LINE.
     #[must_use]
-    pub fn telling(self, line: (Line, Pace)) -> Self {
+    pub fn with_line(self, line: (Line, Pace)) -> Self {
         Self { line: Some(line), ..self }
     }
 
-    /// The same, with other numbers of slots that a member may hold at the same time, and of bookings that
-    /// they may have ahead of them.
+    /// Limits the slots that a member may hold at the same time, and the bookings that they may have ahead.
     #[must_use]
-    pub fn allowing(self, holds_per_member: u32, bookings_per_member: u32) -> Self {
+    pub fn with_limits(self, holds_per_member: u32, bookings_per_member: u32) -> Self {
         Self { holds_per_member, bookings_per_member, ..self }
     }
 
-    /// The same, with LINE: tokens are kept under this seal.
+    /// Encrypts the tokens of merchants' LINE channels with this seal.
     #[must_use]
-    pub fn sealing(self, seal: Option<Seal>) -> Self {
+    pub fn with_seal(self, seal: Option<Seal>) -> Self {
         Self { seal: seal.map(Arc::new), ..self }
     }
 }

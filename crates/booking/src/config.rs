@@ -1,4 +1,4 @@
-//! Everything an operator may set, read once at start.
+//! The configuration, read once at start.
 
 use clap::{Args, Parser, Subcommand};
 use kit::config::{Auth, Listen, Postgres, Redis};
@@ -18,7 +18,7 @@ pub struct Config {
     pub listen: Listen,
     #[command(flatten)]
     pub postgres: Postgres,
-    /// A replica of the database, which may answer for lists: postgres://user:password@host:port/database
+    /// Replica of the database for lists: postgres://user:password@host:port/database
     #[arg(long, env = "DATABASE_REPLICA_URL", hide_env_values = true)]
     pub database_replica_url: Option<SecretString>,
     #[command(flatten)]
@@ -27,16 +27,16 @@ pub struct Config {
     pub auth: Auth,
     #[command(flatten)]
     pub observability: observability::Config,
-    /// http://host:port of points' gRPC.
+    /// Address of points' gRPC: http://host:port
     #[arg(long, env = "POINTS_GRPC_URL")]
     pub points_grpc_url: String,
-    /// In whose minor unit a point is worth one. The same as points'.
+    /// Currency in which a point is worth one minor unit; the same as in points.
     #[arg(long, env = "POINTS_CURRENCY", default_value_t)]
     pub points_currency: Currency,
-    /// How many slots a member may hold at the same time.
+    /// Slots that a member may hold at the same time.
     #[arg(long, env = "HOLDS_PER_MEMBER", default_value = "10")]
     pub holds_per_member: u32,
-    /// How many bookings and holds a member may have ahead of them, at merchants of others.
+    /// Bookings and holds that a member may have ahead, at merchants of others.
     #[arg(long, env = "BOOKINGS_PER_MEMBER", default_value = "50")]
     pub bookings_per_member: u32,
     #[command(flatten)]
@@ -45,57 +45,75 @@ pub struct Config {
     pub command: Option<Command>,
 }
 
-/// What an operator does beside running the service.
+/// The commands of an operator.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Open the demo's salon, with people, services and hours.
+    /// Creates the demo's salon, with staff, services and hours.
     Seed {
-        /// The member who owns it, by id.
+        /// Id of the member who owns it.
         #[arg(long)]
         owner: Uuid,
     },
-    /// List the bookings whose local time a change of a zone's rules has moved, and mend them.
+    /// Lists the bookings whose local time a change of a zone's rules has moved, and moves them back.
     Rezone {
-        /// Move them; without it nothing changes.
+        /// Moves the bookings; without it nothing changes.
         #[arg(long)]
         apply: bool,
     },
 }
 
-/// How members are told.
+/// The messages to members by LINE.
 #[derive(Args, Clone, Debug)]
 pub struct Line {
-    /// LINE's Messaging API, or a stand-in.
+    /// Address of LINE's Messaging API, or of a stand-in.
     #[arg(long, env = "LINE_API_URL", default_value = "https://api.line.me")]
     pub line_api_url: String,
-    /// Seals the channel tokens of merchants: at least 32 characters. Without it no merchant can connect a
-    /// channel.
+    /// Secret that encrypts the channel tokens of merchants: at least 32 characters. Without it, merchants cannot
+    /// connect a channel.
     #[arg(long, env = "LINE_TOKEN_KEY", hide_env_values = true)]
     pub line_token_key: Option<SecretString>,
-    /// How many messages a second leave, all replicas together.
+    /// Messages per second, of all replicas together.
     #[arg(long, env = "LINE_MESSAGES_PER_SECOND", default_value = "500")]
     pub line_messages_per_second: u32,
 }
 
-impl kit::run::Config for Config {
+impl kit::service::Config for Config {
+    type Command = Command;
+
+    fn command(&self) -> Option<Command> {
+        self.command.clone()
+    }
+
+    fn listen(&self) -> &Listen {
+        &self.listen
+    }
+
+    fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
+    fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
     fn observability(&self) -> &observability::Config {
         &self.observability
     }
 
-    fn edge(&self) -> &kit::config::Edge {
-        &self.listen.edge
+    fn cache_secret(&self) -> &SecretString {
+        &self.auth.service_client_secret
     }
 }
 
 impl Line {
-    /// What `LINE_TOKEN_KEY` makes, if it is set.
+    /// Returns the seal of `LINE_TOKEN_KEY`, if it is set.
     pub fn seal(&self) -> anyhow::Result<Option<Seal>> {
         self.line_token_key.as_ref().map(Seal::new).transpose()
     }
 }
 
 impl Config {
-    /// Where lists may come from, if there is such a place.
+    /// Connects lazily to the replica, if there is one.
     pub fn replica(&self) -> anyhow::Result<Option<PgPool>> {
         let url = self.database_replica_url.as_ref();
         url.map(|url| postgres::replica(&self.postgres, url, "booking")).transpose()

@@ -1,5 +1,8 @@
 //! The rules of appointments, as plain values and functions.
 
+mod actor;
+mod event;
+mod failure;
 mod interval;
 mod local;
 mod notification;
@@ -9,60 +12,67 @@ mod rezone;
 mod saga;
 mod slots;
 mod status;
+mod terms;
 mod week;
 
+pub use actor::{Actor, Owner};
+pub use event::{
+    BOOKING_COMPLETED, BookingCompleted, MERCHANT_REGISTERED, Membership, NoEarning, OWNER_LEFT,
+    STAFF_LINKED, STAFF_UNLINKED,
+};
+pub use failure::{Failure, UnknownFailure};
 pub use interval::{Interval, InvalidInterval, OutsideBookingWindow};
 pub use local::{
     InvalidMoment, InvalidWallTime, LocalTimeError, Moment, TimeZone, UnknownTimeZone, WallTime,
 };
-pub use notification::{InvalidLineUserId, LineCode, LineUserId, Occasion, UnknownOccasion};
+pub use notification::{
+    Delivery, InvalidLineUserId, LineCode, LineUserId, Occasion, UnknownOccasion,
+};
 pub use offer::{
     Currency, InvalidCurrency, InvalidLength, InvalidNotice, Length, Notice, Service, TooLate,
 };
 pub use position::{InvalidPosition, Position};
 pub use rezone::{Kept, Promise, Rules, in_order};
-pub use saga::{
-    CANCELLED, Change, EXCEEDS_PRICE, EXPIRED, Heard, INSUFFICIENT, Saga, SagaState, Step,
-    TENDER_VALUE_MISSING, UnknownSagaState,
-};
+pub use saga::{Change, Saga, SagaState, Step, StepAnswer, UnknownSagaState};
 pub use slots::{Calendar, Days, InvalidDays, WallClock};
 pub use status::{InvalidTransition, Status, UnknownStatus};
+pub use terms::{Bookable, MerchantClosed, Terms};
 pub use week::{InvalidClosure, InvalidWeek, Shift, Span, Week};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// An appointment of a member with one of a merchant's staff.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Booking {
     pub booking_id: Uuid,
     pub merchant_id: Uuid,
     pub staff_id: Uuid,
     pub member_id: Uuid,
-    /// What is given; absent when it was booked by its times alone.
+    /// The service; absent when the booking was made by its times alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_id: Option<Uuid>,
     /// UTC.
     pub starts_at: DateTime<Utc>,
     /// UTC; the first instant that is free again.
     pub ends_at: DateTime<Utc>,
-    /// For how long after the end the staff stay taken.
+    /// Minutes after the end during which the staff member stays occupied.
     #[serde(skip)]
     pub buffer_minutes: i32,
     pub status: Status,
-    /// When a hold ends by itself, by the database's clock.
+    /// The end of a hold, by the database's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
-    /// In the minor unit of the merchant's currency.
+    /// Price in the minor unit of the merchant's currency.
     pub price_minor: i64,
-    /// With how many points a part of the price was paid.
-    #[serde(skip_serializing_if = "is_zero")]
+    /// Points that paid a part of the price.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub points_paid: i64,
-    /// The part of the price that the points have paid.
-    #[serde(skip_serializing_if = "is_zero")]
+    /// The part of the price that was paid with points.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub points_value_minor: i64,
     pub created_at: DateTime<Utc>,
 }
@@ -72,28 +82,19 @@ fn is_zero(number: &i64) -> bool {
 }
 
 impl Booking {
-    /// The time it takes of the staff: the appointment and its buffer.
+    /// Returns the time during which the staff member is occupied: the appointment and its buffer.
     pub fn occupied(&self) -> Span {
-        Span { from: self.starts_at, to: self.ends_at + self.buffer() }
-    }
-
-    pub fn buffer(&self) -> TimeDelta {
-        TimeDelta::minutes(self.buffer_minutes.into())
+        let buffer = TimeDelta::minutes(self.buffer_minutes.into());
+        Span { from: self.starts_at, to: self.ends_at + buffer }
     }
 }
 
-/// An operator has closed the merchant: it takes no booking, and earns and issues nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the merchant is closed")]
-pub struct MerchantClosed;
-
-/// What a booking costs, in the minor unit of the merchant's currency. Zero is allowed: it earns
-/// nothing.
+/// A price in the minor unit of the merchant's currency. A price of zero is valid and earns no points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Price(i64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a price is 0 to {} minor units", Price::MAX)]
+#[error("price must be 0 to {} minor units", Price::MAX)]
 pub struct InvalidPrice;
 
 impl Price {
@@ -114,13 +115,13 @@ impl Price {
 pub struct Name(String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a name is 1 to {} characters, none of them a control character", Name::MAX_CHARS)]
+#[error("name must be 1 to {} characters without control characters", Name::MAX_CHARS)]
 pub struct InvalidName;
 
 impl Name {
     const MAX_CHARS: usize = 100;
 
-    /// Surrounding white space does not count.
+    /// Trims surrounding white space.
     pub fn try_new(text: &str) -> Result<Self, InvalidName> {
         let text = text.trim();
         let length_ok = (1..=Self::MAX_CHARS).contains(&text.chars().count());

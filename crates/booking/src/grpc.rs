@@ -1,4 +1,4 @@
-//! Bookings for the other services, over gRPC.
+//! The internal API for other services, over gRPC.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use kit::ApiError;
@@ -12,11 +12,11 @@ use tonic::{Request, Response, Status};
 use crate::app::{Bookings, Error};
 use crate::domain::Booking;
 
-/// No service of ours calls it, so none may. `inspector` is a client that no deployment has: an operator makes it
-/// for a program of their own (docs/security.md).
+/// No service calls it, so none may. `inspector` is a client that no deployment has; an operator creates it for a
+/// program of their own (docs/security.md).
 const ALLOW: Allowlist = &[("/booking.v1.Booking/GetBooking", &["inspector"])];
 
-/// The guarded service.
+/// Returns the routes behind the guard.
 pub fn routes(bookings: Bookings, verifier: Verifier) -> Routes {
     guard(Routes::new(BookingServer::new(Server(bookings))), verifier, ALLOW)
 }
@@ -53,7 +53,7 @@ impl From<Booking> for GetBookingResponse {
     }
 }
 
-/// As the HTTP API writes it.
+/// Formats a time as the HTTP API does.
 fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

@@ -1,5 +1,6 @@
 //! The public API, as JSON over HTTP.
 
+mod actor;
 mod body;
 mod bookings;
 mod hours;
@@ -24,11 +25,11 @@ use crate::app::Bookings;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "booking", description = "Appointments with a merchant's staff."),
-    components(schemas(crate::domain::SagaState)), // only a filter names it
+    components(schemas(crate::domain::SagaState)), // named by a filter only
 )]
 struct Api;
 
-/// Everything the service offers to people, with its description and the layers around it.
+/// Returns the public routes with their description, behind the edge.
 pub fn router(bookings: Bookings, verifier: Verifier) -> Router {
     let (routes, openapi) = OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(merchants::create_merchant))
@@ -47,22 +48,22 @@ pub fn router(bookings: Bookings, verifier: Verifier) -> Router {
         .routes(routes!(bookings::cancel))
         .routes(routes!(bookings::no_show))
         .routes(routes!(bookings::complete))
-        .merge(beside_the_calendar())
+        .merge(administration())
         .with_state(bookings.clone())
         .split_for_parts();
     let routes = routes.layer(from_fn_with_state(bookings, seen::after_commands));
     edge(routes, openapi, verifier)
 }
 
-/// Who belongs to a merchant, who is told, and how payments went.
-fn beside_the_calendar() -> OpenApiRouter<Bookings> {
+/// The routes of memberships, messages and payments.
+fn administration() -> OpenApiRouter<Bookings> {
     OpenApiRouter::new()
         .routes(routes!(offers::edit_service))
         .routes(routes!(merchants::link_staff, merchants::unlink_staff))
         .routes(routes!(line::notifications))
-        .routes(routes!(line::connect, line::disconnect))
-        .routes(routes!(line::join, line::leave))
-        .routes(routes!(line::prove))
+        .routes(routes!(line::connect_line, line::disconnect_line))
+        .routes(routes!(line::join_line, line::leave_line))
+        .routes(routes!(line::prove_line))
         .routes(routes!(merchants::close_merchant))
         .routes(routes!(merchants::hand_over))
         .routes(routes!(sagas::sagas))

@@ -7,9 +7,9 @@
 //! * [`domain`] decides. It knows no clock, no database and no network.
 //! * [`store`] is the SQL.
 //!
-//! Beside them, [`peers`] is what this service asks of others, [`metrics`] what it counts, and
-//! [`config`] what an operator may set, and
-//! [`seal`] keeps merchants' secrets.
+//! [`view`] has the values that are read and answered. [`peers`] are the services that booking calls, [`metrics`] its
+//! counters, and [`seal`] the encryption of merchants' secrets. [`service`] is the process, and [`config`] its
+//! configuration.
 
 pub mod app;
 pub mod config;
@@ -19,7 +19,9 @@ pub mod http;
 mod metrics;
 pub mod peers;
 pub mod seal;
+pub mod service;
 mod store;
+pub mod view;
 
-/// The schema this service owns, embedded in the binary.
+/// The schema of this service, embedded in the binary.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/booking");

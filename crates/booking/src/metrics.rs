@@ -1,24 +1,22 @@
-//! What this service counts. A merchant's id is in logs and traces, never a label: there is no bound
-//! to how many there are.
+//! The metrics of this service. A merchant's id is in logs and traces, never a label: the number of merchants is
+//! unbounded.
 
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use kit::idempotency::Answer;
-use kit::{Classify as _, Kind};
+use kit::command::Answer;
+use kit::{Classify, Kind};
 use observability::metrics::{self, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use crate::app::Error;
-use crate::domain::{Occasion, SagaState, Step};
-use crate::peers::Nothing;
+use crate::domain::{Delivery, NoEarning, Occasion, SagaState, Step};
 
-/// Booked; lost the slot to another; refused for the caller's reasons; failed for ours.
+/// The results of an attempt to book: booked, slot taken by another, refused, failed.
 const STATUSES: [&str; 4] = ["success", "overlap_error", "rejected", "error"];
 
 static CREATED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let created = metrics::counter_vec(
         "booking_created_total",
-        "Attempts to book, by how they ended. A replayed answer is no attempt.",
+        "Attempts to book, by result. A replayed answer is not an attempt.",
         &["status"],
     );
     for status in STATUSES {
@@ -30,7 +28,7 @@ static CREATED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
     metrics::histogram(
         "booking_creation_duration_seconds",
-        "How long an attempt to book took, however it ended.",
+        "Duration of attempts to book.",
         &[0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0],
     )
 });
@@ -38,15 +36,15 @@ static SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
 static EXPIRED: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::counter(
         "booking_holds_expired_total",
-        "Holds that ended because nobody confirmed them.",
+        "Holds that expired without a confirmation.",
     )
 });
 
 static SAGAS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     metrics::gauge_vec(
         "booking_sagas",
-        "Payments with points that are not at an end (open), and those of them that a person should look \
-         at (needs_attention).",
+        "Payments with points that are in progress (open), and those of them that a person should look at \
+         (needs_attention).",
         &["condition"],
     )
 });
@@ -54,14 +52,14 @@ static SAGAS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 static SAGA_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
     metrics::gauge(
         "booking_saga_oldest_open_seconds",
-        "For how long the oldest payment with points has been open.",
+        "Age of the oldest open payment with points.",
     )
 });
 
 static SAGA_ENDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let ends = metrics::counter_vec(
         "booking_saga_transitions_total",
-        "Steps of payments with points, by the state that they led to.",
+        "Steps of payments with points, by the resulting state.",
         &["state"],
     );
     for state in SagaState::ALL {
@@ -73,7 +71,7 @@ static SAGA_ENDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static SAGA_FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let failures = metrics::counter_vec(
         "booking_saga_step_failures_total",
-        "Steps of payments with points that will be tried again.",
+        "Failed steps of payments with points, which are retried.",
         &["step"],
     );
     for step in Step::ALL {
@@ -82,7 +80,7 @@ static SAGA_FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     failures
 });
 
-/// Shows how many sagas are open, how many of them wait for a person, and the age of the oldest.
+/// Sets the number of open sagas, the number of those that need a person, and the age of the oldest in seconds.
 pub(crate) fn sagas((open, attention, oldest): (i64, i64, i64)) {
     SAGAS.with_label_values(&["open"]).set(open);
     SAGAS.with_label_values(&["needs_attention"]).set(attention);
@@ -100,16 +98,16 @@ pub(crate) fn saga_failed(step: Step) {
 static EARNED_NOTHING: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let refused = metrics::counter_vec(
         "booking_earnings_refused_total",
-        "Completed bookings that earn no points, by the reason that points gave.",
+        "Completed bookings that earn no points, by the reason of points.",
         &["reason"],
     );
-    for why in Nothing::ALL {
+    for why in NoEarning::ALL {
         refused.with_label_values(&[why.as_str()]);
     }
     refused
 });
 
-pub(crate) fn earned_nothing(why: Nothing) {
+pub(crate) fn earned_nothing(why: NoEarning) {
     EARNED_NOTHING.with_label_values(&[why.as_str()]).inc();
 }
 
@@ -120,81 +118,63 @@ static ARCHIVED: LazyLock<IntCounter> = LazyLock::new(|| {
     )
 });
 
-/// Counts bookings whose move was committed.
+/// Counts archived bookings, after the commit.
 pub(crate) fn archived(bookings: u64) {
     ARCHIVED.inc_by(bookings);
 }
 
-/// How an attempt to send a message went.
-#[derive(Clone, Copy)]
-pub(crate) enum Told {
-    Sent,
-    /// It is given up.
-    Failed,
-    /// It was not true any more, and was not sent.
-    Dropped,
-    /// It is tried again.
-    Retried,
-}
-
-static TOLD: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let told = metrics::counter_vec(
+static DELIVERIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let deliveries = metrics::counter_vec(
         "booking_notifications_total",
-        "Attempts to send a message, by what it tells and how that went.",
+        "Attempts to send a message, by its kind and their result.",
         &["kind", "result"],
     );
     for kind in Occasion::ALL {
-        for result in ["sent", "failed", "dropped", "retried"] {
-            told.with_label_values(&[kind.as_str(), result]);
+        for result in Delivery::ALL {
+            deliveries.with_label_values(&[kind.as_str(), result.as_str()]);
         }
     }
-    told
+    deliveries
 });
 
 static WAITING: LazyLock<IntGauge> = LazyLock::new(|| {
-    metrics::gauge("booking_notifications_pending", "Messages that are to be sent.")
+    metrics::gauge("booking_notifications_pending", "Messages that wait to be sent.")
 });
 
 static WAITING_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
     metrics::gauge(
         "booking_notification_oldest_seconds",
-        "For how long the oldest message has been waiting.",
+        "Age of the oldest waiting message.",
     )
 });
 
-pub(crate) fn told(kind: &str, how: Told) {
-    let result = match how {
-        Told::Sent => "sent",
-        Told::Failed => "failed",
-        Told::Dropped => "dropped",
-        Told::Retried => "retried",
-    };
-    TOLD.with_label_values(&[kind, result]).inc();
+pub(crate) fn delivered(kind: &str, delivery: Delivery) {
+    DELIVERIES.with_label_values(&[kind, delivery.as_str()]).inc();
 }
 
-/// Shows how many messages wait, and for how long the oldest has.
+/// Sets the number of waiting messages, and the age of the oldest in seconds.
 pub(crate) fn waiting((pending, oldest): (i64, i64)) {
     WAITING.set(pending);
     WAITING_AGE.set(oldest);
 }
 
-/// Who answered for a list.
+/// The source of a list.
 #[derive(Clone, Copy)]
 pub(crate) enum Source {
     Replica,
-    /// Nobody said what they have seen, or there is no replica.
+    /// The client named no log position, or there is no replica.
     Primary,
-    /// The primary, for the replica had not yet what was seen.
+    /// The primary, because the replica was behind the client's position.
     Behind,
-    /// The primary, for the replica did not answer.
+    /// The primary, because the replica did not answer.
     Away,
 }
 
 static LISTED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let listed = metrics::counter_vec(
         "booking_lists_total",
-        "Lists that were read, by who answered: the replica; the primary; the primary because the replica was \
-         behind, or away.",
+        "Lists that were read, by source: the replica; the primary; the primary because the replica was behind, \
+         or away.",
         &["source"],
     );
     for source in ["replica", "primary", "primary_behind", "primary_away"] {
@@ -216,20 +196,20 @@ pub(crate) fn listed(source: Source) {
 static GUARDED: LazyLock<IntGauge> = LazyLock::new(|| {
     metrics::gauge(
         "booking_overlap_guard",
-        "1 while the constraint no_overlap_bookings is there, 0 when nobody can book for lack of it.",
+        "1 while the constraint no_overlap_bookings exists, 0 while bookings are refused without it.",
     )
 });
 
-pub(crate) fn guarded(stands: bool) {
-    GUARDED.set(stands.into());
+pub(crate) fn guarded(exists: bool) {
+    GUARDED.set(exists.into());
 }
 
-/// Counts holds whose end was committed.
+/// Counts expired holds, after the commit.
 pub(crate) fn expired(holds: u64) {
     EXPIRED.inc_by(holds);
 }
 
-/// Shows every series at 0 before the first attempt: `rate()` misses a series that starts at 1.
+/// Registers every series at 0 before the first attempt, because `rate()` misses a series that starts at 1.
 pub(crate) fn register() {
     LazyLock::force(&CREATED);
     LazyLock::force(&SECONDS);
@@ -241,36 +221,36 @@ pub(crate) fn register() {
     metrics::declare_conflict("service");
     sagas((0, 0, 0));
     guarded(true);
-    LazyLock::force(&TOLD);
+    LazyLock::force(&DELIVERIES);
     LazyLock::force(&LISTED);
     waiting((0, 0));
 }
 
-/// An attempt to book. One that is never settled, because it panicked, counts as an error.
-pub(crate) struct Attempt {
+/// Counts and times an attempt to book.
+pub(crate) async fn attempt<T, E: Classify>(
+    attempt: impl Future<Output = Result<Answer<T>, E>>,
+) -> Result<Answer<T>, E> {
+    let mut timer = Timer { started: Instant::now(), status: Some("error") };
+    let outcome = attempt.await;
+    timer.status = match &outcome {
+        Ok(answer) if answer.is_replay() => None,
+        Ok(_) => Some("success"),
+        Err(error) if error.code() == "slot_taken" => Some("overlap_error"),
+        Err(error) => match error.kind() {
+            Kind::Internal | Kind::Unavailable | Kind::Timeout => Some("error"),
+            _ => Some("rejected"),
+        },
+    };
+    outcome
+}
+
+/// Reports when it is dropped, so that a panic counts as an error.
+struct Timer {
     started: Instant,
     status: Option<&'static str>,
 }
 
-impl Attempt {
-    pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), status: Some("error") }
-    }
-
-    pub(crate) fn settle(mut self, outcome: &Result<Answer, Error>) {
-        self.status = match outcome {
-            Ok(answer) if answer.replayed => None,
-            Ok(_) => Some("success"),
-            Err(Error::SlotTaken) => Some("overlap_error"),
-            Err(error) => match error.kind() {
-                Kind::Internal | Kind::Unavailable | Kind::Timeout => Some("error"),
-                _ => Some("rejected"),
-            },
-        };
-    }
-}
-
-impl Drop for Attempt {
+impl Drop for Timer {
     fn drop(&mut self) {
         let Some(status) = self.status else { return };
         CREATED.with_label_values(&[status]).inc();

@@ -1,4 +1,4 @@
-//! Keeps merchants' secrets in the database so that the database alone opens nothing.
+//! Encrypts merchants' secrets, so that the database alone does not reveal them.
 
 use anyhow::{Context as _, anyhow, ensure};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -7,11 +7,11 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-/// Made from `LINE_TOKEN_KEY`.
+/// A key that is derived from `LINE_TOKEN_KEY`.
 pub struct Seal(LessSafeKey);
 
 impl Seal {
-    /// From at least 32 characters that nobody can guess.
+    /// Derives the key from at least 32 characters that cannot be guessed.
     pub fn new(secret: &SecretString) -> anyhow::Result<Self> {
         let secret = secret.expose_secret().trim();
         ensure!(secret.len() >= 32, "LINE_TOKEN_KEY has fewer than 32 characters");
@@ -33,18 +33,18 @@ impl Seal {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    /// Decrypts it. Fails when anything was changed, and when it is another merchant's.
+    /// Decrypts a secret. Fails when it was changed, and when it is another merchant's.
     pub(crate) fn open(&self, merchant: Uuid, sealed: &[u8]) -> anyhow::Result<SecretString> {
-        let (nonce, sealed) = sealed.split_first_chunk().context("too short to be sealed")?;
+        let (nonce, sealed) = sealed.split_first_chunk().context("sealed secret is too short")?;
         let mut secret = sealed.to_vec();
         let (nonce, whose) = (Nonce::assume_unique_for_key(*nonce), Aad::from(merchant.as_bytes()));
         let opened = self.0.open_in_place(nonce, whose, &mut secret).map_err(unspecified)?;
-        let text = std::str::from_utf8(opened).map_err(|_| anyhow!("not text"))?;
+        let text = std::str::from_utf8(opened).map_err(|_| anyhow!("sealed secret is not text"))?;
         Ok(text.into())
     }
 }
 
-/// ring's errors say nothing, on purpose.
+/// Replaces ring's error, which has no content on purpose.
 fn unspecified(_: ring::error::Unspecified) -> anyhow::Error {
     anyhow!("cryptographic failure")
 }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_for_its_merchant_and_key_only() {
+    fn a_sealed_secret_opens_for_its_merchant_and_key_only() {
         let key = |text: &str| Seal::new(&text.repeat(32).into()).unwrap();
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let sealed = key("a").seal(one, "token").unwrap();

@@ -1,38 +1,39 @@
 //! The SQL. Every function takes a connection, so that the caller owns the transaction.
 
-mod belonging;
 mod bookings;
+mod calendar;
 mod holds;
 mod hours;
 mod line;
 mod list;
+mod membership;
 mod notifications;
 mod offer;
+mod one_statement;
 mod replica;
 mod rezone;
 mod sagas;
 mod slots;
 
-pub(crate) use belonging::{
-    bookings_of_closed, change_owner, close_merchant, link_staff, lock_any_merchant, lock_merchant,
-    mark_untold, member_of_staff, unlink_all_staff,
-};
-pub(crate) use bookings::{
-    find_any_booking, find_booking, lock_booking, lock_booking_of_owner, lock_staff,
-    staff_of_booking, terms, update_status, update_time,
+pub(crate) use bookings::{Access, find_booking, lock_booking, terms};
+pub(crate) use calendar::{
+    CalendarLock, free_slot, lock_booking_in_calendar, lock_calendars, mend_time, replace_hours,
+    update_booking, update_time,
 };
 pub(crate) use holds::{
-    archive_bookings, expire_holds, expire_overdue, held_by, insert_booking, insert_hold,
-    open_bookings, overlap_guard_stands,
+    archive_bookings, count_holds, expire_holds, expire_overdue, insert_booking, open_bookings,
+    overlap_constraint_exists,
 };
-pub(crate) use hours::{
-    delete_closure, insert_closure, list_closures, replace_hours, week_of_staff,
-};
+pub(crate) use hours::{delete_closure, insert_closure, list_closures, week_of_staff};
 pub(crate) use line::{
-    MostCodes, NewCode, channel_of_merchant, delete_channel, delete_contact, insert_code, try_code,
+    CodeLimits, NewCode, channel_of_merchant, delete_channel, delete_contact, insert_code, try_code,
     upsert_channel, upsert_contact,
 };
 pub(crate) use list::list_bookings;
+pub(crate) use membership::{
+    bookings_of_closed, change_owner, close_merchant, link_staff, lock_any_merchant, lock_merchant,
+    mark_announced, member_of_staff, unlink_all_staff,
+};
 pub(crate) use notifications::{
     Due, claim_notifications, count_notifications, drop_notifications, insert_notification,
     insert_reminders, list_notifications, put_off_notification, return_notification,
@@ -42,12 +43,13 @@ pub(crate) use offer::{
     insert_service, list_services, list_staff, lock_service, replace_staff_services,
     staff_of_owner, update_service, zone_of_merchant, zone_of_owner,
 };
+pub(crate) use one_statement::{NewBooking, book_in_one_statement};
 pub(crate) use replica::{replayed_to, written_to};
-pub(crate) use rezone::{member_of_booking, mend_time, promises, record_wall_time, unrecorded};
+pub(crate) use rezone::{promises, record_wall_time, unrecorded};
 pub(crate) use sagas::{
-    Pause, claim_due_sagas, count_sagas, find_saga, grant_of_saga, insert_saga, insert_step,
-    list_sagas, lock_saga, lock_saga_of_booking, put_off_saga, read_saga, saga_of_booking,
-    steps_of_saga, update_saga,
+    Backoff, Retry, claim_due_sagas, count_sagas, find_saga, grant_of_saga, insert_saga,
+    insert_step, list_sagas, lock_saga, postpone_saga, saga_of_booking, steps_of_saga, update_saga,
+    view_saga,
 };
 pub(crate) use slots::{calendars, find_bookable, staff_of_service};
 
@@ -56,7 +58,7 @@ use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::{Merchant, Staff};
+use crate::view::{Merchant, Staff};
 
 pub(crate) async fn insert_merchant(
     conn: &mut PgConnection,
@@ -80,7 +82,7 @@ pub(crate) async fn insert_merchant(
     Ok(())
 }
 
-/// False when the merchant does not exist or is not this owner's.
+/// Inserts a staff member. Returns `false` when the owner has no such merchant.
 pub(crate) async fn insert_staff(
     conn: &mut PgConnection,
     owner: Uuid,
@@ -98,4 +100,9 @@ pub(crate) async fn insert_staff(
     );
     let inserted = query("insert_staff", insert.execute(conn)).await?;
     Ok(inserted.rows_affected() == 1)
+}
+
+/// Reports a value that the database should not contain.
+fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(error))
 }

@@ -1,13 +1,12 @@
-use axum::http::StatusCode;
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
 use uuid::Uuid;
 
-use super::{Bookings, Error, Owner};
-use crate::domain::{Length, Name, Price, Service};
+use super::{Bookings, Error};
+use crate::domain::{Length, Name, Owner, Price, Service};
 use crate::store;
 
-/// Adds something that can be booked. Only the merchant's owner may.
+/// Adds a service. For the merchant's owner.
 pub struct AddService {
     pub owner: Owner,
     pub merchant_id: Uuid,
@@ -17,18 +16,16 @@ pub struct AddService {
 }
 
 impl Bookings {
-    /// 201 with the [`Service`]. Another's merchant looks like a missing one.
-    pub async fn add_service(&self, key: Key, wanted: AddService) -> Result<Answer, Error> {
-        let this = self.clone();
-        command::run(async move { this.offer(&key, &wanted).await }).await
-    }
-
-    async fn offer(&self, key: &Key, wanted: &AddService) -> Result<Answer, Error> {
-        let principal = wanted.owner.id().to_string();
-        let mut tx = postgres::begin(&self.db).await?;
-        if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
-            return Ok(answer);
-        }
+    /// Answers the [`Service`]. Another's merchant looks like a missing one.
+    pub async fn add_service(
+        &self,
+        key: Key,
+        wanted: AddService,
+    ) -> Result<Answer<Service>, Error> {
+        let mut work = match command::begin(&self.db, wanted.owner.id(), &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
 
         let service = Service {
             service_id: self.clock.id(),
@@ -39,13 +36,10 @@ impl Bookings {
             price_minor: wanted.price.minor(),
             version: 1,
         };
-        if !store::insert_service(&mut tx, wanted.owner.id(), &service, self.clock.now()).await? {
+        let now = self.clock.now();
+        if !store::insert_service(&mut work, wanted.owner.id(), &service, now).await? {
             return Err(Error::UnknownMerchant);
         }
-
-        let answer = Answer::json(StatusCode::CREATED, &service);
-        idempotency::record(&mut tx, &principal, key, &answer).await?;
-        postgres::commit(tx).await?;
-        Ok(answer)
+        Ok(work.commit(Success::Created, service).await?)
     }
 }

@@ -3,12 +3,12 @@ use kit::postgres;
 use super::Bookings;
 use crate::{metrics, store};
 
-/// How many bookings one statement moves.
+/// Bookings moved by one statement.
 const BATCH: i32 = 1000;
 
 impl Bookings {
-    /// Moves bookings that were completed over a year ago into the archive, and says how many. Can stop and
-    /// go on anywhere.
+    /// Archives the bookings that were completed over a year ago, and returns their number. An interrupted run
+    /// leaves nothing behind.
     pub async fn archive(&self) -> sqlx::Result<u64> {
         let mut total = 0;
         loop {

@@ -1,63 +1,60 @@
-use axum::http::StatusCode;
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Bookings, By, Error};
-use crate::domain::{Booking, Occasion, Status};
+use super::{Bookings, Error};
+use crate::domain::{Actor, Booking, Occasion, Status};
 use crate::store;
 
 impl Bookings {
-    /// 200 with the [`Booking`], now `cancelled`. For the merchant's owner, and for the
-    /// member: a hold at any time, a booking while the merchant's terms allow it, and one at a closed merchant.
-    pub async fn cancel(&self, by: By, key: Key, booking: Uuid) -> Result<Answer, Error> {
-        let this = self.clone();
-        command::run(async move { this.free_slot(by, &key, booking).await }).await
-    }
+    /// Answers the [`Booking`], `cancelled`. For the merchant's owner at any time. For the member, a hold at any
+    /// time, a booking until the cancellation notice, and any booking at a closed merchant.
+    pub async fn cancel(
+        &self,
+        actor: Actor,
+        key: Key,
+        booking: Uuid,
+    ) -> Result<Answer<Booking>, Error> {
+        let mut work = match command::begin(&self.db, actor.id(), &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
 
-    async fn free_slot(&self, by: By, key: &Key, booking: Uuid) -> Result<Answer, Error> {
-        let principal = by.id().to_string();
-        let mut tx = postgres::begin(&self.db).await?;
-        if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
-            return Ok(answer);
-        }
-
-        let booking =
-            store::lock_booking(&mut tx, booking, by).await?.ok_or(Error::UnknownBooking)?;
-        let now = self.clock.now();
+        let booking = store::lock_booking(&mut work, booking, actor)
+            .await?
+            .ok_or(Error::UnknownBooking)?;
         if booking.status == Status::Confirmed {
-            let terms = store::terms(&mut tx, booking.merchant_id).await?;
-            if !by.owns(terms.owner_id) && terms.owner_id.is_some() {
-                terms.notice.allows(booking.starts_at, now)?;
+            let terms = store::terms(&mut work, booking.merchant_id).await?;
+            if !actor.owns(terms.owner_id) && terms.owner_id.is_some() {
+                terms.notice.allows(booking.starts_at, self.clock.now())?;
             }
         }
-        let (booking, payment) = self.call_off(&mut tx, booking).await?;
+        let (booking, saga) = self.cancel_booking(&mut work, booking).await?;
 
-        let answer = Answer::json(StatusCode::OK, &booking);
-        idempotency::record(&mut tx, &principal, key, &answer).await?;
-        postgres::commit(tx).await?;
-        tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "cancelled");
-        if let Some(saga) = payment {
-            command::detach(self.drive_beside(saga)); // whoever cancels need not wait
+        let (booking_id, merchant_id) = (booking.booking_id, booking.merchant_id);
+        let answer = work.commit(Success::Ok, booking).await?;
+        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "cancelled");
+        if let Some(saga) = saga {
+            drop(self.drive_in_background(saga)); // the caller need not wait
         }
         Ok(answer)
     }
 
-    /// Cancels it in this transaction, with what is to be told and its payment. Which saga is to be driven then.
-    pub(super) async fn call_off(
+    /// Cancels a booking with its message and its payment. Returns the saga to drive after the commit.
+    pub(super) async fn cancel_booking(
         &self,
-        tx: &mut PgConnection,
+        conn: &mut PgConnection,
         booking: Booking,
     ) -> Result<(Booking, Option<Uuid>), Error> {
-        let was_booked = booking.status == Status::Confirmed;
+        let was_confirmed = booking.status == Status::Confirmed;
         let status = booking.status.cancel()?;
         let booking = Booking { status, expires_at: None, ..booking };
-        store::update_status(tx, &booking, self.clock.now()).await?;
-        if was_booked {
-            self.tell_instead(tx, &booking, Occasion::Cancelled).await?;
+        store::free_slot(conn, &booking, self.clock.now()).await?;
+        if was_confirmed {
+            self.notify_instead(conn, &booking, Occasion::Cancelled).await?;
         }
-        let payment = self.take_back(tx, &booking).await?;
-        Ok((booking, payment))
+        let saga = self.cancel_payment(conn, &booking).await?;
+        Ok((booking, saga))
     }
 }

@@ -1,47 +1,23 @@
 use kit::{page, postgres};
-use serde::Serialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Bookings, Error, Seen};
-use crate::domain::{Position, Service, Week};
+use crate::domain::{Position, Week};
 use crate::store;
+use crate::view::{ServicePage, StaffPage};
 
-/// Which page of a list.
+/// A request for a page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct PageQuery {
     /// 1 to 100; 20 when absent.
     pub limit: Option<i64>,
-    /// From the page before.
+    /// Cursor of this page, from the page before.
     pub cursor: Option<String>,
-    /// What this client has seen; only some lists ask.
+    /// Log position that the client has seen. Only some lists use it.
     pub seen: Option<Position>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ServicePage {
-    pub items: Vec<Service>,
-    /// Brings the next page; null on the last.
-    pub next_cursor: Option<String>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct StaffWithServices {
-    pub staff_id: Uuid,
-    pub merchant_id: Uuid,
-    pub name: String,
-    /// What this person does.
-    pub service_ids: Vec<Uuid>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct StaffPage {
-    pub items: Vec<StaffWithServices>,
-    /// Brings the next page; null on the last.
-    pub next_cursor: Option<String>,
-}
-
-/// What a merchant offers is for everyone who has an account.
+/// The catalog of a merchant, for every member.
 impl Bookings {
     pub async fn services(
         &self,
@@ -81,7 +57,7 @@ impl Bookings {
     }
 }
 
-/// One row more than the page holds says whether there is a next one.
+/// Returns the limit of a query: one row more than the page holds, to see whether there is a next page.
 pub(super) fn one_more(limit: u64) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }

@@ -1,58 +1,33 @@
-use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, page, postgres};
-use serde::Serialize;
-use utoipa::ToSchema;
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
+use kit::{page, postgres};
 use uuid::Uuid;
 
-use super::list::{Place, storable};
-use super::{Bookings, Error, Owner, PageQuery};
-use crate::domain::{Moment, Span};
+use super::list::storable;
+use super::{Bookings, Error, PageQuery};
+use crate::domain::{Moment, Owner, Span};
 use crate::store;
+use crate::view::{Closure, ClosurePage, Place};
 
-/// Closes a merchant, or gives one person time off. Only the owner may. Bookings that exist stay.
+/// Closes a merchant for a time, or gives one person time off. For the merchant's owner. Existing bookings stay.
 pub struct Close {
     pub owner: Owner,
     pub merchant_id: Uuid,
-    /// Everybody when absent.
+    /// The whole merchant when absent.
     pub staff_id: Option<Uuid>,
     pub starts_at: Moment,
     pub ends_at: Moment,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Closure {
-    pub closure_id: Uuid,
-    pub merchant_id: Uuid,
-    /// Whose time off it is; null when the merchant is closed.
-    pub staff_id: Option<Uuid>,
-    pub starts_at: DateTime<Utc>,
-    pub ends_at: DateTime<Utc>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ClosurePage {
-    pub items: Vec<Closure>,
-    /// Brings the next page; null on the last.
-    pub next_cursor: Option<String>,
-}
-
 impl Bookings {
-    /// 201 with the [`Closure`].
-    pub async fn close(&self, key: Key, wanted: Close) -> Result<Answer, Error> {
-        let this = self.clone();
-        command::run(async move { this.shut(&key, &wanted).await }).await
-    }
+    /// Answers the [`Closure`].
+    pub async fn close(&self, key: Key, wanted: Close) -> Result<Answer<Closure>, Error> {
+        let mut work = match command::begin(&self.db, wanted.owner.id(), &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
 
-    async fn shut(&self, key: &Key, wanted: &Close) -> Result<Answer, Error> {
-        let principal = wanted.owner.id().to_string();
-        let mut tx = postgres::begin(&self.db).await?;
-        if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
-            return Ok(answer);
-        }
-
-        let zone = store::zone_of_owner(&mut tx, wanted.owner.id(), wanted.merchant_id)
+        let zone = store::zone_of_owner(&mut work, wanted.owner.id(), wanted.merchant_id)
             .await?
             .ok_or(Error::UnknownMerchant)?;
         let at = |field, moment| {
@@ -67,15 +42,12 @@ impl Bookings {
             starts_at: span.from,
             ends_at: span.to,
         };
-        store::insert_closure(&mut tx, &closure, self.clock.now()).await.map_err(unknown_staff)?;
-
-        let answer = Answer::json(StatusCode::CREATED, &closure);
-        idempotency::record(&mut tx, &principal, key, &answer).await?;
-        postgres::commit(tx).await?;
-        Ok(answer)
+        let now = self.clock.now();
+        store::insert_closure(&mut work, &closure, now).await.map_err(unknown_staff)?;
+        Ok(work.commit(Success::Created, closure).await?)
     }
 
-    /// What is closed now or later, the next first. For the owner.
+    /// Lists current and future closures by start. For the merchant's owner.
     pub async fn closures(
         &self,
         owner: Owner,
@@ -96,17 +68,13 @@ impl Bookings {
         Ok(ClosurePage { items, next_cursor })
     }
 
-    /// Opens again. For the owner.
+    /// Deletes a closure. For the merchant's owner.
     pub async fn reopen(&self, owner: Owner, merchant: Uuid, closure: Uuid) -> Result<(), Error> {
-        let this = self.clone();
-        command::run(async move {
-            let mut tx = postgres::begin(&this.db).await?;
-            if !store::delete_closure(&mut tx, owner.id(), merchant, closure).await? {
-                return Err(Error::UnknownClosure);
-            }
-            Ok(postgres::commit(tx).await?)
-        })
-        .await
+        let mut tx = postgres::begin(&self.db).await?;
+        if !store::delete_closure(&mut tx, owner.id(), merchant, closure).await? {
+            return Err(Error::UnknownClosure);
+        }
+        Ok(postgres::commit(tx).await?)
     }
 }
 

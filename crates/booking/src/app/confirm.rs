@@ -1,69 +1,43 @@
-use axum::http::StatusCode;
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
-use sqlx::PgConnection;
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
 use uuid::Uuid;
 
-use super::{Bookings, By, Error};
-use crate::domain::{Booking, Occasion, Status};
+use super::{Bookings, Error};
+use crate::domain::{Actor, Booking, Occasion, Status};
 use crate::store;
 
 impl Bookings {
-    /// 200 with the [`Booking`], now `confirmed`, also when it was already. All of it is paid at the
-    /// merchant's. For the member who holds it and for the merchant's owner.
-    pub async fn confirm(&self, by: By, key: Key, booking: Uuid) -> Result<Answer, Error> {
-        let this = self.clone();
-        command::run(async move { this.make_firm(by, &key, booking).await }).await
-    }
+    /// Answers the [`Booking`], `confirmed`, even when it was confirmed before. The whole price is paid at the
+    /// merchant. For the member who holds it and for the merchant's owner.
+    pub async fn confirm(
+        &self,
+        actor: Actor,
+        key: Key,
+        booking: Uuid,
+    ) -> Result<Answer<Booking>, Error> {
+        let mut work = match command::begin(&self.db, actor.id(), &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
 
-    async fn make_firm(&self, by: By, key: &Key, booking: Uuid) -> Result<Answer, Error> {
-        let principal = by.id().to_string();
-        let mut tx = postgres::begin(&self.db).await?;
-        if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
-            return Ok(answer);
-        }
-
-        let found = lock_with_calendars(&mut tx, booking, by, None).await?;
-        let status = found.status.confirm()?;
-        if found.status == Status::Held
-            && store::saga_of_booking(&mut tx, found.merchant_id, booking).await?.is_some()
-        {
-            return Err(Error::ConfirmationInProgress);
-        }
-        let is_news = found.status != Status::Confirmed;
-        if is_news {
-            store::terms(&mut tx, found.merchant_id).await?.open()?;
-        }
-        let booking = Booking { status, expires_at: None, ..found };
-        if is_news {
-            store::update_status(&mut tx, &booking, self.clock.now()).await?;
-            self.tell_member(&mut tx, &booking, Occasion::Booked).await?;
+        let (found, calendar) = store::lock_booking_in_calendar(&mut work, booking, actor, None)
+            .await?
+            .ok_or(Error::UnknownBooking)?;
+        let was_confirmed = found.status == Status::Confirmed;
+        let booking = Booking { status: found.status.confirm()?, expires_at: None, ..found };
+        if !was_confirmed {
+            let (merchant_id, booking_id) = (booking.merchant_id, booking.booking_id);
+            if store::saga_of_booking(&mut work, merchant_id, booking_id).await?.is_some() {
+                return Err(Error::ConfirmationInProgress);
+            }
+            store::terms(&mut work, merchant_id).await?.check_open()?;
+            store::update_booking(&mut work, &calendar, &booking, self.clock.now()).await?;
+            self.notify(&mut work, &booking, Occasion::Booked).await?;
         }
 
-        let answer = Answer::json(StatusCode::OK, &booking);
-        idempotency::record(&mut tx, &principal, key, &answer).await?;
-        postgres::commit(tx).await?;
-        tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "confirmed");
+        let (booking_id, merchant_id) = (booking.booking_id, booking.merchant_id);
+        let answer = work.commit(Success::Ok, booking).await?;
+        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "confirmed");
         Ok(answer)
-    }
-}
-
-/// A booking with the calendar it is in, and another one, held until the transaction ends. The
-/// calendars come first, as for everyone who takes both.
-pub(super) async fn lock_with_calendars(
-    conn: &mut PgConnection,
-    booking: Uuid,
-    by: By,
-    other: Option<Uuid>,
-) -> Result<Booking, Error> {
-    loop {
-        let (merchant, staff) =
-            store::staff_of_booking(conn, booking, by).await?.ok_or(Error::UnknownBooking)?;
-        let staff_and_other: Vec<_> = [staff].into_iter().chain(other).collect();
-        store::lock_staff(conn, merchant, &staff_and_other).await?;
-        let found = store::lock_booking(conn, booking, by).await?.ok_or(Error::UnknownBooking)?;
-        if found.staff_id == staff {
-            return Ok(found);
-        } // else it was moved in between
     }
 }

@@ -1,16 +1,13 @@
-use axum::http::StatusCode;
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
-use serde::Serialize;
-use utoipa::ToSchema;
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
 use uuid::Uuid;
 
-use super::belonging::{Belonging, MERCHANT_REGISTERED};
 use super::{Bookings, Error};
-use crate::domain::{Currency, Name, Notice, TimeZone};
+use crate::domain::{Currency, MERCHANT_REGISTERED, Membership, Name, Notice, TimeZone};
 use crate::store;
+use crate::view::Merchant;
 
-/// Opens a merchant's calendar. Whoever creates it owns it.
+/// Creates a merchant, which belongs to its creator.
 pub struct CreateMerchant {
     pub owner_id: Uuid,
     pub name: Name,
@@ -19,46 +16,29 @@ pub struct CreateMerchant {
     pub notice: Notice,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Merchant {
-    pub merchant_id: Uuid,
-    pub name: String,
-    pub time_zone: &'static str,
-    /// ISO 4217.
-    pub currency: String,
-    /// How long before the start a member may still cancel or move a booking.
-    pub cancellation_notice_minutes: i32,
-}
-
 impl Bookings {
-    /// 201 with the [`Merchant`].
-    pub async fn create_merchant(&self, key: Key, wanted: CreateMerchant) -> Result<Answer, Error> {
-        let this = self.clone();
-        command::run(async move { this.open(&key, &wanted).await }).await
-    }
-
-    async fn open(&self, key: &Key, wanted: &CreateMerchant) -> Result<Answer, Error> {
-        let principal = wanted.owner_id.to_string();
-        let mut tx = postgres::begin(&self.db).await?;
-        if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
-            return Ok(answer);
-        }
+    /// Answers the [`Merchant`].
+    pub async fn create_merchant(
+        &self,
+        key: Key,
+        wanted: CreateMerchant,
+    ) -> Result<Answer<Merchant>, Error> {
+        let mut work = match command::begin(&self.db, wanted.owner_id, &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
 
         let merchant = Merchant {
             merchant_id: self.clock.id(),
             name: wanted.name.as_str().to_owned(),
-            time_zone: wanted.time_zone.name(),
+            time_zone: wanted.time_zone.name().to_owned(),
             currency: wanted.currency.as_str().to_owned(),
             cancellation_notice_minutes: wanted.notice.minutes(),
         };
-        store::insert_merchant(&mut tx, wanted.owner_id, &merchant, self.clock.now()).await?;
-        let (merchant_id, member_id) = (merchant.merchant_id, wanted.owner_id);
-        self.tell_belonging(&mut tx, MERCHANT_REGISTERED, Belonging { merchant_id, member_id })
-            .await?;
-
-        let answer = Answer::json(StatusCode::CREATED, &merchant);
-        idempotency::record(&mut tx, &principal, key, &answer).await?;
-        postgres::commit(tx).await?;
-        Ok(answer)
+        store::insert_merchant(&mut work, wanted.owner_id, &merchant, self.clock.now()).await?;
+        let owner =
+            Membership { merchant_id: merchant.merchant_id, member_id: wanted.owner_id };
+        self.publish_membership(&mut work, MERCHANT_REGISTERED, owner).await?;
+        Ok(work.commit(Success::Created, merchant).await?)
     }
 }

@@ -1,10 +1,9 @@
-//! What may go wrong.
+//! The failures of use cases, and their classes for clients.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use kit::error::Outcome;
-use kit::{Classify, FieldError, Kind, idempotency, page, postgres};
+use kit::error::{Class, Outcome};
+use kit::{Classify, Kind, idempotency, page, postgres};
 use thiserror::Error;
 
 use crate::domain::{
@@ -13,251 +12,178 @@ use crate::domain::{
 };
 use crate::peers::NoGrant;
 
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
 #[derive(Debug, Error)]
 pub enum Error {
-    #[error("no such merchant")]
+    #[error("merchant not found")]
     UnknownMerchant,
-    #[error("no such staff")]
+    #[error("staff member not found")]
     UnknownStaff,
-    #[error("this member is another person of the merchant already")]
-    StaffMemberTaken,
-    #[error("no such booking")]
-    UnknownBooking,
-    #[error("no such service")]
+    #[error("service not found")]
     UnknownService,
-    #[error("the service has changed since the version in If-Match")]
-    VersionConflict,
-    #[error("no such saga")]
+    #[error("booking not found")]
+    UnknownBooking,
+    #[error("closure not found")]
+    UnknownClosure,
+    #[error("saga not found")]
     UnknownSaga,
-    #[error("points are spent by the member who has them")]
+    #[error("booking id must be a UUID")]
+    InvalidId,
+
+    #[error(transparent)]
+    MerchantClosed(#[from] MerchantClosed),
+    #[error("member is already linked to another staff member")]
+    StaffMemberTaken,
+    #[error("service has changed since the version in If-Match")]
+    VersionConflict,
+    #[error(transparent)]
+    InvalidClosure(#[from] InvalidClosure),
+    #[error("period must be within the years 0 to 9999")]
+    InvalidPeriod,
+    #[error("{source}")]
+    LocalTime { field: &'static str, source: LocalTimeError },
+    #[error(transparent)]
+    Page(#[from] page::Error),
+
+    #[error("slot already taken")]
+    SlotTaken,
+    #[error("service is required, except for the merchant's owner")]
+    ServiceRequired,
+    #[error("staff member does not give this service")]
+    StaffNotQualified,
+    #[error("appointment must start on a quarter hour of the merchant's clock")]
+    OffGrid,
+    #[error("no staff member works at this time")]
+    OutsideHours,
+    #[error(transparent)]
+    InvalidInterval(#[from] InvalidInterval),
+    #[error(transparent)]
+    OutsideBookingWindow(#[from] OutsideBookingWindow),
+    #[error("limit of holds reached; confirm or cancel one")]
+    TooManyHolds,
+    #[error("limit of bookings ahead reached")]
+    TooManyBookings,
+    #[error("constraint against overlapping bookings is missing")]
+    Unguarded,
+
+    #[error(transparent)]
+    InvalidTransition(#[from] InvalidTransition),
+    #[error(transparent)]
+    TooLate(#[from] TooLate),
+    #[error("booking has not started yet")]
+    NotStarted,
+
+    #[error("only the member of the booking can pay with points")]
     NotYourPoints,
-    #[error(
-        "points pay a part of the price: at least one, and what the whole price is worth at most"
-    )]
+    #[error("points must be at least 1, and worth at most the price")]
     InvalidPoints,
-    #[error("you have fewer points; the slot is free again")]
+    #[error("confirmation with another number of points is in progress")]
+    ConfirmationInProgress,
+    #[error("balance has fewer points; the slot is free again")]
     InsufficientPoints,
-    #[error("points cannot pay this; the slot is free again")]
+    #[error("payment with points refused; the slot is free again")]
     PointsRefused,
-    #[error("the merchant's currency has no worth in points; the slot is free again")]
+    #[error("merchant's currency has no value in points; the slot is free again")]
     TenderValueMissing,
-    #[error("the points are worth more than the price, or nothing; the slot is free again")]
+    #[error("points are worth more than the price, or nothing; the slot is free again")]
     ExceedsPrice,
     #[error(transparent)]
     NoGrant(#[from] NoGrant),
-    #[error(transparent)]
-    MerchantClosed(#[from] MerchantClosed),
-    #[error("it is being confirmed with another number of points")]
-    ConfirmationInProgress,
-    #[error("no such closure")]
-    UnknownClosure,
-    #[error(transparent)]
-    InvalidClosure(#[from] InvalidClosure),
-    #[error("{source}")]
-    LocalTime { field: &'static str, source: LocalTimeError },
-    #[error("this person does not give this service")]
-    StaffNotQualified,
-    #[error("appointments start on the quarter hours of the merchant's clock")]
-    OffGrid,
-    #[error("nobody works then")]
-    OutsideHours,
-    #[error("it has not begun yet")]
-    NotStarted,
-    #[error(transparent)]
-    TooLate(#[from] TooLate),
-    #[error(transparent)]
-    InvalidInterval(#[from] InvalidInterval),
-    #[error("a booking id is a UUID")]
-    InvalidId,
-    #[error("a period is within the years 0 to 9999")]
-    InvalidPeriod,
-    #[error(transparent)]
-    Page(#[from] page::Error),
-    #[error(transparent)]
-    OutsideBookingWindow(#[from] OutsideBookingWindow),
-    #[error(transparent)]
-    InvalidTransition(#[from] InvalidTransition),
-    #[error("nothing can be booked now, for two could get the same time")]
-    Unguarded,
-    #[error("you hold as many slots as one may; confirm one, or give one back")]
-    TooManyHolds,
-    #[error("you have as many bookings ahead of you as one may")]
-    TooManyBookings,
-    #[error("only the merchant books a time for no service")]
-    ServiceRequired,
-    #[error("this time is already taken")]
-    SlotTaken,
-    #[error(transparent)]
-    Idempotency(#[from] idempotency::Error),
-    #[error("this installation has no LINE")]
-    LineNotConfigured,
-    #[error("LINE did not take the code; nothing has changed")]
-    LineUnavailable,
-    #[error("this is not the code that was sent, or it is too old")]
-    WrongLineCode,
-    #[error("too many codes were asked for; try again in an hour")]
-    TooManyLineCodes,
-    #[error("cannot seal")]
-    Seal(#[source] anyhow::Error),
-    /// A payment was begun, and how it stands could not be read: repeated with its key, the command tells.
+    /// The saga is committed, but its state could not be read. A repetition with the same key gets the result.
     #[error(transparent)]
     Begun(Box<Error>),
+
+    #[error("LINE is not configured")]
+    LineNotConfigured,
+    #[error("LINE did not accept the code; nothing has changed")]
+    LineUnavailable,
+    #[error("code is wrong or expired")]
+    WrongLineCode,
+    #[error("too many codes requested; try again in an hour")]
+    TooManyLineCodes,
+    #[error("encryption of a LINE secret failed")]
+    Seal(#[source] anyhow::Error),
+
+    #[error(transparent)]
+    Idempotency(#[from] idempotency::Error),
     #[error("database failure")]
     Database(#[from] sqlx::Error),
 }
 
 impl Classify for Error {
-    fn kind(&self) -> Kind {
+    fn class(&self) -> Class {
         match self {
             Self::UnknownMerchant
             | Self::UnknownStaff
             | Self::UnknownService
+            | Self::UnknownBooking
             | Self::UnknownClosure
-            | Self::UnknownSaga
-            | Self::UnknownBooking => Kind::NotFound,
-            Self::InvalidId => Kind::Malformed,
-            Self::VersionConflict => Kind::Precondition,
-            Self::NotYourPoints => Kind::Forbidden,
-            Self::InvalidPeriod
-            | Self::InvalidPoints
-            | Self::InvalidClosure(_)
-            | Self::InvalidInterval(_)
-            | Self::LocalTime { .. } => Kind::Invalid,
-            Self::OutsideBookingWindow(_)
-            | Self::ServiceRequired
-            | Self::StaffNotQualified
-            | Self::OffGrid
-            | Self::OutsideHours
-            | Self::NotStarted
-            | Self::TenderValueMissing
-            | Self::ExceedsPrice
-            | Self::WrongLineCode
-            | Self::TooLate(_) => Kind::Refused,
-            Self::NoGrant(NoGrant::Refused) => Kind::Unauthenticated,
-            Self::TooManyLineCodes => Kind::RateLimited,
-            Self::InvalidTransition(_)
-            | Self::SlotTaken
-            | Self::StaffMemberTaken
-            | Self::TooManyHolds
-            | Self::TooManyBookings
-            | Self::InsufficientPoints
-            | Self::PointsRefused
-            | Self::MerchantClosed(_)
-            | Self::ConfirmationInProgress => Kind::Conflict,
-            Self::NoGrant(NoGrant::Away(_))
-            | Self::Unguarded
-            | Self::LineUnavailable
-            | Self::LineNotConfigured => Kind::Unavailable,
-            Self::Seal(_) => Kind::Internal,
-            Self::Begun(error) => error.kind(),
-            Self::Page(error) => error.kind(),
-            Self::Idempotency(error) => error.kind(),
-            Self::Database(error) => postgres::kind(error),
-        }
-    }
+            | Self::UnknownSaga => Kind::NotFound.code("not_found"),
+            Self::InvalidId => Kind::Malformed.code("invalid_id"),
 
-    fn code(&self) -> Cow<'static, str> {
-        match self {
-            Self::UnknownMerchant
-            | Self::UnknownStaff
-            | Self::UnknownService
-            | Self::UnknownClosure
-            | Self::UnknownSaga
-            | Self::UnknownBooking => "not_found".into(),
-            Self::NotYourPoints => "forbidden".into(),
-            Self::VersionConflict => "version_conflict".into(),
-            Self::InvalidPoints => "invalid_points".into(),
-            Self::InsufficientPoints => "insufficient_points".into(),
-            Self::PointsRefused => "points_refused".into(),
-            Self::TenderValueMissing => "tender_value_missing".into(),
-            Self::ExceedsPrice => "exceeds_price".into(),
-            Self::NoGrant(NoGrant::Refused) => "invalid_token".into(),
-            Self::NoGrant(NoGrant::Away(_)) => "auth_unavailable".into(),
-            Self::MerchantClosed(_) => "merchant_closed".into(),
-            Self::WrongLineCode => "wrong_line_code".into(),
-            Self::TooManyLineCodes => "too_many_line_codes".into(),
-            Self::LineUnavailable => "line_unavailable".into(),
-            Self::ConfirmationInProgress => "confirmation_in_progress".into(),
-            Self::InvalidId => "invalid_id".into(),
-            Self::InvalidPeriod | Self::InvalidClosure(_) => "invalid_period".into(),
-            Self::LocalTime { source: LocalTimeError::Nonexistent, .. } => {
-                "nonexistent_local_time".into()
-            }
-            Self::LocalTime { source: LocalTimeError::Ambiguous, .. } => {
-                "ambiguous_local_time".into()
-            }
-            Self::Begun(error) => error.code(),
-            Self::Page(error) => error.code(),
-            Self::OutsideBookingWindow(_) => "outside_booking_window".into(),
-            Self::StaffMemberTaken => "staff_member_taken".into(),
-            Self::StaffNotQualified => "staff_not_qualified".into(),
-            Self::OffGrid => "off_grid".into(),
-            Self::OutsideHours => "outside_hours".into(),
-            Self::NotStarted => "not_started".into(),
-            Self::TooLate(_) => "cancellation_window_closed".into(),
-            Self::InvalidInterval(_) => "invalid_interval".into(),
-            Self::InvalidTransition(step) if step.is_of_expired_hold() => "hold_expired".into(),
-            Self::InvalidTransition(_) => "invalid_transition".into(),
-            Self::Unguarded => "overlap_guard_missing".into(),
-            Self::LineNotConfigured => "line_not_configured".into(),
-            Self::Seal(_) => "internal_error".into(),
-            Self::SlotTaken => "slot_taken".into(),
-            Self::TooManyHolds => "too_many_holds".into(),
-            Self::TooManyBookings => "too_many_bookings".into(),
-            Self::ServiceRequired => "service_required".into(),
-            Self::Idempotency(error) => error.code(),
-            Self::Database(error) => postgres::code(error),
-        }
-    }
-
-    fn fields(&self) -> Vec<FieldError> {
-        let (field, code) = match self {
-            Self::Page(error) => return error.fields(),
-            Self::InvalidPeriod => ("from", "invalid_period"),
-            Self::InvalidClosure(_) => ("ends_at", "invalid_period"),
+            Self::MerchantClosed(_) => Kind::Conflict.code("merchant_closed"),
+            Self::StaffMemberTaken => Kind::Conflict.code("staff_member_taken"),
+            Self::VersionConflict => Kind::Precondition.code("version_conflict").conflict("service"),
+            Self::InvalidClosure(_) => Kind::Invalid.code("invalid_period").field("ends_at"),
+            Self::InvalidPeriod => Kind::Invalid.code("invalid_period").field("from"),
             Self::LocalTime { field, source: LocalTimeError::Nonexistent } => {
-                (*field, "nonexistent_local_time")
+                Kind::Invalid.code("nonexistent_local_time").field(*field)
             }
             Self::LocalTime { field, source: LocalTimeError::Ambiguous } => {
-                (*field, "ambiguous_local_time")
+                Kind::Invalid.code("ambiguous_local_time").field(*field)
             }
-            Self::InvalidPoints => ("points", "invalid_points"),
-            Self::TenderValueMissing => ("points", "tender_value_missing"),
-            Self::ExceedsPrice => ("points", "exceeds_price"),
-            Self::WrongLineCode => ("code", "wrong_line_code"),
-            Self::ServiceRequired => ("service_id", "service_required"),
-            Self::OffGrid => ("starts_at", "off_grid"),
-            Self::OutsideHours => ("starts_at", "outside_hours"),
-            Self::StaffNotQualified => ("staff_id", "staff_not_qualified"),
-            Self::OutsideBookingWindow(_) => ("starts_at", "outside_booking_window"),
-            _ => return Vec::new(),
-        };
-        vec![FieldError { field: field.to_owned(), code, message: self.to_string() }]
-    }
+            Self::Page(error) => error.class(),
 
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::Begun(_) => Outcome::Unknown,
-            // Auth was asked before anything was written.
-            Self::NoGrant(_) => Outcome::None,
-            // A use case is one transaction.
-            Self::Idempotency(error) => error.outcome(),
-            Self::Database(error) => postgres::outcome(error),
-            _ => self.kind().outcome(),
-        }
-    }
+            Self::SlotTaken => Kind::Conflict.code("slot_taken"),
+            Self::ServiceRequired => Kind::Refused.code("service_required").field("service_id"),
+            Self::StaffNotQualified => Kind::Refused.code("staff_not_qualified").field("staff_id"),
+            Self::OffGrid => Kind::Refused.code("off_grid").field("starts_at"),
+            Self::OutsideHours => Kind::Refused.code("outside_hours").field("starts_at"),
+            Self::InvalidInterval(_) => Kind::Invalid.code("invalid_interval"),
+            Self::OutsideBookingWindow(_) => {
+                Kind::Refused.code("outside_booking_window").field("starts_at")
+            }
+            Self::TooManyHolds => Kind::Conflict.code("too_many_holds"),
+            Self::TooManyBookings => Kind::Conflict.code("too_many_bookings"),
+            Self::Unguarded => {
+                Kind::Unavailable.code("overlap_guard_missing").retry_after(HALF_A_MINUTE)
+            }
 
-    fn conflict(&self) -> Option<&'static str> {
-        matches!(self, Self::VersionConflict).then_some("service")
-    }
+            Self::InvalidTransition(transition) if transition.is_of_expired_hold() => {
+                Kind::Conflict.code("hold_expired")
+            }
+            Self::InvalidTransition(_) => Kind::Conflict.code("invalid_transition"),
+            Self::TooLate(_) => Kind::Refused.code("cancellation_window_closed"),
+            Self::NotStarted => Kind::Refused.code("not_started"),
 
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Begun(error) => error.retry_after(),
-            Self::Unguarded => Some(Duration::from_secs(30)),
-            Self::TooManyLineCodes => Some(Duration::from_secs(60 * 60)),
-            Self::Idempotency(error) => error.retry_after(),
-            _ => None,
+            Self::NotYourPoints => Kind::Forbidden.code("forbidden"),
+            Self::InvalidPoints => Kind::Invalid.code("invalid_points").field("points"),
+            Self::ConfirmationInProgress => Kind::Conflict.code("confirmation_in_progress"),
+            Self::InsufficientPoints => Kind::Conflict.code("insufficient_points"),
+            Self::PointsRefused => Kind::Conflict.code("points_refused"),
+            Self::TenderValueMissing => Kind::Refused.code("tender_value_missing").field("points"),
+            Self::ExceedsPrice => Kind::Refused.code("exceeds_price").field("points"),
+            // Auth is asked before anything is written.
+            Self::NoGrant(NoGrant::Refused) => {
+                Kind::Unauthenticated.code("invalid_token").outcome(Outcome::None)
+            }
+            Self::NoGrant(NoGrant::Away(_)) => {
+                Kind::Unavailable.code("auth_unavailable").outcome(Outcome::None)
+            }
+            Self::Begun(error) => error.class().outcome(Outcome::Unknown),
+
+            Self::LineNotConfigured => Kind::Unavailable.code("line_not_configured"),
+            Self::LineUnavailable => Kind::Unavailable.code("line_unavailable"),
+            Self::WrongLineCode => Kind::Refused.code("wrong_line_code").field("code"),
+            Self::TooManyLineCodes => {
+                Kind::RateLimited.code("too_many_line_codes").retry_after(HOUR)
+            }
+            Self::Seal(_) => Kind::Internal.code("internal_error"),
+
+            Self::Idempotency(error) => error.class(),
+            Self::Database(error) => postgres::class(error),
         }
     }
 }

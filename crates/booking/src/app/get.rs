@@ -1,20 +1,20 @@
 use kit::postgres;
 use uuid::Uuid;
 
-use super::{Bookings, By, Error};
-use crate::domain::Booking;
-use crate::store;
+use super::{Bookings, Error};
+use crate::domain::{Actor, Booking};
+use crate::store::{self, Access};
 
 impl Bookings {
-    /// A booking, to the member who booked it and to the merchant. Another's looks like a missing one.
-    pub async fn get(&self, by: By, booking: Uuid) -> Result<Booking, Error> {
+    /// Returns a booking to the member who made it and to the merchant's owner. Another's looks like a missing one.
+    pub async fn get(&self, actor: Actor, booking: Uuid) -> Result<Booking, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        store::find_booking(&mut conn, booking, by).await?.ok_or(Error::UnknownBooking)
+        store::find_booking(&mut conn, booking, actor).await?.ok_or(Error::UnknownBooking)
     }
 
-    /// A booking, to a service that the allowlist trusts with all of them.
+    /// Returns any booking, to a service that the allowlist trusts.
     pub async fn get_for_service(&self, booking: Uuid) -> Result<Booking, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        store::find_any_booking(&mut conn, booking).await?.ok_or(Error::UnknownBooking)
+        store::find_booking(&mut conn, booking, Access::ALL).await?.ok_or(Error::UnknownBooking)
     }
 }

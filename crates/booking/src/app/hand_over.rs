@@ -1,15 +1,13 @@
-//! Another owner for a merchant, which only an operator decides.
+//! Giving a merchant another owner, which only an operator does.
 
-use axum::http::StatusCode;
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
-use serde::Serialize;
-use utoipa::ToSchema;
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
 use uuid::Uuid;
 
-use super::belonging::{Belonging, MERCHANT_REGISTERED, OWNER_LEFT};
 use super::{Bookings, Error};
+use crate::domain::{MERCHANT_REGISTERED, Membership, OWNER_LEFT};
 use crate::store;
+use crate::view::HandedOver;
 
 /// Makes another member the owner of a merchant.
 #[derive(Clone, Copy, Debug)]
@@ -17,49 +15,41 @@ pub struct HandOver {
     pub operator_id: Uuid,
     pub merchant_id: Uuid,
     pub member_id: Uuid,
-    /// Whoever signs in as staff goes on to. Else their links end: the owner before has chosen them.
+    /// Keeps the links of staff to their members. Otherwise they end, because the previous owner chose them.
     pub keeps_staff: bool,
 }
 
-/// A merchant and its new owner.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct HandedOver {
-    pub merchant_id: Uuid,
-    pub owner_id: Uuid,
-}
-
 impl Bookings {
-    /// 200 with [`HandedOver`]. Its bookings, people and hours stay; a closed merchant is open again. Nobody
-    /// signs in as its people any more, unless the operator keeps them. Saying it twice changes nothing.
-    pub async fn hand_over(&self, key: Key, wanted: HandOver) -> Result<Answer, Error> {
-        let this = self.clone();
-        command::run(async move { this.change_owner(&key, wanted).await }).await
-    }
+    /// Answers [`HandedOver`]. Bookings, staff and hours stay; a closed merchant is open again. A repetition has no
+    /// further effect.
+    pub async fn hand_over(
+        &self,
+        key: Key,
+        wanted: HandOver,
+    ) -> Result<Answer<HandedOver>, Error> {
+        let mut work = match command::begin(&self.db, wanted.operator_id, &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
 
-    async fn change_owner(&self, key: &Key, wanted: HandOver) -> Result<Answer, Error> {
-        let HandOver { operator_id, merchant_id, member_id, keeps_staff } = wanted;
-        let principal = operator_id.to_string();
-        let mut tx = postgres::begin(&self.db).await?;
-        if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
-            return Ok(answer);
-        }
-        let found = store::lock_any_merchant(&mut tx, merchant_id).await?;
+        let HandOver { merchant_id, member_id, keeps_staff, .. } = wanted;
+        let found = store::lock_any_merchant(&mut work, merchant_id).await?;
         let before = found.ok_or(Error::UnknownMerchant)?.owner_id;
         if before != Some(member_id) {
-            store::change_owner(&mut tx, merchant_id, member_id).await?;
+            store::change_owner(&mut work, merchant_id, member_id).await?;
             if !keeps_staff {
-                self.unlink_everybody(&mut tx, merchant_id).await?;
+                self.unlink_all_staff(&mut work, merchant_id).await?;
             }
-            if let Some(before) = before {
-                let belonging = Belonging { merchant_id, member_id: before };
-                self.tell_belonging(&mut tx, OWNER_LEFT, belonging).await?;
+            for (kind, owner) in [(OWNER_LEFT, before), (MERCHANT_REGISTERED, Some(member_id))] {
+                if let Some(member_id) = owner {
+                    let membership = Membership { merchant_id, member_id };
+                    self.publish_membership(&mut work, kind, membership).await?;
+                }
             }
-            let belonging = Belonging { merchant_id, member_id };
-            self.tell_belonging(&mut tx, MERCHANT_REGISTERED, belonging).await?;
         }
-        let answer = Answer::json(StatusCode::OK, &HandedOver { merchant_id, owner_id: member_id });
-        idempotency::record(&mut tx, &principal, key, &answer).await?;
-        postgres::commit(tx).await?;
+
+        let handed_over = HandedOver { merchant_id, owner_id: member_id };
+        let answer = work.commit(Success::Ok, handed_over).await?;
         tracing::info!(merchant.id = %merchant_id, "merchant handed over");
         Ok(answer)
     }

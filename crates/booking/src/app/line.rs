@@ -1,88 +1,56 @@
-use chrono::{DateTime, Utc};
-use kit::{command, postgres};
+//! The connections of merchants and members with LINE.
+
+use kit::postgres;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Serialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Bookings, By, Error, Owner};
+use super::{Bookings, Error};
+use crate::domain::{Actor, Owner};
 use crate::store;
+use crate::view::Notifications;
 
-/// What was told about a booking, and how it went.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Notification {
-    pub notification_id: Uuid,
-    /// `booked`, `reminder`, `moved` or `cancelled`.
-    pub kind: String,
-    /// `pending`, `sent`, `failed`, or `dropped`: it was not true any more.
-    pub status: String,
-    /// Why it failed, or why it has not been sent yet.
-    pub error_reason: Option<String>,
-    pub attempts: i32,
-    pub created_at: DateTime<Utc>,
-    pub settled_at: Option<DateTime<Utc>>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Notifications {
-    /// The oldest first.
-    pub items: Vec<Notification>,
-}
-
-/// How merchants and members are joined at LINE.
 impl Bookings {
-    /// Connects the merchant's channel, or gives it another token. Only the owner may.
+    /// Connects the merchant's channel, or replaces its token. For the merchant's owner.
     pub async fn connect_line(
         &self,
         owner: Owner,
         merchant: Uuid,
         token: SecretString,
     ) -> Result<(), Error> {
-        let this = self.clone();
-        command::run(async move {
-            let seal = this.seal.as_ref().ok_or(Error::LineNotConfigured)?;
-            let sealed = seal.seal(merchant, token.expose_secret()).map_err(Error::Seal)?;
-            let mut tx = postgres::begin(&this.db).await?;
-            if !store::upsert_channel(&mut tx, owner.id(), merchant, &sealed).await? {
-                return Err(Error::UnknownMerchant);
-            }
-            Ok(postgres::commit(tx).await?)
-        })
-        .await
+        let seal = self.seal.as_ref().ok_or(Error::LineNotConfigured)?;
+        let sealed = seal.seal(merchant, token.expose_secret()).map_err(Error::Seal)?;
+        let mut tx = postgres::begin(&self.db).await?;
+        if !store::upsert_channel(&mut tx, owner.id(), merchant, &sealed).await? {
+            return Err(Error::UnknownMerchant);
+        }
+        Ok(postgres::commit(tx).await?)
     }
 
+    /// Disconnects the merchant's channel. For the merchant's owner.
     pub async fn disconnect_line(&self, owner: Owner, merchant: Uuid) -> Result<(), Error> {
-        let this = self.clone();
-        command::run(async move {
-            let mut tx = postgres::begin(&this.db).await?;
-            if !store::delete_channel(&mut tx, owner.id(), merchant).await? {
-                return Err(Error::UnknownMerchant);
-            }
-            Ok(postgres::commit(tx).await?)
-        })
-        .await
+        let mut tx = postgres::begin(&self.db).await?;
+        if !store::delete_channel(&mut tx, owner.id(), merchant).await? {
+            return Err(Error::UnknownMerchant);
+        }
+        Ok(postgres::commit(tx).await?)
     }
 
-    /// The member is told no longer.
+    /// Ends the messages to a member.
     pub async fn leave_line(&self, member: Uuid, merchant: Uuid) -> Result<(), Error> {
-        let this = self.clone();
-        command::run(async move {
-            let mut tx = postgres::begin(&this.db).await?;
-            if !store::delete_contact(&mut tx, merchant, member).await? {
-                return Err(Error::UnknownMerchant);
-            }
-            Ok(postgres::commit(tx).await?)
-        })
-        .await
+        let mut tx = postgres::begin(&self.db).await?;
+        if !store::delete_contact(&mut tx, merchant, member).await? {
+            return Err(Error::UnknownMerchant);
+        }
+        Ok(postgres::commit(tx).await?)
     }
 
-    /// To the merchant's owner; to the member an empty list.
-    pub async fn notifications(&self, by: By, booking: Uuid) -> Result<Notifications, Error> {
+    /// Returns the messages about a booking to the merchant's owner, and an empty list to the member.
+    pub async fn notifications(&self, actor: Actor, booking: Uuid) -> Result<Notifications, Error> {
         let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-        let found = store::find_booking(&mut conn, booking, by).await?;
+        let found = store::find_booking(&mut conn, booking, actor).await?;
         found.ok_or(Error::UnknownBooking)?;
-        let Some(owner) = by.owner() else { return Ok(Notifications { items: Vec::new() }) };
-        let items = store::list_notifications(&mut conn, owner, booking).await?;
+        let Some(owner) = actor.owner() else { return Ok(Notifications { items: Vec::new() }) };
+        let items = store::list_notifications(&mut conn, owner.id(), booking).await?;
         Ok(Notifications { items })
     }
 }

@@ -1,44 +1,23 @@
 use chrono::{DateTime, Datelike as _, Utc};
 use kit::page;
-use serde::Serialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Bookings, Error, Seen};
-use crate::domain::{Booking, Position, Status};
+use crate::domain::{Booking, Position};
 use crate::store;
+use crate::view::{Filter, Page, Place};
 
-/// A page of the caller's own bookings, the latest appointment first.
+/// A request for a page of a member's bookings, the latest appointment first.
 pub struct List {
     pub member_id: Uuid,
     pub filter: Filter,
     /// 1 to 100; 20 when absent.
     pub limit: Option<i64>,
-    /// From the page before.
+    /// Cursor of this page, from the page before.
     pub cursor: Option<String>,
-    /// What this client has seen.
+    /// Log position that the client has seen.
     pub seen: Option<Position>,
 }
-
-/// Which of them.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    pub status: Option<Status>,
-    /// Those that start at this time or later.
-    pub from: Option<DateTime<Utc>>,
-    /// Those that start before it.
-    pub to: Option<DateTime<Utc>>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Page {
-    pub items: Vec<Booking>,
-    /// Brings the next page; null on the last.
-    pub next_cursor: Option<String>,
-}
-
-/// The place of a booking in a list: its start and its id.
-pub(crate) type Place = (DateTime<Utc>, Uuid);
 
 impl Bookings {
     pub async fn list(&self, query: List) -> Result<Seen<Page>, Error> {
@@ -61,7 +40,7 @@ impl Bookings {
     }
 }
 
-/// The cursor names its member, so that one from another's list is refused, not misread.
+/// Reads a cursor. It names its member, so that one from another's list is refused.
 fn place(cursor: &str, member: Uuid) -> Result<Place, page::Error> {
     match page::key::<(Uuid, Place)>(cursor)? {
         (whose, place) if whose == member && storable(&place.0) => Ok(place),
@@ -69,7 +48,7 @@ fn place(cursor: &str, member: Uuid) -> Result<Place, page::Error> {
     }
 }
 
-/// chrono knows years before 4713 BC, PostgreSQL does not.
+/// Returns `true` in the years that PostgreSQL can store. chrono knows earlier ones.
 pub(super) fn storable(time: &DateTime<Utc>) -> bool {
     (0..=9999).contains(&time.year())
 }

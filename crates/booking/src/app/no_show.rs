@@ -1,40 +1,37 @@
-use axum::http::StatusCode;
-use kit::idempotency::{self, Answer, Key};
-use kit::{command, postgres};
+use kit::command::{self, Answer, Begun, Success};
+use kit::idempotency::Key;
 use uuid::Uuid;
 
-use super::{Bookings, Error, Owner};
-use crate::domain::Booking;
+use super::{Bookings, Error};
+use crate::domain::{Booking, Owner};
 use crate::store;
 
 impl Bookings {
-    /// 200 with the [`Booking`], now `no_show`, once it should have begun. Only the merchant's owner may.
-    pub async fn no_show(&self, owner: Owner, key: Key, booking: Uuid) -> Result<Answer, Error> {
-        let this = self.clone();
-        command::run(async move { this.miss(owner, &key, booking).await }).await
-    }
+    /// Answers the [`Booking`], `no_show`, after its start. For the merchant's owner.
+    pub async fn no_show(
+        &self,
+        owner: Owner,
+        key: Key,
+        booking: Uuid,
+    ) -> Result<Answer<Booking>, Error> {
+        let mut work = match command::begin(&self.db, owner.id(), &key).await? {
+            Begun::First(work) => work,
+            Begun::Replay(answer) => return Ok(answer),
+        };
 
-    async fn miss(&self, owner: Owner, key: &Key, booking: Uuid) -> Result<Answer, Error> {
-        let principal = owner.id().to_string();
-        let mut tx = postgres::begin(&self.db).await?;
-        if let Some(answer) = idempotency::claim(&mut tx, &principal, key).await? {
-            return Ok(answer);
-        }
-
-        let booking = store::lock_booking_of_owner(&mut tx, booking, owner.id())
+        let booking = store::lock_booking(&mut work, booking, owner)
             .await?
             .ok_or(Error::UnknownBooking)?;
-        let booking = Booking { status: booking.status.miss()?, ..booking };
+        let booking = Booking { status: booking.status.no_show()?, ..booking };
         let now = self.clock.now();
         if now < booking.starts_at {
             return Err(Error::NotStarted);
         }
-        store::update_status(&mut tx, &booking, now).await?;
+        store::free_slot(&mut work, &booking, now).await?;
 
-        let answer = Answer::json(StatusCode::OK, &booking);
-        idempotency::record(&mut tx, &principal, key, &answer).await?;
-        postgres::commit(tx).await?;
-        tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "missed");
+        let (booking_id, merchant_id) = (booking.booking_id, booking.merchant_id);
+        let answer = work.commit(Success::Ok, booking).await?;
+        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "missed");
         Ok(answer)
     }
 }

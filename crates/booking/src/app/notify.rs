@@ -1,4 +1,4 @@
-//! Tells members by LINE what was written into the log with what it tells.
+//! The messages to members: queued in the transaction of their cause, and sent by LINE in the background.
 
 use std::time::Duration;
 
@@ -9,59 +9,61 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Bookings;
-use crate::domain::{Booking, Occasion};
-use crate::metrics::{self, Told};
+use crate::domain::{Booking, Delivery, Occasion};
+use crate::metrics;
 use crate::peers::{Line, Pace, Push, Pushed};
 use crate::store::{self, Due};
 
-/// How often somebody looks for messages that are due.
+/// The pause between searches for due messages.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How many are sent at the same time. At 100 ms each that is more than the pace allows.
+/// Messages sent at the same time. At 100 ms each that is more than the pace allows.
 const BATCH: i64 = 64;
 
-/// Longer than a turn and an answer together may take.
+/// The lease of a message: longer than a turn and an answer together.
 const LEASE: Duration = Duration::from_secs(30);
 
-/// How long what had no turn waits for the next.
+/// The pause of a message that got no turn.
 const NO_TURN: Duration = Duration::from_secs(1);
 
-/// How many reminders one transaction writes.
+/// Reminders queued in one transaction.
 const REMINDERS: i64 = 500;
 
-/// What to do with a message after it was tried.
-enum Verdict {
+/// The result of an attempt to send a message.
+enum Attempt {
     Sent,
     Failed(String),
-    /// It is not true any more.
-    Untrue,
-    Later(String),
+    /// The message is not current any more.
+    Superseded,
+    Retry(String),
+    /// LINE was not called.
     NotTried(Duration),
 }
 
 impl Bookings {
-    /// Queues a message in the transaction of what it tells.
-    pub(super) async fn tell_member(
+    /// Queues a message about a booking, in the transaction that changes it.
+    pub(super) async fn notify(
         &self,
-        tx: &mut PgConnection,
+        conn: &mut PgConnection,
         booking: &Booking,
         occasion: Occasion,
     ) -> sqlx::Result<()> {
-        store::insert_notification(tx, self.clock.id(), booking, occasion).await
+        store::insert_notification(conn, self.clock.id(), booking, occasion).await
     }
 
-    /// The same, in the place of what was to be told and is not true any more.
-    pub(super) async fn tell_instead(
+    /// Queues a message that replaces the pending ones about the booking.
+    pub(super) async fn notify_instead(
         &self,
-        tx: &mut PgConnection,
+        conn: &mut PgConnection,
         booking: &Booking,
         occasion: Occasion,
     ) -> sqlx::Result<()> {
-        store::drop_notifications(tx, booking).await?;
-        self.tell_member(tx, booking, occasion).await
+        store::drop_notifications(conn, booking).await?;
+        self.notify(conn, booking, occasion).await
     }
 
-    /// Queues the reminders of the next day's bookings, and says how many. Can stop and go on anywhere.
+    /// Queues the reminders of the next day's bookings, and returns their number. An interrupted run leaves nothing
+    /// behind.
     pub async fn remind(&self) -> sqlx::Result<u64> {
         let mut total = 0;
         loop {
@@ -75,12 +77,12 @@ impl Bookings {
         }
     }
 
-    /// Sends what is due, until `stop`.
-    pub async fn send_notifications(self, (line, pace): (Line, Pace), stop: CancellationToken) {
-        let this = self.clone();
+    /// Sends due messages until `stop`.
+    pub async fn send_notifications(self, stop: CancellationToken) {
+        let Some((line, pace)) = &self.line else { return };
         let measure = async {
             while !stop.is_cancelled() {
-                if let Ok(waiting) = this.count_notifications().await {
+                if let Ok(waiting) = self.count_notifications().await {
                     metrics::waiting(waiting);
                 }
                 let _ = stop.run_until_cancelled(sleep(Duration::from_secs(2))).await;
@@ -88,11 +90,11 @@ impl Bookings {
         };
         let send = async {
             while !stop.is_cancelled() {
-                let pause = match command::tracked(self.send_due(&line, &pace)).await {
+                let pause = match command::tracked(self.send_due(line, pace)).await {
                     Ok(0) => POLL,
                     Ok(_) => continue,
                     Err(error) => {
-                        tracing::warn!(%error, "cannot look for messages that are due");
+                        tracing::warn!(%error, "search for due messages failed");
                         5 * POLL
                     }
                 };
@@ -102,24 +104,24 @@ impl Bookings {
         tokio::join!(measure, send);
     }
 
-    /// Sends a batch of what is due, of each booking the first, and says how many there were.
+    /// Sends a batch of due messages, of each booking the first, and returns its size.
     pub async fn send_due(&self, line: &Line, pace: &Pace) -> sqlx::Result<usize> {
         let mut tx = postgres::begin(&self.db).await?;
         let due = store::claim_notifications(&mut tx, BATCH, LEASE).await?;
         postgres::commit(tx).await?;
         let sent = join_all(due.iter().map(|due| async {
-            let verdict = self.send(due, line, pace).await;
-            self.record(due, verdict).await
+            let attempt = self.send(due, line, pace).await;
+            self.record(due, attempt).await
         }));
         for error in sent.await.into_iter().filter_map(Result::err) {
-            // It is sent again with the same retry key, and so not twice.
-            tracing::warn!(%error, "how a message went was not recorded");
+            // The message is tried again with the same retry key, so LINE does not send it twice.
+            tracing::warn!(%error, "delivery of a message was not recorded");
         }
         Ok(due.len())
     }
 
-    async fn send(&self, due: &Due, line: &Line, pace: &Pace) -> Verdict {
-        let failed = |reason: &str| Verdict::Failed(reason.to_owned());
+    async fn send(&self, due: &Due, line: &Line, pace: &Pace) -> Attempt {
+        let failed = |reason: &str| Attempt::Failed(reason.to_owned());
         let (Some(sealed), Some(to)) = (&due.channel_token, &due.line_user_id) else {
             return failed("not_connected");
         };
@@ -128,8 +130,8 @@ impl Bookings {
         };
         let status = due.status.as_deref().map(str::parse).transpose();
         let Ok(status) = status else { return failed("unreadable") };
-        if !occasion.is_true(due.starts_at, status.zip(due.starts_now)) {
-            return Verdict::Untrue;
+        if !occasion.is_current(due.starts_at, status.zip(due.starts_now)) {
+            return Attempt::Superseded;
         }
         if due.is_too_old {
             return failed("gave_up");
@@ -139,50 +141,43 @@ impl Bookings {
         }
         let Some(Ok(token)) = self.seal.as_ref().map(|seal| seal.open(due.merchant_id, sealed))
         else {
-            return Verdict::Later("token_unreadable".to_owned());
+            return Attempt::Retry("token_unreadable".to_owned());
         };
-        let Some(wait) = pace.turn().await else { return Verdict::NotTried(NO_TURN) };
+        let Some(wait) = pace.turn().await else { return Attempt::NotTried(NO_TURN) };
         sleep(wait).await;
         let text = occasion.text(&due.merchant, due.starts_at, zone);
         let push = Push { token: &token, retry_key: due.notification_id, to, text: &text };
         match line.push(push).await {
-            Pushed::Sent => Verdict::Sent,
-            Pushed::Refused(reason) => Verdict::Failed(reason),
-            Pushed::Failed(reason) => Verdict::Later(reason),
-            Pushed::NotTried(pause) => Verdict::NotTried(pause),
+            Pushed::Sent => Attempt::Sent,
+            Pushed::Refused(reason) => Attempt::Failed(reason),
+            Pushed::Failed(reason) => Attempt::Retry(reason),
+            Pushed::NotTried(pause) => Attempt::NotTried(pause),
         }
     }
 
-    async fn record(&self, due: &Due, verdict: Verdict) -> sqlx::Result<()> {
+    async fn record(&self, due: &Due, attempt: Attempt) -> sqlx::Result<()> {
         let mut tx = postgres::begin(&self.db).await?;
-        let told = match &verdict {
-            Verdict::Sent => {
-                store::settle_notification(&mut tx, due, "sent", None).await?;
-                Some(Told::Sent)
-            }
-            Verdict::Failed(reason) => {
-                store::settle_notification(&mut tx, due, "failed", Some(reason)).await?;
-                Some(Told::Failed)
-            }
-            Verdict::Untrue => {
-                let reason = Some("superseded");
-                store::settle_notification(&mut tx, due, "dropped", reason).await?;
-                Some(Told::Dropped)
-            }
-            Verdict::Later(reason) => {
+        let (delivery, reason) = match &attempt {
+            Attempt::Sent => (Some(Delivery::Sent), None),
+            Attempt::Failed(reason) => (Some(Delivery::Failed), Some(reason.as_str())),
+            Attempt::Superseded => (Some(Delivery::Dropped), Some("superseded")),
+            Attempt::Retry(reason) => {
                 store::put_off_notification(&mut tx, due, reason).await?;
-                Some(Told::Retried)
+                (Some(Delivery::Retried), Some(reason.as_str()))
             }
-            Verdict::NotTried(pause) => {
+            Attempt::NotTried(pause) => {
                 store::return_notification(&mut tx, due, *pause).await?;
-                None
+                (None, None)
             }
         };
-        postgres::commit(tx).await?;
-        if let Some(told) = told {
-            metrics::told(&due.kind, told);
+        if let Some(delivery) = delivery.filter(|delivery| *delivery != Delivery::Retried) {
+            store::settle_notification(&mut tx, due, delivery, reason).await?;
         }
-        if let Verdict::Failed(reason) | Verdict::Later(reason) = &verdict {
+        postgres::commit(tx).await?;
+        if let Some(delivery) = delivery {
+            metrics::delivered(&due.kind, delivery);
+        }
+        if let Attempt::Failed(reason) | Attempt::Retry(reason) = &attempt {
             tracing::warn!(notification.id = %due.notification_id, merchant.id = %due.merchant_id, reason, "message not sent");
         }
         Ok(())

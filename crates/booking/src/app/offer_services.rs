@@ -1,12 +1,12 @@
-use kit::{command, postgres};
-use serde::Serialize;
-use utoipa::ToSchema;
+use kit::postgres;
 use uuid::Uuid;
 
-use super::{Bookings, Error, Owner};
+use super::{Bookings, Error};
+use crate::domain::Owner;
 use crate::store;
+use crate::view::StaffServices;
 
-/// Says which services a person gives. Only the merchant's owner may.
+/// Sets the services that a staff member gives. For the merchant's owner.
 pub struct OfferServices {
     pub owner: Owner,
     pub merchant_id: Uuid,
@@ -14,19 +14,9 @@ pub struct OfferServices {
     pub service_ids: Vec<Uuid>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub struct StaffServices {
-    pub service_ids: Vec<Uuid>,
-}
-
 impl Bookings {
-    /// Replaces what was said before; saying it twice changes nothing.
+    /// Replaces the services. A repetition has no further effect.
     pub async fn offer_services(&self, wanted: OfferServices) -> Result<StaffServices, Error> {
-        let this = self.clone();
-        command::run(async move { this.assign(wanted).await }).await
-    }
-
-    async fn assign(&self, wanted: OfferServices) -> Result<StaffServices, Error> {
         let OfferServices { owner, merchant_id, staff_id, mut service_ids } = wanted;
         service_ids.sort_unstable();
         service_ids.dedup();
@@ -35,7 +25,7 @@ impl Bookings {
         if !store::staff_of_owner(&mut tx, owner.id(), merchant_id, staff_id).await? {
             return Err(Error::UnknownStaff);
         }
-        store::lock_staff(&mut tx, merchant_id, &[staff_id]).await?;
+        store::lock_calendars(&mut tx, merchant_id, &[staff_id]).await?;
         store::replace_staff_services(&mut tx, merchant_id, staff_id, &service_ids)
             .await
             .map_err(unknown_service)?;

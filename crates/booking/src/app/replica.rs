@@ -1,4 +1,4 @@
-//! Lists may come from a replica, to whoever can say what they have seen already:
+//! Reads lists from a replica, for clients that say which log position they have seen:
 //! `docs/decisions/0014-reading-from-a-replica.md`.
 
 use std::time::Duration;
@@ -13,26 +13,27 @@ use crate::domain::Position;
 use crate::metrics::{self, Source};
 use crate::store;
 
-/// A copy of the database that is a little behind.
+/// A replica of the database, which lags a little.
 #[derive(Clone)]
 pub(super) struct Replica {
     db: PgPool,
     breaker: Breaker,
 }
 
-/// Given away and given back, so that one knows how far it is after the list too.
+/// The connection of a list. The list returns it, so that the position after the read can be looked up on it.
 type Connection = PoolConnection<Postgres>;
 
-/// What was read, and how new it is; without a replica nobody needs to know.
+/// A value that was read.
 pub struct Seen<T> {
-    pub what: T,
+    pub value: T,
+    /// Log position that the value includes; `None` without a replica.
     pub position: Option<Position>,
 }
 
 impl Bookings {
-    /// The same, reading lists from this replica when it is new enough.
+    /// Reads lists from this replica when it is recent enough.
     #[must_use]
-    pub fn reading(self, replica: Option<PgPool>) -> Self {
+    pub fn with_replica(self, replica: Option<PgPool>) -> Self {
         let slow = Duration::from_millis(500);
         let config = breaker::Config { slow, ..Default::default() };
         let replica =
@@ -40,15 +41,15 @@ impl Bookings {
         Self { replica, ..self }
     }
 
-    /// How far the primary is, for whoever has just written. `None` without a replica, and when it cannot
-    /// be found out: then the next list comes from the primary.
+    /// Returns the log position of the primary, for a client that has just written. `None` without a replica or on a
+    /// failure: then the client's next list comes from the primary.
     pub async fn written_to(&self) -> Option<Position> {
         self.replica.as_ref()?;
         let mut conn = self.db.acquire().await.ok()?;
         store::written_to(&mut conn).await.ok()
     }
 
-    /// Reads from the replica if it has what this client has seen, and else from the primary.
+    /// Reads from the replica when it has replayed the position that the client has seen; otherwise from the primary.
     pub(super) async fn read<T, F>(
         &self,
         seen: Option<Position>,
@@ -67,7 +68,7 @@ impl Bookings {
                     }
                     Ok(Ok(None)) => Source::Behind,
                     Ok(Err(error)) => {
-                        tracing::warn!(%error, "the replica does not answer");
+                        tracing::warn!(%error, "replica did not answer");
                         Source::Away
                     }
                     Err(breaker::Open { .. }) => Source::Away,
@@ -77,19 +78,19 @@ impl Bookings {
         };
         metrics::listed(source);
         let conn = postgres::query("acquire", self.db.acquire()).await?;
-        let (mut conn, what) = list(conn).await?;
-        // After the list: it is what this client must not be shown less than.
+        let (mut conn, value) = list(conn).await?;
+        // Looked up after the list, so that it includes everything the client was shown.
         let position = match &self.replica {
             Some(_) => Some(store::written_to(&mut conn).await?),
             None => None,
         };
-        Ok(Seen { what, position })
+        Ok(Seen { value, position })
     }
 }
 
 impl Replica {
-    /// `None` when it is behind. An answer such as "no such merchant" is read again from the primary: there
-    /// may be one by now.
+    /// Reads from the replica. `None` when it is behind, and when the merchant was not found: the primary may know
+    /// it.
     async fn read<T, F>(
         &self,
         seen: Position,
@@ -102,12 +103,12 @@ impl Replica {
         if store::replayed_to(&mut conn).await?.is_none_or(|position| position < seen) {
             return Ok(None);
         }
-        let (mut conn, what) = match list(conn).await {
+        let (mut conn, value) = match list(conn).await {
             Ok(read) => read,
             Err(Error::Database(error)) => return Err(error),
             Err(_) => return Ok(None),
         };
         let position = store::replayed_to(&mut conn).await?;
-        Ok(position.map(|position| Seen { what, position: Some(position) }))
+        Ok(position.map(|position| Seen { value, position: Some(position) }))
     }
 }

@@ -1,29 +1,36 @@
-//! Keeps appointments on the wall clock that they were promised on.
+//! Keeps appointments at their promised wall-clock time when the rules of a time zone change.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use kit::{command, postgres};
+use kit::postgres;
 use uuid::Uuid;
 
-use super::confirm::lock_with_calendars;
-use super::{Bookings, By, Error};
+use super::{Bookings, Error};
 use crate::domain::{Booking, Kept, Promise, Rules, Status, TimeZone, in_order};
-use crate::{metrics, store};
+use crate::metrics;
+use crate::store::{self, Access};
 
-/// The bookings that are read at once.
+/// Bookings read at once.
 const BATCH: i64 = 1000;
 
-/// The effect of a change of a zone's rules on the bookings ahead.
+/// The choice to change bookings, or only to report them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rezone {
+    Report,
+    Apply,
+}
+
+/// The effect of changed rules on the bookings ahead.
 #[derive(Debug, Default)]
 pub struct Rezoned {
-    /// The number of bookings that were looked at.
+    /// Number of bookings that were checked.
     pub seen: usize,
-    /// Those whose instant is to change; with `apply` it has.
+    /// Bookings whose instant changes; with [`Rezone::Apply`] it has changed.
     pub moved: Vec<Moved>,
-    /// Those that a person has to look at, and why.
+    /// Bookings that a person must look at, with the reason.
     pub unmended: Vec<(Uuid, Unmended)>,
 }
 
-/// A booking whose instant changes, and whose local time does not.
+/// A booking whose instant changes while its wall-clock time stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moved {
     pub booking_id: Uuid,
@@ -32,19 +39,19 @@ pub struct Moved {
     pub to: DateTime<Utc>,
 }
 
-/// The reason that a booking is not mended.
+/// The reason that a booking could not be moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unmended {
     #[error("the clock skips its local time")]
     Skipped,
-    #[error("its time is taken by another booking")]
+    #[error("another booking occupies its time")]
     Taken,
 }
 
 impl Bookings {
-    /// Finds what is booked from now on at a local time that is another instant under these rules, and with
-    /// `apply` moves it there. Members need not be told: their local time is what it was.
-    pub async fn rezone(&self, rules: Rules<'_>, apply: bool) -> Result<Rezoned, Error> {
+    /// Finds the bookings ahead whose wall-clock time is another instant under these rules, and moves them with
+    /// [`Rezone::Apply`]. Members get no message, because their local time is unchanged.
+    pub async fn rezone(&self, rules: Rules<'_>, rezone: Rezone) -> Result<Rezoned, Error> {
         self.record_wall_times().await?;
         let mut found = Rezoned::default();
         let mut moves = Vec::new();
@@ -66,7 +73,7 @@ impl Bookings {
         }
         in_order(&mut moves);
         for (promise, to) in moves {
-            if !apply || self.mend(promise, to).await? {
+            if rezone == Rezone::Report || self.mend(promise, to).await? {
                 let Promise { booking_id, wall_start, starts_at: from, .. } = promise;
                 found.moved.push(Moved { booking_id, wall_start, from, to });
             } else {
@@ -76,43 +83,39 @@ impl Bookings {
         Ok(found)
     }
 
-    /// Moves one booking, unless somebody has changed it meanwhile. False when its time is taken.
+    /// Moves one booking, unless it has changed meanwhile. Returns `false` when its new time is occupied.
     async fn mend(&self, promise: Promise, to: DateTime<Utc>) -> Result<bool, Error> {
-        let this = self.clone();
-        command::run(async move {
-            let mut tx = postgres::begin(&this.db).await?;
-            let member = store::member_of_booking(&mut tx, promise.booking_id).await?;
-            let Some(member) = member else { return Ok(true) };
-            let by = By::member(member);
-            let found = lock_with_calendars(&mut tx, promise.booking_id, by, None).await?;
-            let had = found.starts_at;
-            let ends_at = to + (found.ends_at - found.starts_at);
-            let booking = Booking { starts_at: to, ends_at, ..found };
-            let (merchant, staff) = (booking.merchant_id, booking.staff_id);
-            let over = store::expire_holds(&mut tx, merchant, staff, booking.occupied()).await?;
-            // It may itself be a hold that was over.
-            let found = store::lock_booking(&mut tx, promise.booking_id, by).await?;
-            let status = found.map_or(Status::Expired, |found| found.status);
-            let ahead = matches!(status, Status::Held | Status::Confirmed);
-            if !ahead || had != promise.starts_at {
-                return Ok(true);
+        let mut tx = postgres::begin(&self.db).await?;
+        let id = promise.booking_id;
+        let found = store::lock_booking_in_calendar(&mut tx, id, Access::ALL, None).await?;
+        let Some((found, calendar)) = found else { return Ok(true) };
+        let had = found.starts_at;
+        let ends_at = to + (found.ends_at - found.starts_at);
+        let booking = Booking { starts_at: to, ends_at, ..found };
+        let (merchant, staff) = (booking.merchant_id, booking.staff_id);
+        let expired = store::expire_holds(&mut tx, merchant, staff, booking.occupied()).await?;
+        // The booking may itself be one of these holds.
+        let status = store::find_booking(&mut tx, id, Access::ALL)
+            .await?
+            .map_or(Status::Expired, |found| found.status);
+        let ahead = matches!(status, Status::Held | Status::Confirmed);
+        if !ahead || had != promise.starts_at {
+            return Ok(true);
+        }
+        let now = self.clock.now();
+        match store::mend_time(&mut tx, &calendar, &booking, promise.starts_at, now).await {
+            Err(error) if postgres::constraint(&error) == Some("no_overlap_bookings") => {
+                return Ok(false);
             }
-            let moved = store::mend_time(&mut tx, &booking, promise.starts_at, this.clock.now());
-            match moved.await {
-                Err(error) if postgres::constraint(&error) == Some("no_overlap_bookings") => {
-                    return Ok(false);
-                }
-                moved => moved?,
-            }
-            postgres::commit(tx).await?;
-            metrics::expired(over);
-            tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "moved with its clock");
-            Ok(true)
-        })
-        .await
+            moved => moved?,
+        }
+        postgres::commit(tx).await?;
+        metrics::expired(expired);
+        tracing::info!(booking.id = %id, merchant.id = %merchant, "moved with its clock");
+        Ok(true)
     }
 
-    /// Records the local time of bookings that an older version has written, and says how many.
+    /// Records the wall-clock time of bookings that were written without it, and returns their number.
     pub async fn record_wall_times(&self) -> Result<usize, Error> {
         let mut total = 0;
         loop {
@@ -129,18 +132,19 @@ impl Bookings {
         }
     }
 
-    /// [`Self::rezone`] by the rules that this program was built with, told to whoever runs it.
-    pub async fn rezone_by_the_book(&self, apply: bool) -> anyhow::Result<()> {
-        let found = self.rezone(&TimeZone::instants, apply).await?;
+    /// Runs [`Self::rezone`] by the rules of this build, and logs the result.
+    pub async fn rezone_and_log(&self, rezone: Rezone) -> anyhow::Result<()> {
+        let found = self.rezone(&TimeZone::instants, rezone).await?;
+        let applied = rezone == Rezone::Apply;
         for moved in &found.moved {
             let Moved { booking_id, wall_start, from, to } = moved;
-            tracing::info!(booking.id = %booking_id, %wall_start, %from, %to, applied = apply, "local time moved");
+            tracing::info!(booking.id = %booking_id, %wall_start, %from, %to, applied, "local time moved");
         }
         for (booking, why) in &found.unmended {
-            tracing::warn!(booking.id = %booking, %why, "a person has to look at this booking");
+            tracing::warn!(booking.id = %booking, %why, "a person must look at this booking");
         }
         let (moved, unmended) = (found.moved.len(), found.unmended.len());
-        tracing::info!(seen = found.seen, moved, unmended, applied = apply, "rezone is done");
+        tracing::info!(seen = found.seen, moved, unmended, applied, "rezone done");
         Ok(())
     }
 }

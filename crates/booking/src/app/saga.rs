@@ -1,48 +1,55 @@
-//! Moves payments on: asks points, and commits what its answer means. Nothing here is remembered between
-//! two steps but what is in the database, so whoever comes next can go on, in this process or another.
+//! Drives the payments with points: asks points for the next step, and commits the effect of its answer. The states
+//! and the decisions are in `domain/saga.rs`.
+//!
+//! ```text
+//! claim_due_sagas ─► drive ─► run_step ─► points ─► apply_answer ─► the next step, or a final state
+//!                                            │             └─ stuck ──► postpone: a person must look
+//!                                            └─ no answer ────────────► postpone: try again later
+//! ```
+//!
+//! Everything that a step needs is in the database, so another process can continue after each.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 use kit::{command, postgres};
 use sqlx::PgConnection;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::confirm::lock_with_calendars;
-use super::{Bookings, By, Error};
-use crate::domain::{Booking, Change, Heard, Occasion, Saga, Status, Step};
-use crate::store::{self, Pause};
+use super::{Bookings, Error};
+use crate::domain::{Booking, Change, Occasion, Saga, Status, Step, StepAnswer};
+use crate::store::{self, Access, Backoff, Retry};
 use crate::{metrics, peers};
 
-/// How long whoever drives a saga has it to themselves: longer than any call to points takes.
+/// The lease of a saga for the process that drives it: longer than any call to points.
 pub(super) const LEASE: Duration = Duration::from_secs(5);
 
-/// How often somebody looks for sagas that are due.
+/// The pause between searches for due sagas.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How many are driven at the same time: half the connections of the pool.
+/// Sagas driven at the same time: half the connections of the pool.
 const BATCH: i64 = 8;
 
-/// Between attempts. Never given up, and never so seldom that a saga is open for more than a minute after
-/// points is back. After 5 minutes a person should look.
-const PAUSE: Pause = Pause {
+/// A saga is never given up, and never stays open for more than a minute after points is back. After 5 minutes a
+/// person should look.
+const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(250),
-    most: Duration::from_secs(20),
+    longest: Duration::from_secs(20),
     patience: Duration::from_secs(5 * 60),
 };
 
-/// The reason that is recorded when an answer speaks of another hold, or of other points.
-const NOT_OURS: &str = "answer_does_not_match";
+/// The outcome that is logged when an answer is about another hold, or another number of points.
+const MISMATCH: &str = "answer_does_not_match";
 
 impl Bookings {
-    /// Drives what is due, until `stop`.
+    /// Drives due sagas until `stop`.
     pub async fn drive_sagas(self, stop: CancellationToken) {
-        let this = self.clone();
         let measure = async {
             while !stop.is_cancelled() {
-                if let Ok(counts) = this.count_sagas().await {
+                if let Ok(counts) = self.count_sagas().await {
                     metrics::sagas(counts);
                 }
                 let _ = stop.run_until_cancelled(sleep(Duration::from_secs(2))).await;
@@ -50,108 +57,123 @@ impl Bookings {
         };
         let drive = async {
             while !stop.is_cancelled() {
-                match command::tracked(self.drive_due()).await {
-                    Ok(0) => {
-                        let _ = stop.run_until_cancelled(sleep(POLL)).await;
-                    }
-                    Ok(_) => {}
+                let pause = match command::tracked(self.drive_due()).await {
+                    Ok(0) => POLL,
+                    Ok(_) => continue,
                     Err(error) => {
-                        tracing::warn!(%error, "cannot look for sagas that are due");
-                        let _ = stop.run_until_cancelled(sleep(5 * POLL)).await;
+                        tracing::warn!(%error, "search for due sagas failed");
+                        5 * POLL
                     }
-                }
+                };
+                let _ = stop.run_until_cancelled(sleep(pause)).await;
             }
         };
         tokio::join!(measure, drive);
     }
 
-    /// Drives the sagas that are due as far as they go now, and says how many there were.
+    /// Drives the sagas that are due, each as far as it goes now. Returns their number.
     pub async fn drive_due(&self) -> Result<usize, Error> {
         let mut tx = postgres::begin(&self.db).await?;
         let due = store::claim_due_sagas(&mut tx, BATCH, LEASE).await?;
         postgres::commit(tx).await?;
         let driven = join_all(due.iter().map(|saga| self.drive(*saga))).await;
         for error in driven.into_iter().filter_map(Result::err) {
-            tracing::warn!(%error, "a saga was not driven; it is due again later");
+            tracing::warn!(%error, "saga was not driven; it is due again later");
         }
         Ok(due.len())
     }
 
-    /// Drives one saga to its end, or to the first step that does not succeed now.
-    pub async fn drive(&self, saga: Uuid) -> Result<(), Error> {
+    /// Drives a saga in a task of its own. The receiver resolves when that ends; dropping it does not stop the saga.
+    pub(super) fn drive_in_background(&self, saga: Uuid) -> oneshot::Receiver<()> {
+        let (done, driven) = oneshot::channel();
+        let this = self.clone();
+        command::detach(async move {
+            if let Err(error) = this.drive(saga).await {
+                tracing::warn!(%error, saga.id = %saga, "saga was not driven; it is due again later");
+            }
+            let _ = done.send(());
+        });
+        driven
+    }
+
+    /// Drives a saga to a final state, or to the first step that fails.
+    async fn drive(&self, saga: Uuid) -> Result<(), Error> {
         loop {
             let mut conn = postgres::query("acquire", self.db.acquire()).await?;
-            let Some(found) = store::read_saga(&mut conn, saga).await? else { return Ok(()) };
+            let Some(found) = store::find_saga(&mut conn, saga).await? else { return Ok(()) };
             drop(conn);
             let Some(step) = found.next() else { return Ok(()) };
-            if !self.ask(&found, step).await? {
+            if !self.run_step(&found, step).await? {
                 return Ok(());
             }
         }
     }
 
-    /// Asks points for one step, which has one effect however often it is asked, and takes in the answer.
-    /// Whether the saga moved.
-    pub async fn ask(&self, saga: &Saga, step: Step) -> Result<bool, Error> {
+    /// Asks points for one step and applies the answer. The step has one effect, however often it is asked. Returns
+    /// `true` when the saga has moved.
+    pub async fn run_step(&self, saga: &Saga, step: Step) -> Result<bool, Error> {
         let grant = match step {
             Step::Hold => {
                 let mut conn = postgres::query("acquire", self.db.acquire()).await?;
                 store::grant_of_saga(&mut conn, saga.saga_id).await?
             }
             _ => None,
-        }; // and no connection is kept: points may take its time
+        }; // the connection is back in the pool: points may be slow
         match self.points.step(saga, step, grant.as_ref()).await {
-            Ok(heard) => self.take_in(saga, step, &heard).await,
+            Ok(answer) => self.apply_answer(saga, step, &answer).await,
             Err(error) => {
                 let reason = peers::reason(&error);
                 tracing::warn!(saga.id = %saga.saga_id, step = step.as_str(), reason, "points did not answer");
-                self.put_off(saga, step, &reason, false).await?;
+                self.postpone(saga, step, &reason, Retry::MaySucceed).await?;
                 Ok(false)
             }
         }
     }
 
-    /// Commits what an answer means. Whether the saga moved.
-    pub async fn take_in(&self, asked: &Saga, step: Step, heard: &Heard) -> Result<bool, Error> {
+    /// Commits the effect of an answer. Returns `true` when the saga has moved.
+    async fn apply_answer(
+        &self,
+        asked: &Saga,
+        step: Step,
+        answer: &StepAnswer,
+    ) -> Result<bool, Error> {
         let mut tx = postgres::begin(&self.db).await?;
-        // Only the answer to a hold touches the booking, which is locked before its saga.
+        // Only the answer to a hold changes the booking, which is locked before its saga.
         let booking = match step {
             Step::Hold => {
-                let by = By::member(asked.member_id);
-                Some(lock_with_calendars(&mut tx, asked.booking_id, by, None).await?)
+                let id = asked.booking_id;
+                let found =
+                    store::lock_booking_in_calendar(&mut tx, id, Access::ALL, None).await?;
+                Some(found.ok_or(Error::UnknownBooking)?)
             }
             _ => None,
         };
         let Some(saga) = store::lock_saga(&mut tx, asked.saga_id).await? else { return Ok(false) };
-        let stands = booking.as_ref().map_or(Status::Confirmed, |booking| booking.status);
-        let outcome = match heard {
-            Heard::Refused(why) => why,
-            _ => "done",
+        let status = booking.as_ref().map_or(Status::Confirmed, |(booking, _)| booking.status);
+        let refusal = match answer {
+            StepAnswer::Refused(failure) => Some(failure.as_str()),
+            _ => None,
         };
-        match saga.hear(step, heard, stands) {
+        match saga.apply(step, answer, status) {
             Change::Nothing => Ok(false),
             Change::Stuck => {
                 drop(tx);
-                let outcome = if outcome == "done" { NOT_OURS } else { outcome };
+                let outcome = refusal.unwrap_or(MISMATCH);
                 tracing::error!(saga.id = %saga.saga_id, step = step.as_str(), outcome, "saga is stuck");
-                self.put_off(&saga, step, outcome, true).await?;
+                self.postpone(&saga, step, outcome, Retry::NeedsPerson).await?;
                 Ok(false)
             }
             Change::Moves { saga: moved, booking: becomes } => {
-                if let (Some(booking), Some(status)) = (booking, becomes) {
-                    let (points_paid, points_value_minor) = match status {
-                        Status::Confirmed => (moved.points, moved.value_minor),
-                        _ => (0, 0),
-                    };
-                    let expires_at = None;
-                    let booking =
-                        Booking { status, points_paid, points_value_minor, expires_at, ..booking };
-                    store::update_status(&mut tx, &booking, self.clock.now()).await?;
+                if let (Some((booking, calendar)), Some(status)) = (booking, becomes) {
+                    let booking = settled(booking, status, &moved);
+                    let now = self.clock.now();
+                    store::update_booking(&mut tx, &calendar, &booking, now).await?;
                     if status == Status::Confirmed {
-                        self.tell_member(&mut tx, &booking, Occasion::Booked).await?;
+                        self.notify(&mut tx, &booking, Occasion::Booked).await?;
                     }
                 }
                 store::update_saga(&mut tx, &moved, LEASE).await?;
+                let outcome = refusal.unwrap_or("done");
                 store::insert_step(&mut tx, &moved, step.as_str(), outcome).await?;
                 postgres::commit(tx).await?;
                 metrics::saga_moved(moved.state);
@@ -161,14 +183,21 @@ impl Bookings {
         }
     }
 
-    async fn put_off(&self, saga: &Saga, step: Step, why: &str, stuck: bool) -> Result<(), Error> {
+    /// Records a failed step, and schedules the next attempt.
+    async fn postpone(
+        &self,
+        saga: &Saga,
+        step: Step,
+        reason: &str,
+        retry: Retry,
+    ) -> Result<(), Error> {
         let mut tx = postgres::begin(&self.db).await?;
-        let overdue = store::put_off_saga(&mut tx, saga, why, stuck, PAUSE).await?;
-        store::insert_step(&mut tx, saga, step.as_str(), why).await?;
+        let needs_person = store::postpone_saga(&mut tx, saga, reason, retry, BACKOFF).await?;
+        store::insert_step(&mut tx, saga, step.as_str(), reason).await?;
         postgres::commit(tx).await?;
         metrics::saga_failed(step);
-        if overdue {
-            tracing::error!(saga.id = %saga.saga_id, step = step.as_str(), why, "saga needs attention");
+        if needs_person {
+            tracing::error!(saga.id = %saga.saga_id, step = step.as_str(), why = reason, "saga needs attention");
         }
         Ok(())
     }
@@ -178,30 +207,30 @@ impl Bookings {
         Ok(store::count_sagas(&mut conn).await?)
     }
 
-    /// Lets the payment of a cancelled booking go back, in the transaction that cancels it. Which saga is
-    /// to be driven then.
-    pub(super) async fn take_back(
+    /// Takes back the payment of a cancelled booking, in the transaction that cancels it. Returns the saga to drive
+    /// after the commit.
+    pub(super) async fn cancel_payment(
         &self,
-        tx: &mut PgConnection,
+        conn: &mut PgConnection,
         booking: &Booking,
     ) -> Result<Option<Uuid>, Error> {
-        let (merchant, id) = (booking.merchant_id, booking.booking_id);
-        let Some(saga) = store::lock_saga_of_booking(tx, merchant, id).await? else {
+        let (merchant, booking) = (booking.merchant_id, booking.booking_id);
+        let Some(id) = store::saga_of_booking(conn, merchant, booking).await? else {
             return Ok(None);
         };
-        let Some(saga) = saga.cancelled() else { return Ok(None) };
-        store::update_saga(tx, &saga, LEASE).await?;
-        store::insert_step(tx, &saga, "cancel", "done").await?;
-        Ok(Some(saga.saga_id))
+        let saga = store::lock_saga(conn, id).await?;
+        let Some(saga) = saga.and_then(|saga| saga.cancelled()) else { return Ok(None) };
+        store::update_saga(conn, &saga, LEASE).await?;
+        store::insert_step(conn, &saga, "cancel", "done").await?;
+        Ok(Some(id))
     }
+}
 
-    /// Drives a saga beside the request that opened it or took it back.
-    pub(super) fn drive_beside(&self, saga: Uuid) -> impl Future<Output = ()> + use<> {
-        let this = self.clone();
-        command::run(async move {
-            if let Err(error) = this.drive(saga).await {
-                tracing::warn!(%error, saga.id = %saga, "a saga was not driven; it is due again later");
-            }
-        })
-    }
+/// Returns the booking after the answer to the hold of points.
+fn settled(booking: Booking, status: Status, saga: &Saga) -> Booking {
+    let (points_paid, points_value_minor) = match status {
+        Status::Confirmed => (saga.points, saga.value_minor),
+        _ => (0, 0),
+    };
+    Booking { status, points_paid, points_value_minor, expires_at: None, ..booking }
 }

@@ -1,9 +1,9 @@
-//! When an appointment is.
+//! The time of an appointment.
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use thiserror::Error;
 
-/// From its start up to, but not including, its end; 5 minutes to 12 hours.
+/// A time from its start up to, but not including, its end; 5 minutes to 12 hours long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
     starts_at: DateTime<Utc>,
@@ -11,11 +11,11 @@ pub struct Interval {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a booking lasts 5 minutes to 12 hours, and ends after it starts")]
+#[error("booking must last 5 minutes to 12 hours")]
 pub struct InvalidInterval;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a booking starts between now and 400 days from now")]
+#[error("booking must start between now and 400 days from now")]
 pub struct OutsideBookingWindow;
 
 impl Interval {
@@ -23,7 +23,7 @@ impl Interval {
     const LONGEST: TimeDelta = TimeDelta::hours(12);
     pub(super) const WINDOW: TimeDelta = TimeDelta::days(400);
 
-    /// Cut to microseconds, which is what the database keeps.
+    /// Truncates to microseconds, the precision of the database.
     pub fn try_new(
         starts_at: DateTime<Utc>,
         ends_at: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! A merchant's wall clock, and the instants it stands for.
+//! A merchant's wall clock, and the instants that it shows.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,10 +15,10 @@ use thiserror::Error;
 pub struct TimeZone(chrono_tz::Tz);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("not a time zone of the IANA database, such as Asia/Tokyo")]
+#[error("time zone must be one of the IANA database, such as Asia/Tokyo")]
 pub struct UnknownTimeZone;
 
-/// A time that somebody typed: an instant when it has an offset, a wall clock's reading when not.
+/// A time as a client writes it: an instant when it has an offset, otherwise a wall-clock time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     Instant(DateTime<Utc>),
@@ -26,15 +26,15 @@ pub enum Moment {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a time is like 2030-01-31T09:00 on the merchant's clock, or 2030-01-31T09:00:00+09:00")]
+#[error("time must be like 2030-01-31T09:00 on the merchant's clock, or 2030-01-31T09:00:00+09:00")]
 pub struct InvalidMoment;
 
-/// What clocks that change leave open.
+/// A wall-clock time that does not name exactly one instant, because the clock changes that day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LocalTimeError {
-    #[error("the merchant's clock skips this time on this day")]
+    #[error("time does not exist: the merchant's clock skips it on this day")]
     Nonexistent,
-    #[error("the merchant's clock shows this time twice on this day; add the offset")]
+    #[error("time is ambiguous: the merchant's clock shows it twice on this day; add the offset")]
     Ambiguous,
 }
 
@@ -43,7 +43,7 @@ impl TimeZone {
         self.0.name()
     }
 
-    /// The one instant that is meant.
+    /// Returns the one instant that `moment` names.
     pub fn instant(self, moment: Moment) -> Result<DateTime<Utc>, LocalTimeError> {
         let local = match moment {
             Moment::Instant(instant) => return Ok(instant),
@@ -56,17 +56,17 @@ impl TimeZone {
         }
     }
 
-    /// The instants at which the wall clock shows this, by the rules of the IANA database that we were built with.
+    /// Returns the instants at which the wall clock shows `local`, by the IANA database of this build.
     pub fn instants(self, local: NaiveDateTime) -> MappedLocalTime<DateTime<Utc>> {
         self.0.from_local_datetime(&local).map(|time| time.to_utc())
     }
 
-    /// What the wall clock shows then, with its offset.
+    /// Returns the wall-clock time at `instant`, with its offset.
     pub fn local(self, instant: DateTime<Utc>) -> DateTime<FixedOffset> {
         instant.with_timezone(&self.0).fixed_offset()
     }
 
-    /// Seconds that the wall clock is ahead of UTC.
+    /// Returns the seconds that the wall clock is ahead of UTC.
     pub fn offset_at(self, instant: DateTime<Utc>) -> i32 {
         self.0.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc()
     }
@@ -89,24 +89,24 @@ impl FromStr for Moment {
         }
         let forms = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"];
         let local = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-        // Without this, an offset could lead out of what chrono can say.
+        // Otherwise an offset could leave chrono's range.
         local.filter(|l| (1..=9999).contains(&l.year())).map(Self::Local).ok_or(InvalidMoment)
     }
 }
 
-/// A reading of a wall clock, 00:00 to 24:00, which is the end of the day.
+/// A time of day, 00:00 to 24:00; 24:00 is the end of the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WallTime(u16);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a time of day is 00:00 to 24:00")]
+#[error("time of day must be 00:00 to 24:00")]
 pub struct InvalidWallTime;
 
 impl WallTime {
     const MIDNIGHT: u16 = 24 * 60;
 
-    /// Minutes since the day began.
+    /// Converts minutes since the beginning of the day.
     pub fn from_minute(minute: i32) -> Result<Self, InvalidWallTime> {
         let minute = u16::try_from(minute).map_err(|_| InvalidWallTime)?;
         if minute > Self::MIDNIGHT { Err(InvalidWallTime) } else { Ok(Self(minute)) }

@@ -1,4 +1,4 @@
-//! What a member is told.
+//! Messages to members.
 
 use std::str::FromStr;
 
@@ -7,12 +7,13 @@ use thiserror::Error;
 
 use super::{Status, TimeZone};
 
+/// The event that a message reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
     Booked,
-    /// The day before.
+    /// The booking is tomorrow.
     Reminder,
-    /// To another time.
+    /// The booking has another time.
     Moved,
     Cancelled,
 }
@@ -20,9 +21,9 @@ pub enum Occasion {
 impl Occasion {
     pub const ALL: [Self; 4] = [Self::Booked, Self::Reminder, Self::Moved, Self::Cancelled];
 
-    /// True when a message about a booking that starts at `told` still fits the booking as it stands;
-    /// `None` when it is in the archive.
-    pub fn is_true(self, told: DateTime<Utc>, booking: Option<(Status, DateTime<Utc>)>) -> bool {
+    /// Returns `true` when a message with the start `told` still agrees with the booking's status and
+    /// start. An archived booking is `None`.
+    pub fn is_current(self, told: DateTime<Utc>, booking: Option<(Status, DateTime<Utc>)>) -> bool {
         match self {
             Self::Cancelled => true,
             Self::Booked | Self::Reminder | Self::Moved => {
@@ -31,7 +32,7 @@ impl Occasion {
         }
     }
 
-    /// The word for it in the database.
+    /// Returns its word in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Booked => "booked",
@@ -41,7 +42,7 @@ impl Occasion {
         }
     }
 
-    /// The message, with the time on the merchant's clock.
+    /// Returns the text of the message, with the time on the merchant's clock.
     pub fn text(self, merchant: &str, starts_at: DateTime<Utc>, zone: TimeZone) -> String {
         let when = zone.local(starts_at).format("%Y-%m-%d %H:%M");
         match self {
@@ -49,6 +50,32 @@ impl Occasion {
             Self::Reminder => format!("{merchant}: we expect you on {when}."),
             Self::Moved => format!("{merchant}: your booking has been moved to {when}."),
             Self::Cancelled => format!("{merchant}: your booking for {when} is cancelled."),
+        }
+    }
+}
+
+/// The result of an attempt to send a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    Sent,
+    /// The message is given up.
+    Failed,
+    /// The message is not current any more, and was not sent.
+    Dropped,
+    /// The message is sent again later.
+    Retried,
+}
+
+impl Delivery {
+    pub const ALL: [Self; 4] = [Self::Sent, Self::Failed, Self::Dropped, Self::Retried];
+
+    /// Returns its word in the database and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+            Self::Retried => "retried",
         }
     }
 }
@@ -65,16 +92,16 @@ impl FromStr for Occasion {
     }
 }
 
-/// Who a member is to a merchant's channel at LINE.
+/// The id of a member as a user of a merchant's LINE channel.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LineUserId(String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a user id of LINE is U and 32 hexadecimal digits")]
+#[error("LINE user id must be U and 32 hexadecimal digits")]
 pub struct InvalidLineUserId;
 
 impl LineUserId {
-    /// The database has the same form, as `line_contact_user_id_form`.
+    /// Checks the same form as the constraint `line_contact_user_id_form`.
     pub fn try_new(text: &str) -> Result<Self, InvalidLineUserId> {
         let digits = text.strip_prefix('U').ok_or(InvalidLineUserId)?;
         let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -90,7 +117,7 @@ impl LineUserId {
     }
 }
 
-/// Six digits that prove who reads the messages of a LINE user.
+/// Six digits that prove that a member reads the messages of a LINE user.
 pub struct LineCode(String);
 
 impl LineCode {
@@ -102,7 +129,7 @@ impl LineCode {
         &self.0
     }
 
-    /// The message that brings it.
+    /// Returns the text of the message with the code.
     pub fn text(&self, merchant: &str) -> String {
         let code = self.as_str();
         format!("{merchant}: your code is {code}. If you have not asked for it, ignore it.")
@@ -125,16 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_true_while_the_booking_is_as_it_says() {
+    fn a_message_is_current_while_the_booking_agrees_with_it() {
         let told: DateTime<Utc> = "2030-01-01T23:30:00Z".parse().unwrap();
         let moved = told + chrono::TimeDelta::hours(1);
         for occasion in [Occasion::Booked, Occasion::Reminder, Occasion::Moved] {
-            assert!(occasion.is_true(told, Some((Status::Confirmed, told))));
-            assert!(!occasion.is_true(told, Some((Status::Confirmed, moved))));
-            assert!(!occasion.is_true(told, Some((Status::Cancelled, told))));
-            assert!(!occasion.is_true(told, None));
+            assert!(occasion.is_current(told, Some((Status::Confirmed, told))));
+            assert!(!occasion.is_current(told, Some((Status::Confirmed, moved))));
+            assert!(!occasion.is_current(told, Some((Status::Cancelled, told))));
+            assert!(!occasion.is_current(told, None));
         }
-        assert!(Occasion::Cancelled.is_true(told, Some((Status::Cancelled, told))));
+        assert!(Occasion::Cancelled.is_current(told, Some((Status::Cancelled, told))));
     }
 
     #[test]

@@ -1,30 +1,30 @@
-//! What a merchant offers.
+//! The services of a merchant, their length and currency, and the cancellation notice.
 
 use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Something that can be booked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+/// A service that members can book.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Service {
     pub service_id: Uuid,
     pub merchant_id: Uuid,
     pub name: String,
     pub duration_minutes: i32,
-    /// The staff's own time afterwards, in which they cannot be booked.
+    /// Minutes afterwards during which the staff member cannot be booked.
     pub buffer_minutes: i32,
-    /// In the minor unit of the merchant's currency.
+    /// Price in the minor unit of the merchant's currency.
     pub price_minor: i64,
-    /// One more with each change; in quotation marks it is the ETag.
+    /// Incremented with each change; in quotation marks it is the ETag.
     pub version: i64,
 }
 
-/// How long a service takes: at least 5 minutes, with its buffer at most 12 hours.
+/// The duration of a service and its buffer: at least 5 minutes, together at most 12 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Length {
     duration: i32,
@@ -32,11 +32,11 @@ pub struct Length {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a service takes 5 minutes or more, and 12 hours at most with its buffer")]
+#[error("service must take at least 5 minutes, and at most 12 hours with its buffer")]
 pub struct InvalidLength;
 
 impl Length {
-    /// In minutes. The database has the same limits, as `service_length`.
+    /// Takes minutes. The constraint `service_length` has the same limits.
     pub fn try_new(duration: i32, buffer: i32) -> Result<Self, InvalidLength> {
         let most = 12 * 60;
         let known = (5..=most).contains(&duration) && (0..=most).contains(&buffer);
@@ -69,11 +69,11 @@ impl Length {
 pub struct Currency(String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a currency is three capital letters of ISO 4217, such as JPY")]
+#[error("currency must be three capital letters of ISO 4217, such as JPY")]
 pub struct InvalidCurrency;
 
 impl Default for Currency {
-    /// The yen.
+    /// Returns the yen.
     fn default() -> Self {
         Self("JPY".to_owned())
     }
@@ -107,16 +107,16 @@ impl Currency {
     }
 }
 
-/// How long before the start a member may still cancel or move a booking.
+/// The cancellation notice: the minutes before the start until which a member may cancel or move a booking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notice(i32);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a notice is 0 to {} minutes", Notice::MAX)]
+#[error("cancellation notice must be 0 to {} minutes", Notice::MAX)]
 pub struct InvalidNotice;
 
 impl Notice {
-    /// 30 days. The database has the same limit, as `merchant_cancellation_notice_range`.
+    /// 30 days. The constraint `merchant_cancellation_notice_range` has the same limit.
     pub const MAX: i32 = 30 * 24 * 60;
 
     pub fn try_new(minutes: i32) -> Result<Self, InvalidNotice> {
@@ -127,7 +127,7 @@ impl Notice {
         self.0
     }
 
-    /// Refuses a change that comes too late for the merchant to fill the time.
+    /// Refuses a change when the notice period has begun.
     pub fn allows(self, starts_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), TooLate> {
         let ahead = starts_at.signed_duration_since(now);
         if ahead < TimeDelta::minutes(self.0.into()) { Err(TooLate) } else { Ok(()) }
@@ -135,7 +135,7 @@ impl Notice {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("it is too late for a change; ask the merchant")]
+#[error("cancellation window is closed; ask the merchant")]
 pub struct TooLate;
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
-//! How far a client has seen the database.
+//! Positions in the database's write-ahead log.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A place in the write-ahead log, written as PostgreSQL writes it: `16/B374D848`. Whoever has replayed the
-/// log up to here has everything that was committed before.
+/// A position in the write-ahead log, in PostgreSQL's notation: `16/B374D848`. A replica that has replayed the
+/// log up to it has everything that was committed before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position(i64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a position is two hexadecimal numbers with a slash between them")]
+#[error("log position must be two hexadecimal numbers separated by a slash")]
 pub struct InvalidPosition;
 
 impl Position {
-    /// From the number of bytes before it.
+    /// Takes the number of bytes before the position.
     pub fn new(bytes: i64) -> Self {
         Self(bytes)
     }

@@ -1,12 +1,12 @@
-//! Appointments whose instant no longer shows what the merchant's clock was to show, because a country has changed
-//! its clocks.
+//! Appointments that no longer show the promised wall-clock time, because a country changed the rules of its
+//! time zone.
 
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::TimeZone;
 
-/// The rules of time zones: the instants at which a zone's clock shows this time. An argument, because rules change.
+/// The rules of time zones: maps a zone and a wall-clock time to instants. An argument, because rules change.
 pub type Rules<'a> = &'a (dyn Fn(TimeZone, NaiveDateTime) -> MappedLocalTime<DateTime<Utc>> + Sync);
 
 /// An appointment as it was promised.
@@ -16,28 +16,29 @@ pub struct Promise {
     pub merchant_id: Uuid,
     pub staff_id: Uuid,
     pub starts_at: DateTime<Utc>,
-    /// The reading of the clock of `zone` that was promised.
+    /// The promised time on the clock of `zone`.
     pub wall_start: NaiveDateTime,
     pub zone: TimeZone,
 }
 
-/// The state of a promise under the rules of today.
+/// The state of a promise under the current rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// The clock shows then what was promised.
+    /// The appointment still starts at the promised time.
     Still,
-    /// The clock shows it at another instant.
+    /// The promised time is now this instant.
     At(DateTime<Utc>),
-    /// The clock shows it never on that day: a person has to ask the member.
+    /// The clock skips the promised time: a person must ask the member.
     Never,
 }
 
 impl Promise {
+    /// Compares the promise with these rules.
     pub fn kept(&self, rules: Rules<'_>) -> Kept {
         let at = |instant| if instant == self.starts_at { Kept::Still } else { Kept::At(instant) };
         match rules(self.zone, self.wall_start) {
             MappedLocalTime::Single(instant) => at(instant),
-            // It was one of the two, or it is the one that is nearer to what it was.
+            // The nearer one of the two.
             MappedLocalTime::Ambiguous(one, other) => {
                 let far = |instant: DateTime<Utc>| (instant - self.starts_at).abs();
                 at(if far(other) < far(one) { other } else { one })
@@ -47,8 +48,8 @@ impl Promise {
     }
 }
 
-/// Puts moves into an order in which nobody is moved onto an appointment that is itself about to move away: what
-/// moves to a later time the last first, what moves to an earlier time the first first.
+/// Sorts moves so that no appointment moves onto one that has not moved away yet: later moves from the last to
+/// the first, earlier moves from the first to the last.
 pub fn in_order(moves: &mut [(Promise, DateTime<Utc>)]) {
     moves.sort_by_key(|(promise, becomes)| {
         let at = promise.starts_at.timestamp_micros();

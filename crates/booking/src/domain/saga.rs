@@ -1,5 +1,5 @@
-//! Paying with points: what to ask of points next, and what an answer means. Every answer may come twice
-//! and late; one that is not waited for changes nothing.
+//! The payment of a booking with points, as a state machine: the next step to ask of points, and the effect of
+//! its answer. An answer may arrive late or twice; an unexpected one changes nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,9 +9,9 @@ use thiserror::Error;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Status;
+use super::{Failure, Status};
 
-/// How far a saga is. `captured`, `released` and `reversed` are its ends.
+/// The state of a saga. `captured`, `released` and `reversed` are final.
 ///
 /// ```text
 /// holding ──► capturing ──► captured ──► reversing ──► reversed
@@ -20,21 +20,21 @@ use super::Status;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SagaState {
-    /// Points is to hold them; the booking is still a hold itself.
+    /// Points must hold the member's points; the booking is still a hold itself.
     Holding,
-    /// The booking is confirmed, and points is to spend what it holds. There is no way back from here but
-    /// to cancel the booking.
+    /// The booking is confirmed, and points must spend the held points. Only a cancellation of the booking
+    /// leads back.
     Capturing,
     Captured,
-    /// It failed; points is to free what it may hold.
+    /// The payment failed; points must release its hold.
     Releasing,
     Released,
-    /// The booking was cancelled after it was paid; points is to give them back.
+    /// The booking was cancelled after the payment; points must give the points back.
     Reversing,
     Reversed,
 }
 
-/// What booking asks of points.
+/// A step that booking asks of points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Hold,
@@ -43,29 +43,29 @@ pub enum Step {
     Reverse,
 }
 
-/// An answer of points. A failure to answer is none of these: it is asked again. An answer says of which hold it
-/// speaks and of how much, and [`Saga::hear`] compares: what exists under our id need not be ours.
+/// An answer of points to a step. A call without an answer is repeated. An answer names its hold and its number
+/// of points, and [`Saga::apply`] compares them: a hold under the saga's id may be another's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// So many points are held, now or before, and pay so much of the price.
+pub enum StepAnswer {
+    /// The points are held, by this call or an earlier one, and pay this part of the price.
     Held {
         hold_id: Uuid,
         points: i64,
         value_minor: i64,
     },
-    /// So many points of the hold were spent by this transfer, now or before.
+    /// The points of the hold were spent by this transfer, by this call or an earlier one.
     Captured {
         hold_id: Uuid,
         points: i64,
         transfer_id: Option<Uuid>,
     },
-    /// Nothing of the hold is held any more.
+    /// The hold has ended.
     Released {
         hold_id: Uuid,
     },
     Reversed,
-    /// No, for this reason, whenever it is asked.
-    Refused(String),
+    /// Points refuses, and repeating the step does not change that.
+    Refused(Failure),
 }
 
 /// The payment of a booking.
@@ -76,48 +76,32 @@ pub struct Saga {
     pub booking_id: Uuid,
     pub member_id: Uuid,
     pub points: i64,
-    /// Of the booking, in the minor unit of `currency`: what the points pay a part of.
+    /// Price of the booking in the minor unit of `currency`.
     pub price_minor: i64,
     pub currency: String,
     /// The part of the price that the points pay, as points says; 0 until they are held.
     pub value_minor: i64,
     pub state: SagaState,
-    /// The booking was cancelled while the capture was on its way.
+    /// The booking was cancelled during the capture, so the capture must be reversed.
     pub undo: bool,
-    /// Of the capture.
+    /// The transfer of the capture.
     pub transfer_id: Option<Uuid>,
-    /// Why it went back.
-    pub failure: Option<String>,
+    pub failure: Option<Failure>,
 }
 
-/// What an answer leads to.
+/// The effect of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The saga moves on, and perhaps its booking with it.
+    /// The saga has a new state, and its booking may have a new status.
     Moves { saga: Saga, booking: Option<Status> },
-    /// Points refuses what cannot be done without: a person has to look.
+    /// The saga cannot continue: a person must look at it.
     Stuck,
-    /// Not what was waited for: an answer that came again, or too late.
+    /// The answer was not expected: it came twice, or too late.
     Nothing,
 }
 
-/// What points says to a payment that is larger than the balance.
-pub const INSUFFICIENT: &str = "insufficient_points";
-/// What points says to the release of what was spent.
-const CAPTURED: &str = "hold_captured";
-/// The answer of points about a hold that is not ours, as if it were not there.
-const NOT_FOUND: &str = "not_found";
-/// The answer of points when a booking in a currency without a tender value is paid.
-pub const TENDER_VALUE_MISSING: &str = "tender_value_missing";
-/// The answer of points when the points are worth more than the price, or nothing.
-pub const EXCEEDS_PRICE: &str = "exceeds_price";
-/// The booking's own hold was over before points answered.
-pub const EXPIRED: &str = "hold_expired";
-/// The booking was cancelled meanwhile.
-pub const CANCELLED: &str = "cancelled";
-
 impl Saga {
-    /// What is to be asked now; `None` at an end.
+    /// Returns the next step; `None` in a final state.
     pub fn next(&self) -> Option<Step> {
         match self.state {
             SagaState::Holding => Some(Step::Hold),
@@ -128,24 +112,23 @@ impl Saga {
         }
     }
 
-    /// What this answer to this step means, with the booking where it now stands.
-    pub fn hear(&self, step: Step, heard: &Heard, booking: Status) -> Change {
+    /// Returns the effect of an answer to a step, given the booking's current status.
+    pub fn apply(&self, step: Step, answer: &StepAnswer, booking: Status) -> Change {
         use SagaState as S;
         if self.next() != Some(step) {
             return Change::Nothing;
         }
-        match (step, heard) {
-            (Step::Hold, Heard::Held { hold_id, points, value_minor })
+        match (step, answer) {
+            (Step::Hold, StepAnswer::Held { hold_id, points, value_minor })
                 if *hold_id == self.saga_id && *points == self.points =>
             {
                 self.held(*value_minor, booking)
             }
-            // Its slot is free at once. What may be held all the same, by a call whose answer was lost, is
-            // released.
-            (Step::Hold, Heard::Refused(why)) => {
-                self.fails(why, (booking == Status::Held).then_some(Status::Cancelled))
+            // Frees the slot at once. A lost answer may have left a hold, so it is released.
+            (Step::Hold, StepAnswer::Refused(failure)) => {
+                self.fails(*failure, (booking == Status::Held).then_some(Status::Cancelled))
             }
-            (Step::Capture, Heard::Captured { hold_id, points, transfer_id: Some(transfer) })
+            (Step::Capture, StepAnswer::Captured { hold_id, points, transfer_id: Some(transfer) })
                 if *hold_id == self.saga_id && *points == self.points =>
             {
                 let state = if self.undo { S::Reversing } else { S::Captured };
@@ -153,52 +136,54 @@ impl Saga {
                 self.moves(Saga { state, transfer_id, ..self.clone() }, None)
             }
             // Nothing was spent, and the booking is cancelled: only the hold is left.
-            (Step::Capture, Heard::Refused(_)) if self.undo => self.fails(CANCELLED, None),
-            (Step::Release, Heard::Released { hold_id }) if *hold_id == self.saga_id => {
+            (Step::Capture, StepAnswer::Refused(_)) if self.undo => {
+                self.fails(Failure::Cancelled, None)
+            }
+            (Step::Release, StepAnswer::Released { hold_id }) if *hold_id == self.saga_id => {
                 self.moves(Saga { state: S::Released, ..self.clone() }, None)
             }
-            // Another's hold has the id, so that ours can never come to be.
-            (Step::Release, Heard::Refused(why)) if why == NOT_FOUND => {
+            // Another's hold has the id, so ours can never exist.
+            (Step::Release, StepAnswer::Refused(Failure::NotFound)) => {
                 self.moves(Saga { state: S::Released, ..self.clone() }, None)
             }
-            (Step::Reverse, Heard::Reversed) => {
+            (Step::Reverse, StepAnswer::Reversed) => {
                 self.moves(Saga { state: S::Reversed, ..self.clone() }, None)
             }
-            // A capture overtook the release. Asked again it names its transfer, which is then reversed.
-            (Step::Release, Heard::Refused(why)) if why == CAPTURED => {
+            // A capture came before the release. The repeated capture names its transfer, which is then reversed.
+            (Step::Release, StepAnswer::Refused(Failure::HoldCaptured)) => {
                 self.moves(Saga { state: S::Capturing, undo: true, ..self.clone() }, None)
             }
-            // Refused, or an answer about something that is not ours.
+            // A refusal, or an answer about another's hold.
             _ => Change::Stuck,
         }
     }
 
-    /// Points holds what was asked for, and the booking may have ended meanwhile. Points that pay nothing, or more
-    /// than the price, are freed again with the slot.
+    /// Returns the effect of a successful hold of points. The booking may have ended meanwhile. Points that pay
+    /// nothing, or more than the price, are released together with the slot.
     fn held(&self, value_minor: i64, booking: Status) -> Change {
-        if !(1..=self.most()).contains(&value_minor) {
-            return self
-                .fails(EXCEEDS_PRICE, (booking == Status::Held).then_some(Status::Cancelled));
+        if !(1..=self.largest_value()).contains(&value_minor) {
+            let freed = (booking == Status::Held).then_some(Status::Cancelled);
+            return self.fails(Failure::ExceedsPrice, freed);
         }
         let held = Saga { state: SagaState::Capturing, value_minor, ..self.clone() };
         match booking {
             Status::Held => self.moves(held, Some(Status::Confirmed)),
-            Status::Expired => self.fails(EXPIRED, None),
-            _ => self.fails(CANCELLED, None),
+            Status::Expired => self.fails(Failure::HoldExpired, None),
+            _ => self.fails(Failure::Cancelled, None),
         }
     }
 
-    /// The most that the points may pay. Sagas from before do not know their price; their points, which were
-    /// compared with it, pay one minor unit each.
-    fn most(&self) -> i64 {
+    /// Returns the largest value that the points may have. Sagas of an older version do not know their price;
+    /// their points, already compared with it, pay one minor unit each.
+    fn largest_value(&self) -> i64 {
         if self.price_minor == 0 { self.points } else { self.price_minor }
     }
 
-    /// What the end of its booking leads to; `None` when there is nothing to take back any more.
+    /// Returns the saga after the cancellation of its booking; `None` when there is nothing to take back.
     #[must_use]
     pub fn cancelled(&self) -> Option<Self> {
         use SagaState as S;
-        let failure = Some(CANCELLED.to_owned());
+        let failure = Some(Failure::Cancelled);
         match self.state {
             S::Holding => Some(Self { state: S::Releasing, failure, ..self.clone() }),
             S::Capturing => Some(Self { undo: true, failure, ..self.clone() }),
@@ -211,9 +196,9 @@ impl Saga {
         Change::Moves { saga, booking }
     }
 
-    fn fails(&self, why: &str, booking: Option<Status>) -> Change {
-        let failure = Some(why.to_owned());
-        self.moves(Self { state: SagaState::Releasing, failure, ..self.clone() }, booking)
+    fn fails(&self, failure: Failure, booking: Option<Status>) -> Change {
+        let (state, failure) = (SagaState::Releasing, Some(failure));
+        self.moves(Self { state, failure, ..self.clone() }, booking)
     }
 }
 
@@ -228,7 +213,7 @@ impl SagaState {
         Self::Reversed,
     ];
 
-    /// The word for it on the wire and in the database.
+    /// Returns its word on the wire and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Holding => "holding",
@@ -241,7 +226,7 @@ impl SagaState {
         }
     }
 
-    /// Nothing is left to do.
+    /// Returns `true` in a final state.
     pub fn is_end(self) -> bool {
         matches!(self, Self::Captured | Self::Released | Self::Reversed)
     }
@@ -301,16 +286,17 @@ mod tests {
     }
 
     const ID: Uuid = Uuid::from_u128(1);
-    const HELD: Heard = Heard::Held { hold_id: ID, points: 5, value_minor: 5 };
+    const HELD: StepAnswer = StepAnswer::Held { hold_id: ID, points: 5, value_minor: 5 };
 
     #[test]
-    fn an_answer_that_is_not_waited_for_changes_nothing() {
+    fn an_unexpected_answer_changes_nothing() {
         for state in SagaState::ALL {
             assert_eq!(state.as_str().parse(), Ok(state));
             assert_eq!(saga(state).next().is_none(), state.is_end());
             for step in Step::ALL.into_iter().filter(|step| saga(state).next() != Some(*step)) {
-                for heard in [HELD, Heard::Reversed, Heard::Refused("no".to_owned())] {
-                    let change = saga(state).hear(step, &heard, Status::Held);
+                let refused = StepAnswer::Refused(Failure::GrantInvalid);
+                for answer in [HELD, StepAnswer::Reversed, refused] {
+                    let change = saga(state).apply(step, &answer, Status::Held);
                     assert_eq!(change, Change::Nothing, "{state} {step:?}");
                 }
             }
@@ -320,7 +306,7 @@ mod tests {
     #[test]
     fn a_booking_is_confirmed_by_the_hold_of_its_points_and_only_while_it_is_held() {
         for status in [Status::Held, Status::Expired, Status::Cancelled] {
-            let change = saga(SagaState::Holding).hear(Step::Hold, &HELD, status);
+            let change = saga(SagaState::Holding).apply(Step::Hold, &HELD, status);
             let Change::Moves { saga, booking } = change else { panic!("{change:?}") };
             let confirms = status == Status::Held;
             assert_eq!(booking.is_some(), confirms);
@@ -333,39 +319,40 @@ mod tests {
     fn an_answer_about_anything_but_what_was_asked_for_waits_for_a_person() {
         let (hold_id, other) = (ID, Uuid::from_u128(2));
         let transfer_id = Some(Uuid::nil());
-        for heard in [
-            Heard::Held { hold_id: other, points: 5, value_minor: 5 },
-            Heard::Held { hold_id, points: 1, value_minor: 5 },
-            Heard::Held { hold_id, points: 6, value_minor: 5 },
-            Heard::Reversed,
+        for answer in [
+            StepAnswer::Held { hold_id: other, points: 5, value_minor: 5 },
+            StepAnswer::Held { hold_id, points: 1, value_minor: 5 },
+            StepAnswer::Held { hold_id, points: 6, value_minor: 5 },
+            StepAnswer::Reversed,
         ] {
-            let change = saga(SagaState::Holding).hear(Step::Hold, &heard, Status::Held);
-            assert_eq!(change, Change::Stuck, "{heard:?}");
+            let change = saga(SagaState::Holding).apply(Step::Hold, &answer, Status::Held);
+            assert_eq!(change, Change::Stuck, "{answer:?}");
         }
-        for heard in [
-            Heard::Captured { hold_id: other, points: 5, transfer_id },
-            Heard::Captured { hold_id, points: 1, transfer_id },
-            Heard::Captured { hold_id, points: 5, transfer_id: None },
+        for answer in [
+            StepAnswer::Captured { hold_id: other, points: 5, transfer_id },
+            StepAnswer::Captured { hold_id, points: 1, transfer_id },
+            StepAnswer::Captured { hold_id, points: 5, transfer_id: None },
             HELD,
         ] {
             for undo in [false, true] {
                 let saga = Saga { undo, ..saga(SagaState::Capturing) };
-                let change = saga.hear(Step::Capture, &heard, Status::Confirmed);
-                assert_eq!(change, Change::Stuck, "{heard:?}");
+                let change = saga.apply(Step::Capture, &answer, Status::Confirmed);
+                assert_eq!(change, Change::Stuck, "{answer:?}");
             }
         }
-        let released = Heard::Released { hold_id: other };
-        let change = saga(SagaState::Releasing).hear(Step::Release, &released, Status::Cancelled);
+        let released = StepAnswer::Released { hold_id: other };
+        let change = saga(SagaState::Releasing).apply(Step::Release, &released, Status::Cancelled);
         assert_eq!(change, Change::Stuck);
     }
 
     #[test]
     fn points_that_pay_nothing_or_more_than_the_price_are_freed_with_the_slot() {
-        // 0: a saga from before, whose points were compared with the price.
+        // A price of 0: a saga of an older version, whose points were compared with the price.
         for (price_minor, good, bad) in [(7, [1, 7], [0, 8]), (0, [1, 5], [0, 6])] {
             let saga = Saga { price_minor, ..saga(SagaState::Holding) };
             let hear = |value_minor, booking| {
-                saga.hear(Step::Hold, &Heard::Held { hold_id: ID, points: 5, value_minor }, booking)
+                let held = StepAnswer::Held { hold_id: ID, points: 5, value_minor };
+                saga.apply(Step::Hold, &held, booking)
             };
             for value in good {
                 let Change::Moves { saga, booking } = hear(value, Status::Held) else { panic!() };
@@ -377,7 +364,7 @@ mod tests {
                     [(Status::Held, Some(Status::Cancelled)), (Status::Cancelled, None)]
                 {
                     let Change::Moves { saga, booking } = hear(value, stands) else { panic!() };
-                    assert_eq!(saga.failure.as_deref(), Some(EXCEEDS_PRICE));
+                    assert_eq!(saga.failure, Some(Failure::ExceedsPrice));
                     assert_eq!((saga.state, booking), (SagaState::Releasing, becomes));
                 }
             }
@@ -386,11 +373,11 @@ mod tests {
 
     #[test]
     fn a_refused_capture_waits_for_a_person_unless_the_booking_is_off() {
-        let refused = Heard::Refused("hold_expired".to_owned());
+        let refused = StepAnswer::Refused(Failure::HoldExpired);
         let paid = saga(SagaState::Capturing);
-        assert_eq!(paid.hear(Step::Capture, &refused, Status::Confirmed), Change::Stuck);
+        assert_eq!(paid.apply(Step::Capture, &refused, Status::Confirmed), Change::Stuck);
         let off = paid.cancelled().unwrap();
-        let change = off.hear(Step::Capture, &refused, Status::Cancelled);
+        let change = off.apply(Step::Capture, &refused, Status::Cancelled);
         assert!(matches!(change, Change::Moves { saga, .. } if saga.state == SagaState::Releasing));
     }
 }

@@ -1,8 +1,8 @@
-//! Which times are free.
+//! The search for free times.
 //!
-//! Working hours are a promise of the wall clock, so everything here is decided per instant: an instant
-//! is open when the merchant's clock then shows a time inside a shift. On the day on which an hour
-//! occurs twice both are open, and the hour that is skipped is nowhere.
+//! Working hours are wall-clock times, so everything is decided per instant: an instant is open when the
+//! merchant's clock shows a time inside a shift. On the day on which an hour occurs twice, both are open; an
+//! hour that the clock skips has no instant.
 
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, TimeDelta, Utc};
 use thiserror::Error;
@@ -12,7 +12,7 @@ use super::{Interval, Length, Span, TimeZone, Week};
 /// Appointments start on these minutes of the merchant's clock.
 const GRID: TimeDelta = TimeDelta::minutes(15);
 
-/// Local days, the last one not included; 1 to 31 of them.
+/// A range of 1 to 31 local days; the last one is excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Days {
     from: NaiveDate,
@@ -20,7 +20,7 @@ pub struct Days {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a search is over 1 to 31 days, in the years 1 to 9998")]
+#[error("search must cover 1 to 31 days in the years 1 to 9998")]
 pub struct InvalidDays;
 
 impl Days {
@@ -30,7 +30,7 @@ impl Days {
         if known && (1..=31).contains(&days) { Ok(Self { from, to }) } else { Err(InvalidDays) }
     }
 
-    /// All instants of these days, in any zone, and the time into which what starts then may reach.
+    /// Returns all instants of these days in any zone, extended by the longest appointment.
     pub fn reach(self) -> Span {
         let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
         Span {
@@ -44,8 +44,8 @@ impl Days {
     }
 }
 
-/// What one person's time is taken by. Bookings come in order and do not overlap; some that touch may be
-/// one.
+/// The working hours and the occupied times of one staff member. Bookings are sorted and do not overlap;
+/// adjacent ones may be merged.
 #[derive(Clone, Debug, Default)]
 pub struct Calendar {
     pub week: Week,
@@ -55,7 +55,7 @@ pub struct Calendar {
     pub booked: Vec<Span>,
 }
 
-/// The merchant's clock over some time, as stretches in which its offset does not change.
+/// The merchant's clock during a time span, as stretches of constant offset.
 #[derive(Clone, Debug)]
 pub struct WallClock(Vec<Stretch>);
 
@@ -66,7 +66,7 @@ struct Stretch {
 }
 
 impl Calendar {
-    /// Whether a booking shares a moment with `wanted`.
+    /// Returns `true` when a booking overlaps `wanted`.
     pub fn is_taken(&self, wanted: Span) -> bool {
         let next = self.booked.partition_point(|booking| booking.to <= wanted.from);
         self.booked.get(next).is_some_and(|booking| booking.from < wanted.to)
@@ -74,7 +74,7 @@ impl Calendar {
 }
 
 impl WallClock {
-    /// Far shorter than the time between two changes of any clock.
+    /// Shorter than the time between two changes of any clock.
     const STEP: TimeDelta = TimeDelta::hours(3);
 
     pub fn over(zone: TimeZone, span: Span) -> Self {
@@ -98,7 +98,7 @@ impl WallClock {
         Self(stretches)
     }
 
-    /// The times at which an appointment of this length may be booked now, in order.
+    /// Returns the starts at which an appointment of this length may be booked now, in order.
     pub fn free(
         &self,
         days: Days,
@@ -128,19 +128,19 @@ impl WallClock {
         free
     }
 
-    /// Whether an appointment may start then, as far as the clock's grid goes.
+    /// Returns `true` when `start` is on the clock's grid.
     pub fn is_on_grid(&self, start: DateTime<Utc>) -> bool {
         let stretch = self.0.iter().find(|s| s.span.from <= start && start < s.span.to);
         stretch.is_some_and(|stretch| stretch.on_grid(start) == start)
     }
 
-    /// Whether the person works during all of it.
+    /// Returns `true` when the person works during the whole appointment.
     pub fn is_open(&self, calendar: &Calendar, appointment: Span) -> bool {
         let covers = |open: &Span| open.from <= appointment.from && appointment.to <= open.to;
         self.open(calendar).iter().any(covers)
     }
 
-    /// When the person works, whatever is booked: in order, not touching.
+    /// Returns the person's working times, regardless of bookings: in order, not adjacent.
     fn open(&self, calendar: &Calendar) -> Vec<Span> {
         let mut open: Vec<Span> = Vec::new();
         for stretch in &self.0 {
@@ -162,14 +162,14 @@ impl Stretch {
         (time + self.offset).date_naive()
     }
 
-    /// The first start at this time or later.
+    /// Returns the first start on the grid at `time` or later.
     fn on_grid(&self, time: DateTime<Utc>) -> DateTime<Utc> {
         let local = (time + self.offset).timestamp_micros();
         let grid = GRID.num_seconds() * 1_000_000;
         time + TimeDelta::microseconds((grid - local.rem_euclid(grid)) % grid)
     }
 
-    /// The week's shifts, as far as they lie in this stretch.
+    /// Returns the week's shifts, cut to this stretch.
     fn shifts<'a>(&'a self, week: &'a Week) -> impl Iterator<Item = Span> + 'a {
         let (first, last) = (self.day_at(self.span.from), self.day_at(self.span.to));
         let days = first.iter_days().take_while(move |day| *day <= last);
@@ -187,7 +187,7 @@ impl Stretch {
     }
 }
 
-/// What is left of `open` outside `away`; both in order.
+/// Returns `open` without `away`; both are in order.
 fn without(open: &[Span], away: &[Span]) -> Vec<Span> {
     let mut left = Vec::new();
     for span in open {
@@ -205,7 +205,7 @@ fn without(open: &[Span], away: &[Span]) -> Vec<Span> {
     left
 }
 
-/// The first second after `no` at which it holds; it does at `yes`.
+/// Returns the first second after `no` at which `holds` is true; it is true at `yes`.
 fn first_second(
     no: DateTime<Utc>,
     yes: DateTime<Utc>,

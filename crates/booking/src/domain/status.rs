@@ -1,4 +1,4 @@
-//! Where a booking stands, and where it may go from there.
+//! The states of a booking, and the transitions between them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-/// Where a booking stands. `held`, `confirmed` and `completed` hold the slot; a hold
-/// whose time is over holds nothing.
+/// The state of a booking. `held`, `confirmed` and `completed` occupy the slot; an expired hold does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -20,9 +19,9 @@ pub enum Status {
     Expired,
 }
 
-/// A booking in this state cannot go there.
+/// A transition that the booking's state does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a {from} booking cannot become {to}")]
+#[error("booking is {from} and cannot become {to}")]
 pub struct InvalidTransition {
     from: Status,
     to: Status,
@@ -38,7 +37,7 @@ impl Status {
         Self::Expired,
     ];
 
-    /// The word for it on the wire and in the database.
+    /// Returns its word on the wire and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Held => "held",
@@ -50,32 +49,32 @@ impl Status {
         }
     }
 
-    /// The member takes what was held. Confirming twice is confirming once.
+    /// Confirms a hold; confirming twice has no further effect.
     pub fn confirm(self) -> Result<Self, InvalidTransition> {
         self.step(&[Self::Held, Self::Confirmed], Self::Confirmed)
     }
 
-    /// The member takes what was held, and pays with points: only once.
+    /// Confirms a hold that is paid with points: only once.
     pub fn pay(self) -> Result<Self, InvalidTransition> {
         self.step(&[Self::Held], Self::Confirmed)
     }
 
-    /// The service was given.
+    /// Completes a booking after the service.
     pub fn complete(self) -> Result<Self, InvalidTransition> {
         self.step(&[Self::Confirmed], Self::Completed)
     }
 
-    /// It will not take place, and its slot is free again.
+    /// Cancels a booking, which frees its slot.
     pub fn cancel(self) -> Result<Self, InvalidTransition> {
         self.step(&[Self::Held, Self::Confirmed], Self::Cancelled)
     }
 
-    /// Nobody came, and what is left of the slot is free again.
-    pub fn miss(self) -> Result<Self, InvalidTransition> {
+    /// Marks a booking as missed by its member, which frees the rest of its slot.
+    pub fn no_show(self) -> Result<Self, InvalidTransition> {
         self.step(&[Self::Confirmed], Self::NoShow)
     }
 
-    /// It takes place at another time. A hold is not moved: another is as quickly had.
+    /// Moves a booking to another time. A hold cannot be moved; the member takes another.
     pub fn reschedule(self) -> Result<Self, InvalidTransition> {
         self.step(&[Self::Confirmed], Self::Confirmed)
     }
@@ -86,12 +85,12 @@ impl Status {
 }
 
 impl InvalidTransition {
-    /// What was asked of a hold whose time was over.
+    /// Returns the refusal to confirm an expired hold.
     pub fn of_expired_hold() -> Self {
         Self { from: Status::Expired, to: Status::Confirmed }
     }
 
-    /// Too late rather than wrong: it was held, and is not any more.
+    /// Returns `true` when the booking was a hold that expired: the request came too late.
     pub fn is_of_expired_hold(self) -> bool {
         self.from == Status::Expired
     }
@@ -127,18 +126,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_not_cancelled() {
+    fn only_a_held_or_confirmed_booking_is_cancelled() {
         let cancellable: Vec<_> =
             Status::ALL.into_iter().filter(|status| status.cancel().is_ok()).collect();
         assert_eq!(cancellable, [Status::Held, Status::Confirmed]);
     }
 
     #[test]
-    fn only_what_is_confirmed_is_missed_or_moved_and_confirming_twice_is_once() {
+    fn only_a_confirmed_booking_is_missed_or_moved_and_confirming_twice_is_once() {
         let from = |step: fn(Status) -> Result<Status, InvalidTransition>| {
             Status::ALL.into_iter().filter(|status| step(*status).is_ok()).collect::<Vec<_>>()
         };
-        assert_eq!(from(Status::miss), [Status::Confirmed]);
+        assert_eq!(from(Status::no_show), [Status::Confirmed]);
         assert_eq!(from(Status::reschedule), [Status::Confirmed]);
         assert_eq!(from(Status::confirm), [Status::Held, Status::Confirmed]);
         assert!(Status::Expired.confirm().unwrap_err().is_of_expired_hold());

@@ -1,4 +1,4 @@
-//! When a person works, and when they do not.
+//! The working hours of staff, and closures.
 
 use chrono::{DateTime, Datelike as _, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::WallTime;
 
-/// A stretch of work on the merchant's wall clock. Two on one day have a break between them; a night
-/// shift is one up to 24:00 and one from 00:00 of the next day.
+/// A shift on the merchant's wall clock. The time between two shifts of a day is a break; a night shift is one
+/// until 24:00 and another from 00:00 of the next day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Shift {
@@ -30,13 +30,13 @@ pub struct Week {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidWeek {
-    #[error("a weekday is 1 (Monday) to 7 (Sunday)")]
+    #[error("weekday must be 1 (Monday) to 7 (Sunday)")]
     Weekday,
-    #[error("a shift closes after it opens")]
+    #[error("shift must close after it opens")]
     Order,
-    #[error("two shifts of a day overlap")]
+    #[error("shifts of a day must not overlap")]
     Overlap,
-    #[error("a week has at most {} shifts", Week::MOST)]
+    #[error("week must have at most {} shifts", Week::MOST)]
     TooMany,
 }
 
@@ -64,7 +64,7 @@ impl Week {
     }
 }
 
-/// Some time between two instants; the end does not belong to it.
+/// The time between two instants; the end is excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     pub from: DateTime<Utc>,
@@ -72,16 +72,16 @@ pub struct Span {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a closure ends after it starts, 400 days later at most, in the years 0 to 9999")]
+#[error("closure must end after it starts, at most 400 days later, in the years 0 to 9999")]
 pub struct InvalidClosure;
 
 impl Span {
-    /// With a day before and after, which is as far as shifts that touch can matter.
+    /// Adds a day before and after, because adjacent shifts matter.
     pub fn with_neighbors(self) -> Self {
         Self { from: self.from - TimeDelta::days(1), to: self.to + TimeDelta::days(1) }
     }
 
-    /// A closure. The database has the same limits, as `closure_length`.
+    /// Returns the span of a closure. The constraint `closure_length` has the same limits.
     pub fn closure(from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Self, InvalidClosure> {
         let (from, to) = (from.trunc_subsecs(6), to.trunc_subsecs(6));
         let length = to.signed_duration_since(from);

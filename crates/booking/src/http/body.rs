@@ -1,4 +1,4 @@
-//! The bodies and queries of the public API.
+//! The bodies and the queries of the public API.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use kit::ApiError;
@@ -7,23 +7,20 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::app::{
-    AddStaff, Book, By, CreateMerchant, Filter, FindSlots, Hold, Owner, PageQuery, Reschedule,
-    SagaFilter,
-};
-use crate::domain::{Currency, Days, Interval, Name, Notice, SagaState, Status};
+use crate::app::{AddStaff, Book, CreateMerchant, FindSlots, Hold, PageQuery, Reschedule};
+use crate::domain::{Actor, Currency, Days, Interval, Name, Notice, Owner, SagaState, Status};
+use crate::view::{Filter, SagaFilter};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewMerchant {
     /// 1 to 100 characters.
     pub(super) name: String,
-    /// Of the IANA database, such as `Asia/Tokyo`.
+    /// A zone of the IANA database, such as `Asia/Tokyo`.
     pub(super) time_zone: String,
     /// ISO 4217; JPY when absent.
     pub(super) currency: Option<String>,
-    /// How long before the start a member may still cancel or move a booking: 0 (when absent) to
-    /// 43,200.
+    /// Minutes before the start until which a member may cancel or move a booking: 0 (when absent) to 43,200.
     #[serde(default)]
     pub(super) cancellation_notice_minutes: i32,
 }
@@ -64,29 +61,29 @@ impl NewStaff {
 pub(super) struct NewBooking {
     pub(super) merchant_id: Uuid,
     pub(super) staff_id: Uuid,
-    /// What is to be given, at its own price and in its own time. When absent, only the time is booked,
-    /// which costs nothing: for the merchant's owner alone.
+    /// Service to book, at its own price and duration. Only the merchant's owner may omit it, to book a time that
+    /// costs nothing.
     pub(super) service_id: Option<Uuid>,
     /// RFC 3339; from now to 400 days ahead.
     pub(super) starts_at: DateTime<Utc>,
-    /// RFC 3339; 5 minutes to 12 hours later, with a service exactly as long as that takes.
+    /// RFC 3339; 5 minutes to 12 hours later, and exactly the duration of the service, if there is one.
     pub(super) ends_at: DateTime<Utc>,
 }
 
 impl NewBooking {
-    pub(super) fn into_command(self, by: By) -> Result<Book, ApiError> {
+    pub(super) fn into_command(self, actor: Actor) -> Result<Book, ApiError> {
         let Self { merchant_id, staff_id, service_id, starts_at, ends_at } = self;
         let mut fields = Fields::new();
         let interval =
             fields.check("ends_at", "invalid_interval", Interval::try_new(starts_at, ends_at));
         fields.done(|| {
             let interval = interval?;
-            Some(Book { by, merchant_id, staff_id, service_id, interval })
+            Some(Book { actor, merchant_id, staff_id, service_id, interval })
         })
     }
 }
 
-/// `{}`: the path says it all.
+/// `{}`
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Empty {}
@@ -94,8 +91,8 @@ pub(super) struct Empty {}
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Confirmation {
-    /// Pay a part of the price with these points of yours: 1 to what the whole price is worth, which in the
-    /// deployment's own currency is a point for each minor unit. None when absent.
+    /// Points that pay a part of the price: at least 1, and worth at most the whole price. In the deployment's own
+    /// currency a point pays one minor unit. None when absent.
     pub(super) points: Option<i64>,
 }
 
@@ -103,15 +100,15 @@ pub(super) struct Confirmation {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// Only those in this state.
+    /// Keeps only this state.
     status: Option<Status>,
-    /// Only those that start at this time or later.
+    /// Keeps bookings that start at this time or later.
     from: Option<DateTime<Utc>>,
-    /// Only those that start before this time.
+    /// Keeps bookings that start before this time.
     to: Option<DateTime<Utc>>,
     /// 1 to 100; 20 when absent.
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -126,15 +123,15 @@ impl ListQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SagaQuery {
-    /// Only those in this state.
+    /// Keeps only this state.
     state: Option<SagaState>,
-    /// Only those that are not at an end, or only those that are.
+    /// Keeps only open payments, or only the others.
     open: Option<bool>,
-    /// Only those that a person should look at, or only the others.
+    /// Keeps only payments that a person should look at, or only the others.
     needs_attention: Option<bool>,
     /// 1 to 100; 20 when absent.
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -151,7 +148,7 @@ impl SagaQuery {
 pub(super) struct PageParams {
     /// 1 to 100; 20 when absent.
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -166,11 +163,11 @@ impl From<PageParams> for PageQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct SlotQuery {
     service_id: Uuid,
-    /// Anybody who gives the service when absent.
+    /// All staff who give the service when absent.
     staff_id: Option<Uuid>,
-    /// The first day, in the merchant's zone.
+    /// First day, in the merchant's zone.
     from: NaiveDate,
-    /// The first day that is not searched any more, 31 days later at most.
+    /// Day after the last one, at most 31 days later.
     to: NaiveDate,
 }
 
@@ -188,20 +185,20 @@ impl SlotQuery {
 pub(super) struct NewHold {
     merchant_id: Uuid,
     service_id: Uuid,
-    /// Whoever is free when absent.
+    /// Any free staff member when absent.
     staff_id: Option<Uuid>,
     /// On the merchant's wall clock, such as `2030-01-31T09:00`, or with an offset.
     starts_at: String,
 }
 
 impl NewHold {
-    pub(super) fn into_command(self, by: By) -> Result<Hold, ApiError> {
+    pub(super) fn into_command(self, actor: Actor) -> Result<Hold, ApiError> {
         let Self { merchant_id, service_id, staff_id, starts_at } = self;
         let mut fields = Fields::new();
         let starts_at = fields.check("starts_at", "invalid_value", starts_at.parse());
         fields.done(|| {
             let starts_at = starts_at?;
-            Some(Hold { by, merchant_id, service_id, staff_id, starts_at })
+            Some(Hold { actor, merchant_id, service_id, staff_id, starts_at })
         })
     }
 }
@@ -211,15 +208,15 @@ impl NewHold {
 pub(super) struct NewTime {
     /// On the merchant's wall clock, such as `2030-01-31T09:00`, or with an offset.
     starts_at: String,
-    /// The same person when absent.
+    /// The same staff member when absent.
     staff_id: Option<Uuid>,
 }
 
 impl NewTime {
-    pub(super) fn into_command(self, by: By, booking_id: Uuid) -> Result<Reschedule, ApiError> {
+    pub(super) fn into_command(self, actor: Actor, booking_id: Uuid) -> Result<Reschedule, ApiError> {
         let Self { starts_at, staff_id } = self;
         let mut fields = Fields::new();
         let starts_at = fields.check("starts_at", "invalid_value", starts_at.parse());
-        fields.done(|| Some(Reschedule { by, booking_id, starts_at: starts_at?, staff_id }))
+        fields.done(|| Some(Reschedule { actor, booking_id, starts_at: starts_at?, staff_id }))
     }
 }

@@ -1,20 +1,22 @@
-//! Appointments, from booked to over.
+//! Bookings and holds.
 
 use axum::Json;
 use axum::extract::State;
+use kit::command::Answer;
 use kit::http::{Command, IdempotencyKey, Path, Query};
-use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use uuid::Uuid;
 
 use super::body::{Confirmation, Empty, ListQuery, NewBooking, NewHold, NewTime};
 use super::seen::ReadAfter;
 use super::token::AccessToken;
-use crate::app::{Bookings, By, List, Owner, Page, Pay, Seen};
-use crate::domain::Booking;
+use crate::app::{Bookings, List, Pay, Seen};
+use crate::domain::{Actor, Booking, Owner};
+use crate::metrics::attempt;
+use crate::view::Page;
 
-/// Book a slot. 409 `slot_taken` when it overlaps another booking, `too_many_bookings` when you have 50
-/// ahead of you. Who is not the merchant's owner names a service.
+/// Books a slot. Refuses with 409 `slot_taken` when it overlaps another booking, and with `too_many_bookings` when you
+/// have 50 bookings ahead. Only the merchant's owner may omit the service.
 #[utoipa::path(
     post, path = "/v1/bookings", tag = "bookings",
     params(IdempotencyKey),
@@ -25,14 +27,15 @@ pub(super) async fn book(
     State(bookings): State<Bookings>,
     caller: Caller,
     Command { key, body }: Command<NewBooking>,
-) -> Result<Answer, ApiError> {
-    Ok(bookings.book(key, body.into_command(By::of(&caller))?).await?)
+) -> Result<Answer<Booking>, ApiError> {
+    let wanted = body.into_command(Actor::of(&caller))?;
+    Ok(attempt(bookings.book(key, wanted)).await?)
 }
 
-/// List your own bookings, the latest appointment first.
+/// Lists your own bookings, the latest appointment first.
 #[utoipa::path(
     get, path = "/v1/bookings", tag = "bookings",
-    params(ListQuery, ("Read-After" = Option<String>, Header, description = "From the last answer that said it.")),
+    params(ListQuery, ("Read-After" = Option<String>, Header, description = "The value of the last answer that had it.")),
     responses((status = OK, body = Page)),
 )]
 pub(super) async fn list(
@@ -45,7 +48,7 @@ pub(super) async fn list(
     Ok(bookings.list(List { member_id: caller.id, filter, limit, cursor, seen }).await?)
 }
 
-/// Read a booking. For the member who booked and for the merchant's owner.
+/// Returns a booking. For the member who made it and for the merchant's owner.
 #[utoipa::path(
     get, path = "/v1/bookings/{booking_id}", tag = "bookings",
     params(("booking_id" = Uuid, Path)),
@@ -56,10 +59,10 @@ pub(super) async fn get(
     caller: Caller,
     Path(booking): Path<Uuid>,
 ) -> Result<Json<Booking>, ApiError> {
-    Ok(Json(bookings.get(By::of(&caller), booking).await?))
+    Ok(Json(bookings.get(Actor::of(&caller), booking).await?))
 }
 
-/// Cancel a booking, which frees its slot. For the member who booked and for the merchant's owner.
+/// Cancels a booking, which frees its slot. For the member who made it and for the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/bookings/{booking_id}/cancel", tag = "bookings",
     params(("booking_id" = Uuid, Path), IdempotencyKey),
@@ -71,11 +74,11 @@ pub(super) async fn cancel(
     caller: Caller,
     Path(booking): Path<Uuid>,
     Command { key, .. }: Command<Empty>,
-) -> Result<Answer, ApiError> {
-    Ok(bookings.cancel(By::of(&caller), key, booking).await?)
+) -> Result<Answer<Booking>, ApiError> {
+    Ok(bookings.cancel(Actor::of(&caller), key, booking).await?)
 }
 
-/// Complete a confirmed booking, which earns the member points. For the merchant's owner.
+/// Completes a confirmed booking, which earns the member points. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/bookings/{booking_id}/complete", tag = "bookings",
     params(("booking_id" = Uuid, Path), IdempotencyKey),
@@ -87,12 +90,12 @@ pub(super) async fn complete(
     caller: Caller,
     Path(booking): Path<Uuid>,
     Command { key, .. }: Command<Empty>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<Booking>, ApiError> {
     Ok(bookings.complete(Owner::of(&caller)?, key, booking).await?)
 }
 
-/// Confirm a hold before it expires. For the member who holds it, who may pay with points, and for the
-/// merchant's owner. 202 when points has not answered yet: ask again with the same key.
+/// Confirms a hold before it expires. For the member who holds it, who may pay with points, and for the merchant's
+/// owner. Returns 202 when points has not answered yet: repeat the request with the same key.
 #[utoipa::path(
     post, path = "/v1/bookings/{booking_id}/confirm", tag = "bookings",
     params(("booking_id" = Uuid, Path), IdempotencyKey),
@@ -105,15 +108,15 @@ pub(super) async fn confirm(
     AccessToken(access_token): AccessToken,
     Path(booking_id): Path<Uuid>,
     Command { key, body }: Command<Confirmation>,
-) -> Result<Answer, ApiError> {
-    let by = By::of(&caller);
+) -> Result<Answer<Booking>, ApiError> {
+    let actor = Actor::of(&caller);
     Ok(match body.points {
-        None => bookings.confirm(by, key, booking_id).await?,
-        Some(points) => bookings.pay(key, Pay { by, booking_id, points, access_token }).await?,
+        None => bookings.confirm(actor, key, booking_id).await?,
+        Some(points) => bookings.pay(key, Pay { actor, booking_id, points, access_token }).await?,
     })
 }
 
-/// Say that nobody came, once it should have begun. For the merchant's owner.
+/// Marks a booking as missed by its member, after its start. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/bookings/{booking_id}/no-show", tag = "bookings",
     params(("booking_id" = Uuid, Path), IdempotencyKey),
@@ -125,11 +128,11 @@ pub(super) async fn no_show(
     caller: Caller,
     Path(booking): Path<Uuid>,
     Command { key, .. }: Command<Empty>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<Booking>, ApiError> {
     Ok(bookings.no_show(Owner::of(&caller)?, key, booking).await?)
 }
 
-/// Hold a slot for 10 minutes, with one person or with whoever is free. 409 `slot_taken` when it
+/// Holds a slot for 10 minutes, with one staff member or with any who is free. Refuses with 409 `slot_taken` when it
 /// overlaps another booking.
 #[utoipa::path(
     post, path = "/v1/holds", tag = "bookings",
@@ -141,12 +144,13 @@ pub(super) async fn hold(
     State(bookings): State<Bookings>,
     caller: Caller,
     Command { key, body }: Command<NewHold>,
-) -> Result<Answer, ApiError> {
-    Ok(bookings.hold(key, body.into_command(By::of(&caller))?).await?)
+) -> Result<Answer<Booking>, ApiError> {
+    let wanted = body.into_command(Actor::of(&caller))?;
+    Ok(attempt(bookings.hold(key, wanted)).await?)
 }
 
-/// Move a confirmed booking to another time or person. For the member who booked, while the
-/// merchant's terms allow it, and for the merchant's owner.
+/// Moves a confirmed booking to another time or staff member. For the member who made it, until the merchant's
+/// cancellation notice, and for the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/bookings/{booking_id}/reschedule", tag = "bookings",
     params(("booking_id" = Uuid, Path), IdempotencyKey),
@@ -158,6 +162,6 @@ pub(super) async fn reschedule(
     caller: Caller,
     Path(booking): Path<Uuid>,
     Command { key, body }: Command<NewTime>,
-) -> Result<Answer, ApiError> {
-    Ok(bookings.reschedule(key, body.into_command(By::of(&caller), booking)?).await?)
+) -> Result<Answer<Booking>, ApiError> {
+    Ok(bookings.reschedule(key, body.into_command(Actor::of(&caller), booking)?).await?)
 }

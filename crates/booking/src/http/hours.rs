@@ -1,18 +1,19 @@
-//! When staff work, and when they do not.
+//! Working hours and closures.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use kit::command::Answer;
 use kit::http::{Command, IdempotencyKey, Json as JsonBody, Path, Query};
-use kit::idempotency::Answer;
 use kit::{ApiError, Caller, error::Fields};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::PageParams;
-use crate::app::{Bookings, Close, Closure, ClosurePage, Owner, SetHours};
-use crate::domain::{Shift, Week};
+use crate::app::{Bookings, Close, SetHours};
+use crate::domain::{Owner, Shift, Week};
+use crate::view::{Closure, ClosurePage};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +33,7 @@ impl NewWeek {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewClosure {
-    /// Whose time off it is; everybody's when absent.
+    /// Staff member with time off; the whole merchant when absent.
     staff_id: Option<Uuid>,
     /// On the merchant's wall clock, such as `2030-01-31T09:00`, or with an offset.
     starts_at: String,
@@ -52,7 +53,7 @@ impl NewClosure {
     }
 }
 
-/// Say when a person works; replaces what was said before. For the merchant's owner.
+/// Replaces the working hours of a staff member. For the merchant's owner.
 #[utoipa::path(
     put, path = "/v1/merchants/{merchant_id}/staff/{staff_id}/hours", tag = "merchants",
     params(("merchant_id" = Uuid, Path), ("staff_id" = Uuid, Path)),
@@ -71,7 +72,7 @@ pub(super) async fn set_hours(
     Ok(Json(bookings.set_hours(wanted).await?))
 }
 
-/// Read when a person works.
+/// Returns the working hours of a staff member.
 #[utoipa::path(
     get, path = "/v1/merchants/{merchant_id}/staff/{staff_id}/hours", tag = "merchants",
     params(("merchant_id" = Uuid, Path), ("staff_id" = Uuid, Path)),
@@ -85,7 +86,7 @@ pub(super) async fn hours(
     Ok(Json(bookings.hours(merchant, staff).await?))
 }
 
-/// Close for a time, or give one person time off. For the merchant's owner.
+/// Closes a merchant for a time, or gives one staff member time off. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/merchants/{merchant_id}/closures", tag = "merchants",
     params(("merchant_id" = Uuid, Path), IdempotencyKey),
@@ -97,11 +98,11 @@ pub(super) async fn close(
     caller: Caller,
     Path(merchant): Path<Uuid>,
     Command { key, body }: Command<NewClosure>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<Closure>, ApiError> {
     Ok(bookings.close(key, body.into_command(Owner::of(&caller)?, merchant)?).await?)
 }
 
-/// List the closures and time off that are not over. For the merchant's owner.
+/// Lists current and future closures and time off. For the merchant's owner.
 #[utoipa::path(
     get, path = "/v1/merchants/{merchant_id}/closures", tag = "merchants",
     params(("merchant_id" = Uuid, Path), PageParams),
@@ -116,7 +117,7 @@ pub(super) async fn closures(
     Ok(Json(bookings.closures(Owner::of(&caller)?, merchant, page.into()).await?))
 }
 
-/// Take a closure back. For the merchant's owner.
+/// Deletes a closure. For the merchant's owner.
 #[utoipa::path(
     delete, path = "/v1/merchants/{merchant_id}/closures/{closure_id}", tag = "merchants",
     params(("merchant_id" = Uuid, Path), ("closure_id" = Uuid, Path)),

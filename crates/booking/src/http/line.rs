@@ -1,4 +1,4 @@
-//! Who is told by LINE, and how it went.
+//! The connections with LINE, and the messages to members.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,13 +11,14 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::{Bookings, By, Notifications, Owner};
-use crate::domain::LineUserId;
+use crate::app::Bookings;
+use crate::domain::{Actor, LineUserId, Owner};
+use crate::view::Notifications;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Channel {
-    /// The channel access token of the merchant's channel: 1 to 1,000 printable characters.
+    /// Access token of the merchant's channel: 1 to 1,000 printable characters.
     #[schema(value_type = String)]
     channel_token: String,
 }
@@ -25,7 +26,7 @@ pub(super) struct Channel {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Contact {
-    /// Who you are to this channel: `U` and 32 hexadecimal digits.
+    /// Your user id at this channel: `U` and 32 hexadecimal digits.
     line_user_id: String,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct Proof {
 }
 
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("a channel token is 1 to 1,000 printable characters")]
+#[error("channel token must be 1 to 1,000 printable characters")]
 struct InvalidToken;
 
 fn token(text: String) -> Result<SecretString, InvalidToken> {
@@ -45,14 +46,14 @@ fn token(text: String) -> Result<SecretString, InvalidToken> {
     if (1..=1000).contains(&text.len()) && printable { Ok(text.into()) } else { Err(InvalidToken) }
 }
 
-/// Connect the merchant's channel at LINE, or give it another token. For the merchant's owner.
+/// Connects the merchant's LINE channel, or replaces its token. For the merchant's owner.
 #[utoipa::path(
-    put, path = "/v1/merchants/{merchant_id}/line", tag = "line",
+    put, path = "/v1/merchants/{merchant_id}/line", tag = "line", operation_id = "connect",
     params(("merchant_id" = Uuid, Path)),
     request_body = Channel,
     responses((status = NO_CONTENT)),
 )]
-pub(super) async fn connect(
+pub(super) async fn connect_line(
     State(bookings): State<Bookings>,
     caller: Caller,
     Path(merchant): Path<Uuid>,
@@ -66,13 +67,13 @@ pub(super) async fn connect(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Forget the merchant's channel. For the merchant's owner.
+/// Disconnects the merchant's LINE channel. For the merchant's owner.
 #[utoipa::path(
-    delete, path = "/v1/merchants/{merchant_id}/line", tag = "line",
+    delete, path = "/v1/merchants/{merchant_id}/line", tag = "line", operation_id = "disconnect",
     params(("merchant_id" = Uuid, Path)),
     responses((status = NO_CONTENT)),
 )]
-pub(super) async fn disconnect(
+pub(super) async fn disconnect_line(
     State(bookings): State<Bookings>,
     caller: Caller,
     Path(merchant): Path<Uuid>,
@@ -81,15 +82,15 @@ pub(super) async fn disconnect(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ask to be told by LINE about your bookings at this merchant: it sends you a code there, to be brought to
+/// Requests messages by LINE about your bookings at this merchant. LINE sends you a code, which you bring to
 /// `…/contact/proof` within ten minutes.
 #[utoipa::path(
-    put, path = "/v1/merchants/{merchant_id}/line/contact", tag = "line",
+    put, path = "/v1/merchants/{merchant_id}/line/contact", tag = "line", operation_id = "join",
     params(("merchant_id" = Uuid, Path)),
     request_body = Contact,
     responses((status = ACCEPTED)),
 )]
-pub(super) async fn join(
+pub(super) async fn join_line(
     State(bookings): State<Bookings>,
     caller: Caller,
     Path(merchant): Path<Uuid>,
@@ -102,14 +103,14 @@ pub(super) async fn join(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Bring the code that came by LINE: from now on you are told there.
+/// Checks the code that came by LINE. From now on you get messages there.
 #[utoipa::path(
-    put, path = "/v1/merchants/{merchant_id}/line/contact/proof", tag = "line",
+    put, path = "/v1/merchants/{merchant_id}/line/contact/proof", tag = "line", operation_id = "prove",
     params(("merchant_id" = Uuid, Path)),
     request_body = Proof,
     responses((status = NO_CONTENT)),
 )]
-pub(super) async fn prove(
+pub(super) async fn prove_line(
     State(bookings): State<Bookings>,
     caller: Caller,
     Path(merchant): Path<Uuid>,
@@ -119,13 +120,13 @@ pub(super) async fn prove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Be told no longer.
+/// Ends the messages by LINE.
 #[utoipa::path(
-    delete, path = "/v1/merchants/{merchant_id}/line/contact", tag = "line",
+    delete, path = "/v1/merchants/{merchant_id}/line/contact", tag = "line", operation_id = "leave",
     params(("merchant_id" = Uuid, Path)),
     responses((status = NO_CONTENT)),
 )]
-pub(super) async fn leave(
+pub(super) async fn leave_line(
     State(bookings): State<Bookings>,
     caller: Caller,
     Path(merchant): Path<Uuid>,
@@ -134,7 +135,7 @@ pub(super) async fn leave(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Read what the member was told about a booking, and how that went. For the merchant's owner.
+/// Lists the messages about a booking and their delivery. For the merchant's owner.
 #[utoipa::path(
     get, path = "/v1/bookings/{booking_id}/notifications", tag = "line",
     params(("booking_id" = Uuid, Path)),
@@ -145,5 +146,5 @@ pub(super) async fn notifications(
     caller: Caller,
     Path(booking): Path<Uuid>,
 ) -> Result<Json<Notifications>, ApiError> {
-    Ok(Json(bookings.notifications(By::of(&caller), booking).await?))
+    Ok(Json(bookings.notifications(Actor::of(&caller), booking).await?))
 }

@@ -1,24 +1,24 @@
-//! Who opens a calendar, and who is in it.
+//! Merchants, their staff and their owners.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use kit::caller::Role;
+use kit::command::Answer;
 use kit::http::{Command, IdempotencyKey, Json, Path};
-use kit::idempotency::Answer;
 use kit::{ApiError, Caller};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::{Empty, NewMerchant, NewStaff};
-use crate::app::{
-    Bookings, ClosedMerchant, HandOver, HandedOver, LinkStaff, Merchant, Owner, Staff,
-};
+use crate::app::{Bookings, HandOver, LinkStaff};
+use crate::domain::Owner;
+use crate::view::{ClosedMerchant, HandedOver, Merchant, Staff};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StaffMember {
-    /// Whom this person signs in as.
+    /// Member that the staff member signs in as.
     member_id: Uuid,
 }
 
@@ -26,12 +26,12 @@ pub(super) struct StaffMember {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOwner {
     member_id: Uuid,
-    /// Whoever signs in as staff goes on to; false when absent.
+    /// Keeps the links of staff to their members; false when absent.
     #[serde(default)]
     keeps_staff: bool,
 }
 
-/// Open a merchant's calendar. For merchant administrators; whoever creates it owns it.
+/// Creates a merchant, which belongs to its creator. For merchant administrators.
 #[utoipa::path(
     post, path = "/v1/merchants", tag = "merchants",
     params(IdempotencyKey),
@@ -42,12 +42,12 @@ pub(super) async fn create_merchant(
     State(bookings): State<Bookings>,
     caller: Caller,
     Command { key, body }: Command<NewMerchant>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<Merchant>, ApiError> {
     caller.require(&[Role::MerchantAdmin])?;
     Ok(bookings.create_merchant(key, body.into_command(caller.id)?).await?)
 }
 
-/// Add a person who can be booked. For the merchant's owner.
+/// Adds a staff member. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/merchants/{merchant_id}/staff", tag = "merchants",
     params(("merchant_id" = Uuid, Path), IdempotencyKey),
@@ -59,12 +59,12 @@ pub(super) async fn add_staff(
     caller: Caller,
     Path(merchant_id): Path<Uuid>,
     Command { key, body }: Command<NewStaff>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<Staff>, ApiError> {
     Ok(bookings.add_staff(key, body.into_command(Owner::of(&caller)?, merchant_id)?).await?)
 }
 
-/// Say which member a person signs in as: with the role of staff, that member may act for the merchant. For
-/// the merchant's owner.
+/// Links a staff member with the member that they sign in as. With the role of staff, that member may act for the
+/// merchant. For the merchant's owner.
 #[utoipa::path(
     put, path = "/v1/merchants/{merchant_id}/staff/{staff_id}/member", tag = "merchants",
     params(("merchant_id" = Uuid, Path), ("staff_id" = Uuid, Path)),
@@ -83,8 +83,7 @@ pub(super) async fn link_staff(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Say that a person signs in as nobody any more, and so acts for the merchant no longer. For the merchant's
-/// owner.
+/// Unlinks a staff member from their member, who no longer acts for the merchant. For the merchant's owner.
 #[utoipa::path(
     delete, path = "/v1/merchants/{merchant_id}/staff/{staff_id}/member", tag = "merchants",
     params(("merchant_id" = Uuid, Path), ("staff_id" = Uuid, Path)),
@@ -101,8 +100,7 @@ pub(super) async fn unlink_staff(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Close a merchant for good: nobody owns it any more, and the bookings that members have ahead of them are
-/// cancelled. For operators.
+/// Closes a merchant for good: it has no owner any more, and the bookings ahead are cancelled. For operators.
 #[utoipa::path(
     post, path = "/v1/merchants/{merchant_id}/closure", tag = "merchants",
     params(("merchant_id" = Uuid, Path), IdempotencyKey),
@@ -114,13 +112,13 @@ pub(super) async fn close_merchant(
     caller: Caller,
     Path(merchant): Path<Uuid>,
     Command { key, .. }: Command<Empty>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<ClosedMerchant>, ApiError> {
     caller.require(&[Role::Operator])?;
     Ok(bookings.close_merchant(caller.id, key, merchant).await?)
 }
 
-/// Hand a merchant to another owner, with its bookings; a closed one is open again. Its staff are unlinked, unless
-/// they are kept. For operators.
+/// Gives a merchant another owner, and reopens it when it is closed. Its bookings stay; its staff are unlinked unless
+/// `keeps_staff` is set. For operators.
 #[utoipa::path(
     post, path = "/v1/merchants/{merchant_id}/owner", tag = "merchants",
     params(("merchant_id" = Uuid, Path), IdempotencyKey),
@@ -132,7 +130,7 @@ pub(super) async fn hand_over(
     caller: Caller,
     Path(merchant_id): Path<Uuid>,
     Command { key, body: NewOwner { member_id, keeps_staff } }: Command<NewOwner>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<HandedOver>, ApiError> {
     caller.require(&[Role::Operator])?;
     let wanted = HandOver { operator_id: caller.id, merchant_id, member_id, keeps_staff };
     Ok(bookings.hand_over(key, wanted).await?)

@@ -1,10 +1,10 @@
-//! What a merchant offers, and who gives it.
+//! The services of a merchant, and the staff who give them.
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use kit::command::Answer;
 use kit::http::{Command, IdempotencyKey, IfMatch, Json as JsonBody, Path, Query, etag};
-use kit::idempotency::Answer;
 use kit::{ApiError, Caller, error::Fields};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -12,11 +12,9 @@ use uuid::Uuid;
 
 use super::body::PageParams;
 use super::seen::ReadAfter;
-use crate::app::{
-    AddService, Bookings, EditService, OfferServices, Owner, PageQuery, Seen, ServicePage,
-    StaffPage, StaffServices,
-};
-use crate::domain::{Length, Name, Price, Service};
+use crate::app::{AddService, Bookings, EditService, OfferServices, PageQuery, Seen};
+use crate::domain::{Length, Name, Owner, Price, Service};
+use crate::view::{ServicePage, StaffPage, StaffServices};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -25,10 +23,10 @@ pub(super) struct NewService {
     name: String,
     /// 5 or more.
     duration_minutes: i32,
-    /// The staff's own time afterwards; with the duration 720 at most.
+    /// Minutes afterwards during which the staff member cannot be booked; with the duration at most 720.
     #[serde(default)]
     buffer_minutes: i32,
-    /// In the minor unit of the merchant's currency, 0 to 1,000,000,000.
+    /// Price in the minor unit of the merchant's currency, 0 to 1,000,000,000.
     price_minor: i64,
 }
 
@@ -49,11 +47,11 @@ impl NewService {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServiceIds {
-    /// Of this merchant; all that the person does.
+    /// All services that the staff member gives.
     service_ids: Vec<Uuid>,
 }
 
-/// Add something that can be booked. For the merchant's owner.
+/// Adds a service. For the merchant's owner.
 #[utoipa::path(
     post, path = "/v1/merchants/{merchant_id}/services", tag = "merchants",
     params(("merchant_id" = Uuid, Path), IdempotencyKey),
@@ -65,12 +63,12 @@ pub(super) async fn add_service(
     caller: Caller,
     Path(merchant): Path<Uuid>,
     Command { key, body }: Command<NewService>,
-) -> Result<Answer, ApiError> {
+) -> Result<Answer<Service>, ApiError> {
     Ok(bookings.add_service(key, body.into_command(Owner::of(&caller)?, merchant)?).await?)
 }
 
-/// Change what is offered from now on, as it was read: `If-Match` carries its version. Bookings keep their
-/// price and their length. For the merchant's owner.
+/// Replaces a service. `If-Match` carries the version that you have read. Existing bookings keep their price and
+/// their length. For the merchant's owner.
 #[utoipa::path(
     put, path = "/v1/merchants/{merchant_id}/services/{service_id}", tag = "merchants",
     params(("merchant_id" = Uuid, Path), ("service_id" = Uuid, Path),
@@ -90,7 +88,7 @@ pub(super) async fn edit_service(
     Ok((etag(service.version), Json(service)).into_response())
 }
 
-/// List what a merchant offers.
+/// Lists the services of a merchant.
 #[utoipa::path(
     get, path = "/v1/merchants/{merchant_id}/services", tag = "merchants",
     params(("merchant_id" = Uuid, Path), PageParams),
@@ -106,7 +104,7 @@ pub(super) async fn services(
     Ok(bookings.services(merchant, PageQuery { seen, ..page.into() }).await?)
 }
 
-/// List a merchant's staff, each with the services they give.
+/// Lists the staff of a merchant, each with their services.
 #[utoipa::path(
     get, path = "/v1/merchants/{merchant_id}/staff", tag = "merchants",
     params(("merchant_id" = Uuid, Path), PageParams),
@@ -122,7 +120,7 @@ pub(super) async fn staff(
     Ok(bookings.staff(merchant, PageQuery { seen, ..page.into() }).await?)
 }
 
-/// Say which services a person gives; replaces what was said before. For the merchant's owner.
+/// Replaces the services that a staff member gives. For the merchant's owner.
 #[utoipa::path(
     put, path = "/v1/merchants/{merchant_id}/staff/{staff_id}/services", tag = "merchants",
     params(("merchant_id" = Uuid, Path), ("staff_id" = Uuid, Path)),

@@ -1,4 +1,4 @@
-//! How the payments with points went, for operators.
+//! The payments with points, for operators.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,9 +8,10 @@ use kit::{ApiError, Caller};
 use uuid::Uuid;
 
 use super::body::SagaQuery;
-use crate::app::{Bookings, SagaPage, SagaWithSteps};
+use crate::app::Bookings;
+use crate::view::{SagaPage, SagaWithSteps};
 
-/// List payments with points, the newest first. For operators.
+/// Lists payments with points, the newest first. For operators.
 #[utoipa::path(
     get, path = "/v1/sagas", tag = "sagas",
     params(SagaQuery),
@@ -26,7 +27,7 @@ pub(super) async fn sagas(
     Ok(Json(bookings.sagas(filter, page).await?))
 }
 
-/// Read one, with everything that happened to it. For operators.
+/// Returns a payment with its log. For operators.
 #[utoipa::path(
     get, path = "/v1/sagas/{saga_id}", tag = "sagas",
     params(("saga_id" = Uuid, Path)),

@@ -1,4 +1,5 @@
-//! `Read-After`: what a client has seen, from the last answer that said it, in its next request for a list.
+//! `Read-After`: the log position that a client has seen. It comes with answers, and goes with the next request for
+//! a list.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Request, State};
@@ -13,7 +14,7 @@ use crate::domain::Position;
 
 const READ_AFTER: HeaderName = HeaderName::from_static("read-after");
 
-/// What a client says that it has seen. Anything else than a position is as nothing: the primary answers.
+/// The position that a client has seen. A malformed one is ignored: then the primary answers.
 pub(super) struct ReadAfter(pub(super) Option<Position>);
 
 impl<S: Send + Sync> FromRequestParts<S> for ReadAfter {
@@ -27,11 +28,11 @@ impl<S: Send + Sync> FromRequestParts<S> for ReadAfter {
 
 impl<T: Serialize> IntoResponse for Seen<T> {
     fn into_response(self) -> Response {
-        says(Json(self.what).into_response(), self.position)
+        with_position(Json(self.value).into_response(), self.position)
     }
 }
 
-/// Tells whoever has changed something from where on it can be seen.
+/// Adds the position behind a change to its answer.
 pub(super) async fn after_commands(
     State(bookings): State<Bookings>,
     request: Request,
@@ -40,14 +41,14 @@ pub(super) async fn after_commands(
     let reads = [Method::GET, Method::HEAD].contains(request.method());
     let response = next.run(request).await;
     let status = response.status();
-    // A 409 may have changed something too: a payment that fails gives the slot back.
+    // A 409 may have changed something too: a failed payment frees the slot.
     if reads || !(status.is_success() || status == StatusCode::CONFLICT) {
         return response;
     }
-    says(response, bookings.written_to().await)
+    with_position(response, bookings.written_to().await)
 }
 
-fn says(mut response: Response, position: Option<Position>) -> Response {
+fn with_position(mut response: Response, position: Option<Position>) -> Response {
     let value = position.and_then(|position| HeaderValue::try_from(position.to_string()).ok());
     if let Some(value) = value {
         response.headers_mut().insert(READ_AFTER, value);

@@ -1,4 +1,4 @@
-//! When a service can be had.
+//! The search for free times.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,9 +7,10 @@ use kit::{ApiError, Caller};
 use uuid::Uuid;
 
 use super::body::SlotQuery;
-use crate::app::{Bookings, Slots};
+use crate::app::Bookings;
+use crate::view::Slots;
 
-/// Find the free times for a service, with one person or with anybody who gives it.
+/// Returns the free times of a service, with one staff member or with all who give it.
 #[utoipa::path(
     get, path = "/v1/merchants/{merchant_id}/slots", tag = "bookings",
     params(("merchant_id" = Uuid, Path), SlotQuery),

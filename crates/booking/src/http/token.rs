@@ -1,11 +1,11 @@
-//! The caller's own access token, for what they ask of another service through us.
+//! The caller's access token, to act for them at another service.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use secrecy::SecretString;
 
-/// As it came. That it is good the edge has found out, before any handler runs.
+/// The token of the request. The edge has verified it before any handler runs.
 pub(super) struct AccessToken(pub(super) SecretString);
 
 impl<S: Send + Sync> FromRequestParts<S> for AccessToken {

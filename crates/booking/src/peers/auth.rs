@@ -1,6 +1,4 @@
-//! Auth over gRPC, which signs grants for members.
-
-use std::sync::Arc;
+//! Auth over gRPC: signs grants for members.
 
 use kit::breaker::{self, Breaker};
 use kit::grpc::Peer;
@@ -14,17 +12,17 @@ use uuid::Uuid;
 
 use super::points::is_outage;
 
-/// A member's consent, signed by auth: it is shown to points, and to nobody else.
+/// A member's consent to a hold of points, signed by auth. Only points may see it.
 pub type Grant = SecretString;
 
-/// The service that signs for members.
+/// A signer of grants.
 #[async_trait]
 pub trait Grants: Send + Sync + 'static {
-    /// A grant for one hold, which outlives the token of the member who asks for it.
-    async fn grant(&self, asked: GrantHold<'_>) -> Result<Grant, NoGrant>;
+    /// Signs a grant for one hold. It outlives the member's access token.
+    async fn grant(&self, wanted: GrantHold<'_>) -> Result<Grant, NoGrant>;
 }
 
-/// Points to be held for a payment that the member with this access token asks for.
+/// A request for a grant, with the member's access token.
 pub struct GrantHold<'a> {
     pub access_token: &'a SecretString,
     pub hold_id: Uuid,
@@ -32,17 +30,17 @@ pub struct GrantHold<'a> {
     pub merchant_id: Uuid,
 }
 
-/// The reason that there is no grant. No text of auth's is in it.
+/// The reason that there is no grant, without any text of auth.
 #[derive(Debug, Error)]
 pub enum NoGrant {
-    /// The token is not, or no longer, the member's.
-    #[error("auth refused to sign")]
+    /// The access token is invalid, expired or revoked.
+    #[error("access token refused by auth")]
     Refused,
-    #[error("auth did not sign: {0}")]
+    #[error("auth did not sign a grant: {0}")]
     Away(&'static str),
 }
 
-/// The real one.
+/// Auth over gRPC.
 #[derive(Clone)]
 pub struct AuthOverGrpc {
     auth: AuthClient<Peer>,
@@ -50,29 +48,24 @@ pub struct AuthOverGrpc {
 }
 
 impl AuthOverGrpc {
-    /// Connects lazily to where the service's own tokens come from.
+    /// Connects lazily to the auth that issues the service's own tokens.
     pub fn new(auth: &kit::config::Auth) -> anyhow::Result<Self> {
         let peer = Peer::new(&auth.auth_grpc_url, auth)?;
         let breaker = Breaker::new("auth", breaker::Config::default());
         Ok(Self { auth: AuthClient::new(peer), breaker })
     }
-
-    /// The same, for everybody who needs it.
-    pub fn shared(auth: &kit::config::Auth) -> anyhow::Result<Arc<dyn Grants>> {
-        Ok(Arc::new(Self::new(auth)?))
-    }
 }
 
 #[async_trait]
 impl Grants for AuthOverGrpc {
-    async fn grant(&self, asked: GrantHold<'_>) -> Result<Grant, NoGrant> {
+    async fn grant(&self, wanted: GrantHold<'_>) -> Result<Grant, NoGrant> {
         let purpose = HoldPoints {
-            hold_id: asked.hold_id.to_string(),
-            points: asked.points,
-            merchant_id: asked.merchant_id.to_string(),
+            hold_id: wanted.hold_id.to_string(),
+            points: wanted.points,
+            merchant_id: wanted.merchant_id.to_string(),
         };
         let request = IssueGrantRequest {
-            access_token: asked.access_token.expose_secret().to_owned(),
+            access_token: wanted.access_token.expose_secret().to_owned(),
             purpose: Some(Purpose::HoldPoints(purpose)),
         };
         let mut auth = self.auth.clone();
@@ -92,13 +85,13 @@ impl Grants for AuthOverGrpc {
     }
 }
 
-/// True when auth refused the member's token, and not ours.
+/// Returns `true` when auth refused the member's token rather than the service's own.
 fn is_about_member(status: &Status) -> bool {
     let reason = kit::error::reason(status);
     matches!(reason.as_deref(), Some("invalid_token" | "token_expired" | "session_revoked"))
 }
 
-/// Nobody signs: for a service that takes no payments.
+/// Signs nothing, for a service without payments.
 pub struct NoGrants;
 
 #[async_trait]

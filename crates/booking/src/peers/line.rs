@@ -15,13 +15,13 @@ use serde_json::json;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// With it LINE takes a message once, however often it is sent within 24 hours.
+/// LINE accepts a message with the same retry key once within 24 hours.
 const RETRY_KEY: HeaderName = HeaderName::from_static("x-line-retry-key");
 
-/// How long LINE may take.
+/// The longest call.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A message to one person, over one merchant's channel.
+/// A message to one LINE user, over a merchant's channel.
 pub(crate) struct Push<'a> {
     pub(crate) token: &'a SecretString,
     pub(crate) retry_key: Uuid,
@@ -29,20 +29,20 @@ pub(crate) struct Push<'a> {
     pub(crate) text: &'a str,
 }
 
-/// How it went, with a reason that names nobody.
+/// The result of a push. Reasons contain no personal data.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
-    /// Now, or before: then the retry key was known.
+    /// LINE has accepted the message, by this call or an earlier one.
     Sent,
-    /// No repetition changes that.
+    /// A repetition does not help.
     Refused(String),
-    /// Perhaps it was sent, perhaps not: to be repeated with the same key.
+    /// The message may have been sent: it must be repeated with the same retry key.
     Failed(String),
-    /// Nobody was asked: LINE has failed too often just now.
+    /// LINE was not called, because it has failed too often just now.
     NotTried(Duration),
 }
 
-/// Cheap to clone.
+/// A client of LINE. Cheap to clone.
 #[derive(Clone)]
 pub struct Line {
     client: https::Client,
@@ -51,10 +51,10 @@ pub struct Line {
 }
 
 impl Line {
-    /// The API at `url`: `https://api.line.me`, or a stand-in.
+    /// Takes the address of the API: `https://api.line.me`, or a stand-in.
     pub fn new(url: &str) -> anyhow::Result<Self> {
         let push = Uri::from_str(&format!("{}/v2/bot/message/push", url.trim_end_matches('/')))
-            .context("LINE_API_URL is no URL")?;
+            .context("LINE_API_URL is not a URL")?;
         let client = https::client(Duration::from_secs(1))?;
         let breaker = Breaker::new("line", breaker::Config { slow: TIMEOUT, ..Default::default() });
         Ok(Self { client, push, breaker })
@@ -66,7 +66,7 @@ impl Line {
             Err(reason) => return Pushed::Refused(reason),
         };
         let call = async { timeout(TIMEOUT, self.client.request(request)).await };
-        // Too many requests, and a token that is wrong, say nothing about the next merchant's.
+        // A rate limit or a wrong token is one merchant's, and no outage.
         let failed = |answer: &Result<Result<axum::http::Response<_>, _>, _>| match answer {
             Ok(Ok(answer)) => answer.status().is_server_error(),
             _ => true,
@@ -74,9 +74,9 @@ impl Line {
         match self.breaker.call(call, failed).await {
             Err(breaker::Open { retry_after }) => Pushed::NotTried(retry_after),
             Ok(Err(_)) => Pushed::Failed("timeout".to_owned()),
-            // Its text may quote the address.
+            // Its text may contain the address.
             Ok(Ok(Err(_))) => Pushed::Failed("not_reached".to_owned()),
-            Ok(Ok(Ok(answer))) => meaning(answer.status()),
+            Ok(Ok(Ok(answer))) => result_of(answer.status()),
         }
     }
 
@@ -97,13 +97,13 @@ impl Line {
     }
 }
 
-fn meaning(status: StatusCode) -> Pushed {
+fn result_of(status: StatusCode) -> Pushed {
     let reason = format!("line_{}", status.as_u16());
     match status {
         status if status.is_success() => Pushed::Sent,
-        // This retry key was accepted before.
+        // LINE accepted this retry key before.
         StatusCode::CONFLICT => Pushed::Sent,
-        // The merchant may put the token right, so it is not given up at once.
+        // The merchant may correct the token, so the message is retried.
         StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED => Pushed::Failed(reason),
         status if status.is_server_error() => Pushed::Failed(reason),
         _ => Pushed::Refused(reason),

@@ -1,4 +1,4 @@
-//! How fast messages leave, all replicas together.
+//! The rate of messages, of all replicas together.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,9 +6,8 @@ use std::time::Duration;
 use kit::redis::Redis;
 use tokio::time::Instant;
 
-/// Gives out times, one after the other, and none that is further away than the caller may wait. The clock
-/// is the server's, so that replicas agree; `%.0f` because Lua would round the number; GETRANGE because our user may
-/// not GET.
+/// Returns the wait until the next free turn, or -1 when it is longer than the caller may wait. Uses the server's clock,
+/// so that replicas agree; `%.0f`, because Lua would round the number; and GETRANGE, because the user may not GET.
 const TURN: &str = "
 local now = redis.call('TIME')
 local micros = now[1] * 1000000 + now[2]
@@ -20,15 +19,15 @@ redis.call('SET', KEYS[1], string.format('%.0f', turn + ARGV[1]), 'PX', 60000)
 return wait
 ";
 
-/// The longest that a message waits for its turn.
+/// The longest wait for a turn.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// So many messages a second, in even steps. Cheap to clone.
+/// An even rate of messages. Cheap to clone.
 #[derive(Clone)]
 pub struct Pace {
     redis: Redis,
     step: Duration,
-    /// When Redis is away, each replica goes by itself, at a quarter of the pace: four of them are still
+    /// The next turn while Redis is away. Each replica then sends at a quarter of the rate, so that four together stay
     /// within it.
     alone: Arc<Mutex<Instant>>,
 }
@@ -39,14 +38,14 @@ impl Pace {
         Self { redis, step, alone: Arc::new(Mutex::new(Instant::now())) }
     }
 
-    /// How long to wait before the next message; `None` when so many wait already that this one should
-    /// come again later.
+    /// Returns the wait before the next message; `None` when too many messages wait already, and this one should come
+    /// later.
     pub async fn turn(&self) -> Option<Duration> {
         let (step, patience) = (self.step.as_micros(), PATIENCE.as_micros());
         let (step, patience) = (step.to_string(), patience.to_string());
         let arguments = [step.as_bytes(), patience.as_bytes()];
         match self.redis.eval::<i64>(TURN, "line:turn", &arguments).await {
-            // What comes from there is not believed further than it can hurt.
+            // A wrong number in Redis must not delay messages longer.
             Ok(wait) => {
                 u64::try_from(wait).ok().map(Duration::from_micros).filter(|wait| *wait <= PATIENCE)
             }

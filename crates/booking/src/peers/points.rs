@@ -1,7 +1,5 @@
 //! Points over gRPC.
 
-use std::sync::Arc;
-
 use kit::breaker::{self, Breaker};
 use kit::grpc::Peer;
 use proto::points::v1::earn_request::Basis;
@@ -16,23 +14,21 @@ use secrecy::ExposeSecret as _;
 use tonic::{Code, Response, Status, async_trait};
 use uuid::Uuid;
 
-use super::{Earned, Grant, Is, News, Nothing, Points, Purchase};
-use crate::domain::{
-    Currency, EXCEEDS_PRICE, Heard, INSUFFICIENT, Saga, Step, TENDER_VALUE_MISSING,
-};
+use super::{Earned, Grant, MembershipChange, MembershipKind, Points, Purchase};
+use crate::domain::{Currency, Failure, NoEarning, Saga, Step, StepAnswer};
 
-/// How long points keeps what is held when it hears nothing more. Longer than any outage that we mean to
-/// survive without a person; a saga that dies does not keep them for ever.
+/// The time after which points releases a hold by itself: longer than any outage that must be survived without a
+/// person, so that a dead saga does not hold points for ever.
 const HOLD_SECONDS: i64 = 24 * 60 * 60;
 
-/// The real one.
+/// Points over gRPC.
 #[derive(Clone)]
 pub struct PointsOverGrpc {
     points: PointsClient<Peer>,
     holds: HoldsClient<Peer>,
     merchants: MerchantsClient<Peer>,
     breaker: Breaker,
-    /// In whose minor unit a point is worth one.
+    /// The currency in which a point is worth one minor unit.
     currency: Currency,
 }
 
@@ -47,15 +43,6 @@ impl PointsOverGrpc {
             breaker: Breaker::new("points", breaker::Config::default()),
             currency,
         })
-    }
-
-    /// The same, for everybody who needs it.
-    pub fn shared(
-        url: &str,
-        auth: &kit::config::Auth,
-        currency: Currency,
-    ) -> anyhow::Result<Arc<dyn Points>> {
-        Ok(Arc::new(Self::new(url, auth, currency)?))
     }
 
     async fn call<T>(
@@ -80,7 +67,7 @@ impl PointsOverGrpc {
             merchant_id: saga.merchant_id.to_string(),
             reference: reference(saga),
             expires_in_seconds: HOLD_SECONDS,
-            // Without one points refuses, unless it has placed the hold before.
+            // Without a grant points refuses, unless it has placed the hold before.
             grant: grant.map(|grant| grant.expose_secret().to_owned()).unwrap_or_default(),
             currency: saga.currency.clone(),
             price_minor: saga.price_minor,
@@ -115,9 +102,9 @@ impl PointsOverGrpc {
         Ok(self.call(self.holds.clone().reverse(request)).await?.map(drop))
     }
 
-    fn held(&self, saga: &Saga, hold: &HoldResponse) -> Result<Heard, Status> {
-        let value_minor = worth(hold, &saga.currency, &self.currency);
-        Ok(Heard::Held { hold_id: hold_id(hold)?, points: hold.points, value_minor })
+    fn held(&self, saga: &Saga, hold: &HoldResponse) -> Result<StepAnswer, Status> {
+        let value_minor = value_of(hold, &saga.currency, &self.currency);
+        Ok(StepAnswer::Held { hold_id: hold_id(hold)?, points: hold.points, value_minor })
     }
 }
 
@@ -132,115 +119,104 @@ impl Points for PointsOverGrpc {
             basis: Some(Basis::PurchaseMinor(purchase.minor)),
             reference: purchase.reference,
             currency: purchase.currency.unwrap_or_default(),
-            // The text is a part of what the key stands for: the same each time.
+            // A part of the request that the key stands for, so the text must not change.
             occurred_at: purchase.occurred_at.map(|at| at.to_rfc3339()).unwrap_or_default(),
         };
         let answer = self.call(self.points.clone().earn(request)).await?;
         let Err(status) = answer else { return Ok(Earned::Points) };
         let reason = kit::error::reason(&status);
-        // A refusal that no retry can change, and that a person may, is retried too: the relay parks it and
-        // alerts, so that a person sees it.
-        let nothing = Nothing::ALL.into_iter().find(|why| reason.as_deref() == Some(why.as_str()));
+        // Every other refusal is retried: the relay parks the event and alerts a person.
+        let nothing =
+            NoEarning::ALL.into_iter().find(|why| reason.as_deref() == Some(why.as_str()));
         nothing.map(Earned::Nothing).ok_or_else(|| failure(&status))
     }
 
-    async fn belongs(&self, news: News) -> anyhow::Result<()> {
-        let membership = Some(Membership::from(&news));
+    async fn change_membership(&self, change: MembershipChange) -> anyhow::Result<()> {
+        let membership = Some(Membership::from(&change));
         let mut merchants = self.merchants.clone();
-        let told = match news.is {
-            Is::Owner | Is::Staff => {
+        let answer = match change.kind {
+            MembershipKind::OwnerJoined | MembershipKind::StaffJoined => {
                 let request = JoinRequest { membership };
                 self.call(async move { merchants.join(request).await }).await?.map(drop)
             }
-            Is::OwnerNoMore | Is::StaffNoMore => {
+            MembershipKind::OwnerLeft | MembershipKind::StaffLeft => {
                 let request = LeaveRequest { membership };
                 self.call(async move { merchants.leave(request).await }).await?.map(drop)
             }
         };
-        told.map_err(|status| match status.code() {
-            // It is older than we are, and about to be replaced: no reason to give an event up.
+        answer.map_err(|status| match status.code() {
+            // An older version of points, about to be replaced: retried like an outage.
             Code::Unimplemented => failure(&Status::unavailable("")),
             _ => failure(&status),
         })
     }
 
-    async fn step(&self, saga: &Saga, step: Step, grant: Option<&Grant>) -> anyhow::Result<Heard> {
+    async fn step(
+        &self,
+        saga: &Saga,
+        step: Step,
+        grant: Option<&Grant>,
+    ) -> anyhow::Result<StepAnswer> {
         let answer = match step {
             Step::Hold => self.hold(saga, grant).await?.and_then(|hold| self.held(saga, &hold)),
             Step::Capture => self.capture(saga).await?.and_then(|hold| captured(&hold)),
             Step::Release => {
                 let answer = self.release(saga).await?;
-                answer.and_then(|hold| Ok(Heard::Released { hold_id: hold_id(&hold)? }))
+                answer.and_then(|hold| Ok(StepAnswer::Released { hold_id: hold_id(&hold)? }))
             }
-            Step::Reverse => self.reverse(saga).await?.map(|()| Heard::Reversed),
+            Step::Reverse => self.reverse(saga).await?.map(|()| StepAnswer::Reversed),
         };
-        let status = match answer {
-            Ok(heard) => return Ok(heard),
-            Err(status) => status,
-        };
-        let reason = kit::error::reason(&status);
-        match (step, reason.as_deref()) {
-            // What was to be done is done: by a call whose answer was lost, and whose key is forgotten.
-            (Step::Reverse, Some("already_reversed")) => Ok(Heard::Reversed),
-            // Who has no account has no points.
-            (Step::Hold, Some("not_found")) => Ok(Heard::Refused(INSUFFICIENT.to_owned())),
-            (_, Some(reason)) if FINAL.contains(&reason) => Ok(Heard::Refused(reason.to_owned())),
-            _ => Err(failure(&status)),
-        }
+        answer.or_else(|status| refusal(step, &status).ok_or_else(|| failure(&status)))
     }
 }
 
-/// The part of a price in `currency` that a hold pays. The version of points before does not say it, and then each point pays
-/// one minor unit of our `own` currency. Sagas from before name none: theirs was our own.
-fn worth(hold: &HoldResponse, currency: &str, own: &Currency) -> i64 {
+/// Returns the answer of a refusal that no repetition changes; `None` when the step must be repeated.
+fn refusal(step: Step, status: &Status) -> Option<StepAnswer> {
+    let reason = kit::error::reason(status)?;
+    match (step, reason.as_str()) {
+        // An earlier call did it, its answer was lost and its key forgotten.
+        (Step::Reverse, "already_reversed") => Some(StepAnswer::Reversed),
+        // A member without an account has no points.
+        (Step::Hold, "not_found") => Some(StepAnswer::Refused(Failure::InsufficientPoints)),
+        // Not a reason of points.
+        (_, "cancelled") => None,
+        (_, reason) => reason.parse().ok().map(StepAnswer::Refused),
+    }
+}
+
+/// Returns the part of a price in `currency` that a hold pays. An older version of points does not say it, and then
+/// each point pays one minor unit of the `own` currency. Sagas of an older version name no currency: theirs is `own`.
+fn value_of(hold: &HoldResponse, currency: &str, own: &Currency) -> i64 {
     let is_own = currency.is_empty() || currency == own.as_str();
     if hold.value_minor == 0 && is_own { hold.points } else { hold.value_minor }
 }
 
-fn captured(hold: &HoldResponse) -> Result<Heard, Status> {
+fn captured(hold: &HoldResponse) -> Result<StepAnswer, Status> {
     let (hold_id, points) = (hold_id(hold)?, hold.captured);
-    Ok(Heard::Captured { hold_id, points, transfer_id: hold.transfer_id.parse().ok() })
+    Ok(StepAnswer::Captured { hold_id, points, transfer_id: hold.transfer_id.parse().ok() })
 }
 
-/// An answer about no hold is none.
+/// Returns the id of the hold. An answer without one is treated as a failure.
 fn hold_id(hold: &HoldResponse) -> Result<Uuid, Status> {
     hold.hold_id.parse().map_err(|_| Status::internal(""))
 }
 
-impl From<&News> for Membership {
-    fn from(news: &News) -> Self {
-        let role = match news.is {
-            Is::Owner | Is::OwnerNoMore => MerchantRole::Owner,
-            Is::Staff | Is::StaffNoMore => MerchantRole::Staff,
+impl From<&MembershipChange> for Membership {
+    fn from(change: &MembershipChange) -> Self {
+        let role = match change.kind {
+            MembershipKind::OwnerJoined | MembershipKind::OwnerLeft => MerchantRole::Owner,
+            MembershipKind::StaffJoined | MembershipKind::StaffLeft => MerchantRole::Staff,
         };
         Self {
-            event_id: news.event.to_string(),
-            merchant_id: news.belonging.merchant_id.to_string(),
-            member_id: news.belonging.member_id.to_string(),
+            event_id: change.event.to_string(),
+            merchant_id: change.membership.merchant_id.to_string(),
+            member_id: change.membership.member_id.to_string(),
             role: role.into(),
         }
     }
 }
 
-/// The refusals of points that no repetition changes. Whatever else it says, it is asked again.
-const FINAL: [&str; 14] = [
-    INSUFFICIENT,
-    TENDER_VALUE_MISSING,
-    EXCEEDS_PRICE,
-    "grant_invalid",
-    "grant_expired",
-    "not_found",
-    "hold_exists",
-    "hold_released",
-    "hold_captured",
-    "hold_expired",
-    "capture_exceeds_hold",
-    "not_reversible",
-    "invalid_amount",
-    "balance_limit_exceeded",
-];
-
-/// One for each step of a saga, so that a step has one effect. The version before captures with another request
+/// Returns the idempotency key of a step, so that it has one effect. An older version captured with another request
 /// under the key `capture`, and a key is refused for another request.
 fn key(saga: &Saga, step: Step) -> String {
     let name = match step {
@@ -254,14 +230,14 @@ fn reference(saga: &Saga) -> String {
     format!("booking:{}", saga.booking_id)
 }
 
-/// By the code it tells an outage, which never parks an event. The message may name someone and is left
-/// out; the reason cannot.
+/// Returns an error with the status code, by which the relay recognizes an outage, and the reason. The message may
+/// contain personal data and is left out.
 fn failure(status: &Status) -> anyhow::Error {
     let reason = kit::error::reason(status).unwrap_or_default();
-    anyhow::Error::new(Status::new(status.code(), reason)).context("points did not take it")
+    anyhow::Error::new(Status::new(status.code(), reason)).context("points refused the call")
 }
 
-/// Why points did not answer, as it may be written down: no text from elsewhere.
+/// Returns the reason that points did not answer, without any text of points.
 pub(crate) fn reason(error: &anyhow::Error) -> String {
     let status = error.chain().find_map(|cause| cause.downcast_ref::<Status>());
     match status {
@@ -283,14 +259,11 @@ mod tests {
     #[test]
     fn a_hold_without_a_value_pays_its_points_in_our_own_currency_alone() {
         let own = Currency::default();
-        let worth = |value_minor, currency| {
-            worth(
-                &HoldResponse { points: 150, value_minor, ..HoldResponse::default() },
-                currency,
-                &own,
-            )
+        let value = |value_minor, currency| {
+            let hold = HoldResponse { points: 150, value_minor, ..HoldResponse::default() };
+            value_of(&hold, currency, &own)
         };
-        assert_eq!((worth(0, "JPY"), worth(0, ""), worth(0, "USD")), (150, 150, 0));
-        assert_eq!((worth(100, "JPY"), worth(100, "USD")), (100, 100));
+        assert_eq!((value(0, "JPY"), value(0, ""), value(0, "USD")), (150, 150, 0));
+        assert_eq!((value(100, "JPY"), value(100, "USD")), (100, 100));
     }
 }

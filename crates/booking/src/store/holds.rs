@@ -1,17 +1,15 @@
-//! Taking a slot, and giving it back when a hold's time is over.
+//! Inserting bookings and holds, ending holds, and the limits of a member.
 
 use chrono::{DateTime, Utc};
-use kit::idempotency::{self, Answer, Key};
 use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::Wish;
-use crate::domain::{Booking, Occasion, Span, TimeZone};
+use crate::domain::{Booking, Span, TimeZone};
 
-/// Ends the holds on this person's time that are over, so that an insert into their slots succeeds at
-/// once, whenever the job comes: a condition of the exclusion constraint cannot read the clock. In the
-/// order of their ids, so that two who end the same holds never wait for each other.
+/// Ends the expired holds that occupy this time of a staff member, so that an insert need not wait for the job: a
+/// condition of the exclusion constraint cannot read the clock. Ordered by id, so that two transactions that end
+/// the same holds never wait for each other.
 pub(crate) async fn expire_holds(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -38,7 +36,7 @@ pub(crate) async fn expire_holds(
     Ok(query("expire_holds", update.execute(conn)).await?.rows_affected())
 }
 
-/// The same everywhere, for `limit` holds at most. Passes over those that somebody is busy with.
+/// Ends up to `limit` expired holds of all merchants. Skips locked ones.
 pub(crate) async fn expire_overdue(conn: &mut PgConnection, limit: i64) -> sqlx::Result<u64> {
     let update = sqlx::query!(
         "WITH over AS (
@@ -54,119 +52,53 @@ pub(crate) async fn expire_overdue(conn: &mut PgConnection, limit: i64) -> sqlx:
     Ok(query("expire_overdue", update.execute(conn)).await?.rows_affected())
 }
 
-/// Books, keeps the answer and queues the message, in one round trip. False, and nothing is written, when it
-/// overlaps another booking that holds its slot, when a twin has the key, when the member has `most`
-/// bookings ahead of them, or when they want a time without a service and the merchant is not theirs. A plain
-/// insert would deadlock with its rivals in 8 to 18 % of contested cases; this form never does.
+/// Inserts a booking or a hold. `None` when another booking occupies the slot. A hold expires after ten minutes, by
+/// the database's clock.
 ///
-/// Its snapshot may be older than a twin's commit; the constraints see that twin all the same: its booking
-/// takes the slot, and when that is free again, `idempotency_key_pk` refuses all of it.
+/// `ON CONFLICT DO NOTHING` waits for a rival instead of failing. A plain INSERT would deadlock with its rivals in
+/// 8 to 18 % of contested cases.
 pub(crate) async fn insert_booking(
     conn: &mut PgConnection,
-    wish: &Wish,
-    notice: Uuid,
-    key: &Key,
-    answer: &Answer,
-) -> sqlx::Result<bool> {
-    let Wish { booking, zone, most } = wish;
-    let principal = booking.member_id.to_string();
+    booking: &Booking,
+    zone: TimeZone,
+) -> sqlx::Result<Option<Booking>> {
     let occupied = booking.occupied();
-    let insert = sqlx::query!(
-        "WITH claimed AS MATERIALIZED (
-             SELECT pg_try_advisory_xact_lock($1) AS mine
-         ), allowed AS MATERIALIZED (
-             SELECT FROM claimed
-             WHERE CASE WHEN NOT mine THEN false
-                        WHEN $11::uuid IS NULL THEN EXISTS (
-                            SELECT FROM merchant WHERE merchant_id = $3 AND owner_id = $5)
-                        WHEN $22::bigint IS NULL THEN true
-                        ELSE open_bookings($5, $10, $22) < $22 END
-         ), booked AS (
-             INSERT INTO booking (booking_id, merchant_id, staff_id, member_id, during, status,
-                                  price_minor, created_at, updated_at, service_id, buffer_minutes,
-                                  wall_start, wall_zone, wall_of)
-             SELECT $2, $3, $4, $5, tstzrange($6, $7, '[)'), $8, $9, $10::timestamptz, $10, $11, $12,
-                    $23, $24, CASE WHEN $24::text IS NOT NULL THEN $6::timestamptz END
-             FROM allowed
-             ON CONFLICT DO NOTHING
-             RETURNING booking_id, merchant_id, member_id
-         ), told AS (
-             INSERT INTO notification_logs (notification_id, merchant_id, booking_id, member_id, kind,
-                                            starts_at)
-             SELECT $13, merchant_id, booking_id, member_id, $14, $15
-             FROM booked JOIN line_contact USING (merchant_id, member_id)
-                  JOIN merchant_line USING (merchant_id)
-         )
-         INSERT INTO idempotency_key (principal, route, key, fingerprint, status, body)
-         SELECT $16, $17, $18, $19, $20, $21 FROM booked",
-        idempotency::lock(&principal, key),
+    let insert = sqlx::query_scalar!(
+        "INSERT INTO booking (booking_id, merchant_id, staff_id, member_id, service_id, during,
+                              buffer_minutes, status, expires_at, price_minor, created_at,
+                              updated_at, wall_start, wall_zone, wall_of)
+         VALUES ($1, $2, $3, $4, $5, tstzrange($6, $7, '[)'), $8, $9,
+                 CASE WHEN $9 = 'held' THEN now() + interval '10 minutes' END,
+                 $10, $11, $11, $12, $13, $6)
+         ON CONFLICT DO NOTHING
+         RETURNING expires_at",
         booking.booking_id,
         booking.merchant_id,
         booking.staff_id,
         booking.member_id,
+        booking.service_id,
         occupied.from,
         occupied.to,
+        booking.buffer_minutes,
         booking.status.as_str(),
         booking.price_minor,
         booking.created_at,
-        booking.service_id,
-        booking.buffer_minutes,
-        notice,
-        Occasion::Booked.as_str(),
-        booking.starts_at,
-        principal,
-        key.route,
-        key.value,
-        &key.fingerprint[..],
-        i16::try_from(answer.status.as_u16()).unwrap_or(i16::MAX), // statuses end at 999
-        answer.body,
-        *most,
-        zone.map(|zone| zone.local(booking.starts_at).naive_local()),
-        zone.map(TimeZone::name),
-    );
-    Ok(query("insert_booking", insert.execute(conn)).await?.rows_affected() == 1)
-}
-
-/// Holds the slot for 10 minutes: when that ends, or `None` when it is taken.
-pub(crate) async fn insert_hold(
-    conn: &mut PgConnection,
-    hold: &Booking,
-    zone: TimeZone,
-) -> sqlx::Result<Option<DateTime<Utc>>> {
-    let occupied = hold.occupied();
-    let insert = sqlx::query_scalar!(
-        r#"INSERT INTO booking (booking_id, merchant_id, staff_id, member_id, service_id, during,
-                                buffer_minutes, status, expires_at, price_minor, created_at,
-                                updated_at, wall_start, wall_zone, wall_of)
-           VALUES ($1, $2, $3, $4, $5, tstzrange($6, $7, '[)'), $8, 'held',
-                   now() + interval '10 minutes', $9, $10, $10, $11, $12, $6)
-           ON CONFLICT DO NOTHING
-           RETURNING expires_at AS "expires_at!""#,
-        hold.booking_id,
-        hold.merchant_id,
-        hold.staff_id,
-        hold.member_id,
-        hold.service_id,
-        occupied.from,
-        occupied.to,
-        hold.buffer_minutes,
-        hold.price_minor,
-        hold.created_at,
-        zone.local(hold.starts_at).naive_local(),
+        zone.local(booking.starts_at).naive_local(),
         zone.name(),
     );
-    query("insert_hold", insert.fetch_optional(conn)).await
+    let inserted = query("insert_booking", insert.fetch_optional(conn)).await?;
+    Ok(inserted.map(|expires_at| Booking { expires_at, ..booking.clone() }))
 }
 
-/// Moves bookings that were completed over a year ago, `most` of them, and says how many.
+/// Moves up to `most` bookings that were completed over a year ago, and returns their number.
 pub(crate) async fn archive_bookings(conn: &mut PgConnection, most: i32) -> sqlx::Result<u64> {
     let archive = sqlx::query_scalar!(r#"SELECT archive_bookings($1) AS "moved!""#, most);
     let moved = query("archive_bookings", archive.fetch_one(conn)).await?;
     Ok(moved.unsigned_abs())
 }
 
-/// How many bookings and holds a member has ahead of them at merchants of others, counted up to `most`. One
-/// after the other: no two of their requests count at the same time, until the transaction ends.
+/// Counts the bookings and holds that a member has ahead at merchants of others, up to `most`. Locks the count
+/// until the transaction ends, so that two requests of a member never count at the same time.
 pub(crate) async fn open_bookings(
     conn: &mut PgConnection,
     member: Uuid,
@@ -178,27 +110,27 @@ pub(crate) async fn open_bookings(
     query("open_bookings", select.fetch_one(conn)).await
 }
 
-/// How many slots a member holds now. After [`open_bookings`], whose turn it takes.
-pub(crate) async fn held_by(conn: &mut PgConnection, member: Uuid) -> sqlx::Result<i64> {
+/// Counts the slots that a member holds. To be called after [`open_bookings`], which locks the count.
+pub(crate) async fn count_holds(conn: &mut PgConnection, member: Uuid) -> sqlx::Result<i64> {
     let select = sqlx::query_scalar!(
         r#"SELECT count(*) AS "held!" FROM booking
            WHERE member_id = $1 AND status = 'held' AND expires_at > now()"#,
         member,
     );
-    query("held_by", select.fetch_one(conn)).await
+    query("count_holds", select.fetch_one(conn)).await
 }
 
-/// Whether the constraint that keeps bookings apart is there, as migration 2 made it.
-pub(crate) async fn overlap_guard_stands(conn: &mut PgConnection) -> sqlx::Result<bool> {
+/// Returns `true` when the constraint against overlapping bookings exists, as migration 2 made it.
+pub(crate) async fn overlap_constraint_exists(conn: &mut PgConnection) -> sqlx::Result<bool> {
     let select = sqlx::query_scalar!(
         r#"SELECT EXISTS (
                SELECT FROM pg_constraint
                WHERE conrelid = 'booking'::regclass AND conname = 'no_overlap_bookings'
-                 AND pg_get_constraintdef(oid) = $1) AS "stands!""#,
-        OVERLAP_GUARD,
+                 AND pg_get_constraintdef(oid) = $1) AS "exists!""#,
+        OVERLAP_CONSTRAINT,
     );
-    query("overlap_guard_stands", select.fetch_one(conn)).await
+    query("overlap_constraint_exists", select.fetch_one(conn)).await
 }
 
-const OVERLAP_GUARD: &str = "EXCLUDE USING gist (merchant_id WITH =, staff_id WITH =, \
+const OVERLAP_CONSTRAINT: &str = "EXCLUDE USING gist (merchant_id WITH =, staff_id WITH =, \
      during WITH &&) WHERE ((status = ANY (ARRAY['held'::text, 'confirmed'::text, 'completed'::text])))";

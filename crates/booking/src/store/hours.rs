@@ -1,45 +1,15 @@
-//! When staff work, and when they do not.
+//! Working hours and closures.
 
 use chrono::{DateTime, Utc};
 use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::Closure;
+use super::decode;
 use crate::domain::{Shift, WallTime, Week};
+use crate::view::{Closure, Place};
 
-/// Replaces a person's week.
-pub(crate) async fn replace_hours(
-    conn: &mut PgConnection,
-    merchant: Uuid,
-    staff: Uuid,
-    week: &Week,
-) -> sqlx::Result<()> {
-    let delete = sqlx::query!(
-        "DELETE FROM working_hours WHERE merchant_id = $1 AND staff_id = $2",
-        merchant,
-        staff,
-    );
-    query("delete_hours", delete.execute(&mut *conn)).await?;
-
-    let shifts = week.shifts();
-    let weekdays: Vec<i16> = shifts.iter().map(|shift| shift.weekday.into()).collect();
-    let opens: Vec<i32> = shifts.iter().map(|shift| shift.opens.minute()).collect();
-    let closes: Vec<i32> = shifts.iter().map(|shift| shift.closes.minute()).collect();
-    let insert = sqlx::query!(
-        "INSERT INTO working_hours (merchant_id, staff_id, weekday, opens_minute, closes_minute)
-         SELECT $1, $2, * FROM unnest($3::smallint[], $4::integer[], $5::integer[])",
-        merchant,
-        staff,
-        &weekdays,
-        &opens,
-        &closes,
-    );
-    query("insert_hours", insert.execute(conn)).await?;
-    Ok(())
-}
-
-/// `None` when the merchant has no such person.
+/// Returns the working hours of a staff member; `None` when the merchant has no such person.
 pub(crate) async fn week_of_staff(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -59,14 +29,12 @@ pub(crate) async fn week_of_staff(
     let shifts = rows.iter().filter_map(|row| Some((row.weekday?, row.opens?, row.closes?)));
     let shifts = shifts.map(|(day, opens, closes)| shift(day, opens, closes));
     let week = Week::try_new(shifts.collect::<sqlx::Result<_>>()?);
-    week.map(Some).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+    week.map(Some).map_err(decode)
 }
 
 pub(super) fn shift(weekday: i16, opens: i32, closes: i32) -> sqlx::Result<Shift> {
-    let wall = |minute| {
-        WallTime::from_minute(minute).map_err(|error| sqlx::Error::Decode(Box::new(error)))
-    };
-    let weekday = u8::try_from(weekday).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    let wall = |minute| WallTime::from_minute(minute).map_err(decode);
+    let weekday = u8::try_from(weekday).map_err(decode)?;
     Ok(Shift { weekday, opens: wall(opens)?, closes: wall(closes)? })
 }
 
@@ -89,13 +57,13 @@ pub(crate) async fn insert_closure(
     Ok(())
 }
 
-/// An owner's closures that are not over at `now`, by start, after this place.
+/// Returns the closures of an owner's merchant that end after `now`, by start, after this place.
 pub(crate) async fn list_closures(
     conn: &mut PgConnection,
     owner: Uuid,
     merchant: Uuid,
     now: DateTime<Utc>,
-    after: Option<(DateTime<Utc>, Uuid)>,
+    after: Option<Place>,
     limit: i64,
 ) -> sqlx::Result<Vec<Closure>> {
     let (start, id) = after.unzip();
@@ -117,7 +85,7 @@ pub(crate) async fn list_closures(
     query("list_closures", select.fetch_all(conn)).await
 }
 
-/// False when this owner has no such closure.
+/// Deletes a closure. Returns `false` when the owner has no such closure.
 pub(crate) async fn delete_closure(
     conn: &mut PgConnection,
     owner: Uuid,

@@ -1,4 +1,4 @@
-//! The channels of merchants at LINE, and who members are to them.
+//! The LINE channels of merchants, and the LINE users of their members.
 
 use kit::postgres::query;
 use sqlx::PgConnection;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::LineUserId;
 
-/// Connects a merchant's channel; the token is sealed.
+/// Connects a merchant's channel with a sealed token. Returns `false` when the merchant is not the owner's.
 pub(crate) async fn upsert_channel(
     conn: &mut PgConnection,
     owner: Uuid,
@@ -25,7 +25,7 @@ pub(crate) async fn upsert_channel(
     Ok(query("upsert_channel", insert.execute(conn)).await?.rows_affected() == 1)
 }
 
-/// False when the merchant is not this owner's, or not connected.
+/// Disconnects a merchant's channel. Returns `false` when the owner has no such merchant or it has no channel.
 pub(crate) async fn delete_channel(
     conn: &mut PgConnection,
     owner: Uuid,
@@ -40,7 +40,7 @@ pub(crate) async fn delete_channel(
     Ok(query("delete_channel", delete.execute(conn)).await?.rows_affected() == 1)
 }
 
-/// Says who a member is to the merchant's channel, as this code has proven; it is used up.
+/// Connects a member with the LINE user of a proven code, and uses the code up.
 pub(crate) async fn upsert_contact(conn: &mut PgConnection, code: &SentCode) -> sqlx::Result<()> {
     let insert = sqlx::query!(
         "WITH used AS (
@@ -58,7 +58,7 @@ pub(crate) async fn upsert_contact(conn: &mut PgConnection, code: &SentCode) -> 
     Ok(())
 }
 
-/// The name and the sealed channel token of a merchant that members can book at. `None` without a channel.
+/// Returns the name and the sealed channel token of an open merchant; `None` without a channel.
 pub(crate) async fn channel_of_merchant(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -72,7 +72,7 @@ pub(crate) async fn channel_of_merchant(
     Ok(row.map(|row| (row.name, row.channel_token)))
 }
 
-/// A code that is to be sent.
+/// A code to send.
 pub(crate) struct NewCode<'a> {
     pub(crate) code_id: Uuid,
     pub(crate) merchant_id: Uuid,
@@ -81,19 +81,19 @@ pub(crate) struct NewCode<'a> {
     pub(crate) sealed: &'a [u8],
 }
 
-/// The most codes of one merchant within an hour.
+/// The most codes that one merchant sends within an hour.
 #[derive(Clone, Copy)]
-pub(crate) struct MostCodes {
+pub(crate) struct CodeLimits {
     pub(crate) of_member: i64,
     pub(crate) to_user: i64,
 }
 
-/// Records a code. False when the member, or the LINE user, had the `most` of this merchant's within the hour. Nobody
-/// counts the same merchant's at the same time, until the transaction ends.
+/// Records a code, unless a limit is reached. Locks the count of the merchant until the transaction ends, so that two
+/// requests never count at the same time.
 pub(crate) async fn insert_code(
     conn: &mut PgConnection,
     code: &NewCode<'_>,
-    most: MostCodes,
+    limits: CodeLimits,
 ) -> sqlx::Result<bool> {
     let lock = sqlx::query!(
         "SELECT pg_advisory_xact_lock(hashtextextended('line codes ' || $1::uuid, 0))",
@@ -114,8 +114,8 @@ pub(crate) async fn insert_code(
         code.member_id,
         code.user.as_str(),
         code.sealed,
-        most.of_member,
-        most.to_user,
+        limits.of_member,
+        limits.to_user,
     );
     Ok(query("insert_line_code", insert.execute(conn)).await?.rows_affected() == 1)
 }
@@ -127,8 +127,8 @@ pub(crate) struct SentCode {
     pub(crate) code: Vec<u8>,
 }
 
-/// The last code that was sent for a member, with one try taken from it. `None` when there is none of the last ten
-/// minutes, or no try is left, or it was used.
+/// Takes one of five tries from the latest code of a member, and returns the code. `None` when it is older than ten
+/// minutes, used, or has no try left.
 pub(crate) async fn try_code(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -149,6 +149,7 @@ pub(crate) async fn try_code(
     query("try_line_code", update.fetch_optional(conn)).await
 }
 
+/// Disconnects a member from LINE. Returns `false` when they are not connected.
 pub(crate) async fn delete_contact(
     conn: &mut PgConnection,
     merchant: Uuid,

@@ -1,4 +1,4 @@
-//! The list, built with `sea-query` because its shape depends on the filter.
+//! The list of bookings, built with `sea-query` because its shape depends on the filter.
 
 use kit::postgres::query;
 use sea_query::{Expr, ExprTrait as _, Func, Iden, Order, PostgresQueryBuilder, Query};
@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::bookings::Row;
-use crate::app::{Filter, Place};
 use crate::domain::{Booking, Status};
+use crate::view::{Filter, Place};
 
 #[derive(Iden)]
 enum BookingTable {
@@ -29,7 +29,7 @@ enum BookingTable {
     CreatedAt,
 }
 
-/// A member's bookings, the latest appointment first, after this place.
+/// Returns a member's bookings, the latest appointment first, after this place.
 pub(crate) async fn list_bookings(
     conn: &mut PgConnection,
     member: Uuid,
@@ -42,8 +42,8 @@ pub(crate) async fn list_bookings(
     let starts_at = || Expr::from(Func::lower(Expr::col(B::During)));
     let is_over = || Expr::col(B::ExpiresAt).lte(Expr::current_timestamp());
     let is = |status: Status| Expr::col(B::Status).eq(status.as_str());
-    // A hold whose time is over is expired, whether or not the job has been there.
-    let stands = |status| match status {
+    // A hold may have expired before the job marks it.
+    let has = |status| match status {
         Status::Held => is(status).and(is_over().not()),
         Status::Expired => is(status).or(is(Status::Held).and(is_over())),
         _ => is(status),
@@ -61,7 +61,7 @@ pub(crate) async fn list_bookings(
         .column(B::CreatedAt)
         .from(B::Table)
         .and_where(Expr::col(B::MemberId).eq(member))
-        .and_where_option(filter.status.map(stands))
+        .and_where_option(filter.status.map(has))
         .and_where_option(filter.from.map(|from| starts_at().gte(from)))
         .and_where_option(filter.to.map(|to| starts_at().lt(to)))
         .and_where_option(

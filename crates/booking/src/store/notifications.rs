@@ -1,4 +1,4 @@
-//! What members are told, and how it went.
+//! The messages to members, and their delivery.
 
 use std::time::Duration;
 
@@ -7,11 +7,10 @@ use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::Notification;
-use crate::domain::{Booking, Occasion};
+use crate::domain::{Booking, Delivery, Occasion};
+use crate::view::Notification;
 
-/// Queues a message about this booking, in the transaction of what it tells; nothing when the merchant has
-/// no channel or the member is not known to it.
+/// Queues a message about a booking, unless the merchant has no channel or the member is not connected to it.
 pub(crate) async fn insert_notification(
     conn: &mut PgConnection,
     id: Uuid,
@@ -36,7 +35,8 @@ pub(crate) async fn insert_notification(
     Ok(())
 }
 
-/// Queues reminders of what begins between `now` and a day later, and was booked longer before. Each once.
+/// Queues one reminder for each booking that begins within a day after `now` and was made earlier than a day before
+/// its start.
 pub(crate) async fn insert_reminders(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -61,8 +61,8 @@ pub(crate) async fn insert_reminders(
     Ok(query("insert_reminders", insert.execute(conn)).await?.rows_affected())
 }
 
-/// Drops the messages about this booking that wait, because another takes their place. One that somebody is
-/// sending now stays, and what comes after waits for it.
+/// Drops the pending messages about a booking, because another replaces them. A leased one stays, and later ones wait
+/// for it.
 pub(crate) async fn drop_notifications(
     conn: &mut PgConnection,
     booking: &Booking,
@@ -79,26 +79,26 @@ pub(crate) async fn drop_notifications(
     Ok(())
 }
 
-/// A message that is due, with what it takes to send it.
+/// A message that is due, with everything needed to send it.
 pub(crate) struct Due {
     pub(crate) notification_id: Uuid,
     pub(crate) merchant_id: Uuid,
     pub(crate) kind: String,
     pub(crate) starts_at: DateTime<Utc>,
-    /// The status and the start of its booking now; `None` when it is in the archive.
+    /// The current status and start of the booking; `None` when it is archived.
     pub(crate) status: Option<String>,
     pub(crate) starts_now: Option<DateTime<Utc>>,
     pub(crate) merchant: String,
     pub(crate) time_zone: String,
-    /// `None`: the merchant or the member has gone from LINE meanwhile.
+    /// `None` when the merchant or the member has disconnected meanwhile.
     pub(crate) channel_token: Option<Vec<u8>>,
     pub(crate) line_user_id: Option<String>,
-    /// LINE knows retry keys for a day: later it could be sent twice.
+    /// LINE forgets retry keys after a day: a later attempt could send the message twice.
     pub(crate) is_too_old: bool,
 }
 
-/// Takes messages that are due, for `lease`: should this process die, another takes them then. Of each booking
-/// only the first that is not settled.
+/// Leases messages that are due, of each booking only the first pending one. Should this process die, another takes
+/// them after `lease`.
 pub(crate) async fn claim_notifications(
     conn: &mut PgConnection,
     limit: i64,
@@ -139,11 +139,11 @@ pub(crate) async fn claim_notifications(
     query("claim_notifications", update.fetch_all(conn)).await
 }
 
-/// It was `sent`, or it is `failed` or `dropped` for this reason, and not tried again.
+/// Records a final delivery, with the reason of a failure.
 pub(crate) async fn settle_notification(
     conn: &mut PgConnection,
     due: &Due,
-    status: &str,
+    delivery: Delivery,
     reason: Option<&str>,
 ) -> sqlx::Result<()> {
     let update = sqlx::query!(
@@ -153,14 +153,14 @@ pub(crate) async fn settle_notification(
          WHERE notification_id = $1 AND merchant_id = $2 AND status = 'pending'",
         due.notification_id,
         due.merchant_id,
-        status,
+        delivery.as_str(),
         reason,
     );
     query("settle_notification", update.execute(conn)).await?;
     Ok(())
 }
 
-/// Tries again later: after a second, doubled with each attempt, at most ten minutes.
+/// Schedules another attempt after a second, doubled with each attempt, at most ten minutes.
 pub(crate) async fn put_off_notification(
     conn: &mut PgConnection,
     due: &Due,
@@ -180,7 +180,7 @@ pub(crate) async fn put_off_notification(
     Ok(())
 }
 
-/// The same without an attempt: nobody was asked.
+/// Schedules a message again without counting an attempt, because LINE was not called.
 pub(crate) async fn return_notification(
     conn: &mut PgConnection,
     due: &Due,
@@ -199,7 +199,7 @@ pub(crate) async fn return_notification(
     Ok(())
 }
 
-/// What was told about a booking at a merchant of this owner, the oldest first.
+/// Returns the messages about a booking at the owner's merchant, the oldest first.
 pub(crate) async fn list_notifications(
     conn: &mut PgConnection,
     owner: Uuid,
@@ -216,7 +216,7 @@ pub(crate) async fn list_notifications(
     query("list_notifications", select.fetch_all(conn)).await
 }
 
-/// How many wait, and for how long the oldest has been due, in seconds.
+/// Returns the number of pending messages, and the age of the oldest in seconds.
 pub(crate) async fn count_notifications(conn: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
     let select = sqlx::query!(
         r#"SELECT count(*) AS "pending!",

@@ -1,14 +1,15 @@
-//! What merchants offer, and who gives it.
+//! The services of merchants, and the staff who give them.
 
 use chrono::{DateTime, Utc};
 use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::StaffWithServices;
+use super::decode;
 use crate::domain::{Service, TimeZone};
+use crate::view::StaffWithServices;
 
-/// False when the merchant does not exist or is not this owner's.
+/// Inserts a service. Returns `false` when the owner has no such merchant.
 pub(crate) async fn insert_service(
     conn: &mut PgConnection,
     owner: Uuid,
@@ -32,8 +33,7 @@ pub(crate) async fn insert_service(
     Ok(query("insert_service", insert.execute(conn)).await?.rows_affected() == 1)
 }
 
-/// The version of a service, held until the transaction ends. `None` when there is no such service, or the
-/// merchant is not this owner's.
+/// Locks a service until the transaction ends, and returns its version. `None` when the owner has no such service.
 pub(crate) async fn lock_service(
     conn: &mut PgConnection,
     owner: Uuid,
@@ -68,7 +68,7 @@ pub(crate) async fn update_service(conn: &mut PgConnection, service: &Service) -
     Ok(())
 }
 
-/// A merchant's services, the oldest first, after this one.
+/// Returns a merchant's services, the oldest first, after this one.
 pub(crate) async fn list_services(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -87,7 +87,7 @@ pub(crate) async fn list_services(
     query("list_services", select.fetch_all(conn)).await
 }
 
-/// A merchant's staff with what they do, the oldest first, after this one.
+/// Returns a merchant's staff with their services, the oldest first, after this one.
 pub(crate) async fn list_staff(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -109,7 +109,7 @@ pub(crate) async fn list_staff(
     query("list_staff", select.fetch_all(conn)).await
 }
 
-/// Whether this person works for a merchant of this owner.
+/// Returns `true` when the staff member works for the owner's merchant.
 pub(crate) async fn staff_of_owner(
     conn: &mut PgConnection,
     owner: Uuid,
@@ -126,7 +126,7 @@ pub(crate) async fn staff_of_owner(
     Ok(query("staff_of_owner", select.fetch_optional(conn)).await?.is_some())
 }
 
-/// Replaces what a person does.
+/// Replaces the services that a staff member gives.
 pub(crate) async fn replace_staff_services(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -150,7 +150,7 @@ pub(crate) async fn replace_staff_services(
     Ok(())
 }
 
-/// Where a merchant's clocks are.
+/// Returns the time zone of a merchant.
 pub(crate) async fn zone_of_merchant(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -163,7 +163,7 @@ pub(crate) async fn zone_of_merchant(
         .transpose()
 }
 
-/// The same, for the merchant's owner only.
+/// Returns the time zone of an owner's merchant.
 pub(crate) async fn zone_of_owner(
     conn: &mut PgConnection,
     owner: Uuid,
@@ -178,5 +178,5 @@ pub(crate) async fn zone_of_owner(
 }
 
 fn zone(name: &str) -> sqlx::Result<TimeZone> {
-    name.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+    name.parse().map_err(decode)
 }

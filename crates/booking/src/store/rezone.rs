@@ -1,11 +1,13 @@
-//! The wall times that were promised.
+//! The promised wall times of bookings.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{Booking, Promise, TimeZone};
+use super::decode;
+use crate::domain::{Promise, TimeZone};
+use crate::view::Place;
 
 struct Row {
     booking_id: Uuid,
@@ -20,7 +22,7 @@ struct Row {
 pub(crate) async fn promises(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    after: Option<(DateTime<Utc>, Uuid)>,
+    after: Option<Place>,
     limit: i64,
 ) -> sqlx::Result<Vec<Promise>> {
     let (start, id) = after.unzip();
@@ -39,51 +41,14 @@ pub(crate) async fn promises(
     );
     let rows = query("promises", select.fetch_all(conn)).await?;
     let promise = |row: Row| {
-        let zone = row.wall_zone.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+        let zone = row.wall_zone.parse().map_err(decode)?;
         let Row { booking_id, merchant_id, staff_id, starts_at, wall_start, .. } = row;
         Ok(Promise { booking_id, merchant_id, staff_id, starts_at, wall_start, zone })
     };
     rows.into_iter().map(promise).collect()
 }
 
-pub(crate) async fn member_of_booking(
-    conn: &mut PgConnection,
-    booking: Uuid,
-) -> sqlx::Result<Option<Uuid>> {
-    let select =
-        sqlx::query_scalar!("SELECT member_id FROM booking WHERE booking_id = $1", booking);
-    query("member_of_booking", select.fetch_optional(conn)).await
-}
-
-/// Moves a booking to the instant it now has; its wall time stays. With it what is about to be told of the instant
-/// it had.
-pub(crate) async fn mend_time(
-    conn: &mut PgConnection,
-    booking: &Booking,
-    had: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    let occupied = booking.occupied();
-    let update = sqlx::query!(
-        "WITH mended AS (
-             UPDATE booking SET during = tstzrange($3, $4, '[)'), wall_of = $3, version = version + 1,
-                                updated_at = $5
-             WHERE booking_id = $1 AND merchant_id = $2
-         )
-         UPDATE notification_logs SET starts_at = $3
-         WHERE booking_id = $1 AND merchant_id = $2 AND status = 'pending' AND starts_at = $6",
-        booking.booking_id,
-        booking.merchant_id,
-        occupied.from,
-        occupied.to,
-        now,
-        had,
-    );
-    query("mend_booking_time", update.execute(conn)).await?;
-    Ok(())
-}
-
-/// Bookings whose wall time is not recorded, locked, with their starts and their merchants' zones.
+/// Locks bookings without a recorded wall time, and returns them with their starts and their merchants' zones.
 pub(crate) async fn unrecorded(
     conn: &mut PgConnection,
     limit: i64,
@@ -96,9 +61,8 @@ pub(crate) async fn unrecorded(
         limit,
     );
     let rows = query("unrecorded_wall_times", select.fetch_all(conn)).await?;
-    let known = |name: &str| name.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)));
     rows.into_iter()
-        .map(|row| Ok((row.booking_id, row.starts_at, known(&row.time_zone)?)))
+        .map(|row| Ok((row.booking_id, row.starts_at, row.time_zone.parse().map_err(decode)?)))
         .collect()
 }
 

@@ -1,4 +1,4 @@
-//! How far the payment of each booking is.
+//! The sagas: the payments of bookings with points.
 
 use std::time::Duration;
 
@@ -7,8 +7,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::{SagaFilter, SagaStep, SagaView};
-use crate::domain::Saga;
+use super::decode;
+use crate::domain::{Failure, Saga, SagaState};
+use crate::view::{SagaFilter, SagaStep, SagaView};
 
 /// A saga as the database returns it.
 struct Row {
@@ -39,39 +40,15 @@ impl TryFrom<Row> for Saga {
             price_minor: row.price_minor,
             currency: row.currency,
             value_minor: row.value_minor,
-            state: row.state.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
+            state: row.state.parse().map_err(decode)?,
             undo: row.undo,
             transfer_id: row.transfer_id,
-            failure: row.failure,
+            failure: row.failure.map(|word| word.parse().map_err(decode)).transpose()?,
         })
     }
 }
 
-/// `query_as!` takes literals only, so what is read is written once here.
-macro_rules! saga_where {
-    ($($condition_and_parameters:tt)+) => {
-        sqlx::query_as!(
-            Row,
-            "SELECT saga_id, merchant_id, booking_id, member_id, points, price_minor, currency,
-                    value_minor, state, undo, transfer_id, failure
-             FROM saga WHERE " + $($condition_and_parameters)+
-        )
-    };
-}
-
-/// The same for operators, who see more of it.
-macro_rules! view_where {
-    ($($condition_and_parameters:tt)+) => {
-        sqlx::query_as!(
-            SagaView,
-            "SELECT saga_id, booking_id, merchant_id, member_id, points, state, failure, attempts,
-                    last_error, needs_attention_at, created_at, updated_at
-             FROM saga WHERE " + $($condition_and_parameters)+
-        )
-    };
-}
-
-/// A new saga with the grant for its hold, which whoever opens it drives; should they die, it is due after
+/// Inserts a saga with the grant for its hold. The caller drives it; should this process die, it is due after
 /// `lease`.
 pub(crate) async fn insert_saga(
     conn: &mut PgConnection,
@@ -100,15 +77,88 @@ pub(crate) async fn insert_saga(
     Ok(())
 }
 
-pub(crate) async fn find_saga(
+/// Reads a saga.
+pub(crate) async fn find_saga(conn: &mut PgConnection, saga: Uuid) -> sqlx::Result<Option<Saga>> {
+    let select = sqlx::query_as!(
+        Row,
+        "SELECT saga_id, merchant_id, booking_id, member_id, points, price_minor, currency,
+                value_minor, state, undo, transfer_id, failure
+         FROM saga WHERE saga_id = $1",
+        saga,
+    );
+    let row = query("find_saga", select.fetch_optional(conn)).await?;
+    row.map(Saga::try_from).transpose()
+}
+
+/// Locks a saga until the transaction ends, and reads it. A transaction that also locks the booking locks the
+/// booking first.
+pub(crate) async fn lock_saga(conn: &mut PgConnection, saga: Uuid) -> sqlx::Result<Option<Saga>> {
+    let lock = sqlx::query_scalar!(
+        r#"SELECT true AS "locked!" FROM saga WHERE saga_id = $1 FOR UPDATE"#,
+        saga,
+    );
+    match query("lock_saga", lock.fetch_optional(&mut *conn)).await? {
+        Some(_) => find_saga(conn, saga).await,
+        None => Ok(None),
+    }
+}
+
+/// Returns the id of the saga that pays a booking, if there is one.
+pub(crate) async fn saga_of_booking(
+    conn: &mut PgConnection,
+    merchant: Uuid,
+    booking: Uuid,
+) -> sqlx::Result<Option<Uuid>> {
+    let select = sqlx::query_scalar!(
+        "SELECT saga_id FROM saga WHERE booking_id = $1 AND merchant_id = $2",
+        booking,
+        merchant,
+    );
+    query("saga_of_booking", select.fetch_optional(conn)).await
+}
+
+/// Reads a saga for operators.
+pub(crate) async fn view_saga(
     conn: &mut PgConnection,
     saga: Uuid,
 ) -> sqlx::Result<Option<SagaView>> {
-    let select = view_where!("saga_id = $1", saga);
-    query("find_saga", select.fetch_optional(conn)).await
+    let select = sqlx::query_as!(
+        SagaView,
+        "SELECT saga_id, booking_id, merchant_id, member_id, points, state, failure, attempts,
+                last_error, needs_attention_at, created_at, updated_at
+         FROM saga WHERE saga_id = $1",
+        saga,
+    );
+    query("view_saga", select.fetch_optional(conn)).await
 }
 
-/// What happened to a saga, in order.
+/// Returns sagas for operators, the newest first, after this one.
+pub(crate) async fn list_sagas(
+    conn: &mut PgConnection,
+    filter: &SagaFilter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<SagaView>> {
+    let select = sqlx::query_as!(
+        SagaView,
+        "SELECT saga_id, booking_id, merchant_id, member_id, points, state, failure, attempts,
+                last_error, needs_attention_at, created_at, updated_at
+         FROM saga
+         WHERE ($1::uuid IS NULL OR saga_id < $1)
+           AND ($2::text IS NULL OR state = $2)
+           AND ($3::bool IS NULL OR (open_since IS NOT NULL) = $3)
+           AND ($4::bool IS NULL OR (needs_attention_at IS NOT NULL) = $4)
+         ORDER BY saga_id DESC LIMIT $5",
+        before,
+        filter.state.map(SagaState::as_str),
+        filter.open,
+        filter.needs_attention,
+        limit,
+    );
+    query("list_sagas", select.fetch_all(conn)).await
+}
+
+/// Returns the log of a saga, in order.
 pub(crate) async fn steps_of_saga(
     conn: &mut PgConnection,
     saga: Uuid,
@@ -122,64 +172,7 @@ pub(crate) async fn steps_of_saga(
     query("steps_of_saga", select.fetch_all(conn)).await
 }
 
-/// The newest first, after this one.
-pub(crate) async fn list_sagas(
-    conn: &mut PgConnection,
-    filter: &SagaFilter,
-    before: Option<Uuid>,
-    limit: i64,
-) -> sqlx::Result<Vec<SagaView>> {
-    let select = view_where!(
-        "($1::uuid IS NULL OR saga_id < $1)
-         AND ($2::text IS NULL OR state = $2)
-         AND ($3::bool IS NULL OR (open_since IS NOT NULL) = $3)
-         AND ($4::bool IS NULL OR (needs_attention_at IS NOT NULL) = $4)
-         ORDER BY saga_id DESC LIMIT $5",
-        before,
-        filter.state.map(crate::domain::SagaState::as_str),
-        filter.open,
-        filter.needs_attention,
-        limit,
-    );
-    query("list_sagas", select.fetch_all(conn)).await
-}
-
-/// The saga, held until the transaction ends. Whoever also takes its booking takes that first.
-pub(crate) async fn lock_saga(conn: &mut PgConnection, saga: Uuid) -> sqlx::Result<Option<Saga>> {
-    let select = saga_where!("saga_id = $1 FOR UPDATE", saga);
-    let row = query("lock_saga", select.fetch_optional(conn)).await?;
-    row.map(Saga::try_from).transpose()
-}
-
-/// The saga as it now is.
-pub(crate) async fn read_saga(conn: &mut PgConnection, saga: Uuid) -> sqlx::Result<Option<Saga>> {
-    let select = saga_where!("saga_id = $1", saga);
-    let row = query("read_saga", select.fetch_optional(conn)).await?;
-    row.map(Saga::try_from).transpose()
-}
-
-/// The saga of a booking, locked, if that is paid with points.
-pub(crate) async fn lock_saga_of_booking(
-    conn: &mut PgConnection,
-    merchant: Uuid,
-    booking: Uuid,
-) -> sqlx::Result<Option<Saga>> {
-    let select = saga_where!("booking_id = $1 AND merchant_id = $2 FOR UPDATE", booking, merchant);
-    let row = query("lock_saga_of_booking", select.fetch_optional(conn)).await?;
-    row.map(Saga::try_from).transpose()
-}
-
-pub(crate) async fn saga_of_booking(
-    conn: &mut PgConnection,
-    merchant: Uuid,
-    booking: Uuid,
-) -> sqlx::Result<Option<Saga>> {
-    let select = saga_where!("booking_id = $1 AND merchant_id = $2", booking, merchant);
-    let row = query("saga_of_booking", select.fetch_optional(conn)).await?;
-    row.map(Saga::try_from).transpose()
-}
-
-/// The grant for a hold that is not placed yet.
+/// Returns the grant for a hold that is not placed yet.
 pub(crate) async fn grant_of_saga(
     conn: &mut PgConnection,
     saga: Uuid,
@@ -189,8 +182,8 @@ pub(crate) async fn grant_of_saga(
     Ok(grant.map(SecretString::from))
 }
 
-/// Writes the saga's new state, with its next step due after `lease`. The grant is deleted once points has
-/// answered.
+/// Writes the state of a saga, with its next step due after `lease`. The grant is deleted once points has answered
+/// the hold.
 pub(crate) async fn update_saga(
     conn: &mut PgConnection,
     saga: &Saga,
@@ -209,7 +202,7 @@ pub(crate) async fn update_saga(
         saga.state.as_str(),
         saga.undo,
         saga.transfer_id,
-        saga.failure,
+        saga.failure.map(Failure::as_str),
         lease.as_secs_f64(),
         saga.state.is_end(),
         saga.value_minor,
@@ -218,15 +211,31 @@ pub(crate) async fn update_saga(
     Ok(())
 }
 
-/// Records that a step did not succeed, and when it is tried again: after a pause that doubles with each
-/// attempt, up to `most`. After `patience` a person should look, or at once when it is `stuck`.
-/// Whether that is so.
-pub(crate) async fn put_off_saga(
+/// The need of a saga for a person, after a failed step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// A later attempt may succeed. A person should look at it after `patience`.
+    MaySucceed,
+    /// The saga cannot continue by itself. A person should look at it now.
+    NeedsPerson,
+}
+
+/// The pauses between attempts.
+#[derive(Clone, Copy)]
+pub(crate) struct Backoff {
+    pub(crate) first: Duration,
+    pub(crate) longest: Duration,
+    pub(crate) patience: Duration,
+}
+
+/// Records a failed step and schedules the next attempt, after a pause that doubles with each attempt. Returns
+/// `true` when a person should look at the saga.
+pub(crate) async fn postpone_saga(
     conn: &mut PgConnection,
     saga: &Saga,
     error: &str,
-    stuck: bool,
-    pause: Pause,
+    retry: Retry,
+    backoff: Backoff,
 ) -> sqlx::Result<bool> {
     let update = sqlx::query_scalar!(
         r#"UPDATE saga SET attempts = attempts + 1, last_error = $4, updated_at = now(),
@@ -240,24 +249,16 @@ pub(crate) async fn put_off_saga(
         saga.merchant_id,
         saga.state.as_str(),
         error,
-        pause.first.as_secs_f64(),
-        pause.most.as_secs_f64(),
-        stuck,
-        pause.patience.as_secs_f64(),
+        backoff.first.as_secs_f64(),
+        backoff.longest.as_secs_f64(),
+        retry == Retry::NeedsPerson,
+        backoff.patience.as_secs_f64(),
     );
-    Ok(query("put_off_saga", update.fetch_optional(conn)).await?.unwrap_or(false))
+    Ok(query("postpone_saga", update.fetch_optional(conn)).await?.unwrap_or(false))
 }
 
-/// How long to wait between attempts, and for how long nobody need look.
-#[derive(Clone, Copy)]
-pub(crate) struct Pause {
-    pub(crate) first: Duration,
-    pub(crate) most: Duration,
-    pub(crate) patience: Duration,
-}
-
-/// Takes sagas that are due, for `lease`: should this process die, another takes them then. A saga that
-/// two drive all the same comes to no harm, for each step has one effect.
+/// Leases sagas that are due. Should this process die, another takes them after `lease`. Two processes may drive the
+/// same saga without harm, because each step has one effect.
 pub(crate) async fn claim_due_sagas(
     conn: &mut PgConnection,
     limit: i64,
@@ -278,7 +279,7 @@ pub(crate) async fn claim_due_sagas(
     query("claim_due_sagas", update.fetch_all(conn)).await
 }
 
-/// Adds to the log; what happened before is counted.
+/// Adds an entry to the log of a saga, or counts a repetition.
 pub(crate) async fn insert_step(
     conn: &mut PgConnection,
     saga: &Saga,
@@ -300,7 +301,7 @@ pub(crate) async fn insert_step(
     Ok(())
 }
 
-/// How many are open, how many of them wait for a person, and since when the oldest is open, in seconds.
+/// Returns the number of open sagas, the number of those that need a person, and the age of the oldest in seconds.
 pub(crate) async fn count_sagas(conn: &mut PgConnection) -> sqlx::Result<(i64, i64, i64)> {
     let select = sqlx::query!(
         r#"SELECT count(*) AS "open!", count(needs_attention_at) AS "attention!",

@@ -1,4 +1,4 @@
-//! What free-slot search and holds read.
+//! The reads of slot search and of holds.
 
 use std::collections::HashMap;
 
@@ -6,17 +6,19 @@ use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::decode;
 use super::hours::shift;
-use crate::app::Bookable;
-use crate::domain::{Calendar, Length, Shift, Span, Week};
+use crate::domain::{Bookable, Calendar, Length, Notice, Shift, Span, Terms, Week};
 
+/// Reads a service with the terms of its merchant.
 pub(crate) async fn find_bookable(
     conn: &mut PgConnection,
     merchant: Uuid,
     service: Uuid,
 ) -> sqlx::Result<Option<Bookable>> {
     let select = sqlx::query!(
-        "SELECT owner_id, time_zone, duration_minutes, buffer_minutes, price_minor
+        "SELECT owner_id, time_zone, currency, cancellation_notice_minutes, duration_minutes,
+                buffer_minutes, price_minor
          FROM service JOIN merchant USING (merchant_id)
          WHERE merchant_id = $1 AND service_id = $2",
         merchant,
@@ -25,16 +27,17 @@ pub(crate) async fn find_bookable(
     let Some(row) = query("find_bookable", select.fetch_optional(conn)).await? else {
         return Ok(None);
     };
-    let length = Length::try_new(row.duration_minutes, row.buffer_minutes);
-    Ok(Some(Bookable {
+    let terms = Terms {
         owner_id: row.owner_id,
         zone: row.time_zone.parse().map_err(decode)?,
-        length: length.map_err(decode)?,
-        price_minor: row.price_minor,
-    }))
+        currency: row.currency,
+        notice: Notice::try_new(row.cancellation_notice_minutes).map_err(decode)?,
+    };
+    let length = Length::try_new(row.duration_minutes, row.buffer_minutes).map_err(decode)?;
+    Ok(Some(Bookable { terms, length, price_minor: row.price_minor }))
 }
 
-/// Who gives this service, or this person if they do.
+/// Returns the staff who give a service, or only `staff` when they do.
 pub(crate) async fn staff_of_service(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -52,7 +55,7 @@ pub(crate) async fn staff_of_service(
     query("staff_of_service", select.fetch_all(conn)).await
 }
 
-/// Each person's calendar as far as it lies in `reach`, in the order of `staff`.
+/// Returns the calendar of each staff member within `reach`, in the order of `staff`.
 pub(crate) async fn calendars(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -110,10 +113,13 @@ async fn closures(
     Ok(rows.into_iter().map(|row| (row.staff_id, Span { from: row.from, to: row.to })).collect())
 }
 
-/// Person by person, because only then all three columns of `booking_calendar` serve; the states are written
-/// as in its condition and unlike that of the exclusion constraint, whose index must not serve. A booking takes 12 hours at most: `booking_interval_length`. Bookings that touch
-/// are one span, and `unnest` gives them in order: a full calendar of 20 people and two weeks is 20 rows
-/// of 15 spans then, and not 2,600 rows, which took twice as long.
+/// Returns the occupied times of each staff member, adjacent ones merged.
+///
+/// It reads person by person, because only then all three columns of the index `booking_calendar` serve. The states
+/// are written as in its condition, and unlike in the condition of the exclusion constraint, whose index must not
+/// serve. A booking takes at most 12 hours: `booking_interval_length`. Adjacent bookings are one span, and `unnest`
+/// returns spans in order: a full calendar of 20 people and two weeks is 20 rows of 15 spans instead of 2,600 rows,
+/// which took twice as long.
 async fn booked(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -142,8 +148,4 @@ async fn booked(
         starts.into_iter().zip(ends).map(|(from, to)| Span { from, to }).collect()
     };
     Ok(rows.into_iter().map(|row| (row.staff_id, spans(row.starts, row.ends))).collect())
-}
-
-fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(error))
 }

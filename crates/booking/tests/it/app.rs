@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use booking::app::Bookings;
-use booking::domain::{Heard, Saga, Step};
-use booking::peers::{Earned, Grant, News, Points, Purchase};
+use booking::domain::{Saga, Step, StepAnswer};
+use booking::peers::{self, Earned, Grant, MembershipChange, Points, Purchase};
 use booking::seal::Seal;
 use booking::{grpc, http};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::http::{Api, Call, Reply};
 use testkit::tokens::Issuer;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 use tonic::{Status, async_trait};
 use uuid::Uuid;
@@ -64,19 +65,19 @@ impl App {
     /// The same with LINE.
     pub fn sealing(self) -> Self {
         let seal = Seal::new(&"a secret of 32 characters or more".into()).unwrap();
-        let bookings = self.bookings.clone().sealing(Some(seal));
+        let bookings = self.bookings.clone().with_seal(Some(seal));
         self.being(bookings)
     }
 
     /// The same with a replica.
     pub fn reading(self, replica: PgPool) -> Self {
-        let bookings = self.bookings.clone().reading(Some(replica));
+        let bookings = self.bookings.clone().with_replica(Some(replica));
         self.being(bookings)
     }
 
     /// The same with another number of bookings that a member may have ahead of them.
     pub fn allowing(self, bookings: u32) -> Self {
-        let bookings = self.bookings.clone().allowing(10, bookings);
+        let bookings = self.bookings.clone().with_limits(10, bookings);
         self.being(bookings)
     }
 
@@ -298,13 +299,28 @@ impl Points for NoPoints {
         anyhow::bail!("there is no ledger")
     }
 
-    async fn belongs(&self, _: News) -> anyhow::Result<()> {
+    async fn change_membership(&self, _: MembershipChange) -> anyhow::Result<()> {
         Ok(())
     }
 
-    async fn step(&self, _: &Saga, _: Step, _: Option<&Grant>) -> anyhow::Result<Heard> {
+    async fn step(&self, _: &Saga, _: Step, _: Option<&Grant>) -> anyhow::Result<StepAnswer> {
         anyhow::bail!("there is no ledger")
     }
+}
+
+/// Delivers events to these points until the guard is dropped, as the service does.
+pub fn relay(app: &App, points: Arc<dyn Points>) -> DropGuard {
+    let stop = CancellationToken::new();
+    let (db, until) = (service_pool(&app.db), stop.clone());
+    let relay = move || {
+        let deliver = peers::deliver(db.clone(), points.clone(), until.clone());
+        async {
+            deliver.await;
+            Ok(())
+        }
+    };
+    tokio::spawn(observability::task::supervise("outbox", stop.clone(), relay));
+    stop.drop_guard()
 }
 
 /// Connects as the role that the service has in production.

@@ -19,7 +19,7 @@ async fn without_the_constraint_slots_are_refused_within_ten_seconds(db: PgPool)
     app.anytime(&shop).await;
     let booking = app.booked(member(2), &shop, 60).await;
     let stop = CancellationToken::new();
-    app.bookings.keep_house(&stop);
+    tokio::spawn(app.bookings.clone().watch_constraint(stop.clone()));
     let _stop = stop.drop_guard();
 
     let constraint: String = sqlx::query_scalar(

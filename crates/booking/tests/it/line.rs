@@ -211,7 +211,7 @@ async fn the_day_before_a_member_is_reminded_once_of_what_is_still_booked(db: Pg
 
     // 2030-01-03T10:00 in Tokyo.
     let clock = Clock::fixed(now() + TimeDelta::hours(41));
-    let then = Bookings::new(service_pool(&db), clock, Arc::new(NoPoints)).sealing(Some(seal()));
+    let then = Bookings::new(service_pool(&db), clock, Arc::new(NoPoints)).with_seal(Some(seal()));
     let (one, other) = tokio::join!(then.remind(), then.remind());
     assert_eq!(one.unwrap() + other.unwrap(), 1, "two replicas at once remind once");
     assert_eq!(then.remind().await.unwrap(), 0);

@@ -53,7 +53,7 @@ impl Channel {
 
     /// From now on the service sends by this channel's LINE.
     pub fn serves(&self, app: &mut App) {
-        let bookings = app.bookings.clone().telling((self.client.clone(), self.pace.clone()));
+        let bookings = app.bookings.clone().with_line((self.client.clone(), self.pace.clone()));
         app.becomes(bookings);
     }
 

@@ -5,7 +5,6 @@
 
 mod app;
 mod archive;
-mod belonging;
 mod calendar;
 mod complete;
 mod distribution;
@@ -20,6 +19,7 @@ mod line;
 mod line_channel;
 mod line_order;
 mod list;
+mod membership;
 mod merchants;
 mod metrics;
 mod paying;

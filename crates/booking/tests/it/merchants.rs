@@ -1,6 +1,6 @@
 //! Who opens a calendar, and who adds people to it.
 
-use booking::app::Owner;
+use booking::domain::Owner;
 use kit::caller::Role;
 use serde_json::json;
 use sqlx::PgPool;
@@ -53,8 +53,8 @@ async fn only_the_owner_adds_staff_and_to_others_the_merchant_is_missing(db: PgP
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn the_demos_salon_is_opened_once_and_can_be_booked(db: PgPool) {
     let app = App::new(db);
-    let salon = app.bookings.seed(Owner::named(member(1))).await.unwrap();
-    assert_eq!(app.bookings.seed(Owner::named(member(1))).await.unwrap(), salon);
+    let salon = app.bookings.seed(Owner::new(member(1))).await.unwrap();
+    assert_eq!(app.bookings.seed(Owner::new(member(1))).await.unwrap(), salon);
     assert_eq!((app.count("merchant").await, app.count("staff").await), (1, 3));
     assert_eq!((app.count("service").await, app.count("staff_service").await), (3, 9));
 

@@ -3,16 +3,17 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use booking::domain::{Currency, Heard, Saga, Step};
-use booking::peers::{self, Earned, Grant, GrantHold, Grants, News, NoGrant, Points, Purchase};
+use booking::domain::{Currency, Saga, Step, StepAnswer};
+use booking::peers::{
+    Earned, Grant, GrantHold, Grants, MembershipChange, NoGrant, Points, Purchase,
+};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::eventually;
-use tokio_util::sync::CancellationToken;
 use tonic::async_trait;
 use uuid::Uuid;
 
-use crate::app::{App, Shop, id, member, now, service_pool};
+use crate::app::{App, Shop, id, member, now, relay};
 use crate::saga_world::{PRICE, code};
 
 /// A ledger to which points are worth what it is told, and that remembers what it was asked.
@@ -29,23 +30,23 @@ impl Points for Worth {
         Ok(Earned::Points)
     }
 
-    async fn belongs(&self, _: News) -> anyhow::Result<()> {
+    async fn change_membership(&self, _: MembershipChange) -> anyhow::Result<()> {
         Ok(())
     }
 
-    async fn step(&self, saga: &Saga, step: Step, _: Option<&Grant>) -> anyhow::Result<Heard> {
+    async fn step(&self, saga: &Saga, step: Step, _: Option<&Grant>) -> anyhow::Result<StepAnswer> {
         let (hold_id, points) = (saga.saga_id, saga.points);
         Ok(match step {
             Step::Hold => {
                 self.asked.lock().unwrap().push((saga.currency.clone(), saga.price_minor));
                 match *self.of_all.lock().unwrap() {
-                    Ok(value_minor) => Heard::Held { hold_id, points, value_minor },
-                    Err(why) => Heard::Refused(why.to_owned()),
+                    Ok(value_minor) => StepAnswer::Held { hold_id, points, value_minor },
+                    Err(why) => StepAnswer::Refused(why.parse().unwrap()),
                 }
             }
-            Step::Capture => Heard::Captured { hold_id, points, transfer_id: Some(hold_id) },
-            Step::Release => Heard::Released { hold_id },
-            Step::Reverse => Heard::Reversed,
+            Step::Capture => StepAnswer::Captured { hold_id, points, transfer_id: Some(hold_id) },
+            Step::Release => StepAnswer::Released { hold_id },
+            Step::Reverse => StepAnswer::Reversed,
         })
     }
 }
@@ -71,7 +72,7 @@ impl World {
         let (asked, purchases) = (Mutex::default(), Mutex::default());
         let worth = Arc::new(Worth { of_all: Mutex::new(Ok(1)), asked, purchases });
         let mut app = App::with(db, now(), worth.clone());
-        app.becomes(app.bookings.clone().paying(Arc::new(Anyone), Currency::default()));
+        app.becomes(app.bookings.clone().with_grants(Arc::new(Anyone), Currency::default()));
         let shop = app.shop_in(currency).await;
         let service = app.priced(&shop, 60, 0, PRICE).await;
         app.working(&shop, service).await;
@@ -110,9 +111,7 @@ async fn what_points_paid_of_the_price_is_what_points_says(db: PgPool) {
     // Only the rest is a purchase.
     let (app, owner) = (&world.app, world.shop.owner);
     app.act(owner, booking, "complete").send().await.expect(200);
-    let stop = CancellationToken::new();
-    tokio::spawn(peers::deliver(service_pool(&app.db), world.worth.clone(), stop.clone()));
-    let _stop = stop.drop_guard();
+    let _relay = relay(app, world.worth.clone());
     eventually(Duration::from_secs(20), || async {
         (*world.worth.purchases.lock().unwrap() == [PRICE - 100]).then_some(())
     })

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use booking::app::Belonging;
-use booking::domain::{Currency, Heard, Saga, Step};
-use booking::peers::{self, Earned, Grant, Is, News, Nothing, Points, PointsOverGrpc, Purchase};
+use booking::domain::{Currency, Membership, NoEarning, Saga, Step, StepAnswer};
+use booking::peers::{
+    Earned, Grant, MembershipChange, MembershipKind, Points, PointsOverGrpc, Purchase,
+};
 use chrono::TimeDelta;
 use kit::caller::Role;
 use kit::{Clock, breaker};
@@ -19,12 +20,11 @@ use testkit::auth::FakeAuth;
 use testkit::eventually;
 use testkit::grpc::Listening;
 use testkit::tokens::Issuer;
-use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status, async_trait};
 use uuid::Uuid;
 
-use crate::app::{App, Shop, id, member, now, service_pool};
+use crate::app::{App, Shop, id, member, now, relay};
 use crate::saga_world::World;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -63,20 +63,13 @@ impl Points for FakePoints {
         }
     }
 
-    async fn belongs(&self, _: News) -> anyhow::Result<()> {
+    async fn change_membership(&self, _: MembershipChange) -> anyhow::Result<()> {
         Ok(())
     }
 
-    async fn step(&self, _: &Saga, _: Step, _: Option<&Grant>) -> anyhow::Result<Heard> {
+    async fn step(&self, _: &Saga, _: Step, _: Option<&Grant>) -> anyhow::Result<StepAnswer> {
         anyhow::bail!("nobody pays with points here")
     }
-}
-
-/// Delivers until dropped.
-fn relay(app: &App, points: FakePoints) -> DropGuard {
-    let stop = CancellationToken::new();
-    tokio::spawn(peers::deliver(service_pool(&app.db), Arc::new(points), stop.clone()));
-    stop.drop_guard()
 }
 
 async fn completed(app: &App, shop: &Shop, price: i64) -> Uuid {
@@ -115,7 +108,7 @@ async fn a_completed_booking_earns_once(db: PgPool) {
     let booking = completed(&app, &shop, 5000).await;
 
     let points = FakePoints::default();
-    let _relay = relay(&app, points.clone());
+    let _relay = relay(&app, Arc::new(points.clone()));
     all_delivered(&app).await;
 
     let expected = Purchase {
@@ -137,7 +130,7 @@ async fn after_a_failure_or_a_panic_it_asks_again_with_the_same_key(db: PgPool) 
     completed(&app, &shop, 5000).await;
 
     let points = FakePoints::after([Mishap::Fail, Mishap::Panic]);
-    let _relay = relay(&app, points.clone());
+    let _relay = relay(&app, Arc::new(points.clone()));
     all_delivered(&app).await;
 
     let asked = points.asked();
@@ -153,7 +146,7 @@ async fn what_was_free_earns_nothing(db: PgPool) {
     completed(&app, &shop, 0).await;
 
     let points = FakePoints::default();
-    let _relay = relay(&app, points.clone());
+    let _relay = relay(&app, Arc::new(points.clone()));
     all_delivered(&app).await;
 
     assert_eq!(points.asked(), []);
@@ -170,7 +163,7 @@ async fn an_event_of_a_version_from_before_still_earns(db: PgPool) {
         .unwrap();
 
     let points = FakePoints::default();
-    let _relay = relay(&app, points.clone());
+    let _relay = relay(&app, Arc::new(points.clone()));
     all_delivered(&app).await;
 
     let asked = points.asked();
@@ -213,9 +206,7 @@ async fn a_visit_is_worth_what_the_merchants_rule_said_when_it_was_over(db: PgPo
     tell(&end, "end", json!({})).await;
     tell(&rules, "second", rate(20)).await;
 
-    let stop = CancellationToken::new();
-    tokio::spawn(peers::deliver(service_pool(&app.db), world.wire.clone(), stop.clone()));
-    let _stop = stop.drop_guard();
+    let _relay = relay(&app, world.wire.clone());
     all_delivered(&app).await;
     assert_eq!(world.balance(member(2)).await, 70);
 }
@@ -308,9 +299,9 @@ async fn over_grpc_the_event_is_the_key_of_the_earning() {
 
     // Less than a point is worth is an answer; a refusal is a failure that names nobody.
     for (minor, why) in [
-        (TOO_SMALL, Nothing::PurchaseTooSmall),
-        (OWN, Nothing::OwnMerchant),
-        (WORTHLESS, Nothing::TenderValueMissing),
+        (TOO_SMALL, NoEarning::PurchaseTooSmall),
+        (OWN, NoEarning::OwnMerchant),
+        (WORTHLESS, NoEarning::TenderValueMissing),
     ] {
         let earned = client.earn(Purchase { minor, ..purchase.clone() }).await.unwrap();
         assert_eq!(earned, Earned::Nothing(why));
@@ -347,9 +338,10 @@ async fn while_points_is_away_nobody_asks_it_neither_for_points_nor_for_who_belo
         occurred_at: None,
     };
     eventually(SOON, || async { client.earn(purchase.clone()).await.err().filter(is_open) }).await;
-    let belonging = Belonging { merchant_id: Uuid::from_u128(3), member_id: member(2) };
-    let news = News { event: Uuid::from_u128(5), belonging, is: Is::Owner };
-    assert!(is_open(&client.belongs(news).await.unwrap_err()));
+    let membership = Membership { merchant_id: Uuid::from_u128(3), member_id: member(2) };
+    let (event, kind) = (Uuid::from_u128(5), MembershipKind::OwnerJoined);
+    let change = MembershipChange { event, membership, kind };
+    assert!(is_open(&client.change_membership(change).await.unwrap_err()));
 }
 
 fn code(error: &anyhow::Error) -> Option<Code> {

@@ -1,6 +1,6 @@
 //! A country changes its clocks: what was booked for ten o'clock is still at ten o'clock.
 
-use booking::app::{Moved, Unmended};
+use booking::app::{Moved, Rezone, Unmended};
 use booking::domain::TimeZone;
 use chrono::{DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use sqlx::PgPool;
@@ -46,13 +46,13 @@ async fn when_the_rules_change_appointments_keep_their_local_time(db: PgPool) {
     }
     let off = booked(&app, &shop, service, "2030-06-04T10:00").await;
     app.act(member(2), off, "cancel").send().await.expect(200);
-    let rezone = async |apply| app.bookings.rezone(&ten_hours, apply).await.unwrap();
+    let rezone = async |mode| app.bookings.rezone(&ten_hours, mode).await.unwrap();
 
-    let plan = rezone(false).await;
+    let plan = rezone(Rezone::Report).await;
     assert_eq!((plan.seen, plan.moved.len(), plan.unmended.len()), (4, 3, 0));
     assert_eq!(starts_at(&app, all[1]).await, "2030-06-03T01:00:00Z", "only looked at");
 
-    let done = rezone(true).await;
+    let done = rezone(Rezone::Apply).await;
     let ten = Moved {
         booking_id: all[1],
         wall_start: "2030-06-03T10:00:00".parse().unwrap(),
@@ -64,13 +64,13 @@ async fn when_the_rules_change_appointments_keep_their_local_time(db: PgPool) {
     let now = [starts_at(&app, all[0]).await, starts_at(&app, all[2]).await];
     assert_eq!(now, ["2030-06-02T23:00:00Z", "2030-06-03T01:00:00Z"]);
     assert_eq!(starts_at(&app, before).await, "2030-05-31T01:00:00Z");
-    assert!(rezone(true).await.moved.is_empty(), "once is enough");
+    assert!(rezone(Rezone::Apply).await.moved.is_empty(), "once is enough");
 
     // And back, which goes the other way.
     let back = |_: TimeZone, wall: NaiveDateTime| {
         MappedLocalTime::Single(wall.and_utc() - TimeDelta::hours(9))
     };
-    let done = app.bookings.rezone(&back, true).await.unwrap();
+    let done = app.bookings.rezone(&back, Rezone::Apply).await.unwrap();
     assert_eq!((done.moved.len(), done.unmended.len()), (3, 0));
     assert_eq!(starts_at(&app, all[1]).await, "2030-06-03T01:00:00Z");
 }
@@ -86,12 +86,12 @@ async fn what_cannot_be_mended_is_said_and_left_alone(db: PgPool) {
         .execute(&app.db)
         .await
         .unwrap();
-    let done = app.bookings.rezone(&ten_hours, true).await.unwrap();
+    let done = app.bookings.rezone(&ten_hours, Rezone::Apply).await.unwrap();
     assert_eq!(done.unmended, [(ten, Unmended::Taken)]);
     assert_eq!(starts_at(&app, ten).await, "2030-06-03T01:00:00Z");
 
     let never = |_: TimeZone, _: NaiveDateTime| MappedLocalTime::None;
-    let done = app.bookings.rezone(&never, true).await.unwrap();
+    let done = app.bookings.rezone(&never, Rezone::Apply).await.unwrap();
     assert_eq!(done.unmended.len(), 2);
     assert!(done.unmended.iter().all(|(_, why)| *why == Unmended::Skipped));
 }
@@ -112,7 +112,7 @@ async fn a_hold_that_is_over_is_in_nobodys_way(db: PgPool) {
     .execute(&app.db)
     .await
     .unwrap();
-    let done = app.bookings.rezone(&ten_hours, true).await.unwrap();
+    let done = app.bookings.rezone(&ten_hours, Rezone::Apply).await.unwrap();
     assert_eq!(done.unmended, []);
     assert_eq!(starts_at(&app, ten).await, "2030-06-03T00:00:00Z");
     assert_eq!(app.status(&shop, held).await, "expired");
@@ -143,6 +143,6 @@ async fn what_an_older_version_wrote_is_recorded_and_not_moved_by_mistake(db: Pg
     };
     assert_eq!(wall(old).await, "2030-06-03T10:00:00".parse().unwrap());
     assert_eq!(wall(moved).await, "2030-06-05T12:00:00".parse().unwrap());
-    let plan = app.bookings.rezone(&TimeZone::instants, false).await.unwrap();
+    let plan = app.bookings.rezone(&TimeZone::instants, Rezone::Report).await.unwrap();
     assert_eq!((plan.seen, plan.moved.len()), (2, 0));
 }

@@ -117,7 +117,7 @@ async fn a_closed_merchant_is_nobodys_and_gives_back_what_members_have_ahead(db:
         read.json()["status"].as_str().unwrap().to_owned()
     };
     eventually(SOON, || async {
-        app.bookings.empty_closed().await.unwrap();
+        app.bookings.cancel_at_closed_merchants().await.unwrap();
         let seen = [status(member(2), paid).await, status(member(3), held).await];
         seen.iter().all(|seen| seen == "cancelled").then_some(())
     })
@@ -161,8 +161,8 @@ async fn a_hold_at_a_closed_merchant_is_neither_confirmed_nor_paid(db: PgPool) {
         let refused = world.app.post(member(2), &path, body).send().await;
         assert_eq!((refused.status.as_u16(), refused.code()), (409, "merchant_closed".into()));
     }
-    assert_eq!(world.app.bookings.empty_closed().await.unwrap(), 1);
-    assert_eq!(world.app.bookings.empty_closed().await.unwrap(), 0);
+    assert_eq!(world.app.bookings.cancel_at_closed_merchants().await.unwrap(), 1);
+    assert_eq!(world.app.bookings.cancel_at_closed_merchants().await.unwrap(), 0);
 }
 
 #[sqlx::test(migrator = "booking::MIGRATOR")]

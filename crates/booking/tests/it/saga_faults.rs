@@ -65,8 +65,8 @@ async fn opened(world: &World, n: usize) -> (Uuid, Saga) {
 /// Delivers a message whether or not the saga waits for it: a copy, or one that was held up on its way.
 async fn deliver(world: &World, booking: Uuid, saga: &Saga, message: Message) {
     match message {
-        Message::Hold => drop(world.app.bookings.ask(saga, Step::Hold).await.unwrap()),
-        Message::Capture => drop(world.app.bookings.ask(saga, Step::Capture).await.unwrap()),
+        Message::Hold => drop(world.app.bookings.run_step(saga, Step::Hold).await.unwrap()),
+        Message::Capture => drop(world.app.bookings.run_step(saga, Step::Capture).await.unwrap()),
         Message::Cancel => drop(world.app.act(member(2), booking, "cancel").send().await),
     }
 }

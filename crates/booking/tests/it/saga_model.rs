@@ -3,7 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use booking::domain::{Change, Heard, INSUFFICIENT, Saga, SagaState, Status, Step};
+use booking::domain::{Change, Failure, Saga, SagaState, Status, Step, StepAnswer};
 use uuid::Uuid;
 
 /// A hold in points, as `points.v1.Holds` promises it.
@@ -41,13 +41,13 @@ const ID: Uuid = Uuid::from_u128(1);
 const TRANSFER: Uuid = Uuid::from_u128(7);
 const POINTS: i64 = 5;
 
-fn done(step: Step) -> Heard {
+fn done(step: Step) -> StepAnswer {
     let (hold_id, points) = (ID, POINTS);
     match step {
-        Step::Hold => Heard::Held { hold_id, points, value_minor: points },
-        Step::Capture => Heard::Captured { hold_id, points, transfer_id: Some(TRANSFER) },
-        Step::Release => Heard::Released { hold_id },
-        Step::Reverse => Heard::Reversed,
+        Step::Hold => StepAnswer::Held { hold_id, points, value_minor: points },
+        Step::Capture => StepAnswer::Captured { hold_id, points, transfer_id: Some(TRANSFER) },
+        Step::Release => StepAnswer::Released { hold_id },
+        Step::Reverse => StepAnswer::Reversed,
     }
 }
 
@@ -89,32 +89,32 @@ impl World {
     }
 
     /// What points answers to this step, and what it has done then. A hold may find too few points.
-    fn points(&self, step: Step, poor: bool) -> (Self, Heard) {
+    fn points(&self, step: Step, poor: bool) -> (Self, StepAnswer) {
         let mut after = self.clone();
-        let refused = |why: &str| Heard::Refused(why.to_owned());
+        let refused = StepAnswer::Refused;
         let done = done(step);
         if self.kept[index(step)] {
             return (after, done);
         }
         after.held = match (step, self.held) {
-            (Step::Hold, Held::Nothing) if poor => return (after, refused(INSUFFICIENT)),
+            (Step::Hold, Held::Nothing) if poor => return (after, refused(Failure::InsufficientPoints)),
             (Step::Hold, Held::Nothing) => Held::Points,
             (Step::Capture, Held::Points) => Held::Spent,
             (Step::Release, Held::Nothing | Held::Points) => Held::Released,
             (Step::Reverse, Held::Spent) => Held::GivenBack,
-            (Step::Hold, Held::Foreign) => return (after, refused("hold_exists")),
-            (_, Held::Released) => return (after, refused("hold_released")),
-            (_, Held::Spent | Held::GivenBack) => return (after, refused("hold_captured")),
-            _ => return (after, refused("not_found")),
+            (Step::Hold, Held::Foreign) => return (after, refused(Failure::HoldExists)),
+            (_, Held::Released) => return (after, refused(Failure::HoldReleased)),
+            (_, Held::Spent | Held::GivenBack) => return (after, refused(Failure::HoldCaptured)),
+            _ => return (after, refused(Failure::NotFound)),
         };
         after.kept[index(step)] = true;
         (after, done)
     }
 
     /// `None` when a person would have to look, unless points says something else when it is asked again.
-    fn hear(&self, step: Step, heard: &Heard) -> Option<Self> {
+    fn hear(&self, step: Step, heard: &StepAnswer) -> Option<Self> {
         let mut after = self.clone();
-        match self.saga().hear(step, heard, self.booking.parse().unwrap()) {
+        match self.saga().apply(step, heard, self.booking.parse().unwrap()) {
             Change::Moves { saga, booking } => {
                 after.stands(&saga);
                 after.booking = booking.map_or(self.booking, Status::as_str);
@@ -131,11 +131,8 @@ impl World {
         for step in Step::ALL.into_iter().filter(|step| self.asked[index(*step)]) {
             for poor in [false, true] {
                 let (mut after, heard) = self.points(step, poor);
-                let known = [INSUFFICIENT, "hold_captured", "hold_released", "hold_exists"];
                 let answer = match heard {
-                    Heard::Refused(why) => {
-                        Err(known.into_iter().find(|known| *known == why).unwrap_or("not_found"))
-                    }
+                    StepAnswer::Refused(failure) => Err(failure.as_str()),
                     _ => Ok(()),
                 };
                 let answer = (u8::try_from(index(step)).unwrap(), answer);
@@ -150,7 +147,7 @@ impl World {
             let step = Step::ALL[usize::from(*step)];
             let heard = match answer {
                 Ok(()) => done(step),
-                Err(why) => Heard::Refused((*why).to_owned()),
+                Err(why) => StepAnswer::Refused(why.parse().unwrap()),
             };
             next.extend(self.hear(step, &heard));
         }

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use booking::domain::{Currency, Heard, Saga, Step};
+use booking::domain::{Currency, Saga, Step, StepAnswer};
 use booking::peers::{
-    Earned, Grant, GrantHold, Grants, News, NoGrant, Points, PointsOverGrpc, Purchase,
+    Earned, Grant, GrantHold, Grants, MembershipChange, NoGrant, Points, PointsOverGrpc, Purchase,
 };
 use kit::Clock;
 use kit::caller::Verifier;
@@ -204,7 +204,7 @@ async fn beside(db: &PgPool) -> PgPool {
 }
 
 fn paying(app: App, signs: &Arc<Signs>) -> App {
-    let bookings = app.bookings.clone().paying(signs.clone(), Currency::default());
+    let bookings = app.bookings.clone().with_grants(signs.clone(), Currency::default());
     app.being(bookings)
 }
 
@@ -264,11 +264,11 @@ impl Points for Wire {
         self.points.earn(purchase).await
     }
 
-    async fn belongs(&self, news: News) -> anyhow::Result<()> {
-        self.points.belongs(news).await
+    async fn change_membership(&self, change: MembershipChange) -> anyhow::Result<()> {
+        self.points.change_membership(change).await
     }
 
-    async fn step(&self, saga: &Saga, step: Step, grant: Option<&Grant>) -> anyhow::Result<Heard> {
+    async fn step(&self, saga: &Saga, step: Step, grant: Option<&Grant>) -> anyhow::Result<StepAnswer> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let cut = *self.cut.lock().unwrap();
         if cut == Cut::Before {

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use booking::app::Bookings;
-use booking::domain::{Heard, Saga, Step};
-use booking::peers::{self, Earned, Grant, News, Purchase};
+use booking::domain::{Saga, Step, StepAnswer};
+use booking::peers::{self, Earned, Grant, MembershipChange, Purchase};
 use chrono::{DateTime, Utc};
 use kit::Clock;
 use kit::caller::Role;
@@ -34,11 +34,11 @@ impl peers::Points for NoPoints {
         anyhow::bail!("there is no ledger")
     }
 
-    async fn belongs(&self, _: News) -> anyhow::Result<()> {
+    async fn change_membership(&self, _: MembershipChange) -> anyhow::Result<()> {
         Ok(())
     }
 
-    async fn step(&self, _: &Saga, _: Step, _: Option<&Grant>) -> anyhow::Result<Heard> {
+    async fn step(&self, _: &Saga, _: Step, _: Option<&Grant>) -> anyhow::Result<StepAnswer> {
         anyhow::bail!("there is no ledger")
     }
 }

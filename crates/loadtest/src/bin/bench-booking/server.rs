@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use booking::app::Bookings;
-use booking::domain::{Heard, Saga, Step};
-use booking::peers::{Earned, Grant, News, Points, Purchase};
+use booking::domain::{Saga, Step, StepAnswer};
+use booking::peers::{Earned, Grant, MembershipChange, Points, Purchase};
 use kit::caller::Role;
 use kit::config::{Edge, Limits, Listen, Postgres, Tls};
 use kit::health::Health;
@@ -30,7 +30,7 @@ impl Server {
         let issuer = Issuer::new();
         let bookings = Bookings::new(db.clone(), Clock::system(), Arc::new(Nobody));
         // One member asks for all of them.
-        let bookings = bookings.allowing(u32::MAX, u32::MAX);
+        let bookings = bookings.with_limits(u32::MAX, u32::MAX);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listen = Listen {
             http_listen: any,
@@ -71,11 +71,11 @@ impl Points for Nobody {
         anyhow::bail!("there is no ledger")
     }
 
-    async fn belongs(&self, _: News) -> anyhow::Result<()> {
+    async fn change_membership(&self, _: MembershipChange) -> anyhow::Result<()> {
         Ok(())
     }
 
-    async fn step(&self, _: &Saga, _: Step, _: Option<&Grant>) -> anyhow::Result<Heard> {
+    async fn step(&self, _: &Saga, _: Step, _: Option<&Grant>) -> anyhow::Result<StepAnswer> {
         anyhow::bail!("there is no ledger")
     }
 }

@@ -1,11 +1,11 @@
-//! Who belongs to a merchant.
+//! The owners and the staff of merchants.
 
 use chrono::{DateTime, Utc};
 use kit::postgres::query;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Locks the merchant until the transaction ends. False when it does not exist or is not this owner's.
+/// Locks an owner's merchant until the transaction ends. Returns `false` when the owner has no such merchant.
 pub(crate) async fn lock_merchant(
     conn: &mut PgConnection,
     owner: Uuid,
@@ -20,7 +20,7 @@ pub(crate) async fn lock_merchant(
     Ok(query("lock_merchant", select.fetch_optional(conn)).await?.is_some())
 }
 
-/// Which member this person signs in as, if they do; `None` when there is no such person.
+/// Returns the member that a staff member signs in as; the outer `None` means that the staff member does not exist.
 pub(crate) async fn member_of_staff(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -50,8 +50,8 @@ pub(crate) async fn link_staff(
     Ok(())
 }
 
-/// Merchants that nobody was told of, as `(merchant, owner)`; from now on they are told of.
-pub(crate) async fn mark_untold(
+/// Marks merchants whose owner was never announced, and returns them as `(merchant, owner)`.
+pub(crate) async fn mark_announced(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     limit: i64,
@@ -64,31 +64,31 @@ pub(crate) async fn mark_untold(
         now,
         limit,
     );
-    let rows = query("mark_untold", update.fetch_all(conn)).await?;
+    let rows = query("mark_announced", update.fetch_all(conn)).await?;
     Ok(rows.into_iter().filter_map(|row| Some((row.merchant_id, row.owner_id?))).collect())
 }
 
 /// The ownership of a merchant.
-pub(crate) struct Standing {
-    /// `None`: it is closed.
+pub(crate) struct Ownership {
+    /// `None` when the merchant is closed.
     pub(crate) owner_id: Option<Uuid>,
     pub(crate) closed_at: Option<DateTime<Utc>>,
 }
 
-/// Any merchant, locked until the transaction ends.
+/// Locks any merchant until the transaction ends.
 pub(crate) async fn lock_any_merchant(
     conn: &mut PgConnection,
     merchant: Uuid,
-) -> sqlx::Result<Option<Standing>> {
+) -> sqlx::Result<Option<Ownership>> {
     let select = sqlx::query_as!(
-        Standing,
+        Ownership,
         "SELECT owner_id, closed_at FROM merchant WHERE merchant_id = $1 FOR NO KEY UPDATE",
         merchant,
     );
     query("lock_any_merchant", select.fetch_optional(conn)).await
 }
 
-/// Takes a merchant from its owner.
+/// Closes a merchant, which has no owner afterwards.
 pub(crate) async fn close_merchant(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -105,7 +105,7 @@ pub(crate) async fn close_merchant(
     Ok(())
 }
 
-/// Gives a merchant to a member, and opens it when it is closed.
+/// Makes a member the owner of a merchant, and reopens it when it is closed.
 pub(crate) async fn change_owner(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -121,7 +121,7 @@ pub(crate) async fn change_owner(
     Ok(())
 }
 
-/// Nobody signs in as staff of this merchant any more. Who did.
+/// Unlinks all staff of a merchant from their members, and returns these members.
 pub(crate) async fn unlink_all_staff(
     conn: &mut PgConnection,
     merchant: Uuid,
@@ -139,15 +139,15 @@ pub(crate) async fn unlink_all_staff(
     query("unlink_all_staff", update.fetch_all(conn)).await
 }
 
-/// Bookings and holds that members have ahead of them at closed merchants, as `(booking, member)`, after this one.
+/// Returns bookings and holds ahead at closed merchants, after this one.
 pub(crate) async fn bookings_of_closed(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     after: Option<Uuid>,
     limit: i64,
-) -> sqlx::Result<Vec<(Uuid, Uuid)>> {
-    let select = sqlx::query!(
-        "SELECT booking_id, member_id FROM booking JOIN merchant USING (merchant_id)
+) -> sqlx::Result<Vec<Uuid>> {
+    let select = sqlx::query_scalar!(
+        "SELECT booking_id FROM booking JOIN merchant USING (merchant_id)
          WHERE owner_id IS NULL AND lower(during) > $1
            AND status NOT IN ('cancelled', 'no_show', 'expired') -- as booking_calendar says it
            AND (status = 'confirmed' OR (status = 'held' AND expires_at > now()))
@@ -157,6 +157,5 @@ pub(crate) async fn bookings_of_closed(
         after,
         limit,
     );
-    let rows = query("bookings_of_closed", select.fetch_all(conn)).await?;
-    Ok(rows.into_iter().map(|row| (row.booking_id, row.member_id)).collect())
+    query("bookings_of_closed", select.fetch_all(conn)).await
 }

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use booking::peers;
 use futures::future::join_all;
 use kit::caller::Role;
 use serde_json::json;
 use sqlx::PgPool;
 use testkit::http::Call;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::app::{App, Shop, member, service_pool};
+use crate::app::{App, Shop, member, relay};
 use crate::saga_world::World;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -122,9 +120,9 @@ async fn of_merchants_from_before_it_is_told_once_also_by_two_at_once(db: PgPool
     let new = app.shop_of(member(3)).await;
 
     let (first, second) =
-        tokio::join!(app.bookings.tell_of_merchants(), app.bookings.tell_of_merchants());
+        tokio::join!(app.bookings.announce_merchants(), app.bookings.announce_merchants());
     assert_eq!(first.unwrap() + second.unwrap(), 2);
-    assert_eq!(app.bookings.tell_of_merchants().await.unwrap(), 0);
+    assert_eq!(app.bookings.announce_merchants().await.unwrap(), 0);
     let mut told = told(&app).await;
     told.sort();
     let mut expected: Vec<_> =
@@ -154,9 +152,7 @@ async fn whoever_belongs_to_a_merchant_may_soon_act_for_it_in_points(db: PgPool)
     let (owner, clerk) = (world.shop.owner, member(5));
     assert_eq!(earn(owner, Role::MerchantAdmin).await, 404, "nobody has told points yet");
 
-    let stop = CancellationToken::new();
-    tokio::spawn(peers::deliver(service_pool(&world.app.db), world.wire.clone(), stop.clone()));
-    let _stop = stop.drop_guard();
+    let _relay = relay(&world.app, world.wire.clone());
     until(owner, Role::MerchantAdmin, 201).await;
     assert_eq!(earn(member(9), Role::MerchantAdmin).await, 404, "another merchant");
 
