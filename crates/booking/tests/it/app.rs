@@ -25,7 +25,7 @@ use uuid::Uuid;
 pub const NOW: &str = "2030-01-01T08:00:00Z";
 
 pub struct App {
-    /// As the database's owner: it may do what the service may not.
+    /// Connection as the database's owner, with rights that the service lacks.
     pub db: PgPool,
     pub issuer: Issuer,
     pub api: Api,
@@ -47,12 +47,12 @@ impl App {
         Self::at(db, now())
     }
 
-    /// The same service at another time.
+    /// Opens the service at another time.
     pub fn at(db: PgPool, now: DateTime<Utc>) -> Self {
         Self::with(db, now, Arc::new(NoPoints))
     }
 
-    /// The same service with another ledger.
+    /// Opens the service with another ledger.
     pub fn with(db: PgPool, now: DateTime<Utc>, points: Arc<dyn Points>) -> Self {
         let clock = Clock::fixed(now);
         let issuer = Issuer::at(clock.clone());
@@ -62,20 +62,20 @@ impl App {
         Self { db, issuer, api, bookings, grpc, keys: AtomicU64::new(0) }
     }
 
-    /// The same with LINE.
+    /// Adds LINE.
     pub fn sealing(self) -> Self {
         let seal = Seal::new(&"a secret of 32 characters or more".into()).unwrap();
         let bookings = self.bookings.clone().with_seal(Some(seal));
         self.being(bookings)
     }
 
-    /// The same with a replica.
+    /// Adds a replica.
     pub fn reading(self, replica: PgPool) -> Self {
         let bookings = self.bookings.clone().with_replica(Some(replica));
         self.being(bookings)
     }
 
-    /// The same with another number of bookings that a member may have ahead of them.
+    /// Sets the number of bookings that a member may have ahead.
     pub fn allowing(self, bookings: u32) -> Self {
         let bookings = self.bookings.clone().with_limits(10, bookings);
         self.being(bookings)
@@ -95,17 +95,17 @@ impl App {
         self.api.get(path).bearer(&self.token(who))
     }
 
-    /// Of somebody who may own a merchant. Nobody gets more by the role alone.
+    /// Returns a token with the role of an owner. The role alone gives no access.
     pub fn token(&self, who: Uuid) -> String {
         self.issuer.with_roles(who, &[Role::Member, Role::MerchantAdmin])
     }
 
-    /// Of somebody who does not have the role, or no longer.
+    /// Returns a token without the role of an owner.
     pub fn plain(&self, who: Uuid) -> String {
         self.issuer.member(who)
     }
 
-    /// As an operator.
+    /// Sends a command as an operator.
     pub fn operate(&self, path: &str, body: Value) -> Call {
         let key = self.keys.fetch_add(1, Ordering::Relaxed);
         let token = self.issuer.with_roles(member(99), &[Role::Operator]);
@@ -130,7 +130,7 @@ impl App {
         self.api.delete(path).bearer(&self.token(who))
     }
 
-    /// A service of the shop, and nobody who gives it.
+    /// Adds a service that no staff member gives.
     pub async fn service(&self, shop: &Shop, minutes: i64, buffer: i64) -> Uuid {
         self.priced(shop, minutes, buffer, 5000).await
     }
@@ -220,7 +220,7 @@ impl App {
         self.opened(owner, "JPY").await
     }
 
-    /// With its prices in this currency.
+    /// Creates a shop with prices in this currency.
     pub async fn shop_in(&self, currency: &str) -> Shop {
         self.opened(member(1), currency).await
     }
@@ -274,7 +274,7 @@ impl App {
         sqlx::query_scalar(sql).fetch_one(&self.db).await.unwrap()
     }
 
-    /// How many pairs of bookings share a moment of the same person's time. The constraint's own
+    /// Counts the pairs of bookings that overlap in the same calendar. The constraint's own
     /// operator is not used, so that this does not believe what it is to check.
     pub async fn overlaps(&self) -> i64 {
         sqlx::query_scalar(
@@ -290,7 +290,7 @@ impl App {
     }
 }
 
-/// For tests that are about something else: nobody answers.
+/// A ledger that never answers, for tests that do not need it.
 pub struct NoPoints;
 
 #[async_trait]
@@ -339,7 +339,7 @@ pub fn wish(shop: &Shop, start: i64, minutes: i64) -> Value {
     body
 }
 
-/// Without a service.
+/// Returns the body of a booking without a service.
 pub fn time_alone(shop: &Shop, start: i64, minutes: i64) -> Value {
     json!({
         "merchant_id": shop.merchant,

@@ -1,4 +1,4 @@
-//! What was completed over a year ago moves away, and nothing else does.
+//! Only bookings completed over a year ago are archived.
 
 use sqlx::PgPool;
 

@@ -1,4 +1,4 @@
-//! What a merchant offers, who gives it, and when.
+//! Services, staff, working hours and closures.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -211,7 +211,7 @@ async fn only_the_owner_changes_a_calendar_and_only_with_what_is_theirs(db: PgPo
         app.get(other.owner, &of_merchant(&shop, "/closures")),
         app.put(other.owner, &of_staff(&shop, "/hours"), week.clone()),
         app.put(other.owner, &of_staff(&shop, "/services"), offer(mine)),
-        // The owner, with what is another's or nobody's.
+        // The owner, with ids of another merchant or of none.
         app.put(shop.owner, &of_staff(&shop, "/services"), offer(theirs)),
         app.put(
             shop.owner,

@@ -96,7 +96,7 @@ async fn only_a_confirmed_booking_is_completed_and_only_by_the_merchant(db: PgPo
     assert_eq!(events(&app).await, []);
 }
 
-/// Whoever comes first: never both, and an event only for the one that completed.
+/// One of them wins, never both, and only a completion leaves an event.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn of_a_cancel_and_a_complete_at_once_one_wins(db: PgPool) {
     let app = App::new(db);

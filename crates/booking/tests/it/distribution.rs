@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-/// What kit keeps for every service, and what goes with the command it belongs to: `docs/scaling.md` says why
+/// The tables of kit, and those that follow the command they belong to: `docs/scaling.md` says why
 /// they are not spread by merchant.
 const PLATFORM: [&str; 4] =
     ["_sqlx_migrations", "idempotency_key", "inbox_message", "outbox_event"];

@@ -28,7 +28,7 @@ async fn a_booking_that_breaks_a_rule_is_refused_by_name(db: PgPool) {
         (422, "invalid_interval", with(&shop, "ends_at", json!("+262142-01-01T00:00:00Z"))),
         (422, "outside_booking_window", wish(&shop, -1, 60)),
         (422, "outside_booking_window", wish(&shop, 401 * days, 60)),
-        // Nobody names the price of what they book.
+        // Members cannot set the price of a booking.
         (422, "unknown_field", with(&shop, "price_minor", json!(1))),
         (422, "invalid_type", with(&shop, "starts_at", json!(1_893_456_000))),
         (422, "invalid_value", with(&shop, "starts_at", json!("tomorrow at ten"))),

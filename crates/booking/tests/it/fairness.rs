@@ -1,4 +1,4 @@
-//! What one member may take of a calendar.
+//! The limits of one member.
 
 use chrono::TimeDelta;
 use futures::future::join_all;

@@ -1,4 +1,4 @@
-//! Nobody takes a slot while nothing keeps two from the same one.
+//! No slot is taken while the constraint against overlaps is missing.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn without_the_constraint_slots_are_refused_within_ten_seconds(db: PgPool)
         let mut n = 0_u128;
         eventually(Duration::from_secs(10), || {
             n += 1;
-            // Somebody new each time: until it is noticed they book, and one member may not do that for ever.
+            // A new member each time, because bookings succeed until the check, and one member has a limit.
             let who = member(1000 * u128::from(status) + n);
             let at = i64::from(status) * 60 + i64::try_from(n).unwrap() * 60;
             let call = app.book(who, &shop, at, 60);
@@ -59,7 +59,7 @@ async fn without_the_constraint_slots_are_refused_within_ten_seconds(db: PgPool)
         );
         assert_eq!(refused.header("retry-after"), "30");
     }
-    // What frees a slot or only reads goes on.
+    // Reads and cancellations continue.
     app.get(member(2), "/v1/bookings").send().await.expect(200);
     app.act(member(2), booking, "cancel").send().await.expect(200);
 
@@ -73,7 +73,7 @@ async fn without_the_constraint_slots_are_refused_within_ten_seconds(db: PgPool)
     becomes(201).await;
     assert_eq!(series("booking_overlap_guard"), 1);
 
-    // Another one of the same name is not the same.
+    // Another constraint of the same name does not count.
     run(replaced(&constraint.replace("'held'::text, ", ""))).await;
     becomes(503).await;
 }

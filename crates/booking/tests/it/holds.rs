@@ -56,7 +56,7 @@ async fn a_hold_is_confirmed_and_confirming_twice_is_confirming_once(db: PgPool)
     assert_eq!(read.json()["ends_at"], "2030-01-02T01:00:00Z");
 }
 
-/// The job has not run: it is only late, and nobody waits for it.
+/// The job has not run yet. No request waits for it.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn an_expired_hold_is_expired_at_once_for_everyone(db: PgPool) {
     let app = App::new(db);

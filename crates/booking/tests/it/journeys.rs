@@ -1,4 +1,4 @@
-//! What customers do and see, in `features/*.feature`: each scenario over the real router, on real databases
+//! The journeys of customers, in `features/*.feature`: each scenario over the real router, on real databases
 //! and with the real points.
 
 mod steps;
@@ -34,7 +34,7 @@ async fn every_scenario_of_the_customers_journeys_holds(db: PgPool) {
             .boxed_local()
         })
         .max_concurrent_scenarios(1) // each begins with empty tables
-        .fail_on_skipped() // a step that nobody wrote is no proof
+        .fail_on_skipped() // a missing step is no proof
         .with_default_cli() // the arguments are the test's, not cucumber's
         .run(features)
         .await;
@@ -74,7 +74,7 @@ impl Journey {
         self.channel.as_ref().unwrap()
     }
 
-    /// The same person for the same name.
+    /// Returns the same member for the same name.
     fn who(&mut self, name: &str) -> Uuid {
         let next = u128::try_from(self.people.len()).unwrap() + 2;
         *self.people.entry(name.to_owned()).or_insert_with(|| member(next))

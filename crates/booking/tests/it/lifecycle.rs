@@ -1,4 +1,4 @@
-//! From booked to cancelled, and who sees it.
+//! The life of a booking, and its visibility.
 
 use booking::domain::Status;
 use chrono::TimeDelta;

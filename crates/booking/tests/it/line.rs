@@ -134,7 +134,7 @@ async fn whatever_line_does_a_message_is_taken_once(db: PgPool) {
     keys.dedup();
     assert_eq!((keys.len(), world.line.brought()), (6, 12));
 
-    // What no repetition changes is not repeated.
+    // A final refusal is not retried.
     let booking = world.booked(member(2), "2030-01-02T16:00").await;
     world.line.next([Mood::Answers(400)]);
     world.send().await;
@@ -262,7 +262,7 @@ async fn a_token_lies_sealed_and_bad_ones_and_strangers_are_refused(db: PgPool) 
     assert_eq!((refused.status.as_u16(), refused.code()), (503, "line_not_configured".to_owned()));
 }
 
-/// With Redis they share the pace; without it each goes at a quarter.
+/// Replicas share the pace in Redis; without it, each sends at a quarter.
 #[tokio::test]
 async fn two_replicas_together_keep_the_pace() {
     const RATE: u32 = 200;

@@ -51,7 +51,7 @@ impl Channel {
         app.put(who, &path, json!({ "code": code }))
     }
 
-    /// From now on the service sends by this channel's LINE.
+    /// Lets the service send by this channel's LINE.
     pub fn serves(&self, app: &mut App) {
         let bookings = app.bookings.clone().with_line((self.client.clone(), self.pace.clone()));
         app.becomes(bookings);
@@ -74,10 +74,10 @@ impl Channel {
     }
 }
 
-/// Which kind, how it stands, why not yet, and after how many attempts.
+/// Kind, status, error reason and attempts of a message.
 pub type Entry = (String, String, Option<String>, i64);
 
-/// What the merchant reads of a booking's messages.
+/// Returns a booking's messages, as the merchant reads them.
 pub async fn log(app: &App, shop: &Shop, booking: Uuid) -> Vec<Entry> {
     let path = format!("/v1/bookings/{booking}/notifications");
     let log = app.get(shop.owner, &path).send().await.expect(200).json();

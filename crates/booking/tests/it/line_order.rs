@@ -112,7 +112,7 @@ async fn no_reminder_goes_out_for_what_is_cancelled_or_moved(db: PgPool) {
     while world.send().await > 0 {}
     world.cancel(off).await;
     world.moves(moved, "2030-01-03T10:00").await;
-    // As the job writes them when it has looked just before.
+    // The job would write them like this.
     for booking in [off, moved] {
         sqlx::query(
             "INSERT INTO notification_logs (notification_id, merchant_id, booking_id, member_id, kind, starts_at)
@@ -182,7 +182,7 @@ async fn nobody_is_told_by_line_who_has_not_proven_who_they_are_there(db: PgPool
     channel.prove(app, shop, member(3), &code).send().await.expect(204);
     assert_eq!(prove(member(3), &code).await, wrong());
 
-    // The member is sent no fourth within the hour, to whomever; whoever shares the id with them still is.
+    // The member gets no fourth code within the hour. Other members of the same LINE user still do.
     let refused = async |who, user: &str| {
         let refused = channel.ask(app, shop, who, user).send().await.expect(429);
         assert_eq!(refused.code(), "too_many_line_codes");

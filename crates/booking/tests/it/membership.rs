@@ -1,4 +1,4 @@
-//! Who belongs to a merchant, and that points is told of it.
+//! The owners and staff of merchants, and the events for points.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::saga_world::World;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// What is told of merchants, in order: `(kind, merchant, member)`.
+/// Returns the events about merchants, in order: `(kind, merchant, member)`.
 async fn told(app: &App) -> Vec<(String, Uuid, Uuid)> {
     let events = "SELECT kind, (payload->>'merchant_id')::uuid, (payload->>'member_id')::uuid
                   FROM outbox_event WHERE aggregate = 'merchant:' || (payload->>'merchant_id')
@@ -81,7 +81,7 @@ async fn only_the_owner_says_whom_staff_sign_in_as_and_nobody_is_two_of_them(db:
     link(&app, &shop, shop.owner, member(5)).send().await.expect(204);
     let twice = link(&app, &second, shop.owner, member(5)).send().await.expect(409);
     assert_eq!(twice.code(), "staff_member_taken");
-    // In another merchant they are somebody else.
+    // At another merchant they may be another staff member.
     let other = app.shop_of(member(8)).await;
     link(&app, &other, member(8), member(5)).send().await.expect(204);
     assert_eq!(told(&app).await.len(), 4, "two merchants and two links");
@@ -112,7 +112,7 @@ async fn of_merchants_from_before_it_is_told_once_also_by_two_at_once(db: PgPool
     let app = App::new(db);
     let old = app.shop().await;
     let older = app.shop_of(member(2)).await;
-    // As the version before left them.
+    // An older version left them like this.
     sqlx::raw_sql("UPDATE merchant SET told_at = NULL; DELETE FROM outbox_event")
         .execute(&app.db)
         .await

@@ -1,4 +1,4 @@
-//! Who opens a calendar, and who adds people to it.
+//! Creating merchants and adding staff.
 
 use booking::domain::Owner;
 use kit::caller::Role;

@@ -1,4 +1,4 @@
-//! What the alerts read.
+//! The metrics that alerts read.
 
 use sqlx::PgPool;
 
@@ -9,7 +9,7 @@ fn created(status: &str) -> u64 {
 }
 
 /// # Panics
-/// When the series is not there.
+/// Panics when the series is missing.
 pub fn series(name: &str) -> u64 {
     let (_, text) = observability::metrics::render();
     let text = String::from_utf8(text).unwrap();

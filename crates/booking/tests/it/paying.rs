@@ -47,7 +47,7 @@ async fn a_booking_is_confirmed_and_paid_once_however_often_it_is_asked(db: PgPo
         .collect();
     assert_eq!(steps, [("hold", "done", "capturing"), ("capture", "done", "captured")]);
 
-    // What points paid earns no points.
+    // The part paid with points earns none.
     world.app.act(world.shop.owner, booking, "complete").send().await.expect(200);
     let event = "SELECT payload FROM outbox_event WHERE kind = 'booking.completed'";
     let event: Value = sqlx::query_scalar(event).fetch_one(&world.app.db).await.unwrap();
@@ -267,7 +267,7 @@ async fn operators_read_how_it_went_and_nobody_else(db: PgPool) {
         page["items"].as_array().unwrap().len()
     };
     assert_eq!((listed("open=true").await, listed("needs_attention=true").await), (1, 0));
-    // After five minutes a person should look. It goes on trying all the same.
+    // After five minutes a person should look. The retries continue.
     world.due(", open_since = now() - interval '5 minutes 1 second'").await;
     world.app.bookings.drive_due().await.unwrap();
     assert_eq!((listed("needs_attention=true").await, listed("state=holding").await), (1, 1));

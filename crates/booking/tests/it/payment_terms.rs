@@ -9,7 +9,7 @@ use crate::app::member;
 use crate::saga_world::{Cut, PRICE, World, code};
 
 impl World {
-    /// Somebody else's hold of the member's points, under the id of this booking's payment.
+    /// Another's hold of the member's points, under the id of this booking's payment.
     async fn plant_hold(&self, booking: Uuid, who: Uuid, points: i64, by: Option<&str>) {
         let saga = "SELECT saga_id FROM saga WHERE booking_id = $1";
         let saga: Uuid =
@@ -23,7 +23,7 @@ impl World {
     }
 }
 
-/// Whoever has placed it, and however it came to have the id of the payment.
+/// It does not matter who has placed it.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_hold_that_is_not_exactly_ours_pays_nothing(db: PgPool) {
     let world = World::new(db).await;
@@ -45,7 +45,7 @@ async fn a_hold_that_is_not_exactly_ours_pays_nothing(db: PgPool) {
     assert_eq!(world.holds().await, [3, 0, 0], "the holds of others are untouched");
 }
 
-/// The grant is for one hold: nobody else's token, and no other number, gets points to hold.
+/// The grant is for one hold: another's token or another number of points is refused.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_grant_that_does_not_fit_ends_the_payment(db: PgPool) {
     let world = World::new(db).await;

@@ -91,7 +91,7 @@ async fn a_twin_of_one_under_way_waits_for_its_answer(db: PgPool) {
     let app = App::new(db.clone());
     let shop = app.open_shop().await;
     let mut slow = db.begin().await.unwrap();
-    // What the first does once it has the key: it waits for whoever is busy with the person.
+    // The first request has the key and waits for the lock of the calendar.
     sqlx::query("SELECT FROM staff FOR UPDATE").execute(&mut *slow).await.unwrap();
 
     let wanted = app.post_keyed(member(2), "/v1/bookings", wish(&shop, 60, 60), "twin");
@@ -107,7 +107,7 @@ async fn a_twin_of_one_under_way_waits_for_its_answer(db: PgPool) {
     assert_eq!(app.count("booking").await, 1);
 }
 
-/// Whoever has the key may be about to book: without it nothing is written, however free the slot is.
+/// The holder of the key may be about to book: without the key nothing is written, even if the slot is free.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn without_the_key_nothing_is_booked(db: PgPool) {
     let app = App::new(db.clone());

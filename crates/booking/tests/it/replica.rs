@@ -14,7 +14,7 @@ fn app(pair: &Pair) -> App {
     App::new(pair.primary.clone()).reading(service_pool(&pair.standby))
 }
 
-/// What a member's list shows to a client that has seen this.
+/// Returns a member's list for a client that has seen this position.
 async fn list(app: &App, seen: Option<&str>) -> (Vec<Uuid>, Reply) {
     let call = app.get(member(2), "/v1/bookings");
     let call = match seen {
@@ -56,7 +56,7 @@ async fn a_list_never_shows_less_than_its_reader_has_seen() {
     assert!(reply.header("read-after") >= before.as_str());
     assert_eq!(from_replica(&app, &before).await.0, [first]);
 
-    // Behind: it has not the second booking, and is not asked by whoever made it.
+    // The replica lags: it lacks the second booking, and the member who made it does not read from it.
     pair.pause().await;
     let made = app.book(member(2), &shop, 180, 60).send().await.expect(201);
     let (second, after) = (id(&made, "booking_id"), made.header("read-after").to_owned());
@@ -101,7 +101,7 @@ async fn a_replica_that_is_gone_or_its_own_master_costs_nobody_an_answer() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(listed("primary_away"), 50);
 
-    // Without a replica nobody is told anything.
+    // Without a replica, answers have no position.
     let alone = App::new(pair.primary.clone());
     let (ids, reply) = list(&alone, Some(&seen)).await;
     assert_eq!((ids.len(), reply.headers.get("read-after")), (2, None));

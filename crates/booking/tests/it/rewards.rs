@@ -170,7 +170,7 @@ async fn an_event_of_a_version_from_before_still_earns(db: PgPool) {
     assert_eq!((asked[0].minor, &asked[0].currency, asked[0].occurred_at), (5000, &None, None));
 }
 
-/// With the real points. Between the visit and its delivery the merchant changes their rule; and their prices
+/// Uses the real points. Between the visit and its delivery the merchant changes their rule; and their prices
 /// are in dollars.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn a_visit_is_worth_what_the_merchants_rule_said_when_it_was_over(db: PgPool) {
@@ -297,7 +297,7 @@ async fn over_grpc_the_event_is_the_key_of_the_earning() {
     let before = EarnRequest { currency: String::new(), occurred_at: String::new(), ..expected };
     assert_eq!(wire.0.lock().unwrap()[1], before);
 
-    // Less than a point is worth is an answer; a refusal is a failure that names nobody.
+    // A purchase that earns nothing is an answer; another refusal is a failure without personal data.
     for (minor, why) in [
         (TOO_SMALL, NoEarning::PurchaseTooSmall),
         (OWN, NoEarning::OwnMerchant),
@@ -306,7 +306,7 @@ async fn over_grpc_the_event_is_the_key_of_the_earning() {
         let earned = client.earn(Purchase { minor, ..purchase.clone() }).await.unwrap();
         assert_eq!(earned, Earned::Nothing(why));
     }
-    // What a person may change is told again, until somebody sees it.
+    // A refusal that a person may resolve is retried until they see it.
     let spent = client.earn(Purchase { minor: SPENT, ..purchase.clone() }).await.unwrap_err();
     assert_eq!(code(&spent), Some(Code::FailedPrecondition));
     let refused = client.earn(Purchase { minor: TOO_MUCH, ..purchase.clone() }).await.unwrap_err();

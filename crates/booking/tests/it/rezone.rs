@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::app::{App, Shop, id, member};
 
-/// From 2030-06-01 on Tokyo is ten hours ahead of UTC.
+/// Rules by which Tokyo is ten hours ahead of UTC from 2030-06-01 on.
 fn ten_hours(_: TimeZone, wall: NaiveDateTime) -> MappedLocalTime<DateTime<Utc>> {
     let change = NaiveDate::from_ymd_opt(2030, 6, 1).unwrap();
     let hours = if wall.date() < change { 9 } else { 10 };
@@ -79,7 +79,7 @@ async fn when_the_rules_change_appointments_keep_their_local_time(db: PgPool) {
 async fn what_cannot_be_mended_is_said_and_left_alone(db: PgPool) {
     let (app, shop, service) = world(db).await;
     let ten = booked(&app, &shop, service, "2030-06-03T10:00").await;
-    // Somebody has booked by the new rules already: their nine o'clock is the ten o'clock of before.
+    // Another member has booked by the new rules: their nine o'clock is the former ten o'clock.
     let nine = booked(&app, &shop, service, "2030-06-03T09:00").await;
     sqlx::query("UPDATE booking SET wall_start = '2030-06-03T10:00' WHERE booking_id = $1")
         .bind(nine)

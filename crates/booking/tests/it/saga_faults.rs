@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::app::member;
 use crate::saga_world::{Cut, PRICE, World};
 
-/// What may travel between booking and points, or come from the member.
+/// A message between booking and points, or of the member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Message {
     Hold,
@@ -103,7 +103,7 @@ async fn every_message_twice_and_in_any_order_ends_alike(db: PgPool) {
     }
 }
 
-/// What a process that died had begun another ends, wherever it died.
+/// Another process finishes a saga of a process that died, wherever it died.
 #[sqlx::test(migrator = "booking::MIGRATOR")]
 async fn what_one_process_has_begun_another_ends(db: PgPool) {
     let world = World::new(db).await;
@@ -153,7 +153,7 @@ async fn of_a_cancel_and_a_confirm_at_once_one_wins_and_points_match_the_winner(
     assert_eq!(open(&world).await, 0);
 }
 
-/// Whether the confirmation was first.
+/// Returns `true` when the confirmation came first.
 async fn race(world: &World, n: usize) -> (Uuid, bool) {
     let booking = world.held(member(2), n).await;
     let (paid, cancelled) = tokio::join!(world.pay(member(2), booking, 10).send(), async {

@@ -15,11 +15,11 @@ enum Held {
     GivenBack,
     /// Also when the release came first: it leaves a mark, and the hold is refused.
     Released,
-    /// Somebody else's, under our id: as if it were not there, and ours cannot be placed.
+    /// Another's hold has our id: points answers as if there were none, and ours cannot be placed.
     Foreign,
 }
 
-/// That points did a step, or why not, which may arrive at any later time, and again.
+/// An answer to a step: success or the refusal. It may arrive at any later time, and again.
 type Answer = (u8, Result<(), &'static str>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// What points answers to this step, and what it has done then. A hold may find too few points.
+    /// Returns the world after points has run this step, and its answer. A hold may find too few points.
     fn points(&self, step: Step, poor: bool) -> (Self, StepAnswer) {
         let mut after = self.clone();
         let refused = StepAnswer::Refused;
@@ -165,7 +165,7 @@ impl World {
         next
     }
 
-    /// What comes of it when nothing else happens any more.
+    /// Returns the final world when nothing else happens.
     fn settled(&self) -> Self {
         let mut world = self.clone();
         for _ in 0..8 {

@@ -33,16 +33,16 @@ pub struct World {
     pub service: Uuid,
     pub wire: Arc<Wire>,
     pub signs: Arc<Signs>,
-    /// Of points, where everything is allowed.
+    /// The database of points, with all rights.
     pub ledger: PgPool,
-    /// Of points, as its issuer's members see it.
+    /// The public API of points.
     pub till: Api,
     pub issuer: Issuer,
     points: Routes,
     _servers: [Listening; 2],
 }
 
-/// What the hour of the shop costs.
+/// The price of an hour of the shop.
 pub const PRICE: i64 = 5000;
 
 impl World {
@@ -98,7 +98,7 @@ impl World {
         PointsClient::new(self.points.clone()).earn(request).await.unwrap();
     }
 
-    /// What a member may spend, and what is held.
+    /// Returns a member's available points.
     pub async fn balance(&self, who: Uuid) -> i64 {
         let request = GetBalanceRequest { member_id: who.to_string() };
         let request = testkit::grpc::request(request, &self.issuer.service("inspector"));

@@ -1,4 +1,4 @@
-//! The database holds the rules too, against whoever writes to it.
+//! The rules as constraints of the database.
 
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{AssertSqlSafe, PgPool};

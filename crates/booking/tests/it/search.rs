@@ -165,7 +165,7 @@ async fn a_search_never_reads_the_index_that_keeps_bookings_apart(db: PgPool) {
     let shop = app.shop().await;
     let service = app.service(&shop, 60, 0).await;
     app.working(&shop, service).await;
-    // What the planner takes for cheap depends on how many there are.
+    // The planner's choice depends on the number of rows.
     let mut owner = db.acquire().await.unwrap();
     for sql in [
         "INSERT INTO merchant (merchant_id, owner_id, name, time_zone, created_at)

@@ -130,7 +130,7 @@ impl Case {
     }
 }
 
-/// What a person with a calendar and much patience would say: try each minute.
+/// The model: tries each minute.
 fn by_hand(
     zone: Tz,
     days: (NaiveDate, NaiveDate),
@@ -231,11 +231,11 @@ fn a_local_time_and_its_instant_agree_around_every_change_of_26_clocks() {
             for minute in -180..180 {
                 let instant = change + TimeDelta::minutes(minute);
                 let local = ours.local(instant);
-                // With its offset, every time that was is the same instant again.
+                // A time with its offset is the same instant again.
                 let moment = local.to_rfc3339().parse().unwrap();
                 assert_eq!(ours.instant(moment), Ok(instant));
 
-                // Without it, as many instants as show it decide; found by trying every offset a clock has.
+                // A time without its offset is decided by the number of instants that show it, found by trying every offset.
                 let naive = change.naive_utc()
                     + TimeDelta::minutes(minute)
                     + TimeDelta::seconds(offset(zone, change).into());

@@ -15,7 +15,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// With the roles and the schema of booking.
+    /// Starts a server with the roles and the schema of booking.
     pub async fn start(name: &str) -> Self {
         let home = format!("booking-{name}-{}", std::process::id());
         let home = std::env::temp_dir().join(home);
@@ -122,7 +122,7 @@ fn command(home: &Path, program: &str) -> Command {
     command
 }
 
-/// Where PostgreSQL's programs are: on PATH, or where distributions hide them, the newest first.
+/// Returns the folder of PostgreSQL's programs: on PATH, or in a distribution's place, the newest first.
 fn bin() -> PathBuf {
     let mut dirs: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
     let hidden = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

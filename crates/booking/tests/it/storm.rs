@@ -49,7 +49,7 @@ async fn of_64_who_want_each_of_many_slots_one_gets_each_and_the_rest_a_clean_no
     assert_eq!(deadlocks(&app).await, 0);
 }
 
-/// What it was answered. A debug build beside other work may be slower than the server's patience with locks,
+/// Returns the outcome. A debug build beside other work may be slower than the server's patience with locks,
 /// or than ours with 64 who wait for 16 connections: then, and in no other build, it is asked again, as the
 /// answer says it may be. A deadlock among them is counted by PostgreSQL.
 pub async fn answer(call: Call) -> Reply {

@@ -1,4 +1,4 @@
-//! What each sentence does.
+//! The steps of the features.
 
 use std::mem;
 use std::sync::Arc;
