@@ -34,10 +34,7 @@ static SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
 });
 
 static EXPIRED: LazyLock<IntCounter> = LazyLock::new(|| {
-    metrics::counter(
-        "booking_holds_expired_total",
-        "Holds that expired without a confirmation.",
-    )
+    metrics::counter("booking_holds_expired_total", "Holds that expired without a confirmation.")
 });
 
 static SAGAS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
@@ -142,10 +139,7 @@ static WAITING: LazyLock<IntGauge> = LazyLock::new(|| {
 });
 
 static WAITING_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
-    metrics::gauge(
-        "booking_notification_oldest_seconds",
-        "Age of the oldest waiting message.",
-    )
+    metrics::gauge("booking_notification_oldest_seconds", "Age of the oldest waiting message.")
 });
 
 pub(crate) fn delivered(kind: &str, delivery: Delivery) {

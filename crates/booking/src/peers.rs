@@ -121,7 +121,7 @@ impl ToPoints {
         let earned = self.0.earn(purchase).await?;
         if let Earned::Nothing(why) = earned {
             metrics::earned_nothing(why);
-            tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, reason = why.as_str(), "earned nothing");
+            tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, reason = why.as_str(), "booking earned no points");
         }
         Ok(())
     }

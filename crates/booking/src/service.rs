@@ -42,8 +42,7 @@ impl kit::Service for Service {
     async fn open(base: Base, config: &Config) -> anyhow::Result<Self> {
         let Base { db, redis, clock } = base;
         let currency = config.points_currency.clone();
-        let points =
-            PointsOverGrpc::new(&config.points_grpc_url, &config.auth, currency.clone())?;
+        let points = PointsOverGrpc::new(&config.points_grpc_url, &config.auth, currency.clone())?;
         let grants = AuthOverGrpc::new(&config.auth)?;
         let pace = Pace::new(redis.clone(), config.line.line_messages_per_second);
         let bookings = Bookings::new(db, clock.clone(), Arc::new(points))
@@ -65,29 +64,17 @@ impl kit::Service for Service {
     }
 
     fn jobs(&self, jobs: &mut Jobs) {
-        let bookings = &self.bookings;
-        jobs.every("expire_holds", EXPIRE, bookings, |bookings| async move {
-            bookings.expire_overdue().await.map(drop)
+        let app = &self.bookings;
+        jobs.every("expire_holds", EXPIRE, app, |app| async move {
+            app.expire_overdue().await.map(drop)
         });
-        jobs.every("reminders", REMIND, bookings, |bookings| async move { bookings.remind().await.map(drop) });
-        jobs.every("catch_up", CATCH_UP, bookings, |bookings| async move { bookings.catch_up().await });
-        jobs.every("archive", ARCHIVE, bookings, |bookings| async move { bookings.archive().await.map(drop) });
-        jobs.always("outbox", bookings, |bookings, stop| async move {
-            bookings.publish_events(stop).await;
-            Ok(())
-        });
-        jobs.always("sagas", bookings, |bookings, stop| async move {
-            bookings.drive_sagas(stop).await;
-            Ok(())
-        });
-        jobs.always("notifications", bookings, |bookings, stop| async move {
-            bookings.send_notifications(stop).await;
-            Ok(())
-        });
-        jobs.always("constraint", bookings, |bookings, stop| async move {
-            bookings.watch_constraint(stop).await;
-            Ok(())
-        });
+        jobs.every("reminders", REMIND, app, |app| async move { app.remind().await.map(drop) });
+        jobs.every("catch_up", CATCH_UP, app, |app| async move { app.catch_up().await });
+        jobs.every("archive", ARCHIVE, app, |app| async move { app.archive().await.map(drop) });
+        jobs.always("outbox", app, Bookings::publish_events);
+        jobs.always("sagas", app, Bookings::drive_sagas);
+        jobs.always("notifications", app, Bookings::send_notifications);
+        jobs.always("constraint", app, Bookings::watch_constraint);
     }
 
     async fn command(self, command: Command) -> anyhow::Result<()> {

@@ -17,8 +17,8 @@ mod slots;
 
 pub(crate) use bookings::{Access, find_booking, lock_booking, terms};
 pub(crate) use calendar::{
-    CalendarLock, free_slot, lock_booking_in_calendar, lock_calendars, mend_time, replace_hours,
-    update_booking, update_time,
+    free_slot, lock_booking_in_calendar, lock_calendars, mend_time, replace_hours, update_booking,
+    update_time,
 };
 pub(crate) use holds::{
     archive_bookings, count_holds, expire_holds, expire_overdue, insert_booking, open_bookings,
@@ -26,8 +26,8 @@ pub(crate) use holds::{
 };
 pub(crate) use hours::{delete_closure, insert_closure, list_closures, week_of_staff};
 pub(crate) use line::{
-    CodeLimits, NewCode, channel_of_merchant, delete_channel, delete_contact, insert_code, try_code,
-    upsert_channel, upsert_contact,
+    CodeLimits, NewCode, channel_of_merchant, delete_channel, delete_contact, insert_code,
+    try_code, upsert_channel, upsert_contact,
 };
 pub(crate) use list::list_bookings;
 pub(crate) use membership::{

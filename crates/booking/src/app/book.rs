@@ -55,7 +55,7 @@ impl Bookings {
         let booking_id = booking.booking_id;
         let answer = work.commit(Success::Created, booking).await?;
         metrics::expired(expired);
-        tracing::info!(booking.id = %booking_id, merchant.id = %wanted.merchant_id, "booked");
+        tracing::info!(booking.id = %booking_id, merchant.id = %wanted.merchant_id, "slot booked");
         Ok(answer)
     }
 

@@ -21,9 +21,8 @@ impl Bookings {
             Begun::Replay(answer) => return Ok(answer),
         };
 
-        let booking = store::lock_booking(&mut work, booking, actor)
-            .await?
-            .ok_or(Error::UnknownBooking)?;
+        let booking =
+            store::lock_booking(&mut work, booking, actor).await?.ok_or(Error::UnknownBooking)?;
         if booking.status == Status::Confirmed {
             let terms = store::terms(&mut work, booking.merchant_id).await?;
             if !actor.owns(terms.owner_id) && terms.owner_id.is_some() {
@@ -34,7 +33,7 @@ impl Bookings {
 
         let (booking_id, merchant_id) = (booking.booking_id, booking.merchant_id);
         let answer = work.commit(Success::Ok, booking).await?;
-        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "cancelled");
+        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "booking cancelled");
         if let Some(saga) = saga {
             drop(self.drive_in_background(saga)); // the caller need not wait
         }

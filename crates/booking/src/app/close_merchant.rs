@@ -116,7 +116,7 @@ impl Bookings {
         let Some(found) = found.filter(ahead) else { return Ok(false) };
         let (found, saga) = self.cancel_booking(&mut tx, found).await?;
         postgres::commit(tx).await?;
-        tracing::info!(booking.id = %found.booking_id, merchant.id = %found.merchant_id, "cancelled with its merchant");
+        tracing::info!(booking.id = %found.booking_id, merchant.id = %found.merchant_id, "booking cancelled with its merchant");
         if let Some(saga) = saga {
             drop(self.drive_in_background(saga));
         }

@@ -37,7 +37,7 @@ impl Bookings {
 
         let (booking_id, merchant_id) = (booking.booking_id, booking.merchant_id);
         let answer = work.commit(Success::Ok, booking).await?;
-        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "confirmed");
+        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "booking confirmed");
         Ok(answer)
     }
 }

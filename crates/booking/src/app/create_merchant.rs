@@ -36,8 +36,7 @@ impl Bookings {
             cancellation_notice_minutes: wanted.notice.minutes(),
         };
         store::insert_merchant(&mut work, wanted.owner_id, &merchant, self.clock.now()).await?;
-        let owner =
-            Membership { merchant_id: merchant.merchant_id, member_id: wanted.owner_id };
+        let owner = Membership { merchant_id: merchant.merchant_id, member_id: wanted.owner_id };
         self.publish_membership(&mut work, MERCHANT_REGISTERED, owner).await?;
         Ok(work.commit(Success::Created, merchant).await?)
     }

@@ -125,7 +125,9 @@ impl Classify for Error {
 
             Self::MerchantClosed(_) => Kind::Conflict.code("merchant_closed"),
             Self::StaffMemberTaken => Kind::Conflict.code("staff_member_taken"),
-            Self::VersionConflict => Kind::Precondition.code("version_conflict").conflict("service"),
+            Self::VersionConflict => {
+                Kind::Precondition.code("version_conflict").conflict("service")
+            }
             Self::InvalidClosure(_) => Kind::Invalid.code("invalid_period").field("ends_at"),
             Self::InvalidPeriod => Kind::Invalid.code("invalid_period").field("from"),
             Self::LocalTime { field, source: LocalTimeError::Nonexistent } => {

@@ -36,7 +36,7 @@ impl Guard {
 
 impl Bookings {
     /// Checks the constraint until `stop`. An outage of the database changes nothing.
-    pub async fn watch_constraint(self, stop: CancellationToken) {
+    pub async fn watch_constraint(self, stop: CancellationToken) -> anyhow::Result<()> {
         while !stop.is_cancelled() {
             let found = self.find_constraint().await;
             let pause = if found.is_ok() { PERIOD } else { AGAIN };
@@ -44,13 +44,16 @@ impl Bookings {
                 let existed = self.guard.0.swap(exists, Ordering::Relaxed);
                 metrics::guarded(exists);
                 if existed && !exists {
-                    tracing::error!("constraint no_overlap_bookings is missing; bookings are refused");
+                    tracing::error!(
+                        "constraint no_overlap_bookings is missing; bookings are refused"
+                    );
                 } else if exists && !existed {
                     tracing::info!("constraint no_overlap_bookings is back");
                 }
             }
             let _ = stop.run_until_cancelled(sleep(pause)).await;
         }
+        Ok(())
     }
 
     async fn find_constraint(&self) -> sqlx::Result<bool> {

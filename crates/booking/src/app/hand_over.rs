@@ -22,11 +22,7 @@ pub struct HandOver {
 impl Bookings {
     /// Answers [`HandedOver`]. Bookings, staff and hours stay; a closed merchant is open again. A repetition has no
     /// further effect.
-    pub async fn hand_over(
-        &self,
-        key: Key,
-        wanted: HandOver,
-    ) -> Result<Answer<HandedOver>, Error> {
+    pub async fn hand_over(&self, key: Key, wanted: HandOver) -> Result<Answer<HandedOver>, Error> {
         let mut work = match command::begin(&self.db, wanted.operator_id, &key).await? {
             Begun::First(work) => work,
             Begun::Replay(answer) => return Ok(answer),

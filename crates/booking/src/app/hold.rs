@@ -57,7 +57,7 @@ impl Bookings {
         let booking_id = booking.booking_id;
         let answer = work.commit(Success::Created, booking).await?;
         metrics::expired(expired);
-        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "held");
+        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "slot held");
         Ok(answer)
     }
 

@@ -19,9 +19,8 @@ impl Bookings {
             Begun::Replay(answer) => return Ok(answer),
         };
 
-        let booking = store::lock_booking(&mut work, booking, owner)
-            .await?
-            .ok_or(Error::UnknownBooking)?;
+        let booking =
+            store::lock_booking(&mut work, booking, owner).await?.ok_or(Error::UnknownBooking)?;
         let booking = Booking { status: booking.status.no_show()?, ..booking };
         let now = self.clock.now();
         if now < booking.starts_at {
@@ -31,7 +30,7 @@ impl Bookings {
 
         let (booking_id, merchant_id) = (booking.booking_id, booking.merchant_id);
         let answer = work.commit(Success::Ok, booking).await?;
-        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "missed");
+        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "booking missed");
         Ok(answer)
     }
 }

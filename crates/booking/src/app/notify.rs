@@ -78,8 +78,8 @@ impl Bookings {
     }
 
     /// Sends due messages until `stop`.
-    pub async fn send_notifications(self, stop: CancellationToken) {
-        let Some((line, pace)) = &self.line else { return };
+    pub async fn send_notifications(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Some((line, pace)) = &self.line else { return Ok(()) };
         let measure = async {
             while !stop.is_cancelled() {
                 if let Ok(waiting) = self.count_notifications().await {
@@ -102,6 +102,7 @@ impl Bookings {
             }
         };
         tokio::join!(measure, send);
+        Ok(())
     }
 
     /// Sends a batch of due messages, of each booking the first, and returns its size.

@@ -50,7 +50,7 @@ impl Bookings {
         if !is_booked {
             return Ok(None);
         }
-        tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "booked");
+        tracing::info!(booking.id = %booking.booking_id, merchant.id = %booking.merchant_id, "slot booked");
         Ok(Some(answer))
     }
 }

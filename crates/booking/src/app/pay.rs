@@ -12,9 +12,7 @@ use uuid::Uuid;
 
 use super::saga::LEASE;
 use super::{Bookings, Error};
-use crate::domain::{
-    Actor, Booking, Failure, InvalidTransition, Price, Saga, SagaState, Status,
-};
+use crate::domain::{Actor, Booking, Failure, InvalidTransition, Price, Saga, SagaState, Status};
 use crate::peers::{GrantHold, NoGrant};
 use crate::store;
 
@@ -159,7 +157,7 @@ impl Bookings {
         }
         let (booking_id, merchant_id) = (booking.booking_id, booking.merchant_id);
         let answer = work.commit(Success::Ok, booking).await?;
-        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "confirmed and paid");
+        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "booking confirmed and paid");
         Ok(answer)
     }
 }

@@ -22,11 +22,7 @@ pub struct Reschedule {
 impl Bookings {
     /// Answers the [`Booking`]. [`Error::SlotTaken`] leaves it unchanged. For the member until the cancellation
     /// notice, and for the merchant's owner.
-    pub async fn reschedule(
-        &self,
-        key: Key,
-        wanted: Reschedule,
-    ) -> Result<Answer<Booking>, Error> {
+    pub async fn reschedule(&self, key: Key, wanted: Reschedule) -> Result<Answer<Booking>, Error> {
         let mut work = match command::begin(&self.db, wanted.actor.id(), &key).await? {
             Begun::First(work) => work,
             Begun::Replay(answer) => return Ok(answer),
@@ -63,7 +59,7 @@ impl Bookings {
         }
         let answer = work.commit(Success::Ok, booking).await?;
         metrics::expired(expired);
-        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "moved");
+        tracing::info!(booking.id = %booking_id, merchant.id = %merchant_id, "booking moved");
         Ok(answer)
     }
 }
@@ -76,8 +72,7 @@ async fn check_staff(
     zone: TimeZone,
 ) -> Result<(), Error> {
     let Some(service) = booking.service_id else { return Ok(()) };
-    let staff =
-        qualified_staff(conn, booking.merchant_id, service, Some(booking.staff_id)).await?;
+    let staff = qualified_staff(conn, booking.merchant_id, service, Some(booking.staff_id)).await?;
     free_staff(conn, booking, &staff, zone).await?;
     Ok(())
 }

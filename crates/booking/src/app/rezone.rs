@@ -111,7 +111,7 @@ impl Bookings {
         }
         postgres::commit(tx).await?;
         metrics::expired(expired);
-        tracing::info!(booking.id = %id, merchant.id = %merchant, "moved with its clock");
+        tracing::info!(booking.id = %id, merchant.id = %merchant, "booking moved with its clock");
         Ok(true)
     }
 

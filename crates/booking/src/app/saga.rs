@@ -46,7 +46,7 @@ const MISMATCH: &str = "answer_does_not_match";
 
 impl Bookings {
     /// Drives due sagas until `stop`.
-    pub async fn drive_sagas(self, stop: CancellationToken) {
+    pub async fn drive_sagas(self, stop: CancellationToken) -> anyhow::Result<()> {
         let measure = async {
             while !stop.is_cancelled() {
                 if let Ok(counts) = self.count_sagas().await {
@@ -69,6 +69,7 @@ impl Bookings {
             }
         };
         tokio::join!(measure, drive);
+        Ok(())
     }
 
     /// Drives the sagas that are due, each as far as it goes now. Returns their number.
@@ -142,8 +143,7 @@ impl Bookings {
         let booking = match step {
             Step::Hold => {
                 let id = asked.booking_id;
-                let found =
-                    store::lock_booking_in_calendar(&mut tx, id, Access::ALL, None).await?;
+                let found = store::lock_booking_in_calendar(&mut tx, id, Access::ALL, None).await?;
                 Some(found.ok_or(Error::UnknownBooking)?)
             }
             _ => None,

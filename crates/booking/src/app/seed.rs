@@ -46,7 +46,8 @@ impl Bookings {
             let wanted = AddStaff { owner, merchant_id, name: Name::try_new(name)? };
             let staff = self.add_staff(key("staff", name)?, wanted).await?.into_value()?;
             let (staff_id, service_ids) = (staff.staff_id, service_ids.clone());
-            self.offer_services(OfferServices { owner, merchant_id, staff_id, service_ids }).await?;
+            self.offer_services(OfferServices { owner, merchant_id, staff_id, service_ids })
+                .await?;
             let week = week.clone();
             self.set_hours(SetHours { owner, merchant_id, staff_id, week }).await?;
         }

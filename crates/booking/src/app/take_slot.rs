@@ -70,8 +70,7 @@ pub(super) async fn take_slot(
         if inserted.is_none() {
             // The slot may be occupied by expired holds.
             let occupied = booking.occupied();
-            let ended =
-                store::expire_holds(conn, booking.merchant_id, staff_id, occupied).await?;
+            let ended = store::expire_holds(conn, booking.merchant_id, staff_id, occupied).await?;
             expired += ended;
             if ended > 0 {
                 inserted = insert(conn, &booking, zone).await?;

@@ -128,9 +128,10 @@ impl Saga {
             (Step::Hold, StepAnswer::Refused(failure)) => {
                 self.fails(*failure, (booking == Status::Held).then_some(Status::Cancelled))
             }
-            (Step::Capture, StepAnswer::Captured { hold_id, points, transfer_id: Some(transfer) })
-                if *hold_id == self.saga_id && *points == self.points =>
-            {
+            (
+                Step::Capture,
+                StepAnswer::Captured { hold_id, points, transfer_id: Some(transfer) },
+            ) if *hold_id == self.saga_id && *points == self.points => {
                 let state = if self.undo { S::Reversing } else { S::Captured };
                 let transfer_id = Some(*transfer);
                 self.moves(Saga { state, transfer_id, ..self.clone() }, None)

@@ -213,7 +213,11 @@ pub(super) struct NewTime {
 }
 
 impl NewTime {
-    pub(super) fn into_command(self, actor: Actor, booking_id: Uuid) -> Result<Reschedule, ApiError> {
+    pub(super) fn into_command(
+        self,
+        actor: Actor,
+        booking_id: Uuid,
+    ) -> Result<Reschedule, ApiError> {
         let Self { starts_at, staff_id } = self;
         let mut fields = Fields::new();
         let starts_at = fields.check("starts_at", "invalid_value", starts_at.parse());

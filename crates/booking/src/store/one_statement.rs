@@ -92,5 +92,5 @@ pub(crate) async fn book_in_one_statement(
         zone.map(|zone| zone.local(booking.starts_at).naive_local()),
         zone.map(TimeZone::name),
     );
-    Ok(query("book_in_one_statement", insert.execute(conn)).await?.rows_affected() == 1)
+    Ok(query("insert_booking", insert.execute(conn)).await?.rows_affected() == 1)
 }

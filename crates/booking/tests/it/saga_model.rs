@@ -97,7 +97,9 @@ impl World {
             return (after, done);
         }
         after.held = match (step, self.held) {
-            (Step::Hold, Held::Nothing) if poor => return (after, refused(Failure::InsufficientPoints)),
+            (Step::Hold, Held::Nothing) if poor => {
+                return (after, refused(Failure::InsufficientPoints));
+            }
             (Step::Hold, Held::Nothing) => Held::Points,
             (Step::Capture, Held::Points) => Held::Spent,
             (Step::Release, Held::Nothing | Held::Points) => Held::Released,

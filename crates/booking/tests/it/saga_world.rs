@@ -268,7 +268,12 @@ impl Points for Wire {
         self.points.change_membership(change).await
     }
 
-    async fn step(&self, saga: &Saga, step: Step, grant: Option<&Grant>) -> anyhow::Result<StepAnswer> {
+    async fn step(
+        &self,
+        saga: &Saga,
+        step: Step,
+        grant: Option<&Grant>,
+    ) -> anyhow::Result<StepAnswer> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let cut = *self.cut.lock().unwrap();
         if cut == Cut::Before {
