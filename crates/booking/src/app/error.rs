@@ -131,10 +131,10 @@ impl Classify for Error {
             Self::InvalidClosure(_) => Kind::Invalid.code("invalid_period").field("ends_at"),
             Self::InvalidPeriod => Kind::Invalid.code("invalid_period").field("from"),
             Self::LocalTime { field, source: LocalTimeError::Nonexistent } => {
-                Kind::Invalid.code("nonexistent_local_time").field(*field)
+                Kind::Invalid.code("nonexistent_local_time").field(field)
             }
             Self::LocalTime { field, source: LocalTimeError::Ambiguous } => {
-                Kind::Invalid.code("ambiguous_local_time").field(*field)
+                Kind::Invalid.code("ambiguous_local_time").field(field)
             }
             Self::Page(error) => error.class(),
 

@@ -37,14 +37,13 @@ pub(crate) async fn lock_calendars(
     let mut staff = staff.to_vec();
     staff.sort_unstable();
     staff.dedup();
-    for person in &staff {
-        let lock = sqlx::query!(
-            "SELECT pg_advisory_xact_lock(hashtextextended('staff ' || $1::uuid || $2::uuid, 0))",
-            merchant,
-            person,
-        );
-        query("lock_calendar", lock.execute(&mut *conn)).await?;
-    }
+    let lock = sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('staff ' || $1::uuid || person, 0))
+         FROM unnest($2::uuid[]) AS person",
+        merchant,
+        &staff,
+    );
+    query("lock_calendars", lock.execute(conn)).await?;
     Ok(CalendarLock { merchant, staff })
 }
 

@@ -7,6 +7,7 @@ use testkit::http::Call;
 use uuid::Uuid;
 
 use crate::app::{App, Shop, id, member};
+use crate::storm::answer;
 
 fn to(app: &App, who: Uuid, booking: Uuid, body: Value) -> Call {
     app.post(who, &format!("/v1/bookings/{booking}/reschedule"), body)
@@ -112,7 +113,7 @@ async fn moves_that_cross_neither_overlap_nor_deadlock(db: PgPool) {
             let staff = if (index + round).is_multiple_of(2) { shop.staff } else { bo.staff };
             let hour = 18 + (index * 3 + round) % 5;
             let body = json!({ "starts_at": format!("2030-01-01T{hour}:00"), "staff_id": staff });
-            to(&app, member(2), *booking, body).send()
+            answer(to(&app, member(2), *booking, body))
         });
         for reply in join_all(moves).await {
             match reply.status.as_u16() {

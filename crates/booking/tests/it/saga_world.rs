@@ -26,6 +26,7 @@ use tonic::{Status, async_trait};
 use uuid::Uuid;
 
 use crate::app::{App, Shop, id, member, now};
+use crate::storm::answer;
 
 pub struct World {
     pub app: App,
@@ -144,7 +145,7 @@ impl World {
         let day = 2 + n / 7;
         let starts_at = format!("2030-{:02}-{:02}T{hour:02}:00", 1 + day / 27, 1 + day % 27);
         let call = self.app.hold(who, &self.shop, self.service, &starts_at);
-        id(&call.send().await.expect(201), "booking_id")
+        id(&answer(call).await.expect(201), "booking_id")
     }
 
     pub fn pay(&self, who: Uuid, booking: Uuid, points: impl Into<Value>) -> Call {
