@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use kit::outbox::{self, Deliver, Event};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use tonic::async_trait;
+use tonic::{Code, Status, async_trait};
 use uuid::Uuid;
 
 pub use self::auth::{AuthOverGrpc, Grant, GrantHold, Grants, NoGrant, NoGrants};
@@ -146,4 +146,9 @@ impl Purchase {
             occurred_at: booking.occurred_at,
         }
     }
+}
+
+/// Returns `true` for a failure of the peer, and `false` for its refusal.
+fn is_outage(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Internal)
 }

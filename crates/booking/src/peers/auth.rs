@@ -10,7 +10,7 @@ use thiserror::Error;
 use tonic::{Code, Status, async_trait};
 use uuid::Uuid;
 
-use super::points::is_outage;
+use super::is_outage;
 
 /// A member's consent to a hold of points, signed by auth. Only points may see it.
 pub type Grant = SecretString;

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret as _;
 use tonic::{Code, Response, Status, async_trait};
 use uuid::Uuid;
 
-use super::{Earned, Grant, MembershipChange, MembershipKind, Points, Purchase};
+use super::{Earned, Grant, MembershipChange, MembershipKind, Points, Purchase, is_outage};
 use crate::domain::{Currency, Failure, NoEarning, Saga, Step, StepAnswer};
 
 /// The time after which points releases a hold by itself: longer than any outage that must be survived without a
@@ -246,10 +246,6 @@ pub(crate) fn reason(error: &anyhow::Error) -> String {
         None if error.chain().any(|cause| cause.is::<breaker::Open>()) => "breaker_open".to_owned(),
         None => "failed".to_owned(),
     }
-}
-
-pub(super) fn is_outage(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Internal)
 }
 
 #[cfg(test)]

@@ -7,8 +7,7 @@ const RELATIVE: [&str; 12] =
     ["What", "Who", "Whom", "Whose", "How", "Whether", "Where", "When", "Which", "Why", "Of", "As"];
 
 /// Doc comments of each crate that still begin so. A number may be lowered, never raised.
-const LEFT: [(&str, usize); 7] = [
-    ("booking", 153),
+const LEFT: [(&str, usize); 6] = [
     ("fakeline", 6),
     ("kit", 151),
     ("loadtest", 45),
