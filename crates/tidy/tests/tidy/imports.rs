@@ -8,8 +8,7 @@ use crate::files::{SERVICES, code, files, name, none, read};
 pub type Module = Vec<String>;
 
 /// Imports that still close a cycle: crate, from, to. Entries may be removed, never added.
-const CYCLIC: [(&str, &str, &str); 0] = [
-];
+const CYCLIC: [(&str, &str, &str); 0] = [];
 
 #[test]
 fn the_modules_of_a_service_form_no_import_cycle() {

@@ -71,8 +71,7 @@ fn sql_lives_in_the_store() {
 }
 
 /// Files of `store` that still name `app`. Entries may be removed, never added.
-const STORE_NAMES_APP: [&str; 0] = [
-];
+const STORE_NAMES_APP: [&str; 0] = [];
 
 #[test]
 fn the_store_does_not_name_the_use_cases() {
@@ -91,8 +90,7 @@ fn the_store_does_not_name_the_use_cases() {
 }
 
 /// Files that still name the transport. Entries may be removed, never added.
-const NAMES_TRANSPORT: [&str; 0] = [
-];
+const NAMES_TRANSPORT: [&str; 0] = [];
 
 #[test]
 fn use_cases_rules_and_sql_do_not_name_the_transport() {
