@@ -5,6 +5,9 @@ use std::path::Path;
 
 use crate::files::{SERVICES, code, files, name, none, read, root, tree};
 
+/// The lines of all files in docs/reading.md together.
+const READING_LINES: usize = 3_000;
+
 #[test]
 fn every_relative_link_leads_somewhere() {
     let mut documents = files("docs", "md");
@@ -105,6 +108,19 @@ fn every_line_of_the_walkthrough_is_in_the_code() {
         .map(str::to_owned)
         .collect();
     none("docs/adding-a-use-case.md shows code that exists", &broken);
+}
+
+/// A stranger must be able to read them in an afternoon.
+#[test]
+fn the_reading_list_is_short() {
+    let text = read(&root().join("docs/reading.md"));
+    let list = text.split("\n## ").next().unwrap();
+    let items = list.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    let paths: Vec<_> = items.flat_map(links).collect();
+    assert!((8..=10).contains(&paths.len()), "eight to ten files, not {}", paths.len());
+    let lengths = paths.iter().map(|path| read(&root().join("docs").join(path)).lines().count());
+    let lines: usize = lengths.sum();
+    assert!(lines <= READING_LINES, "{READING_LINES} lines at most, not {lines}");
 }
 
 /// A new service must be added to every list of the services.
