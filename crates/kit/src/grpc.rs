@@ -1,10 +1,8 @@
 //! The gRPC edge: authorization of incoming calls; token, trace and deadline of outgoing calls.
 
-pub(crate) mod channel;
 mod credentials;
 mod peer;
 mod timeout;
-pub(crate) mod tls;
 
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
@@ -15,6 +13,7 @@ use tonic::service::Routes;
 
 pub use self::peer::Peer;
 use crate::caller::{self, Verifier};
+use crate::channel::tls;
 use crate::error::{ApiError, Class, Classify, Kind};
 use crate::{command, deadline};
 

@@ -14,6 +14,7 @@
 pub mod breaker;
 pub mod cache;
 pub mod caller;
+mod channel;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -2,8 +2,9 @@
 //! each process counts alone.
 //!
 //! A quota is a bucket that refills evenly (GCRA). A process takes a hundredth of a quota at a time, spends
-//! it within a second and returns the rest, so that a busy client costs Redis far less than a command per
-//! request. A refusal is remembered, so that a flood costs Redis nothing.
+//! it within a second and returns the rest. Asking Redis on every request would cost 41 µs of processor time,
+//! twice as much as all layers of a request together. A refusal is remembered, so that a flood costs Redis
+//! nothing.
 
 mod shared;
 mod table;

@@ -25,9 +25,9 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
+use crate::channel::tls;
 use crate::command;
 use crate::config::{Edge, Limits, Listen};
-use crate::grpc::tls;
 use crate::health::Health;
 use crate::http::ClientLimits;
 

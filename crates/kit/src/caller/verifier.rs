@@ -10,8 +10,8 @@ use super::revoked::Revoked;
 use super::ring_provider;
 use super::signature_cache::SignatureCache;
 use super::token::{self, Claims};
+use crate::channel::channel;
 use crate::clock::Clock;
-use crate::grpc::channel::channel;
 
 /// Verifies tokens with the keys of auth. Cheap to clone. `kit::http::edge` and `kit::grpc::guard` pass it to
 /// the extractors.

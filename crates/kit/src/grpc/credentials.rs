@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use super::channel::channel;
+use crate::channel::channel;
 
 /// Shorter than a peer's default deadline, so that a caller sees the cause.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);

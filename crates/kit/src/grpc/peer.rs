@@ -15,9 +15,9 @@ use tonic::transport::{Channel, Error};
 use tonic::{Code, Status, TimeoutExpired};
 use tower::{Layer as _, Service, ServiceExt as _};
 
-use super::channel::channel;
 use super::credentials::Credentials;
 use super::timeout;
+use crate::channel::channel;
 use crate::deadline;
 
 /// Time limit of a call without a deadline of its own.

@@ -1,4 +1,4 @@
-//! The times at which the server last answered this process, and at which a connection was last lost.
+//! The state of the database as this process sees it: its pool, the last answer, and the last lost connection.
 //!
 //! A process has one server. After a lost connection the others may be dead too. After a recent answer the
 //! server is available, and waiting for a connection means waiting for this process's own requests.
@@ -8,10 +8,28 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
+use sqlx::PgPool;
+
 /// The start of time measurement. Zero means that an event has not happened.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 static ANSWERED: AtomicU64 = AtomicU64::new(0);
 static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// The pool of this process.
+static POOL: ArcSwapOption<PgPool> = ArcSwapOption::const_empty();
+
+/// Sets the pool of this process.
+pub(super) fn set_pool(pool: &PgPool) {
+    POOL.store(Some(pool.clone().into()));
+}
+
+/// Returns true when every connection of the pool is in use.
+pub(super) fn is_exhausted() -> bool {
+    POOL.load().as_ref().is_some_and(|pool| {
+        pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections()
+    })
+}
 
 /// Records the result of a statement.
 pub(super) fn note<T>(result: &sqlx::Result<T>) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::{contact, pool};
+use super::contact;
 use crate::error::{Class, Kind, Outcome};
 
 /// Time within which an available server has answered some request of this process. Shorter than the wait for
@@ -73,7 +73,9 @@ fn classify(error: &sqlx::Error) -> Failure {
         }
         // sqlx reports the same error when the server is unavailable, when it gives no more connections, and
         // when all of ours are in use.
-        sqlx::Error::PoolTimedOut if pool::is_exhausted() || contact::answered_within(LATELY) => {
+        sqlx::Error::PoolTimedOut
+            if contact::is_exhausted() || contact::answered_within(LATELY) =>
+        {
             Failure::Overloaded
         }
         sqlx::Error::PoolTimedOut

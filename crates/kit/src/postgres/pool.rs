@@ -5,7 +5,6 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use arc_swap::ArcSwapOption;
 use observability::metrics::db;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::Migrator;
@@ -34,9 +33,6 @@ const GAUGE_PERIOD: Duration = Duration::from_secs(1);
 /// Time limit of getting a connection to a replica; the primary would have answered by then.
 const REPLICA_PATIENCE: Duration = Duration::from_millis(150);
 
-/// The pool of this process, for [`is_exhausted`] and the gauges.
-static POOL: ArcSwapOption<PgPool> = ArcSwapOption::const_empty();
-
 /// Connects, and refuses pending or dirty migrations with the command that mends them. Waits up to 10 s for
 /// an unavailable database.
 pub async fn connect(
@@ -53,7 +49,7 @@ pub async fn connect(
     first.close().await.ok();
 
     let pool = options(config).connect_lazy_with(connect);
-    POOL.store(Some(pool.clone().into()));
+    contact::set_pool(&pool);
     tokio::spawn(watch(service, pool.clone()));
     Ok(pool)
 }
@@ -150,13 +146,6 @@ async fn watch(service: &'static str, pool: PgPool) {
         db::connections(service, pool.size().saturating_sub(idle), idle, max);
         sleep(GAUGE_PERIOD).await;
     }
-}
-
-/// Returns true when every connection is in use.
-pub(super) fn is_exhausted() -> bool {
-    POOL.load().as_ref().is_some_and(|pool| {
-        pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections()
-    })
 }
 
 async fn wait_for_server(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {

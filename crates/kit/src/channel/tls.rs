@@ -43,7 +43,7 @@ pub(super) fn client(url: &Uri, config: &PeerTls) -> anyhow::Result<Option<Clien
 
 /// Returns true when the peer may call itself `service`: its certificate has that DNS name, so that a stolen
 /// service token is useless to others. Without TLS there is no certificate, and the token decides alone.
-pub(super) fn may_be(service: &str, extensions: &Extensions) -> bool {
+pub(crate) fn may_be(service: &str, extensions: &Extensions) -> bool {
     let Some(connection) = extensions.get::<TlsConnectInfo<TcpConnectInfo>>() else { return true };
     let chain = connection.peer_certs();
     let own = chain.as_ref().and_then(|chain| chain.first());

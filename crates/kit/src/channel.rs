@@ -1,5 +1,7 @@
 //! A channel to another service: one connection to each of its addresses.
 
+pub(crate) mod tls;
+
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +13,6 @@ use tokio::sync::mpsc::Sender;
 use tonic::transport::channel::Change;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
-use super::tls;
 use crate::config::PeerTls;
 
 /// Time between two look-ups of a name. A new replica gets its share of calls after this time.
