@@ -1,6 +1,8 @@
-use kit::Clock;
+use std::time::Duration;
+
 use kit::caller::Role;
 use kit::redis::Redis;
+use kit::{Clock, breaker};
 use points::app::Points;
 use proto::points::v1::earn_request::Basis;
 use proto::points::v1::holds_client::HoldsClient;
@@ -43,7 +45,9 @@ impl TestApp {
         let pool = postgres::app_pool(&db, "points_app");
         let connect = (*pool.connect_options()).clone().options([("lock_timeout", "500ms")]);
         pool.set_connect_options(connect);
-        Self::on(pool, redis, db)
+        // A machine that builds and tests at once is slow. Here, only failures open the breaker.
+        let breaker = breaker::Config { slow: Duration::from_secs(30), ..redis.breaker() };
+        Self::on(pool, redis, breaker, db)
     }
 
     /// With the database behind a gate, and the timeouts of production.
@@ -52,15 +56,15 @@ impl TestApp {
         let options =
             options.host("127.0.0.1").port(gate.port()).options([("lock_timeout", "500ms")]);
         let pool = kit::postgres::options(&kit::config::Postgres::new(String::new()));
-        Self::on(pool.connect_lazy_with(options), redis, db)
+        Self::on(pool.connect_lazy_with(options), redis, redis.breaker(), db)
     }
 
-    fn on(pool: PgPool, config: &kit::config::Redis, db: PgPool) -> Self {
+    fn on(pool: PgPool, config: &kit::config::Redis, breaker: breaker::Config, db: PgPool) -> Self {
         let issuer = Issuer::new();
         let redis = Redis::new(config, "points", &redis::secret()).unwrap();
         let queue = Redis::patient(config, "points", "fallback-queue", &redis::secret()).unwrap();
         let points = Points::new(pool.clone(), redis, Clock::system());
-        let points = points.with_fallback(config.breaker(), queue);
+        let points = points.with_fallback(breaker, queue);
         let routes = points::grpc::routes(points.clone(), issuer.verifier());
         let api = Api::new(points::http::router(points.clone(), issuer.verifier()));
         Self { api, issuer, db, points, pool, routes }
