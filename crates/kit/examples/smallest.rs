@@ -1,5 +1,5 @@
 //! The smallest service: everything that a `main` does, without an application. The tests of `kit` run it as
-//! a process of its own; for a real one see `crates/points/src/main.rs`.
+//! a process of its own; for a real one see `crates/booking/src/service.rs`.
 
 use std::process::ExitCode;
 
@@ -8,8 +8,8 @@ use axum::routing::get;
 use kit::caller::Verifier;
 use kit::config::{self, Listen, Postgres};
 use kit::health::Health;
+use kit::process::{Refusal, launch};
 use kit::redis::Redis;
-use kit::run::{self, Refusal};
 use kit::serve::{Servers, serve};
 use kit::{Clock, http};
 use secrecy::ExposeSecret;
@@ -30,18 +30,10 @@ struct Config {
     refuse: Option<String>,
 }
 
-impl run::Config for Config {
-    fn observability(&self) -> &observability::Config {
-        &self.observability
-    }
-
-    fn edge(&self) -> &config::Edge {
-        &self.listen.edge
-    }
-}
-
 fn main() -> ExitCode {
-    run::run("smallest", env!("CARGO_PKG_VERSION"), async |config: Config, stop| {
+    let check = |config: &Config| config.listen.edge.check(&config.observability.environment);
+    let observability = |config: &Config| config.observability.clone();
+    launch("smallest", env!("CARGO_PKG_VERSION"), check, observability, async |config, stop| {
         if let Some(reason) = config.refuse {
             return Err(Refusal(reason).into());
         }

@@ -83,7 +83,7 @@ pub async fn begin<T: DeserializeOwned>(
 ) -> Result<Begun<T>, Error> {
     let principal = principal.to_string();
     let mut tx = postgres::begin(db).await?;
-    if let Some((success, body)) = idempotency::claim_key(&mut tx, &principal, key).await? {
+    if let Some((success, body)) = idempotency::claim(&mut tx, &principal, key).await? {
         return Ok(Begun::Replay(Answer { success, body, value: None }));
     }
     Ok(Begun::First(Work { tx, principal, key: key.clone() }))
@@ -100,7 +100,7 @@ impl Work {
         value: T,
     ) -> Result<Answer<T>, Error> {
         let answer = Answer::recorded(success, value);
-        idempotency::record_key(&mut self.tx, &self.principal, &self.key, success, &answer.body)
+        idempotency::record(&mut self.tx, &self.principal, &self.key, success, &answer.body)
             .await?;
         postgres::commit(self.tx).await?;
         Ok(answer)

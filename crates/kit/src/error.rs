@@ -45,18 +45,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub trait Classify: Error + Send + Sync + 'static {
     /// Returns the class of the failure, with one row per variant: `Self::SlotTaken =>
     /// Kind::Conflict.code("slot_taken")`. The match has no `_`, so that a new variant must be classified.
-    fn class(&self) -> Class {
-        Class {
-            kind: self.kind(),
-            code: self.code(),
-            field: None,
-            fields: self.fields(),
-            retry_after: self.retry_after(),
-            outcome: self.outcome(),
-            conflict: self.conflict(),
-        }
-    }
+    fn class(&self) -> Class;
 
+    /// Returns the kind of the failure.
     fn kind(&self) -> Kind {
         self.class().kind
     }
@@ -66,24 +57,22 @@ pub trait Classify: Error + Send + Sync + 'static {
         self.class().code
     }
 
-    /// Returns the invalid fields. Read by [`Classify::class`] alone, until every error has a row per variant.
-    fn fields(&self) -> Vec<FieldError> {
-        Vec::new()
+    /// Returns the invalid fields.
+    fn fields(&self) -> Vec<FieldError>
+    where
+        Self: Sized,
+    {
+        self.class().fields_of(self)
     }
 
     /// Returns the wait after which the same request may succeed.
     fn retry_after(&self) -> Option<Duration> {
-        None
+        self.class().retry_after
     }
 
     /// Returns `Unknown` if the request may have had an effect.
     fn outcome(&self) -> Outcome {
-        self.kind().outcome()
-    }
-
-    /// Returns the aggregate that was changed since the client read it.
-    fn conflict(&self) -> Option<&'static str> {
-        None
+        self.class().outcome
     }
 }
 

@@ -1,28 +1,13 @@
 //! A repeated command has one effect and one answer.
 //!
-//! ```ignore
-//! let mut tx = postgres::begin(&self.db).await?;
-//! if let Some(answer) = idempotency::claim(&mut tx, principal, &key).await? {
-//!     return Ok(answer);                       // nothing to do: the first answer, byte for byte
-//! }
-//! // … the effect …
-//! let answer = Answer::json(StatusCode::CREATED, &receipt);
-//! idempotency::record(&mut tx, principal, &key, &answer).await?;
-//! postgres::commit(tx).await?;
-//! ```
+//! [`crate::command::begin`] claims a key, and [`crate::command::Work::commit`] records the answer.
 
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
-use crate::error::{Class, Classify, FieldError, Kind, Outcome};
+use crate::error::{Class, Classify, Kind};
 use crate::postgres::{self, lock_id, query};
-
-/// Says that an answer was read back, not made now.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A client's key, and the request for which it was used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,39 +40,6 @@ impl Key {
             return Err(Error::Missing);
         }
         Self::new(value, method, message)
-    }
-}
-
-/// The first answer to a command, kept with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub body: Vec<u8>,
-    /// True when it was read back, not made now.
-    pub replayed: bool,
-}
-
-impl Answer {
-    /// The answer with this status and body, as JSON.
-    ///
-    /// # Panics
-    ///
-    /// When `body` cannot be JSON, such as a map whose keys are not strings.
-    pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
-        let body = serde_json::to_vec(body).expect("an answer is plain data");
-        Self { status, body, replayed: false }
-    }
-}
-
-/// Sets `Idempotency-Replayed: true` on a replay.
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        let json = HeaderValue::from_static("application/json");
-        let mut response = (self.status, [(header::CONTENT_TYPE, json)], self.body).into_response();
-        if self.replayed {
-            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-        }
-        response
     }
 }
 
@@ -154,19 +106,6 @@ impl Classify for Error {
             Self::Database(error) => postgres::class(error),
         }
     }
-
-    // For errors that wrap this one and have no row per variant yet.
-    fn fields(&self) -> Vec<FieldError> {
-        self.class().fields_of(self)
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        self.class().retry_after
-    }
-
-    fn outcome(&self) -> Outcome {
-        self.class().outcome
-    }
 }
 
 /// Claims the key for this transaction, or returns the first answer. Waits up to 2 s for a concurrent command
@@ -174,7 +113,7 @@ impl Classify for Error {
 ///
 /// The claim is a lock that ends with the transaction. So a failed command leaves nothing behind, and there
 /// is never a row without an answer.
-pub(crate) async fn claim_key(
+pub(crate) async fn claim(
     tx: &mut PgConnection,
     principal: &str,
     key: &Key,
@@ -209,26 +148,13 @@ pub(crate) async fn claim_key(
     Ok(Some((Success::from_status(first.status)?, first.body)))
 }
 
-/// [`claim_key`] for services that have not moved to [`crate::command::begin`] yet.
-pub async fn claim(
-    tx: &mut PgConnection,
-    principal: &str,
-    key: &Key,
-) -> Result<Option<Answer>, Error> {
-    let first = claim_key(tx, principal, key).await?;
-    Ok(first.map(|(success, body)| {
-        let status = StatusCode::from_u16(success.status()).unwrap_or(StatusCode::OK);
-        Answer { status, body, replayed: true }
-    }))
-}
-
 /// Returns the id of a key's lock, for a single statement that takes the lock and writes the row itself.
 pub fn lock(principal: &str, key: &Key) -> i64 {
     lock_id(&["idempotency", principal, &key.route, &key.value])
 }
 
 /// Inserts the answer, to be committed with the effect.
-pub(crate) async fn record_key(
+pub(crate) async fn record(
     tx: &mut PgConnection,
     principal: &str,
     key: &Key,
@@ -257,17 +183,6 @@ pub(crate) async fn record_key(
         _ => error.into(),
     })?;
     Ok(())
-}
-
-/// [`record_key`] for services that have not moved to [`crate::command::begin`] yet.
-pub async fn record(
-    tx: &mut PgConnection,
-    principal: &str,
-    key: &Key,
-    answer: &Answer,
-) -> Result<(), Error> {
-    let status = i16::try_from(answer.status.as_u16()).unwrap_or(i16::MAX);
-    record_key(tx, principal, key, Success::from_status(status)?, &answer.body).await
 }
 
 async fn wait_for_first(tx: &mut PgConnection, lock: i64) -> Result<(), Error> {

@@ -33,9 +33,9 @@ mod limit;
 pub mod outbox;
 pub mod page;
 pub mod postgres;
+pub mod process;
 pub mod redis;
 pub mod revocation;
-pub mod run;
 pub mod serve;
 pub mod service;
 

@@ -3,14 +3,12 @@
 //! A cursor is opaque to clients but not secret. It is untrusted input: a query must not show more with it
 //! than without one.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Class, Classify, FieldError, Kind, Outcome};
+use crate::error::{Class, Classify, Kind};
 
 /// Maximum items per page.
 pub const MAX_LIMIT: u64 = 100;
@@ -31,19 +29,6 @@ impl Classify for Error {
             Self::Cursor => Kind::Malformed.code("invalid_cursor"),
             Self::Limit => Kind::Invalid.code("invalid_limit").field("limit"),
         }
-    }
-
-    // For errors that wrap this one and have no row per variant yet.
-    fn fields(&self) -> Vec<FieldError> {
-        self.class().fields_of(self)
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        self.class().retry_after
-    }
-
-    fn outcome(&self) -> Outcome {
-        self.class().outcome
     }
 }
 

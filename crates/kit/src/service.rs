@@ -11,8 +11,8 @@ use tonic::service::Routes;
 
 use crate::health::Health;
 use crate::jobs::Jobs;
+use crate::process::launch;
 use crate::redis::Redis;
-use crate::run::launch;
 use crate::serve::{Listeners, Servers};
 use crate::{Clock, config, postgres};
 
@@ -80,7 +80,8 @@ pub fn run<S: Service>(version: &'static str) -> ExitCode {
         config.listen().edge.check(&config.observability().environment)?;
         config.check()
     };
-    launch(S::NAME, version, check, S::Config::observability, start::<S>)
+    let observability = |config: &S::Config| config.observability().clone();
+    launch(S::NAME, version, check, observability, start::<S>)
 }
 
 async fn start<S: Service>(config: S::Config, stop: CancellationToken) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kit::caller::token::SigningKey;
 use kit::postgres;
-use kit::run::Refusal;
+use kit::process::Refusal;
 use sqlx::PgConnection;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use clap::Args;
 use kit::config::duration;
-use kit::run::Refusal;
+use kit::process::Refusal;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::channels::{Address, Addresses};

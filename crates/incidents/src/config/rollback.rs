@@ -1,5 +1,5 @@
 use clap::{Args, ValueEnum};
-use kit::run::Refusal;
+use kit::process::Refusal;
 
 use crate::executor::Executor;
 

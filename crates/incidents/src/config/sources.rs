@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::Args;
 use kit::config::duration;
-use kit::run::Refusal;
+use kit::process::Refusal;
 
 use crate::peers;
 

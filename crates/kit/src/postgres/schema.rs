@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 use sqlx::migrate::Migrator;
 use sqlx::{PgConnection, Row as _};
 
-use crate::run::Refusal;
+use crate::process::Refusal;
 
 /// Refuses pending, changed and dirty migrations, with the command that mends them. Newer migrations than
 /// ours are accepted, because they keep the previous release working.

@@ -13,46 +13,20 @@ const BAD_CONFIGURATION: u8 = 64;
 /// `EX_CONFIG`: the environment does not have what this release needs.
 const REFUSED: u8 = 78;
 
-/// A service's configuration, as [`run`] reads it.
-pub trait Config: clap::Parser + Send + 'static {
-    fn observability(&self) -> &observability::Config;
-
-    /// The freedom of its clients: refused in production when that is as good as everything.
-    fn edge(&self) -> &config::Edge;
-
-    /// Checks that the variables go together, which none can know by itself. An error names the variable.
-    fn check(&self) -> Result<(), String> {
-        Ok(())
-    }
-}
-
 /// An error that prevents a start until an operator intervenes, such as by applying a migration. The exit
 /// code 78 tells a supervisor not to retry.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Refusal(pub String);
 
-/// Parses the configuration (one line and exit 64 when it is wrong), starts logs, traces and
-/// metrics, runs the service until SIGTERM or Ctrl-C, and flushes. `<service> healthcheck` asks a
-/// running one instead.
-pub fn run<C, F, Fut>(service: &'static str, version: &'static str, start: F) -> ExitCode
-where
-    C: Config,
-    F: FnOnce(C, CancellationToken) -> Fut,
-    Fut: Future<Output = anyhow::Result<()>>,
-{
-    let check = |config: &C| {
-        config.edge().check(&config.observability().environment).and_then(|()| config.check())
-    };
-    launch(service, version, check, C::observability, start)
-}
-
-/// Everything of [`run`], for any configuration.
-pub(crate) fn launch<C, F, Fut>(
+/// Parses the configuration (one line and exit 64 when it is wrong or `check` refuses it), starts logs, traces
+/// and metrics, runs `start` until SIGTERM or Ctrl-C, and flushes. `<service> healthcheck` asks a running one
+/// instead. Services use [`crate::run`].
+pub fn launch<C, F, Fut>(
     service: &'static str,
     version: &'static str,
     check: impl FnOnce(&C) -> Result<(), String>,
-    observability: impl FnOnce(&C) -> &observability::Config,
+    observability: impl FnOnce(&C) -> observability::Config,
     start: F,
 ) -> ExitCode
 where
@@ -79,7 +53,7 @@ where
         Err(error) => return fail(&format!("cannot start: {error}"), 1),
     };
     let result = runtime.block_on(async {
-        let _telemetry = observability::init(service, version, observability(&config))?;
+        let _telemetry = observability::init(service, version, &observability(&config))?;
         let stop = CancellationToken::new();
         tokio::spawn(cancel_on_signal(stop.clone())?);
         start(config, stop).await
