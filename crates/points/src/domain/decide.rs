@@ -221,11 +221,13 @@ impl DecisionBuilder<'_> {
         account
     }
 
-    /// The account that pays, if the actor may use it.
+    /// The account that pays, if the actor may use it. A service names the member whose grant it has, never an
+    /// account.
     fn payer(&self, from: AccountRef, by: &Actor) -> Result<Account, Refused> {
-        let account = match from {
-            AccountRef::Id(id) => self.account(id)?,
-            AccountRef::Member(member) => self.account_of(member)?,
+        let account = match (from, by) {
+            (AccountRef::Id(_), Actor::Service(_)) => return Err(Refused::NotFound("account")),
+            (AccountRef::Id(id), Actor::Member(_) | Actor::Operator) => self.account(id)?,
+            (AccountRef::Member(member), _) => self.account_of(member)?,
         };
         let permitted = by.may_use_account_of(account.member);
         if permitted { Ok(account) } else { Err(Refused::NotFound("account")) }
