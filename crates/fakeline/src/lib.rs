@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How it takes a message.
+/// The stand-in's reaction to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
     Fine,
@@ -38,7 +38,7 @@ pub struct Taken {
 #[derive(Default)]
 struct Inner {
     taken: Vec<Taken>,
-    /// How often each retry key was brought.
+    /// Deliveries of each retry key.
     brought: HashMap<String, usize>,
     moods: VecDeque<Mood>,
     always: Option<Mood>,
@@ -48,7 +48,7 @@ struct Inner {
 #[derive(Clone, Default)]
 pub struct FakeLine(Arc<Mutex<Inner>>);
 
-/// Where it listens, until this is dropped.
+/// A running server; it stops when this is dropped.
 pub struct Serving {
     pub url: String,
     _stop: DropGuard,
@@ -71,7 +71,7 @@ impl FakeLine {
         Serving { url, _stop: stop.drop_guard() }
     }
 
-    /// What it speaks. `PUT /mood {"answers": 500}`, `{"hangs": true}` or `{}` is for people.
+    /// Returns its HTTP routes. `PUT /mood {"answers": 500}`, `{"hangs": true}` or `{}` is for people.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/v2/bot/message/push", post(push))
@@ -108,14 +108,14 @@ impl FakeLine {
         self.lock().taken.iter().rev().find_map(|taken| digits(&taken.text))
     }
 
-    /// As if nothing had been brought so far.
+    /// Forgets every message so far.
     pub fn forget(&self) {
         let mut inner = self.lock();
         inner.taken.clear();
         inner.brought.clear();
     }
 
-    /// How many messages were brought, the same one again included.
+    /// Counts the messages brought, repeats included.
     pub fn brought(&self) -> usize {
         self.lock().brought.values().sum()
     }

@@ -1,4 +1,4 @@
-//! What the clients of points ask.
+//! Requests of points' clients.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;

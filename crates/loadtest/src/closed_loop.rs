@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// What a run took.
+/// The figures of one run.
 #[derive(Clone, Copy, Default)]
 pub struct Figures {
     pub per_second: f64,

@@ -1,4 +1,4 @@
-//! What the scripts say, read once at start.
+//! Settings that the scripts give, read once at start.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ pub(crate) enum Benchmark {
 
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Rounds {
-    /// How often each figure is measured: the rivals and we take turns, so that a slow minute of the
+    /// Rounds for each figure: the rivals and we take turns, so that a slow minute of the
     /// machine hits everybody.
     #[arg(long, env = "ROUNDS", default_value = "3")]
     pub(crate) rounds: usize,
-    /// How long each figure is measured, in each round.
+    /// Seconds to measure each figure, in each round.
     #[arg(long, env = "SECONDS_EACH", default_value = "3")]
     pub(crate) seconds_each: u64,
 }
@@ -63,7 +63,7 @@ pub(crate) struct Serve {
     /// The share of requests that is traced.
     #[arg(long, default_value = "1")]
     pub(crate) trace_ratio: f64,
-    /// Where the spans go.
+    /// The OTLP endpoint that receives the spans.
     #[arg(long, default_value = "")]
     pub(crate) otlp: String,
 }
@@ -81,10 +81,10 @@ pub(crate) enum What {
 /// Read by the ledger's server itself, from the same environment: the others need none.
 #[derive(Debug, Parser)]
 pub(crate) struct Stores {
-    /// As the owner of the schema, who may migrate.
+    /// URL of the database as the owner of the schema, who may migrate.
     #[arg(long, env = "DATABASE_OWNER_URL", hide_env_values = true)]
     pub(crate) owner_url: String,
-    /// As the service's own role.
+    /// URL of the database as the service's own role.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub(crate) app_url: String,
     #[command(flatten)]

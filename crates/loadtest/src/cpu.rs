@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The unit of `/proc/<pid>/stat` on Linux, whatever the kernel's own tick.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What this process, the children it has waited for, and those that are still there have used.
+/// Returns the CPU time of a process, of the children it has waited for, and of those that still run.
 pub fn used(pid: u32) -> Duration {
     let processes: HashMap<u32, Stat> = fs::read_dir("/proc")
         .into_iter()
@@ -22,7 +22,7 @@ pub fn used(pid: u32) -> Duration {
     TICK * u32::try_from(own + children).unwrap_or(u32::MAX)
 }
 
-/// What the threads of a process that have this name have used.
+/// Returns the CPU time of the threads of a process that have this name.
 pub fn threads(pid: u32, name: &str) -> Duration {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let named = threads.filter(|thread| {

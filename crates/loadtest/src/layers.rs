@@ -1,4 +1,4 @@
-//! What our layers cost: a route that does nothing, behind all of them and behind none.
+//! Measures the cost of our layers: a route that does nothing, behind all of them and behind none.
 
 use crate::client::{self, Target};
 use crate::collector;

@@ -1,4 +1,4 @@
-//! What the benchmarks share: clients in a closed loop, pgbench, the figures that both give, and who used the CPU.
+//! Shared by the benchmarks: clients in a closed loop, pgbench, the figures that both give, and CPU times.
 
 pub mod closed_loop;
 pub mod cpu;

@@ -1,4 +1,4 @@
-//! What was measured, side by side.
+//! Prints the measured figures side by side.
 
 #![expect(clippy::print_stdout, reason = "the report is what was asked for")]
 
@@ -94,7 +94,7 @@ impl Results {
         }
     }
 
-    /// Where the time of a batch goes.
+    /// Prints the time of each step of a batch.
     pub(crate) fn print_steps(&self, name: &str) {
         let Some(Row { metrics: (before, after), .. }) = self.median(name) else { return };
         println!("\n{name}: {:.1} commands in a batch; statements:", after.batch(&before));

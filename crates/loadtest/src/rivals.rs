@@ -1,4 +1,4 @@
-//! What pgbench runs: the same rows as our earn.
+//! Scripts for pgbench: the same rows as our earn.
 
 /// A statement at a time, as a service that follows the textbook does.
 pub(crate) const TEXTBOOK: &str = include_str!("pgbench/textbook.sql");

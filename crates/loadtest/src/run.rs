@@ -1,4 +1,4 @@
-//! Which benchmark, on which threads.
+//! Runs the chosen benchmark on its threads.
 
 use tokio::runtime::Builder;
 

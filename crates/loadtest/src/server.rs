@@ -10,11 +10,11 @@ use tokio::process::{Child, Command};
 
 use crate::config::What;
 
-/// What a server says of itself, in the first line of its standard error.
+/// The addresses and the token of a server, in the first line of its standard error.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Greeting {
     pub(crate) http: SocketAddr,
-    /// Where its metrics are, if it has any.
+    /// The address of its metrics, if it has any.
     pub(crate) admin: Option<SocketAddr>,
     /// An access token that allows everything.
     pub(crate) operator: String,

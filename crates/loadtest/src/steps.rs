@@ -1,4 +1,4 @@
-//! Where the time of a batch goes: the service's own metrics, before and after.
+//! Times the steps of a batch by the service's own metrics, before and after.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

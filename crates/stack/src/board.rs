@@ -1,4 +1,4 @@
-//! What the stack is doing, in a file: the daemon writes it, every other command reads it.
+//! The state of the stack, in a file: the daemon writes it, every other command reads it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -48,9 +48,9 @@ pub struct Part {
     pub condition: Condition,
     /// Since when the process runs, in seconds since 1970.
     pub since: u64,
-    /// How often it was started again after it had ended by itself.
+    /// Restarts after it had ended by itself.
     pub restarts: u32,
-    /// How it ended the last time, such as `signal: 9 (SIGKILL)`.
+    /// Its last end, such as `signal: 9 (SIGKILL)`.
     pub last_end: Option<String>,
     pub endpoint: String,
     pub probe: Probe,

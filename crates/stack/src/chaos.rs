@@ -21,14 +21,14 @@ use crate::parts::{alertmanager, prometheus};
 use crate::process::POLL;
 use crate::settings::Settings;
 
-/// How fast the monitoring looks: for a drill the same rules have shorter windows.
+/// The pace of the monitoring: for a drill the same rules have shorter windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     Usual,
     Drill,
 }
 
-/// How long an incident may take to open, and to resolve.
+/// The longest time for an incident to open, and to resolve.
 const OPENS: Duration = Duration::from_secs(60);
 const RESOLVES: Duration = Duration::from_secs(150);
 

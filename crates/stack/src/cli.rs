@@ -1,4 +1,4 @@
-//! What one may type.
+//! The command line.
 
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a command talks to people")]
 

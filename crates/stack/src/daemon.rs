@@ -19,8 +19,8 @@ use crate::ports::SERVICES;
 use crate::settings::Settings;
 use crate::supervise::Supervisor;
 
-/// What starts together, in order; it stops in the opposite order. Traces, metrics and alerts are
-/// there before the services, and see their end.
+/// Parts that start together, in order; they stop in the opposite order. Traces, metrics and alerts
+/// start before the services, and see their end.
 const GROUPS: [&[&str]; 3] =
     [&["postgres"], &["redis", "jaeger", "line", "prometheus", "alertmanager"], &SERVICES];
 
@@ -136,5 +136,5 @@ fn rotate_logs(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long everything together may take to end.
+/// The longest time for all parts together to end.
 pub const LONGEST_STOP: Duration = Duration::from_secs(60);

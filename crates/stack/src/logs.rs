@@ -8,7 +8,7 @@ use anyhow::{bail, ensure};
 
 use crate::place::Place;
 
-/// How much of the past is shown.
+/// Bytes of the past that are shown.
 const TAIL: u64 = 8 << 10;
 
 /// One part's log, or everybody's with the name in front; `follow` goes on for ever.

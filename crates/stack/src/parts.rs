@@ -1,4 +1,4 @@
-//! What the stack is made of. Each module says how one part is run and asked.
+//! The parts of the stack. Each module says how one part is run and asked.
 
 pub mod alertmanager;
 pub mod jaeger;

@@ -1,4 +1,4 @@
-//! What lies where.
+//! Paths of the stack's files and directories.
 
 use std::fs;
 use std::io::Write;
@@ -14,7 +14,7 @@ pub struct Place {
     pub dir: PathBuf,
     /// The checkout, for `migrations/` and `deployments/`.
     pub workspace: PathBuf,
-    /// Where the services' programs are: beside this one.
+    /// The directory of the services' programs: this program's own.
     pub binaries: PathBuf,
 }
 
@@ -74,7 +74,7 @@ impl Place {
         self.dir.join("lock")
     }
 
-    /// What the daemon shall do next; written by other commands, see [`crate::daemon`].
+    /// The request to the daemon; written by other commands, see [`crate::daemon`].
     pub fn request(&self) -> PathBuf {
         self.dir.join("request")
     }

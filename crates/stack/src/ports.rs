@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The services, in the order of their ports.
 pub const SERVICES: [&str; 4] = ["auth", "points", "booking", "incidents"];
 
-/// What `--help` says about it.
+/// The part of `--help` about ports.
 pub const HELP: &str = "\
 Ports, all on 127.0.0.1:
   {AUTH,POINTS,BOOKING,INCIDENTS}_HTTP_PORT    8081 to 8084

@@ -89,7 +89,7 @@ fn say_waiting(taken: &[(String, u16)]) {
     println!("Waiting for an outgoing connection to give back port {}.", ports.join(", "));
 }
 
-/// Who listens on a port, as well as we may know. None when nobody does, as far as we can see.
+/// Finds the process that listens on a port. None when there is none, as far as we can see.
 pub fn listener(port: u16) -> Option<String> {
     if Path::new("/proc/net/tcp").exists() { by_proc(port) } else { by_lsof(port) }
 }

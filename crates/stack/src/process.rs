@@ -11,14 +11,14 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use tokio::process::{Child, Command};
 
-/// How often a condition is looked at.
+/// The pause between two checks of a condition.
 pub const POLL: Duration = Duration::from_millis(20);
 
 /// A process that is known again even after its number was given to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub pid: i32,
-    /// When it started, in the kernel's own unit.
+    /// The time of its start, in the kernel's own unit.
     started: u64,
 }
 
@@ -37,7 +37,7 @@ impl Identity {
         Some(Self { pid, started: fields.get(19)?.parse().ok()? })
     }
 
-    /// Where there is no /proc: the start time as text, made a number.
+    /// Finds the process without /proc: the start time as text, made a number.
     fn of_ps(pid: i32) -> Option<Self> {
         let ps = std::process::Command::new("ps")
             .args(["-o", "stat=,lstart=", "-p", &pid.to_string()])
@@ -99,7 +99,7 @@ pub struct User {
 /// The variable by which a process of a stack is known, should everything else be lost.
 pub const MARK: &str = "STACK_MEMBER_OF";
 
-/// What to run.
+/// A program to run, with its arguments and environment.
 #[derive(Clone, Debug)]
 pub struct Program {
     pub path: PathBuf,

@@ -1,4 +1,4 @@
-//! Whether a part is of use: asked, never guessed.
+//! Checks that a part is ready: asked, never guessed.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::parts::redis;
 use crate::place::Place;
 use crate::process::POLL;
 
-/// How to ask. Passwords are read from the place's secrets when it is asked.
+/// A check of one part. It reads passwords from the place's secrets each time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {

@@ -1,4 +1,4 @@
-//! What one may set, read from the environment once.
+//! Settings from the environment, read once.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,12 +8,12 @@ use anyhow::Context;
 use crate::place::Place;
 use crate::ports::Ports;
 
-/// Where the stack lives and how it behaves.
+/// The place, the ports and the behavior of the stack.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub place: Place,
     pub ports: Ports,
-    /// How long a crashed part stays down before its first restart; doubles with every crash.
+    /// Downtime of a crashed part before its first restart; doubles with every crash.
     pub restart_delay: Duration,
     /// Detours: a test that cuts a service off from another puts a proxy between them.
     pub via: Vec<Via>,
@@ -27,7 +27,7 @@ pub struct Via {
     pub port: u16,
 }
 
-/// What `--help` says about it.
+/// The part of `--help` about the other settings.
 pub const HELP: &str = "\
   STACK_DIR                where the data, secrets and logs are; .stack beside the workspace
   STACK_WORKSPACE          the checkout; the directory above this one that has `migrations/`

@@ -17,7 +17,7 @@ use crate::process::{Identity, Program};
 use crate::ready::Probe;
 use crate::versions;
 
-/// What to keep running.
+/// A part to keep running.
 #[derive(Clone, Debug)]
 pub struct Part {
     pub name: String,
@@ -25,13 +25,13 @@ pub struct Part {
     pub probe: Probe,
     /// Asks it to end in good order.
     pub stop: Signal,
-    /// How long that may take.
+    /// The longest time for that end.
     pub grace: Duration,
-    /// Where people reach it.
+    /// The address that people use.
     pub endpoint: String,
 }
 
-/// How long the first start may take, further attempts included.
+/// The longest time for the first start, further attempts included.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Exit codes by which our programs say that another attempt is of no use: usage, data, configuration.
 const REFUSALS: [i32; 3] = [64, 65, 78];

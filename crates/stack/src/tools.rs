@@ -1,4 +1,4 @@
-//! Where the programs of others are, and how to get the missing ones.
+//! Finds the programs of others, and says how to get the missing ones.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ impl Tool {
         Self::Prometheus,
         Self::Alertmanager,
     ];
-    /// What [`crate::exec`] needs.
+    /// The tools that [`crate::exec`] needs.
     pub const DATA: [Self; 4] = [Self::Initdb, Self::Postgres, Self::Psql, Self::Redis];
 
     /// Its names, the likeliest first.

@@ -90,7 +90,7 @@ fn finish(settings: &Settings, state: State) -> anyhow::Result<()> {
     welcome(&Settings { ports: state.ports, ..settings.clone() })
 }
 
-/// What there is, who may log in, and what to do next.
+/// Prints the URLs, the demo logins and the next commands.
 pub fn welcome(settings: &Settings) -> anyhow::Result<()> {
     let ports = &settings.ports;
     println!();

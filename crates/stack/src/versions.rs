@@ -1,4 +1,4 @@
-//! Which program a service runs, and which it ran before: `stack switch` deploys another one, `stack
+//! The program that a service runs, and the one before: `stack switch` deploys another one, `stack
 //! rollback` takes the last one back, step by step, as the incidents service asks for it.
 
 #![expect(clippy::print_stdout, reason = "a command talks to people, and to incidents")]
@@ -20,9 +20,9 @@ use crate::ports::Ports;
 use crate::process::{Identity, POLL};
 use crate::settings::Settings;
 
-/// How long a version may take to be ready.
+/// The longest time for a version to become ready.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long it must stay so before we believe it.
+/// The time that it must stay ready before we believe it.
 const STEADY: Duration = Duration::from_secs(2);
 
 /// A step of a rollback. Each may be repeated.
@@ -45,7 +45,7 @@ pub enum Step {
 struct Versions {
     current: Option<PathBuf>,
     previous: Option<PathBuf>,
-    /// Where a rollback that has begun goes to.
+    /// The target of a rollback that has begun.
     pending: Option<PathBuf>,
 }
 
@@ -63,7 +63,7 @@ impl Versions {
         write_private(&Self::file(place, service), &serde_json::to_string_pretty(self)?)
     }
 
-    /// Where a rollback goes.
+    /// Returns the target of a rollback.
     fn target(&self) -> anyhow::Result<&Path> {
         let target = self.pending.as_ref().or(self.previous.as_ref());
         Ok(target.context("there is no version before")?)

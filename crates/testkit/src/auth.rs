@@ -42,7 +42,7 @@ impl FakeAuth {
         *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = issuer;
     }
 
-    /// What it says about the tokens it gives out from now on, in whole seconds.
+    /// Sets the lifetime that it states for tokens from now on, in whole seconds.
     pub fn tokens_live_for(&self, life: Duration) {
         self.token_seconds.store(life.as_secs(), Ordering::SeqCst);
     }
@@ -57,12 +57,12 @@ impl FakeAuth {
         listen(self.routes()).await
     }
 
-    /// How many service tokens it gave out.
+    /// Counts the service tokens that it gave out.
     pub fn issued(&self) -> usize {
         self.issued.load(Ordering::SeqCst)
     }
 
-    /// How often it was asked for its keys.
+    /// Counts the requests for its keys.
     pub fn asked_for_keys(&self) -> usize {
         self.asked_for_keys.load(Ordering::SeqCst)
     }
@@ -74,7 +74,7 @@ impl FakeAuth {
     }
 }
 
-/// Where auth is, for the service `id`.
+/// Returns the configuration of auth for the service `id`.
 pub fn config(auth_grpc_url: &str, id: &str) -> config::Auth {
     config::Auth {
         auth_grpc_url: auth_grpc_url.to_owned(),

@@ -118,7 +118,7 @@ impl Call {
     }
 }
 
-/// What came back.
+/// A response with its whole body.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub status: StatusCode,

@@ -1,4 +1,4 @@
-//! What tests share, in the words of the domain.
+//! Shared by the tests, in the words of the domain.
 //!
 //! * [`http`] knocks on a router as a client would; [`grpc`] calls a service, or serves one.
 //! * [`tokens`] signs what auth would sign; [`auth`] is an auth to fetch keys and tokens from.

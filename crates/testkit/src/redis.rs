@@ -83,7 +83,7 @@ impl Server {
         config::Redis::new(Some(self.url().into()))
     }
 
-    /// As [`config_of`], of this server.
+    /// Returns [`config_of`] for this server.
     pub fn config_of(&self, service: &str) -> config::Redis {
         config::Redis::new(Some(as_user(&self.url(), service).into()))
     }

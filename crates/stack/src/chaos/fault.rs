@@ -136,7 +136,7 @@ async fn lock(settings: &Settings) -> anyhow::Result<PgConnection> {
     Ok(connection)
 }
 
-/// How LINE's stand-in takes messages from now on.
+/// Sets the reaction of LINE's stand-in to messages from now on.
 async fn mood(watch: &Watch, mood: &Value) -> anyhow::Result<()> {
     let url = format!("http://127.0.0.1:{}/mood", watch.ports.line);
     let answer = watch.client.put(url).json(mood).send().await?;

@@ -1,4 +1,4 @@
-//! What one sees of it: Prometheus' alerts, and the incidents.
+//! Observes a drill: Prometheus' alerts, and the incidents.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ pub(super) struct Watch {
     operator: String,
     pub(super) member: String,
     pub(super) merchant: String,
-    /// When the drill began.
+    /// The start of the drill.
     began: DateTime<Utc>,
 }
 
@@ -41,8 +41,8 @@ impl Watch {
         Ok(Self { client, ports, operator, member, merchant, began: now() })
     }
 
-    /// Whether Prometheus has the drill's configuration. For seconds after it has read one it knows no
-    /// Alertmanager, and tells nobody.
+    /// Returns true when Prometheus runs with the drill's configuration and has an Alertmanager. For seconds after it
+    /// has read a configuration it knows none, and sends no alert.
     pub(super) async fn hurries(&self) -> anyhow::Result<bool> {
         let config = self.prometheus("status/config").await?;
         let reached = self.prometheus("alertmanagers").await?;
@@ -75,7 +75,7 @@ impl Watch {
         Ok(found.map(|alert| (of(alert, "alertname"), of(alert, "service"))))
     }
 
-    /// What burns already and would be taken for the drill's doing.
+    /// Finds an alert or an open incident that would be mistaken for the drill's.
     pub(super) async fn burning(&self, names: &[&str]) -> anyhow::Result<Option<String>> {
         if let Some((alert, service)) = self.firing(names).await? {
             return Ok(Some(format!("{alert} fires for {service} already")));
@@ -145,7 +145,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Where an operator sees it.
+    /// Returns the URL of an incident in the console.
     pub(super) fn page(&self, incident: &Value) -> String {
         let id = incident["incident_id"].as_str().unwrap_or_default();
         format!("http://127.0.0.1:{}/console/incidents/{id}", self.ports.service("incidents").http)
@@ -156,7 +156,7 @@ fn items(found: &Value) -> impl Iterator<Item = &Value> {
     found["items"].as_array().into_iter().flatten()
 }
 
-/// Whether it was made of an alert with one of these names.
+/// Returns true when the incident has an alert with one of these names.
 pub(super) fn is_of(incident: &Value, names: &[&str]) -> bool {
     let alerts = incident["alerts"].as_array().into_iter().flatten();
     let mut alerts = alerts.filter_map(|alert| alert["labels"]["alertname"].as_str());

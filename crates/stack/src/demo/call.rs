@@ -139,7 +139,7 @@ pub(super) fn text(body: &Value, field: &str) -> anyhow::Result<String> {
     value.map(str::to_owned).with_context(|| format!("no `{field}` in {body}"))
 }
 
-/// What is worth reading of an answer, on one line, without its tokens.
+/// Formats the fields of an answer that are worth reading, on one line, without its tokens.
 fn key_fields(body: &Value) -> String {
     const FIELDS: [&str; 8] =
         ["status", "code", "detail", "name", "price_minor", "points_paid", "earned", "available"];

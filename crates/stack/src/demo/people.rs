@@ -47,7 +47,7 @@ pub fn password(place: &Place) -> anyhow::Result<String> {
     Ok(format!("demo-{}", &place.secret("demo_password")?[..12]))
 }
 
-/// How a role is granted, which no API does.
+/// The `auth` program that grants roles; no API does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
     /// By our own `auth` program.

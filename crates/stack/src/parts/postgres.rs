@@ -19,7 +19,7 @@ use crate::tools::Tool;
 /// The user that runs PostgreSQL when we are root, because PostgreSQL refuses to be.
 pub const SERVER_USER: &str = "postgres";
 
-/// What the data is worth.
+/// The protection of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Worth {
     /// Passwords, checksums, fsync: as in production.
@@ -210,7 +210,7 @@ fn home(data: &Path, user: Option<User>) -> anyhow::Result<PathBuf> {
     Ok(elsewhere)
 }
 
-/// Whether a user may pass through every directory down to this one.
+/// Returns true when a user may pass through every directory down to this one.
 fn can_enter(dir: &Path, uid: u32, gid: u32) -> anyhow::Result<bool> {
     let dir = fs::canonicalize(dir)?;
     for dir in dir.ancestors() {

@@ -143,7 +143,7 @@ pub async fn make_clients(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What `migrate` needs to reach the databases as their owners.
+/// Returns the environment in which `migrate` reaches the databases as their owners.
 pub fn owners(settings: &Settings) -> anyhow::Result<Vec<(String, String)>> {
     let Settings { place, ports, .. } = settings;
     let mut environment = vec![

@@ -1,4 +1,4 @@
-//! What the clients of booking ask.
+//! Requests of booking's clients.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;

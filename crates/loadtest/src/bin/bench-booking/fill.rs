@@ -1,4 +1,4 @@
-//! What is in the database before anything is measured.
+//! Fills the database before the measurements.
 
 use std::time::{Duration, Instant};
 

@@ -26,19 +26,19 @@ const CLIENTS: usize = 16;
 
 #[derive(Debug, Parser)]
 struct Config {
-    /// As the owner of the schema, who may migrate.
+    /// URL of the database as the owner of the schema, who may migrate.
     #[arg(long, env = "DATABASE_OWNER_URL", hide_env_values = true)]
     owner_url: String,
-    /// As the service's own role.
+    /// URL of the database as the service's own role.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     app_url: String,
-    /// How long each figure is measured, in each round.
+    /// Seconds to measure each figure, in each round.
     #[arg(long, env = "SECONDS_EACH", default_value = "3")]
     seconds_each: u64,
-    /// How many bookings are stored when something is measured, one size after the other.
+    /// Numbers of bookings stored during the measurements, one after the other.
     #[arg(long, env = "SIZES", value_delimiter = ',', default_value = "0,10000,100000,1000000")]
     sizes: Vec<i64>,
-    /// What is measured; all of it when absent. For two builds in turns: `ONLY=book`.
+    /// Figures to measure; all when absent. For two builds in turns: `ONLY=book`.
     #[arg(long, env = "ONLY", value_delimiter = ',')]
     only: Vec<String>,
     #[command(flatten)]

@@ -1,8 +1,8 @@
-//! What was measured, side by side.
+//! Prints the measured figures side by side.
 
 use loadtest::closed_loop::Figures;
 
-/// What is measured, in this order.
+/// The figures, in the order of their measurement.
 pub(crate) const KINDS: [&str; 6] = ["pgbench", "textbook", "statement", "book", "hold", "slots"];
 
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! What pgbench runs: the same row as our booking.
+//! Scripts for pgbench: the same row as our booking.
 
 const ROW: &str = r"INSERT INTO booking (booking_id, merchant_id, staff_id, member_id, during, status, price_minor, created_at, updated_at, service_id, buffer_minutes) SELECT gen_random_uuid(), ('00000000-0000-7000-8000-0001' || lpad(to_hex((:s)::int / 20), 8, '0'))::uuid, ('00000000-0000-7000-8000-0003' || lpad(to_hex((:s)::int), 8, '0'))::uuid, gen_random_uuid(), tstzrange(at, at + interval '30 minutes', '[)'), 'confirmed', 0, now(), now(), NULL, 0 FROM (SELECT date_trunc('day', now()) + interval '62 days' + (:k)::int * interval '15 minutes' AS at) x ON CONFLICT DO NOTHING RETURNING booking_id;
 ";

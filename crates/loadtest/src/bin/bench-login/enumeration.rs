@@ -1,5 +1,5 @@
-//! Whether the time an answer takes says whose address it is: the rank AUC of each kind of address against
-//! one that nobody has. 0.5 is nothing to learn, 1 is certainty.
+//! Measures how much the time of an answer tells about an address: the rank AUC of each kind of address
+//! against one that nobody has. 0.5 tells nothing, 1 tells everything.
 
 #![expect(clippy::print_stdout, reason = "the report is what was asked for")]
 
@@ -154,7 +154,7 @@ async fn keep_busy(
     Ok(())
 }
 
-/// How often one of `those` took longer than one of `these`, equal ones counted half.
+/// Returns the share of pairs in which one of `those` took longer than one of `these`; equal ones count half.
 fn auc(these: &[f64], those: &[f64]) -> f64 {
     let mut wins = 0.0;
     for that in those {
@@ -169,7 +169,7 @@ fn auc(these: &[f64], those: &[f64]) -> f64 {
     wins / (these.len() * those.len()) as f64
 }
 
-/// How far chance alone takes the AUC of twice `n` equal samples from 0.5: that of Mann and Whitney's U.
+/// Returns the standard error of the AUC of two equal samples of `n` (Mann and Whitney's U).
 fn standard_error(n: usize) -> f64 {
     let n = n as f64;
     ((2.0 * n + 1.0) / (12.0 * n * n)).sqrt()

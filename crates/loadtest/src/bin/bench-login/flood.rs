@@ -78,7 +78,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the time of the cores went, and what is left for logins when others' share of it is set aside.
+/// Prints the CPU time of each part, and the logins on auth's share of it against argon2 alone.
 fn print_spent(spent: &Spent, passed: Duration, closed: f64, raw: f64, cores: usize) {
     let all = passed.as_secs_f64() * cores as f64;
     let logins = closed * passed.as_secs_f64();
@@ -177,7 +177,7 @@ async fn flooded(config: &Config) -> anyhow::Result<Flood> {
     Ok(flood)
 }
 
-/// How long until a login takes no more than twice what one takes on a quiet machine.
+/// Waits until a login takes at most twice its time on a quiet machine; returns the time waited.
 async fn back_to_normal(config: &Config) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     let mut connection = Connection::open(config.auth).await?;
@@ -194,7 +194,7 @@ async fn back_to_normal(config: &Config) -> anyhow::Result<Duration> {
 
 const PATHS: [&str; 4] = ["/live", "/v1/me", "/.well-known/jwks.json", "/v1/refresh"];
 
-/// What everybody else sees meanwhile, in milliseconds, and how often they were refused.
+/// Other requests during the flood, for each path: their times in milliseconds, and the refusals.
 #[derive(Default)]
 struct Others([(Vec<f64>, usize); 4]);
 

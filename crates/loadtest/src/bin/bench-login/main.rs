@@ -1,4 +1,4 @@
-//! What logins cost, and what they tell: `scripts/bench-login` and `scripts/report-enumeration`.
+//! Measures the cost of logins, and what they tell: `scripts/bench-login` and `scripts/report-enumeration`.
 
 mod client;
 mod enumeration;
@@ -19,10 +19,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub(crate) struct Config {
     #[command(subcommand)]
     report: Report,
-    /// Where auth is.
+    /// The HTTP address of auth.
     #[arg(long, global = true, env = "AUTH_HTTP", default_value = "127.0.0.1:8081")]
     pub(crate) auth: SocketAddr,
-    /// As the owner of its schema, to make members.
+    /// URL of auth's database as the owner of its schema, to make members.
     #[arg(
         long,
         global = true,
@@ -37,13 +37,13 @@ pub(crate) struct Config {
     /// The first process of its PostgreSQL.
     #[arg(long, global = true, env = "POSTGRES_PID", default_value = "0")]
     pub(crate) postgres_pid: u32,
-    /// How many logins are offered each second.
+    /// Logins offered each second.
     #[arg(long, global = true, env = "OFFERED", default_value = "500")]
     pub(crate) offered: u32,
-    /// For how long.
+    /// Seconds to offer logins.
     #[arg(long, global = true, env = "SECONDS", default_value = "30")]
     pub(crate) seconds: u32,
-    /// How often each answer is timed.
+    /// Samples of each answer.
     #[arg(long, global = true, env = "SAMPLES", default_value = "500")]
     pub(crate) samples: usize,
 }
@@ -54,7 +54,7 @@ enum Report {
     Flood,
     /// Makes the schema, from this folder.
     Migrate { from: PathBuf },
-    /// Whether the time an answer takes says whose address it is.
+    /// Measures how much the time of an answer tells about an address.
     Enumeration,
 }
 

@@ -12,7 +12,7 @@ use crate::Config;
 
 pub(crate) const PASSWORD: &str = "a password for the bench";
 
-/// As auth hashes.
+/// The hash function with auth's parameters.
 fn argon2() -> anyhow::Result<Argon2<'static>> {
     let params = Params::new(19_456, 2, 1, None).map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))

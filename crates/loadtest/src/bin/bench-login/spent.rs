@@ -1,4 +1,4 @@
-//! Whose CPU it was: a login shares the machine with the database and with whoever measures.
+//! Splits the CPU time: a login shares the machine with the database and with the clients.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use loadtest::cpu;
 
 use crate::Config;
 
-/// As auth's hasher names its threads.
+/// The name of the threads of auth's hasher.
 const HASHING: &str = "hash";
 
-/// What has been used so far.
+/// The CPU time used so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Spent {
     at: Instant,
